@@ -1,0 +1,77 @@
+"""What workflows and activities say to each other: typed payloads, free of I/O imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# Activity names are part of recorded histories: they stay as they are.
+LOAD_POLICY = "load_policy"
+RECORD = "record"
+NOTIFY = "notify"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The events of one step, recorded together in one transaction.
+
+    Args:
+        case_id: the workflow id, ``{kind}:{key}``.
+        events: public event JSON (design contract "Events"), consecutive by ``seq``.
+        view: the case view after the last event: what lists and pages show.
+        personal: the personal facts; only beside the event with ``seq`` 1.
+        policy_document: canonical JSON of the pinned policy; only when this batch pins one.
+    """
+
+    case_id: str
+    kind: str
+    events: list[dict[str, Any]]
+    view: dict[str, Any]
+    personal: dict[str, Any] | None = None
+    policy_document: str | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain."""
+
+    number: str
+    head_seq: int
+
+
+@dataclass(frozen=True)
+class NoticeOrder:
+    """One notice to be sent. ``id`` is stable over retries, so a receiver can drop a repeat."""
+
+    id: str
+    name: str
+    roles: list[str]
+    clause: str
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NoticeBatch:
+    """The notices of one step of a case. ``view`` is the case view, free of personal data."""
+
+    case_id: str
+    view: dict[str, Any]
+    notices: list[NoticeOrder]
+
+
+@dataclass(frozen=True)
+class NoticeResult:
+    """What came of one notice.
+
+    ``outcome`` is ``sent`` (somebody of every role was reached), ``partly`` (of some roles),
+    ``no_address`` (no role has an address) or ``failed``; ``reasons`` say why for what did not
+    arrive, by role.
+    """
+
+    id: str
+    name: str
+    roles: list[str]
+    outcome: str
+    channel: str = ""
+    at: str = ""
+    reasons: dict[str, str] = field(default_factory=dict)

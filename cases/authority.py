@@ -1,0 +1,36 @@
+"""Who may decide how much (T3, S1-5.9.10): rungs with limits in yuan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+
+class Authority:
+    """The authority of a ladder's rungs over amounts in yuan.
+
+    Args:
+        rungs: roles, lowest first.
+        limits: the highest amount each rung may decide; a rung without one decides any amount.
+    """
+
+    def __init__(self, rungs: Sequence[str], limits: Mapping[str, Decimal]) -> None:
+        self._rungs = tuple(rungs)
+        self._limits = dict(limits)
+
+    def rank(self, role: str) -> int:
+        """The height of a role on the ladder from 0; -1 for a role that is no rung."""
+        return self._rungs.index(role) if role in self._rungs else -1
+
+    def covers(self, role: str, amount: Decimal) -> bool:
+        """Whether the role may decide the amount by itself; never for a role that is no rung."""
+        return self.rank(role) >= 0 and (role not in self._limits or amount <= self._limits[role])
+
+    def lowest_for(self, amount: Decimal) -> str:
+        """The lowest rung whose limit covers the amount; the top rung if none does."""
+        return next((rung for rung in self._rungs if self.covers(rung, amount)), self._rungs[-1])
+
+    def next_above(self, role: str) -> str | None:
+        """The rung above a role; the lowest rung for a role that is none; None above the top."""
+        rank = self.rank(role) + 1
+        return self._rungs[rank] if rank < len(self._rungs) else None

@@ -1,0 +1,234 @@
+"""What people and systems may ask of a case (design contract "Commands").
+
+Each command is one model; the model's fields are the wire format. Which kind of case takes which
+command is said by the kind (`Case.COMMANDS`), who may send it by the policy (``[permissions]``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
+
+from cases.events import Actor, canonical
+from cases.facts import Model, Text, Token, Yuan
+from cases.refusals import Refused, invalid
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class By(Model):
+    """The person or system that sends a command."""
+
+    id: Token
+    role: Token
+
+    def actor(self) -> Actor:
+        """The actor as events carry it."""
+        return Actor(self.id, self.role)
+
+
+class Command(Model):
+    """Base of all commands.
+
+    ``request_id`` makes a repeat harmless; ``at`` is taken only by a rehearsed case.
+    """
+
+    NAME: ClassVar[str] = ""
+
+    by: By
+    request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    at: AwareDatetime | None = None
+
+    def digest(self) -> str:
+        """SHA-256 of name and content, to tell a repeated request from a different one."""
+        content = canonical(self.model_dump(mode="json", exclude={"request_id"}))
+        return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
+
+
+class Acknowledge(Command):
+    """The holder of a rung takes the case up."""
+
+    NAME = "acknowledge"
+
+
+class Assign(Command):
+    """Give the case to a person on the present rung or a lower one."""
+
+    NAME = "assign"
+    to: By
+
+
+class Escalate(Command):
+    """Climb by hand, to the next rung or the one named."""
+
+    NAME = "escalate"
+    reason: Text
+    to: Token | None = None
+
+
+class Note(Command):
+    """Write a remark into the record."""
+
+    NAME = "note"
+    text: Text
+
+
+class Attach(Command):
+    """Reference a document that is stored elsewhere (call recording, photograph): S0-2.3.5."""
+
+    NAME = "attach"
+    name: Text
+    sha256: Sha256
+    where: Text
+
+
+class LogContact(Command):
+    """An attempt to reach the customer; unreachable pauses, reached resumes (S4-3.3.3)."""
+
+    NAME = "log_contact"
+    reached: bool
+    channel: Token | None = None
+    reason: Text | None = None
+
+
+class Promise(Command):
+    """Promise the customer a reply by an instant (S1-4.1)."""
+
+    NAME = "promise"
+    reply_by: AwareDatetime
+
+
+class Reply(Command):
+    """Reply to the customer: an interim word or the answer (S0-2.3.5, S4-2.4)."""
+
+    NAME = "reply"
+    stage: Literal["interim", "answer"]
+    text: Text | None = None
+
+
+class RequestApproval(Command):
+    """Ask somebody with enough authority (T3, S1-5.9.10)."""
+
+    NAME = "request_approval"
+    subject: Token
+    amount: Yuan | None = None
+    reason: Text | None = None
+
+
+class Approve(Command):
+    """Approve what is asked; without a subject the only open approval."""
+
+    NAME = "approve"
+    subject: Token | None = None
+    reason: Text | None = None
+
+
+class Reject(Command):
+    """Reject what is asked, with a reason; without a subject the only open approval."""
+
+    NAME = "reject"
+    subject: Token | None = None
+    reason: Text
+
+
+class Extend(Command):
+    """Grant a special difficult case a later target (S4-2.4)."""
+
+    NAME = "extend"
+    clock: Token
+    due: AwareDatetime
+    reason: Text
+
+
+class Resolve(Command):
+    """The customer's matter is settled; acknowledges implicitly."""
+
+    NAME = "resolve"
+    summary: Text | None = None
+
+
+class FollowUp(Command):
+    """Ask the customer's opinion after the solution (S1-4.2)."""
+
+    NAME = "follow_up"
+    satisfied: bool
+    text: Text | None = None
+
+
+class Reopen(Command):
+    """Take a resolved case up again within the policy's window."""
+
+    NAME = "reopen"
+    reason: Text
+
+
+class Withdraw(Command):
+    """The customer takes the matter back."""
+
+    NAME = "withdraw"
+    reason: Text | None = None
+
+
+class Close(Command):
+    """File the case for good."""
+
+    NAME = "close"
+    outcome: Token | None = None
+
+
+class Investigate(Command):
+    """What the investigation of a complaint found (S0-2.3.1, S0-2.3.2)."""
+
+    NAME = "investigate"
+    finding: Text | None = None
+    delay_cause: Literal["objective", "human", "information", "out_of_zone"] | None = None
+    justified: bool | None = None
+
+
+class Propose(Command):
+    """Prepare solutions, best first; they are offered one at a time (S1-4.2)."""
+
+    NAME = "propose"
+    options: Annotated[list[Text], Field(min_length=1)]
+
+
+class AnswerOption(Command):
+    """The customer's answer to the option on offer (S1-4.2)."""
+
+    NAME = "answer_option"
+    accepted: bool
+
+
+class NoticeOutcome(Command):
+    """By the system: what came of a notice."""
+
+    NAME = "notice_outcome"
+    notice: str
+    roles: tuple[str, ...]
+    outcome: str
+    channel: str = ""
+    reason: str = ""
+
+
+EVERY_KIND: tuple[type[Command], ...] = (
+    Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
+    Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close,
+)  # fmt: skip
+
+
+def read_command(known: Mapping[str, type[Command]], name: str, raw: Any) -> Command:
+    """Validate a command from the wire.
+
+    Raises:
+        Refused: code ``unknown_command`` or ``invalid``, naming what is wrong and what is allowed.
+    """
+    model = known.get(name)
+    if model is None:
+        raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise invalid(error, name) from None

@@ -1,0 +1,92 @@
+"""What happened: the vocabulary of the ledger.
+
+An event is a fact with a logical time. ``at`` is when it happened by the rules (a deadline that
+fell due at 10:05:00 happened at 10:05:00), ``recorded_at`` is when the process took note of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """Every type of event; the comment names the data fields others rely on."""
+
+    CASE_OPENED = "case_opened"  # kind, key, policy, policy_hash, holder_role, facts, parent?
+    CLOSED = "closed"  # outcome
+    WITHDRAWN = "withdrawn"
+    ACKNOWLEDGED = "acknowledged"  # role, id
+    ASSIGNED = "assigned"  # from, to
+    REMINDED = "reminded"  # rung, count, subject?
+    ESCALATED = "escalated"  # from, to, cause, reason?
+    CLOCK_STARTED = "clock_started"  # clock, due
+    CLOCK_MET = "clock_met"  # clock, due
+    CLOCK_WARNED = "clock_warned"  # clock, due, fraction
+    CLOCK_BREACHED = "clock_breached"  # clock, due
+    CLOCK_PAUSED = "clock_paused"  # clocks, reason
+    CLOCK_RESUMED = "clock_resumed"  # clocks, dues
+    CONTACT_ATTEMPTED = "contact_attempted"  # reached, channel, reason
+    NOTED = "noted"  # text
+    ATTACHED = "attached"  # name, sha256, where
+    PROMISED = "promised"  # reply_by
+    REPLIED = "replied"  # stage, text
+    INVESTIGATED = "investigated"  # finding, delay_cause, justified
+    PROPOSED = "proposed"  # options
+    OPTION_OFFERED = "option_offered"  # option
+    OPTION_ANSWERED = "option_answered"  # option, accepted
+    APPROVAL_REQUESTED = "approval_requested"  # subject, amount, role
+    APPROVED = "approved"  # subject, amount
+    REJECTED = "rejected"  # subject, reason
+    EXTENDED = "extended"  # clock, due
+    RESOLVED = "resolved"  # summary
+    FOLLOWED_UP = "followed_up"  # satisfied
+    REOPENED = "reopened"  # reason
+    NOTIFIED = "notified"  # notice, roles, outcome
+    REPORT_SENT = "report_sent"  # roles, channel
+    COMMAND_REFUSED = "command_refused"  # command, code
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acted: an id that is no personal data (a staff number, a system name) and a role."""
+
+    id: str
+    role: str
+
+
+SYSTEM = Actor("caseladder", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact of a case. ``data`` holds plain JSON values only: money and instants as strings."""
+
+    seq: int
+    type: EventType
+    at: datetime
+    recorded_at: datetime
+    actor: Actor
+    clauses: tuple[str, ...]
+    data: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The event in its public JSON form (design contract "Events")."""
+        return {
+            "seq": self.seq,
+            "type": self.type.value,
+            "at": self.at.isoformat(),
+            "recorded_at": self.recorded_at.isoformat(),
+            "actor": {"id": self.actor.id, "role": self.actor.role},
+            "clauses": list(self.clauses),
+            "data": dict(self.data),
+        }
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, UTF-8. Hashes are taken over it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

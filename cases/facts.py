@@ -1,0 +1,161 @@
+"""What is known when a case is opened: the intake and its facts (design contract "Facts")."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from cases.events import canonical
+from cases.refusals import Refused, invalid
+
+
+def _decimal_text(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError("a decimal is written as a string, for example '18.00', never as a float")
+    return value
+
+
+def _fen(value: Decimal) -> Decimal:
+    if value != value.quantize(Decimal("0.01")):
+        raise ValueError("an amount in yuan has at most two decimals")
+    return value.quantize(Decimal("0.01"))
+
+
+Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
+# Yuan: at most two decimals, never negative.
+Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen)]
+PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen)]
+Positive = Annotated[Exact, Field(gt=0)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+# Ids travel in logs and search attributes, so they are plain tokens.
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+Severity = Literal["normal", "serious", "critical"]
+
+
+class Model(BaseModel):
+    """Base of all input models: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Customer(Model):
+    """Who complains or claims (personal data: kept apart from the ledger)."""
+
+    name: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+    ref: Text | None = None
+
+
+class Shipment(Model):
+    """The parcel: weights in kg, money in yuan, days are calendar days of the policy's zone."""
+
+    waybill: Token
+    posted_on: date
+    promised_at: AwareDatetime | None = None
+    delivered_at: AwareDatetime | None = None
+    route: Literal["same_city", "domestic", "hk_mo_tw", "international"] | None = None
+    base_freight: Yuan | None = None
+    surcharges: Yuan | None = None
+    weight_kg: Positive | None = None
+    insured_amount: PositiveYuan | None = None
+    packed_by: Literal["customer", "courier"] | None = None
+    signed_at: AwareDatetime | None = None
+    courier_present: bool | None = None
+    out_of_zone_notice: bool | None = None
+    agreed_compensation: Yuan | None = None
+    arbitration_agreed: bool | None = None
+
+
+class Facts(Model):
+    """What every kind of case may know at intake."""
+
+    # Fields kept out of events: see `Intake.personal`.
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"customer", "description", "question"})
+
+    customer: Customer | None = None
+    unit: Token | None = None
+    severity: Severity = "normal"
+    description: Text | None = None
+    shipment: Shipment | None = None
+
+
+class ComplaintFacts(Facts):
+    """A complaint (投诉), S0-2.3."""
+
+    category: Literal["attitude", "delay", "damage", "shortage", "loss", "other"]
+    source: Literal["customer", "platform", "network"] = "customer"
+    channel: Token | None = None
+
+
+class InquiryFacts(Facts):
+    """An inquiry (查询), S0-2.2: the waybill and the posting day decide whether it is answerable."""
+
+    shipment: Shipment
+    question: Text | None = None
+
+
+class Intake(BaseModel):
+    """The input of a case's workflow: one JSON object (design contract "Input").
+
+    ``received_at`` defaults to the moment of start. ``parent`` is the id of the case that this
+    one re-submits (S1-5.9.8) or springs from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+    received_at: AwareDatetime | None = None
+    policy: Token = "default"
+    parent: Token | None = None
+    facts: Facts
+
+    def open_facts(self) -> dict[str, Any]:
+        """The facts without personal data, as plain JSON: what goes into the ledger."""
+        return self.facts.model_dump(mode="json", exclude=set(Facts.PERSONAL), exclude_none=True)
+
+    def personal(self) -> dict[str, Any]:
+        """The personal part of the facts, as plain JSON: erasable, never in the ledger."""
+        return self.facts.model_dump(mode="json", include=set(Facts.PERSONAL), exclude_none=True)
+
+    def digest(self) -> str:
+        """SHA-256 of the content as the caller gave it: the same intake filed again has the same."""
+        return hashlib.sha256(canonical(self.model_dump(mode="json")).encode()).hexdigest()
+
+
+class ComplaintIntake(Intake):
+    """Input of the workflow ``Complaint``."""
+
+    facts: ComplaintFacts
+
+
+class InquiryIntake(Intake):
+    """Input of the workflow ``Inquiry``."""
+
+    facts: InquiryFacts
+
+
+def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:
+    """Validate an intake.
+
+    Raises:
+        Refused: code ``invalid``, naming each bad field; personal values are not repeated.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise invalid(error, "intake") from None

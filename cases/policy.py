@@ -1,0 +1,320 @@
+"""The numbers: a policy is a validated TOML file, each number with its clause.
+
+Reading a file is not done here; `parse` takes the text, so that a case can carry the very text it
+was started with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from cases.authority import Authority
+from cases.events import EventType, canonical
+from cases.facts import Model, Severity, Yuan
+from cases.refusals import Refused, invalid
+from cases.working_calendar import CalendarYears, WorkingCalendar
+
+Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[timedelta, Field(gt=timedelta(0))]
+Percent = Annotated[int, Field(gt=0, lt=100)]
+
+
+class ClockRule(Model):
+    """One deadline: exactly one of the limits, or none where a command names the moment.
+
+    ``elapsed`` is exact elapsed time, ``calendar_days`` ends 23:59:59 of the last day (T1),
+    ``working_time`` counts only the calendar's working windows.
+    """
+
+    elapsed: Positive | None = None
+    calendar_days: Annotated[int, Field(gt=0)] | None = None
+    working_time: Positive | None = None
+    pausable: bool = False
+    extendable: bool = False
+    warn_percent: tuple[Percent, ...] = ()
+    escalates_to: Role | None = None
+    clause: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        limits = [self.elapsed, self.calendar_days, self.working_time]
+        if sum(limit is not None for limit in limits) > 1:
+            raise ValueError("give only one of elapsed, calendar_days, working_time")
+        if self.pausable and self.calendar_days is not None:
+            raise ValueError("a clock in calendar days cannot be paused (T1)")
+        if list(self.warn_percent) != sorted(set(self.warn_percent)):
+            raise ValueError("warn_percent must rise")
+        return self
+
+
+class Reminders(Model):
+    """Growing intervals at the top rung: ``first``, then times ``factor``, at most ``longest``."""
+
+    first: Positive
+    factor: Annotated[int, Field(ge=1)]
+    longest: Positive
+    clause: str
+
+    def interval(self, count: int) -> timedelta:
+        """The wait before reminder number ``count`` (from 1)."""
+        # The exponent is bounded so that a case reminded for years stays a small number.
+        return min(self.first * self.factor ** min(count - 1, 32), self.longest)
+
+
+class LadderRule(Model):
+    """The rungs, lowest first, and how the top one is reminded."""
+
+    rungs: Annotated[tuple[Role, ...], Field(min_length=1)]
+    clause: str
+    reminders: Reminders
+
+    @field_validator("rungs")
+    @classmethod
+    def _distinct(cls, rungs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(rungs)) != len(rungs):
+            raise ValueError("a rung is named twice")
+        return rungs
+
+
+class AuthorityRule(Model):
+    """Up to how much each rung may decide, in yuan; a rung without a limit decides any amount."""
+
+    limits: dict[Role, Yuan]
+    clause: str
+
+
+class SeverityRule(Model):
+    """The rung at which a case of each severity starts (S1-2.5)."""
+
+    starts_at: dict[Severity, Role]
+    clause: str
+
+
+class Route(Model):
+    """Who is told of what: for each event of a type in ``on`` whose data match ``when``.
+
+    ``to`` names roles, ``holder`` (who holds the case now), ``role`` (the role in the event's
+    data) or ``ROLE+`` (that rung and all above).
+    """
+
+    name: Role
+    on: Annotated[tuple[EventType, ...], Field(min_length=1)]
+    kinds: tuple[str, ...] = ()
+    when: dict[str, tuple[str, ...]] = {}
+    facts: dict[str, tuple[str, ...]] = {}
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    clause: str
+
+
+class CaseRule(Model):
+    """What a kind of case has of its own: its clocks and its times after the solution."""
+
+    clocks: dict[str, ClockRule]
+    # A resolved case may be reopened, and closes by itself, at the end of this many days.
+    reopen_days: Annotated[int, Field(gt=0)]
+    reopen_clause: str
+    follow_ups: Annotated[int, Field(ge=0)] = 0
+    most_options: Annotated[int, Field(gt=0)] = 4
+    validity_years: Annotated[int, Field(gt=0)] | None = None
+
+
+Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class CalendarRule(Model):
+    """Working windows of each weekday (several a day allowed) and the published years."""
+
+    windows: dict[str, tuple[Window, ...]]
+    years: dict[str, Any]
+    clause: str
+
+    @field_validator("windows")
+    @classmethod
+    def _weekdays(cls, windows: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for day in windows:
+            if day not in WEEKDAYS:
+                raise ValueError(f"{day} is not one of {', '.join(WEEKDAYS)}")
+        return windows
+
+
+class Policy(Model):
+    """All numbers of the rules. Build one with `from_toml` or `from_document`."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    zone: str
+    roles: tuple[Role, ...]
+    ladder: LadderRule
+    authority: AuthorityRule
+    severity: SeverityRule
+    calendar: CalendarRule
+    permissions: dict[str, tuple[str, ...]]
+    complaint: CaseRule
+    inquiry: CaseRule
+    notice: tuple[Route, ...] = ()
+    # The canonical JSON of the file: what a case carries, and what its hash is taken over.
+    document: str = ""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("not a time zone of the tz database, for example Asia/Shanghai") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _roles_exist(self) -> Self:
+        for path, role in self._named_roles():
+            if role.removesuffix("+") not in self.all_roles and role not in ("ladder", "holder", "role"):
+                raise ValueError(f"{path} = {role!r} is not a role; allowed: {', '.join(self.all_roles)}")
+        for path, role in self._named_rungs():
+            if role not in self.ladder.rungs:
+                raise ValueError(f"{path} = {role!r} is not a rung; allowed: {', '.join(self.ladder.rungs)}")
+        if set(self.severity.starts_at) != {"normal", "serious", "critical"}:
+            raise ValueError("severity.starts_at needs each of normal, serious, critical")
+        return self
+
+    def _named_roles(self) -> Iterator[tuple[str, str]]:
+        for command, allowed in self.permissions.items():
+            yield from ((f"permissions.{command}", role) for role in allowed)
+        for route in self.notice:
+            yield from ((f"notice.{route.name}.to", role) for role in route.to)
+
+    def _named_rungs(self) -> Iterator[tuple[str, str]]:
+        yield from ((f"severity.starts_at.{level}", rung) for level, rung in self.severity.starts_at.items())
+        yield from ((f"authority.limits.{rung}", rung) for rung in self.authority.limits)
+        for kind in KINDS:
+            for name, rule in self.rule(kind).clocks.items():
+                if rule.escalates_to is not None:
+                    yield f"{kind}.clocks.{name}.escalates_to", rule.escalates_to
+
+    @property
+    def all_roles(self) -> tuple[str, ...]:
+        """Every role a command may name: the rungs and the others."""
+        return self.ladder.rungs + self.roles
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the document."""
+        return hashlib.sha256(self.document.encode()).hexdigest()
+
+    def rule(self, kind: str) -> CaseRule:
+        """The rules of a kind of case."""
+        rule: CaseRule = getattr(self, kind)
+        return rule
+
+    @cached_property
+    def authority_of(self) -> Authority:
+        """Who may decide how much."""
+        return Authority(self.ladder.rungs, self.authority.limits)
+
+    @cached_property
+    def working(self) -> WorkingCalendar:
+        """The working calendar; it also knows the policy's zone."""
+        windows = [
+            [_window(text) for text in self.calendar.windows.get(day, ())] for day in WEEKDAYS
+        ]
+        return WorkingCalendar(ZoneInfo(self.zone), windows, CalendarYears.model_validate(self.calendar.years))
+
+    def local(self, instant: datetime) -> datetime:
+        """The instant in the policy's zone, with a fixed offset so that arithmetic is exact."""
+        return self.working.local(instant)
+
+    @cached_property
+    def _permitted(self) -> dict[str, frozenset[str]]:
+        return {command: frozenset(self.expand(allowed)) for command, allowed in self.permissions.items()}
+
+    def permitted(self, command: str) -> frozenset[str]:
+        """The roles that may send a command; the rungs where the policy says nothing of it."""
+        return self._permitted.get(command) or frozenset(self.ladder.rungs)
+
+    def expand(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Roles with ``ladder`` and ``ROLE+`` written out, in ladder order, each once."""
+        found: dict[str, None] = {}
+        for name in names:
+            if name == "ladder":
+                found.update(dict.fromkeys(self.ladder.rungs))
+            elif name.endswith("+"):
+                start = self.ladder.rungs.index(name[:-1])
+                found.update(dict.fromkeys(self.ladder.rungs[start:]))
+            else:
+                found[name] = None
+        return tuple(found)
+
+    def routes(self, kind: str, event: EventType) -> tuple[Route, ...]:
+        """The notice routes that an event of a kind of case may take."""
+        return self._routes.get((kind, event), ())
+
+    @cached_property
+    def _routes(self) -> dict[tuple[str, EventType], tuple[Route, ...]]:
+        table: dict[tuple[str, EventType], tuple[Route, ...]] = {}
+        for route in self.notice:
+            for kind in route.kinds or KINDS:
+                for event in route.on:
+                    table[kind, event] = (*table.get((kind, event), ()), route)
+        return table
+
+    @classmethod
+    def from_toml(cls, text: str, years: Mapping[str, Any] | None = None) -> Policy:
+        """Read a policy file.
+
+        Args:
+            text: the TOML text.
+            years: published calendar years for a file that brings none of its own.
+
+        Raises:
+            Refused: code ``bad_policy``, naming the key path, the value and what is allowed.
+        """
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise Refused("bad_policy", f"policy: not TOML: {error}") from None
+        calendar = data.get("calendar")
+        if isinstance(calendar, dict):
+            calendar.setdefault("years", dict(years or {}))
+        return cls.from_document(canonical(json.loads(json.dumps(data, default=_plain))))
+
+    @classmethod
+    def from_document(cls, document: str) -> Policy:
+        """Build a policy from its canonical JSON; the same text gives the same object.
+
+        Raises:
+            Refused: code ``bad_policy``.
+        """
+        return _from_document(document)
+
+
+KINDS = ("complaint", "inquiry")
+
+
+@lru_cache(maxsize=64)
+def _from_document(document: str) -> Policy:
+    try:
+        policy = Policy.model_validate({**json.loads(document), "document": document})
+        policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
+    except ValidationError as error:
+        refusal = invalid(error, "policy")
+        raise Refused("bad_policy", refusal.message) from None
+    return policy
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (date, datetime, time)):
+        return value.isoformat()
+    raise TypeError(f"no plain JSON for {value!r}")
+
+
+def _window(text: str) -> tuple[time, time]:
+    start, end = text.split("-")
+    return time.fromisoformat(start), time.fromisoformat(end)

@@ -1,0 +1,62 @@
+"""The one way in which a rule says no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+
+class Refused(Exception):
+    """A command or an intake that the rules do not allow; nothing was changed.
+
+    Args:
+        code: a stable machine-readable name, for example ``not_resolved``.
+        message: a sentence for people that names the field, the value and what is allowed.
+        clause: the rulebook clause that forbids it, empty for plain bad input.
+    """
+
+    def __init__(self, code: str, message: str, clause: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.clause = clause
+
+    def as_json(self) -> dict[str, str]:
+        """The refusal as it travels over the wire."""
+        return {"code": self.code, "message": self.message, "clause": self.clause}
+
+
+# Values under these names may be personal data, so an error message never repeats them.
+PERSONAL = frozenset({"customer", "name", "phone", "email", "ref", "description", "question", "text"})
+
+
+def invalid(error: ValidationError, what: str) -> Refused:
+    """Turn a pydantic error into a refusal that names field, value and what is allowed.
+
+    Values of personal fields (``PERSONAL``) are left out of the message.
+    """
+    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error)))
+
+
+def _complaints(error: ValidationError) -> Iterable[str]:
+    for item in error.errors(include_url=False, include_context=False):
+        path = ".".join(str(part) for part in item["loc"]) or "(the whole object)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "missing":
+            yield f"{path} is missing"
+        elif item["type"] == "extra_forbidden":
+            yield f"{path} is not a known field"
+        elif PERSONAL.intersection(str(part) for part in item["loc"]):
+            yield f"{path}: {message}"
+        else:
+            yield f"{path} = {_shown(item['input'])}: {message}"
+
+
+def _shown(value: Any) -> str:
+    # An object may hold personal fields deeper down, so only plain values are shown.
+    if isinstance(value, (dict, list)):
+        return f"({type(value).__name__})"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
