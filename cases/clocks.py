@@ -87,8 +87,13 @@ class Clock:
 
     def extend(self, at: datetime, due: datetime) -> None:
         """Give the clock a new due instant, with its warnings over the time that is left."""
+        since = at
+        if self.state is ClockState.PAUSED:
+            # Kept as of the pause's start, so that the clock is due at `due` as of `at`.
+            since = self.pauses[-1].since
+            due = self._moved(due, at, since)
         self.due = due
-        self.warnings = self._warnings(at)
+        self.warnings = self._warnings(since)
 
     def end(self, state: ClockState, at: datetime) -> None:
         """End the clock; it never runs again."""
@@ -133,13 +138,16 @@ class Clock:
         return [(percent, since + span * percent / 100) for percent in self.rule.warn_percent]
 
     def _shift(self, moment: datetime, now: datetime) -> datetime:
-        paused_at = self.pauses[-1].since
+        return self._moved(moment, self.pauses[-1].since, now)
+
+    def _moved(self, moment: datetime, start: datetime, to: datetime) -> datetime:
+        """A moment that lay so far after ``start``, as far after ``to``."""
         if self.rule.working_time is not None:
             # Working time that was left is what moves, not wall-clock time: a pause over a
             # weekend must not push the due instant out of the working windows.
-            left = self.calendar.working_time_between(paused_at, moment)
-            return self.calendar.add_working_time(now, left).at
-        return moment + (now - paused_at)
+            left = self.calendar.working_time_between(start, moment)
+            return self.calendar.add_working_time(to, left).at
+        return moment + (to - start)
 
 
 def first_due(rule: ClockRule, at: datetime, calendar: WorkingCalendar) -> datetime:

@@ -202,17 +202,6 @@ class AnswerOption(Command):
     accepted: bool
 
 
-class NoticeOutcome(Command):
-    """By the system: what came of a notice."""
-
-    NAME = "notice_outcome"
-    notice: str
-    roles: tuple[str, ...]
-    outcome: str
-    channel: str = ""
-    reason: str = ""
-
-
 EVERY_KIND: tuple[type[Command], ...] = (
     Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
     Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close,

@@ -86,6 +86,19 @@ class Event:
             "data": dict(self.data),
         }
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Event:
+        """The event whose public JSON form this is."""
+        return cls(
+            raw["seq"],
+            EventType(raw["type"]),
+            datetime.fromisoformat(raw["at"]),
+            datetime.fromisoformat(raw["recorded_at"]),
+            Actor(raw["actor"]["id"], raw["actor"]["role"]),
+            tuple(raw["clauses"]),
+            raw["data"],
+        )
+
 
 def canonical(value: Mapping[str, Any]) -> str:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8. Hashes are taken over it."""

@@ -67,7 +67,8 @@ class Reminders(Model):
     def interval(self, count: int) -> timedelta:
         """The wait before reminder number ``count`` (from 1)."""
         # The exponent is bounded so that a case reminded for years stays a small number.
-        return min(self.first * self.factor ** min(count - 1, 32), self.longest)
+        times: int = self.factor ** min(count - 1, 32)
+        return min(self.first * times, self.longest)
 
 
 class LadderRule(Model):

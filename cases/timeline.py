@@ -53,6 +53,9 @@ class Timeline:
         self.clocks: dict[str, Clock] = {}
         self.past_clocks: list[Clock] = []
         self.ladder = Ladder(policy.ladder)
+        self.facts: dict[str, Any] = {}
+        # Who must be told, in order; the shell takes them out and sends them.
+        self.outbox: list[Notice] = []
         self._recorded_at: datetime | None = None
 
     # --- the four calls, less `decide` ------------------------------------------------------------
@@ -116,22 +119,21 @@ class Timeline:
         by: Actor = SYSTEM,
         clauses: tuple[str, ...] = (),
     ) -> None:
-        self.evolve(Event(len(self.events) + 1, type_, at, self._recorded_at or at, by, clauses, data))
-
-    def notices(self, event: Event) -> list[Notice]:
-        """Who must be told of an event, by the policy's routes, as the case stands now."""
-        return [
-            Notice(route.name, self._recipients(route, event), event, route.clause)
-            for route in self.policy.routes(self.KIND, event.type)
-            if self._matches(route, event)
-        ]
+        event = Event(len(self.events) + 1, type_, at, self._recorded_at or at, by, clauses, data)
+        self.evolve(event)
+        for route in self.policy.routes(self.KIND, type_):
+            if self._matches(route, event):
+                self.outbox.append(Notice(route.name, self._recipients(route, event), event, route.clause))
 
     def _matches(self, route: Route, event: Event) -> bool:
         # A numbered clock (promise:2) is told by its base name.
-        return all(_plain(event.data.get(name)) in allowed for name, allowed in route.when.items())
+        return all(_plain(event.data.get(name)) in allowed for name, allowed in route.when.items()) and all(
+            _plain(self.facts.get(name)) in allowed for name, allowed in route.facts.items()
+        )
 
     def _recipients(self, route: Route, event: Event) -> tuple[str, ...]:
-        named = {"holder": self.ladder.rung, "role": event.data.get("role") or event.data.get("rung") or self.ladder.rung}
+        role = event.data.get("role") or event.data.get("rung") or self.ladder.rung
+        named = {"holder": self.ladder.rung, "role": role}
         return self.policy.expand(tuple(named.get(name, name) for name in route.to))
 
     # --- clocks -----------------------------------------------------------------------------------
@@ -273,6 +275,7 @@ class Timeline:
         clock = self.clocks.get("rung")
         if clock is not None and clock.live:
             clock.end(ClockState.CANCELLED, at)
+        self.ladder.reminding.quiet()
 
     def _end_all(self, at: datetime) -> None:
         for clock in self.clocks.values():

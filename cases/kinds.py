@@ -1,0 +1,9 @@
+"""The kinds of case, by the name that stands in workflow ids."""
+
+from __future__ import annotations
+
+from cases.case import Case
+from cases.complaint import Complaint
+from cases.inquiry import Inquiry
+
+KINDS: dict[str, type[Case]] = {kind.KIND: kind for kind in (Complaint, Inquiry)}
