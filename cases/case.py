@@ -250,9 +250,8 @@ class Case(Approvals):
     def _within_law(self, name: str, due: datetime) -> None:
         limit = self.clocks.get("legal_limit")
         if limit is not None and due > limit.due:
-            raise Refused(
-                "past_legal_limit", f"{name} = {due.isoformat()} is past the legal limit {limit.due.isoformat()}", "O-REG-29"
-            )
+            message = f"{name} = {due.isoformat()} is past the legal limit {limit.due.isoformat()}"
+            raise Refused("past_legal_limit", message, "O-REG-29")
 
     def _do_reply(self, command: commands.Reply, at: datetime, by: Actor) -> None:
         data: dict[str, Any] = {"stage": command.stage}
@@ -270,7 +269,8 @@ class Case(Approvals):
         clock = self.clocks.get(command.clock)
         if clock is None or not clock.rule.extendable:
             allowed = ", ".join(name for name, c in self.clocks.items() if c.rule.extendable) or "none"
-            raise Refused("not_extendable", f"clock = {command.clock!r} cannot be extended; allowed: {allowed}", "S4-2.4")
+            message = f"clock = {command.clock!r} cannot be extended; allowed: {allowed}"
+            raise Refused("not_extendable", message, "S4-2.4")
         if clock.state in (ClockState.MET, ClockState.CANCELLED):
             raise Refused("clock_ended", f"clock = {command.clock!r} has ended: {clock.state}", "S4-2.4")
         if due <= at or due <= clock.due_at(at):
@@ -310,7 +310,8 @@ class Case(Approvals):
         if end is None:
             raise Refused("not_resolved", "reopen: the case is not resolved")
         if at > end:
-            raise Refused("window_over", f"reopen: the window ended {end.isoformat()}; file a new case that names this one")
+            message = f"reopen: the window ended {end.isoformat()}; file a new case that names this one as its parent"
+            raise Refused("window_over", message, self.rule.reopen_clause)
         self._emit(T.REOPENED, at, {"reason": command.reason}, by=by, clauses=(self.rule.reopen_clause,))
         self._meet(at, "follow_up")
         self._start_rung_clock(at)

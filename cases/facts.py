@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from cases.events import canonical
-from cases.refusals import Refused, invalid
+from cases.refusals import invalid
 
 
 def _decimal_text(value: Any) -> Any:

@@ -27,7 +27,8 @@ class Inquiry(Case):
             raise Refused("invalid", f"facts.shipment.posted_on = {posted} lies after the receipt {received.date()}")
         if years is not None and received.date() > anniversary(posted, years):
             last = anniversary(posted, years)
-            raise Refused("out_of_validity", f"facts.shipment.posted_on = {posted}: answerable until {last}", "S0-2.2.2")
+            message = f"facts.shipment.posted_on = {posted}: it was answerable until {last}"
+            raise Refused("out_of_validity", message, "S0-2.2.2")
 
     def _start_clocks(self, at: datetime) -> None:
         self._start_clock("inquiry", at)

@@ -110,8 +110,8 @@ class Route(Model):
     name: Role
     on: Annotated[tuple[EventType, ...], Field(min_length=1)]
     kinds: tuple[str, ...] = ()
-    when: dict[str, tuple[str, ...]] = {}
-    facts: dict[str, tuple[str, ...]] = {}
+    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    facts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     to: Annotated[tuple[str, ...], Field(min_length=1)]
     clause: str
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from calendar import isleap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
@@ -117,7 +117,9 @@ class WorkingCalendar:
         self._make_up: tuple[tuple[time, time], ...] = next(filter(None, self._windows), ())
         self._holidays = {day for year in years.root.values() for day in year.holidays}
         self._make_up_days = {day for year in years.root.values() for day in year.make_up_days}
-        self._fixed: dict[timedelta | None, timezone] = {}
+        self._fixed: dict[timedelta, timezone] = {}
+        # The offset that holds for every wall-clock time of a day, by the day's ordinal.
+        self._all_day: dict[int, tzinfo | None] = {}
 
     def local(self, instant: datetime) -> datetime:
         """The same instant in the zone, with a fixed offset.
@@ -128,20 +130,18 @@ class WorkingCalendar:
         if instant.utcoffset() is None:
             raise ValueError(f"{instant.isoformat()} has no UTC offset; give one, for example +08:00")
         # Called for every event, mostly with instants that have been here before: nothing is to be
-        # done if the zone has this very offset at this wall-clock time. Both folds are asked, since
-        # a time that a clock change skips or repeats has two answers.
-        offset = self.zone.utcoffset(instant)
-        if self._fixed.get(offset) is instant.tzinfo:
-            if self.zone.utcoffset(instant.replace(fold=1 - instant.fold)) == offset:
-                return instant
+        # done where the offset is known to hold all day.
+        if self._all_day.get(instant.toordinal()) is instant.tzinfo:
+            return instant
         try:
             there = instant.astimezone(self.zone)
+            offset = there.utcoffset() or timedelta(0)
+            # One object for each offset, so that the line above can compare by identity.
+            fixed = self._fixed.setdefault(offset, timezone(offset))
+            if there.toordinal() not in self._all_day:
+                self._learn(there.replace(tzinfo=fixed))
         except OverflowError:
             raise ValueError(f"{instant.isoformat()} is outside the years 1 to 9999 in {self.zone}") from None
-        offset = self.zone.utcoffset(there)
-        fixed = self._fixed.get(offset)
-        if fixed is None:
-            fixed = self._fixed[offset] = timezone(offset)
         return there.replace(tzinfo=fixed)
 
     def end_of_day(self, at: datetime, days: int) -> datetime:
@@ -219,6 +219,11 @@ class WorkingCalendar:
             for opens, closes in self.windows_of(date.fromordinal(number)):
                 total += max(min(closes, end) - max(opens, start), timedelta(0))
         return total
+
+    def _learn(self, local: datetime) -> None:
+        edges = (datetime.combine(local, edge, local.tzinfo) for edge in (MIDNIGHT, time.max))
+        if all(edge.astimezone(self.zone).utcoffset() == local.utcoffset() for edge in edges):
+            self._all_day[local.toordinal()] = local.tzinfo
 
     def _windows_on(self, day: date) -> tuple[tuple[time, time], ...]:
         if day in self._make_up_days:

@@ -1,0 +1,23 @@
+"""The workflow ``Complaint``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from cases.complaint import Complaint as ComplaintCase
+    from workflows.shell import Shell
+
+
+@workflow.defn(name="Complaint")
+class Complaint(Shell):
+    """A durable complaint; its input is one intake as JSON."""
+
+    CASE = ComplaintCase
+
+    @workflow.run
+    async def run(self, raw: Any = None, carried: Any = None) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()

@@ -1,0 +1,23 @@
+"""The workflow ``Inquiry``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from cases.inquiry import Inquiry as InquiryCase
+    from workflows.shell import Shell
+
+
+@workflow.defn(name="Inquiry")
+class Inquiry(Shell):
+    """A durable inquiry; its input is one intake as JSON."""
+
+    CASE = InquiryCase
+
+    @workflow.run
+    async def run(self, raw: Any = None, carried: Any = None) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()

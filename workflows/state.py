@@ -1,0 +1,120 @@
+"""What a case's workflow starts from, and what it takes along when it continues as new."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from cases.case import Case
+from cases.events import Event
+from cases.facts import Intake, Model, read_intake
+from cases.policy import Policy
+from cases.refusals import Refused, invalid
+from cases.timeline import Notice
+
+
+class Rehearsal(Model):
+    """A case that runs on its own dates: it is not recorded, and its notices come out at once.
+
+    Args:
+        offset_us: microseconds added to the workflow's clock to get the case's own.
+        policy_document: the policy as canonical JSON, since it need not lie on any disk.
+        notices: what becomes of notices.
+        continue_after: continue as new once the history has this many events.
+    """
+
+    offset_us: int
+    policy_document: str
+    notices: Literal["ok", "fail"] = "ok"
+    continue_after: int | None = None
+
+    @property
+    def offset(self) -> timedelta:
+        """The offset as a duration."""
+        return timedelta(microseconds=self.offset_us)
+
+
+class Seen(Model):
+    """A request id that was decided: the digest of its content, and the refusal if it was refused."""
+
+    digest: str
+    refusal: dict[str, str] | None = None
+
+
+class Pending(Model):
+    """A notice that was under way."""
+
+    name: str
+    roles: tuple[str, ...]
+    clause: str
+    seq: int
+
+
+class Carried(Model):
+    """What goes into the next run. The case itself is its events, packed small."""
+
+    version: Literal[1] = 1
+    policy_document: str
+    events: str
+    recorded: int
+    number: str | None
+    seen: dict[str, Seen] = Field(default_factory=dict)
+    pending: tuple[Pending, ...] = ()
+
+
+def read_start(case: type[Case], workflow_id: str, raw: Any) -> tuple[Intake, Rehearsal | None]:
+    """The intake (and the rehearsal, if it is one) from a workflow's input.
+
+    Raises:
+        Refused: code ``invalid``, naming what is wrong.
+    """
+    if not isinstance(raw, dict):
+        raise Refused("invalid", "intake: the input must be one JSON object with key and facts")
+    content = dict(raw)
+    rehearsal = content.pop("rehearsal", None)
+    intake = read_intake(case.INTAKE, content)
+    wanted = f"{case.KIND}:{intake.key}"
+    if workflow_id != wanted:
+        raise Refused("invalid", f"the workflow id of this case must be {wanted}")
+    if rehearsal is None:
+        return intake, None
+    try:
+        return intake, Rehearsal.model_validate(rehearsal)
+    except ValidationError as error:
+        raise invalid(error, "rehearsal") from None
+
+
+def restore(case: type[Case], raw: Any) -> tuple[Case, Carried]:
+    """The case that an earlier run carried over.
+
+    Raises:
+        Refused: the state was not written by this program.
+    """
+    try:
+        carried = Carried.model_validate(raw)
+    except ValidationError as error:
+        raise invalid(error, "carried") from None
+    return case.replay(Policy.from_document(carried.policy_document), unpack(carried.events)), carried
+
+
+def pack(events: Iterable[Event]) -> str:
+    """Events as one compressed text: a payload is limited in size, and texts repeat themselves."""
+    text = json.dumps([event.as_json() for event in events], ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), 6)).decode("ascii")
+
+
+def unpack(packed: str) -> list[Event]:
+    """The events that `pack` packed."""
+    rows: list[Mapping[str, Any]] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return [Event.from_json(row) for row in rows]
+
+
+def pending(notice: Notice) -> Pending:
+    """A notice as it is carried."""
+    return Pending(name=notice.name, roles=notice.roles, clause=notice.clause, seq=notice.event.seq)
