@@ -11,12 +11,15 @@ def markdown(view: Mapping[str, Any]) -> str:
     taken = "acknowledged" if view["acknowledged"] else "not acknowledged"
     lines = [
         f"**{view['kind']} {view['key']}** {view['number'] or ''}: {view['status']}",
+        "",
         f"Held by {view['rung']} ({view['holder']}), {taken}. Next: {view['next_due'] or 'nothing is due'}.",
     ]
     if view["breached"]:
         lines.append(f"Breached: {', '.join(view['breached'])}.")
+    if view.get("trouble"):
+        lines.append(f"**The ledger refuses events: {view['trouble']}**")
     live = [clock for clock in view["clocks"] if clock["state"] in ("running", "paused")]
     if live:
         lines += ["", "| clock | state | due |", "|---|---|---|"]
         lines += [f"| {clock['clock']} | {clock['state']} | {clock['due']} |" for clock in live]
-    return "\n\n".join(lines[:3]) + "\n" + "\n".join(lines[3:]) if len(lines) > 3 else "\n\n".join(lines)
+    return "\n".join(lines)

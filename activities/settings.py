@@ -1,0 +1,156 @@
+"""Settings from the environment, ``CASELADDER_*``.
+
+The connection to Temporal is not among them: the SDK reads its own standard variables and
+profiles (``temporalio.envconfig``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "CASELADDER_"
+# Their values may hold a password or a token, so a message never repeats them.
+_SECRET = frozenset({"database_url", "smtp_url", "webhook_url", "webhook_secret"})
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used. The message names the variable and what is allowed."""
+
+
+class Settings(BaseSettings):
+    """What the worker and the commands need to know besides Temporal.
+
+    Values that may hold a password or a token are `SecretStr`, so that neither a log line nor an
+    error shows them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    data: Path = Field(Path(".caseladder"), description="folder of the embedded stack")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the embedded stack's"
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="smtp://, smtps:// or smtp+starttls://[USER:PASSWORD@]HOST[:PORT], or maildir:FOLDER;"
+        " without it no mail is sent, on the embedded stack it goes to a maildir in the data folder",
+    )
+    mail_from: str = Field("caseladder@localhost", description="sender of notices")
+    webhook_url: SecretStr | None = Field(None, description="http(s) address that is told of every notice")
+    webhook_secret: SecretStr | None = Field(
+        None, description="key that signs webhook calls, whsec_ and base64 (Standard Webhooks)"
+    )
+    contacts: Path | None = Field(None, description="file that gives each role its addresses")
+    policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus metrics; 0 for none")
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value, ("postgresql", "postgres"))
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("maildir:"):
+            _check_url(value, ("smtp", "smtps", "smtp+starttls"), other="maildir:FOLDER")
+        elif value is not None and value.get_secret_value() == "maildir:":
+            raise ValueError("maildir: needs a folder, for example maildir:mail")
+        return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value, ("http", "https"))
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                key = base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)
+            except binascii.Error:
+                key = b""
+            if not key:
+                raise ValueError("it must be base64, with or without whsec_ before it")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, value: str) -> str:
+        name, at, host = value.partition("@")
+        if not (name and at and host) or any(character.isspace() for character in value):
+            raise ValueError("it must be a plain address, NAME@HOST")
+        return value
+
+    @field_validator("contacts")
+    @classmethod
+    def _check_contacts(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
+
+    @field_validator("policies")
+    @classmethod
+    def _check_policies(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("there is no such folder")
+        return value
+
+    def on_embedded(self, database_url: str) -> Settings:
+        """The same settings on an embedded stack: what is not set becomes the stack's own.
+
+        Args:
+            database_url: address of the stack's PostgreSQL.
+        """
+        return self.model_copy(
+            update={
+                "database_url": self.database_url or SecretStr(database_url),
+                "smtp_url": self.smtp_url or SecretStr(f"maildir:{self.data / 'mail'}"),
+            }
+        )
+
+
+def _check_url(value: SecretStr, schemes: tuple[str, ...], other: str = "") -> None:
+    """Refuse what cannot be an address of one of the schemes."""
+    allowed = ", ".join(f"{scheme}://" for scheme in schemes) + (f" or {other}" if other else "")
+    try:
+        url = urlsplit(value.get_secret_value())
+        usable = bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        usable = False
+    if not usable or url.scheme not in schemes:
+        raise ValueError(f"it must be an address with a host, beginning with {allowed}")
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; ``given`` ones come before the environment's.
+
+    Raises:
+        SettingsError: one line that names each wrong variable and what is allowed.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = [
+            (str(item["loc"][0]), item["input"], item["msg"].removeprefix("Value error, "))
+            for item in error.errors(include_url=False, include_context=False)
+        ]
+        raise SettingsError(
+            "; ".join(
+                f"{PREFIX}{name.upper()}{'' if name in _SECRET else f' = {value}'}: {message}"
+                for name, value, message in wrong
+            )
+        ) from None

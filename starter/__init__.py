@@ -1,0 +1,1 @@
+"""The doors: the typed client, the command line, the embedded stack, rehearsals."""

@@ -1,0 +1,162 @@
+"""The typed Python client: file cases, send commands, read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from cases.facts import read_intake
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
+
+Handle = WorkflowHandle[Any, Any]
+
+
+class CaseClient:
+    """What backend systems and people's tools use. Safe to share between tasks.
+
+    Args:
+        client: a connection whose data converter is Temporal's pydantic one (`starter.connection`).
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    # --- filing -----------------------------------------------------------------------------------
+
+    async def file(self, kind: str, intake: Mapping[str, Any], *, wait: bool = True) -> dict[str, Any]:
+        """File a case. The same key with the same content gives the same case, also much later.
+
+        Args:
+            kind: ``complaint``, ``inquiry``, ...
+            intake: the input as plain JSON (design contract "Input").
+            wait: until the case is open, and so known not to be refused.
+
+        Returns:
+            The case view; only ``id`` and ``status`` when not waiting.
+
+        Raises:
+            Refused: code ``invalid``, ``conflict`` (same key, other content), or what the rules say.
+        """
+        case = KINDS.get(kind)
+        if case is None:
+            raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+        read = read_intake(case.INTAKE, intake)
+        case_id, digest = f"{kind}:{read.key}", read.digest()
+        try:
+            handle: Handle = await self._client.start_workflow(
+                WORKFLOW_TYPES[kind],
+                dict(intake),
+                id=case_id,
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                memo={"digest": digest},
+            )
+        except WorkflowAlreadyStartedError:
+            handle = self._client.get_workflow_handle(case_id)
+            if await self._digest(handle) != digest:
+                raise Refused("conflict", f"key = {read.key!r} was filed with other content") from None
+        if not wait:
+            return {"id": case_id, "status": "opening"}
+        return await self._open(handle)
+
+    async def _digest(self, handle: Handle) -> str:
+        """The digest of the intake that a case was filed with."""
+        memo = await (await handle.describe()).memo()
+        if "digest" in memo:
+            return str(memo["digest"])
+        # Started by a client that is not ours, so the case itself must say.
+        view = await self._query(handle, "case")
+        return str(view.get("intake_digest", ""))
+
+    async def _open(self, handle: Handle) -> dict[str, Any]:
+        while True:
+            view: dict[str, Any] = await self._query(handle, "case")
+            if view["status"] == "refused":
+                raise Refused(**view["refusal"])
+            if view["status"] != "opening":
+                return view
+            await asyncio.sleep(0.05)
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a command and wait for the decision.
+
+        Args:
+            case_id: the workflow id, ``{kind}:{key}``.
+            name: the command, for example ``acknowledge``.
+            body: its JSON object with ``by`` and, so that a repeat is harmless, ``request_id``.
+
+        Returns:
+            The case view after it.
+
+        Raises:
+            Refused: the case said no, has ended, or is not known.
+        """
+        handle = self._client.get_workflow_handle(case_id)
+        try:
+            view: dict[str, Any] = await handle.execute_update(name, dict(body))
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
+                raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
+            raise
+        except RPCError as error:
+            raise await self._explained(error, case_id, name) from None
+        return view
+
+    async def signal(self, case_id: str, name: str, body: Mapping[str, Any]) -> None:
+        """Send ``approve``, ``reject``, ``escalate`` or ``acknowledge`` without waiting for the decision.
+
+        A refusal is recorded in the case as ``command_refused``.
+
+        Raises:
+            Refused: the case has ended or is not known.
+        """
+        try:
+            await self._client.get_workflow_handle(case_id).signal(name, dict(body))
+        except RPCError as error:
+            raise await self._explained(error, case_id, name) from None
+
+    async def _explained(self, error: RPCError, case_id: str, name: str) -> Exception:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            return error
+        try:
+            await self._client.get_workflow_handle(case_id).describe()
+        except RPCError:
+            return Refused("not_found", f"there is no case {case_id}")
+        return Refused("closed", f"{name}: the case is closed; file a new one that names it as its parent", "S1-5.9.8")
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def case(self, case_id: str) -> dict[str, Any]:
+        """The case view. Raises `Refused` (``not_found``)."""
+        view: dict[str, Any] = await self._query(self._client.get_workflow_handle(case_id), "case")
+        return view
+
+    async def timeline(self, case_id: str) -> list[dict[str, Any]]:
+        """All events of a case, oldest first. Raises `Refused` (``not_found``)."""
+        events: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "timeline")
+        return events
+
+    async def explain(self, case_id: str) -> list[dict[str, Any]]:
+        """Why each clock is due when it is. Raises `Refused` (``not_found``)."""
+        clocks: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "explain")
+        return clocks
+
+    async def _query(self, handle: Handle, name: str) -> Any:
+        try:
+            return await handle.query(name)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise Refused("not_found", f"there is no case {handle.id}") from None
+            raise

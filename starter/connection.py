@@ -1,0 +1,44 @@
+"""The connection to Temporal, by the SDK's standard configuration (TEMPORAL_ADDRESS, profiles, TLS)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
+
+from starter.embedded import running
+
+
+class Unreachable(Exception):
+    """No Temporal server answers; the message says where it was looked for and what to do."""
+
+
+async def connect(data: Path, runtime: Runtime | None = None) -> Client:
+    """Connect to the configured server, or to the embedded stack that runs on the data folder.
+
+    Args:
+        data: the data folder of the embedded stack, used when no address is configured.
+        runtime: where the SDK reports its metrics.
+
+    Raises:
+        Unreachable: the configuration cannot be used, or nobody answers.
+    """
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise Unreachable(f"the Temporal configuration cannot be used: {error}") from None
+    if "target_host" not in config and (stack := running(data)) is not None:
+        config["target_host"], config["namespace"] = stack.temporal, stack.namespace
+    address = config.setdefault("target_host", "localhost:7233")
+    try:
+        return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime)
+    except (RuntimeError, ValueError) as error:
+        where = "TEMPORAL_ADDRESS" if "TEMPORAL_ADDRESS" in os.environ else "the default address"
+        raise Unreachable(
+            f"no Temporal server answers at {address} ({where}): start one with `caseladder up`, "
+            f"or set TEMPORAL_ADDRESS ({str(error).splitlines()[0]})"
+        ) from None

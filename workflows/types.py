@@ -1,0 +1,12 @@
+"""What a worker registers and a client names."""
+
+from __future__ import annotations
+
+from workflows.complaint import Complaint
+from workflows.inquiry import Inquiry
+from workflows.shell import Shell
+
+TASK_QUEUE = "cases"
+WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Inquiry)
+# Workflow type by the kind that stands in workflow ids.
+WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}
