@@ -13,7 +13,6 @@ import structlog
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities import casebook
 from activities.logs import configure
@@ -22,15 +21,12 @@ from activities.policies import Policies
 from activities.settings import Settings, SettingsError, load_settings
 from starter.connection import Unreachable, connect
 from starter.embedded import running
-from workflows.types import TASK_QUEUE, WORKFLOWS
+from workflows.types import RUNNER, TASK_QUEUE, WORKFLOWS
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)
 
 log = structlog.get_logger("caseladder.worker")
-
-# asyncpg does not survive being imported a second time by the sandbox.
-RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
 
 
 @asynccontextmanager

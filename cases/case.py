@@ -133,13 +133,13 @@ class Case(Approvals):
 
     def refused(self, name: str, by: Actor, refusal: Refused, now: datetime) -> None:
         """Record a refused signal, so that nothing that was sent is dropped."""
-        self._recorded_at = now = self.policy.local(now)
+        at = self._arrival(now)
         data = {"command": name, "code": refusal.code}
-        self._emit(T.COMMAND_REFUSED, now, data, by=by, clauses=(refusal.clause,) if refusal.clause else ())
+        self._emit(T.COMMAND_REFUSED, at, data, by=by, clauses=(refusal.clause,) if refusal.clause else ())
 
     def told(self, notice: Notice, outcome: str, channel: str, at: datetime, reasons: dict[str, str]) -> None:
         """By the system: what came of a notice (also after the case has closed)."""
-        self._recorded_at = at = self.policy.local(at)
+        at = self._arrival(at)
         roles = list(notice.roles)
         data: dict[str, Any] = {"notice": notice.name, "roles": roles, "outcome": outcome, "of": notice.event.seq}
         if channel:
@@ -165,11 +165,17 @@ class Case(Approvals):
             else:
                 self.told(notice, "failed", "", at, {})
 
+    def _arrival(self, now: datetime) -> datetime:
+        """When word from outside arrives: after all that fell due before, like a command."""
+        self.elapse(now, inclusive=False)
+        self._recorded_at = now = self.policy.local(now)
+        return max(now, self.events[-1].at)
+
     def _check(self, name: str, by: Actor, now: datetime) -> None:
         if self.events and now < self.events[-1].at:
             raise Refused("too_early", f"at = {now.isoformat()} lies before what has already happened")
         if self.status == "closed":
-            raise Refused("closed", "the case is closed; file a new one that names it as its parent", "S1-5.9.8")
+            raise closed()
         if by.role not in self.policy.all_roles:
             allowed = ", ".join(self.policy.all_roles)
             raise Refused("unknown_role", f"by.role = {by.role!r} is not a role; allowed: {allowed}")
@@ -447,6 +453,11 @@ class Case(Approvals):
 
 def _iso(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
+
+
+def closed() -> Refused:
+    """What every command on a closed case is told."""
+    return Refused("closed", "the case is closed; file a new one that names it as its parent", "S1-5.9.8")
 
 
 def known_commands(*extra: type[Command]) -> dict[str, type[Command]]:

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from cases.events import Actor, canonical
-from cases.facts import Model, Text, Token, Yuan
+from cases.facts import Instant, Model, Text, Token, Yuan
 from cases.refusals import Refused, invalid
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -40,7 +40,7 @@ class Command(Model):
 
     by: By
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    at: AwareDatetime | None = None
+    at: Instant | None = None
 
     def digest(self) -> str:
         """SHA-256 of name and content, to tell a repeated request from a different one."""
@@ -98,7 +98,7 @@ class Promise(Command):
     """Promise the customer a reply by an instant (S1-4.1)."""
 
     NAME = "promise"
-    reply_by: AwareDatetime
+    reply_by: Instant
 
 
 class Reply(Command):
@@ -139,7 +139,7 @@ class Extend(Command):
 
     NAME = "extend"
     clock: Token
-    due: AwareDatetime
+    due: Instant
     reason: Text
 
 

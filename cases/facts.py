@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -35,6 +35,14 @@ def _fen(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
+def _in_reach(value: datetime) -> datetime:
+    # At the ends of the calendar an instant may not exist in the policy's zone; long before our
+    # time it is a slip of the pen that would be reminded of daily since then.
+    if not 2000 <= value.year <= 9998:
+        raise ValueError("an instant lies in the years 2000 to 9998")
+    return value
+
+
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
 # Yuan: at most two decimals, never negative.
 Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen)]
@@ -44,6 +52,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 Severity = Literal["normal", "serious", "critical"]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 
 
 class Model(BaseModel):
@@ -66,15 +75,15 @@ class Shipment(Model):
 
     waybill: Token
     posted_on: date
-    promised_at: AwareDatetime | None = None
-    delivered_at: AwareDatetime | None = None
+    promised_at: Instant | None = None
+    delivered_at: Instant | None = None
     route: Literal["same_city", "domestic", "hk_mo_tw", "international"] | None = None
     base_freight: Yuan | None = None
     surcharges: Yuan | None = None
     weight_kg: Positive | None = None
     insured_amount: PositiveYuan | None = None
     packed_by: Literal["customer", "courier"] | None = None
-    signed_at: AwareDatetime | None = None
+    signed_at: Instant | None = None
     courier_present: bool | None = None
     out_of_zone_notice: bool | None = None
     agreed_compensation: Yuan | None = None
@@ -119,7 +128,7 @@ class Intake(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-    received_at: AwareDatetime | None = None
+    received_at: Instant | None = None
     policy: Token = "default"
     parent: Token | None = None
     facts: Facts

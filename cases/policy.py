@@ -8,23 +8,50 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cases.authority import Authority
+from cases.commands import Command
 from cases.events import EventType, canonical
 from cases.facts import Model, Severity, Yuan
 from cases.refusals import Refused, invalid
 from cases.working_calendar import CalendarYears, WorkingCalendar
 
+# A century is beyond any rule, and within it no arithmetic of instants fails.
+LONGEST = timedelta(days=36_525)
+_DURATION = re.compile(
+    r"P(?=.)((?P<days>\d+)D)?(T(?=.)((?P<hours>\d+)H)?((?P<minutes>\d+)M)?((?P<seconds>\d+)S)?)?", re.ASCII
+)
+
+
+def _duration(value: Any) -> timedelta:
+    # Months and years have no fixed length, and a bare number does not say its unit.
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        parts = {unit: int(number) for unit, number in found.groupdict("0").items()}
+        if max(parts.values()) <= LONGEST.total_seconds() and timedelta() < (span := timedelta(**parts)) <= LONGEST:
+            return span
+    raise ValueError("a duration is days, hours, minutes, seconds like P1D, PT12H or PT5M, above 0, at most P36525D")
+
+
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[timedelta, Field(gt=timedelta(0))]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Days = Annotated[int, Field(gt=0, le=LONGEST.days)]
 Percent = Annotated[int, Field(gt=0, lt=100)]
 
 
@@ -35,14 +62,19 @@ class ClockRule(Model):
     ``working_time`` counts only the calendar's working windows.
     """
 
-    elapsed: Positive | None = None
-    calendar_days: Annotated[int, Field(gt=0)] | None = None
-    working_time: Positive | None = None
+    elapsed: Duration | None = None
+    calendar_days: Days | None = None
+    working_time: Duration | None = None
     pausable: bool = False
     extendable: bool = False
     warn_percent: tuple[Percent, ...] = ()
     escalates_to: Role | None = None
     clause: str
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the rule has no limit of its own."""
+        return self.elapsed is None and self.calendar_days is None and self.working_time is None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -59,16 +91,16 @@ class ClockRule(Model):
 class Reminders(Model):
     """Growing intervals at the top rung: ``first``, then times ``factor``, at most ``longest``."""
 
-    first: Positive
+    first: Duration
     factor: Annotated[int, Field(ge=1)]
-    longest: Positive
+    longest: Duration
     clause: str
 
     def interval(self, count: int) -> timedelta:
         """The wait before reminder number ``count`` (from 1)."""
         # The exponent is bounded so that a case reminded for years stays a small number.
         times: int = self.factor ** min(count - 1, 32)
-        return min(self.first * times, self.longest)
+        return self.first * times if times <= self.longest // self.first else self.longest
 
 
 class LadderRule(Model):
@@ -121,11 +153,11 @@ class CaseRule(Model):
 
     clocks: dict[str, ClockRule]
     # A resolved case may be reopened, and closes by itself, at the end of this many days.
-    reopen_days: Annotated[int, Field(gt=0)]
+    reopen_days: Days
     reopen_clause: str
     follow_ups: Annotated[int, Field(ge=0)] = 0
     most_options: Annotated[int, Field(gt=0)] = 4
-    validity_years: Annotated[int, Field(gt=0)] | None = None
+    validity_years: Annotated[int, Field(gt=0, le=100)] | None = None
 
 
 Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
@@ -136,7 +168,7 @@ class CalendarRule(Model):
     """Working windows of each weekday (several a day allowed) and the published years."""
 
     windows: dict[str, tuple[Window, ...]]
-    years: dict[str, Any]
+    years: CalendarYears
     clause: str
 
     @field_validator("windows")
@@ -175,22 +207,49 @@ class Policy(Model):
         return zone
 
     @model_validator(mode="after")
-    def _roles_exist(self) -> Self:
-        for path, role in self._named_roles():
-            if role.removesuffix("+") not in self.all_roles and role not in ("ladder", "holder", "role"):
-                raise ValueError(f"{path} = {role!r} is not a role; allowed: {', '.join(self.all_roles)}")
-        for path, role in self._named_rungs():
-            if role not in self.ladder.rungs:
-                raise ValueError(f"{path} = {role!r} is not a rung; allowed: {', '.join(self.ladder.rungs)}")
-        if set(self.severity.starts_at) != {"normal", "serious", "critical"}:
-            raise ValueError("severity.starts_at needs each of normal, serious, critical")
+    def _names_exist(self) -> Self:
+        for path, value, what, allowed in self._named():
+            if value not in allowed:
+                raise ValueError(f"{path} = {value!r} is not a {what}; allowed: {', '.join(allowed)}")
         return self
 
-    def _named_roles(self) -> Iterator[tuple[str, str]]:
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for level in get_args(Severity):
+            if level not in self.severity.starts_at:
+                raise ValueError(f"severity.starts_at.{level} is missing")
+        for kind, names in CLOCKS.items():
+            clocks = self.rule(kind).clocks
+            for name in names:
+                rule = clocks.get(name)
+                if rule is None and name != "rung":
+                    raise ValueError(f"{kind}.clocks.{name} is missing")
+                if rule is not None and rule.unlimited and name != "promise":
+                    raise ValueError(
+                        f"{kind}.clocks.{name} has no limit; give one of elapsed, calendar_days, working_time"
+                    )
+                if rule is not None and rule.working_time is not None and not any(self.calendar.windows.values()):
+                    raise ValueError(f"{kind}.clocks.{name}.working_time needs hours in calendar.windows")
+        top = self.ladder.rungs[-1]
+        if top in self.authority.limits:
+            # An amount above it could never be decided.
+            raise ValueError(f"authority.limits.{top}: the top rung decides any amount and has no limit")
+        return self
+
+    def _named(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
+        """What the file names: path, value, what it must be, and what is allowed."""
+        rungs = self.ladder.rungs
+        roles = (*self.all_roles, *(f"{rung}+" for rung in rungs), "ladder")
+        known = tuple(sorted(model.NAME for model in Command.__subclasses__()))
         for command, allowed in self.permissions.items():
-            yield from ((f"permissions.{command}", role) for role in allowed)
+            yield f"permissions.{command}", command, "command", known
+            yield from ((f"permissions.{command}", role, "role", roles) for role in allowed)
         for route in self.notice:
-            yield from ((f"notice.{route.name}.to", role) for role in route.to)
+            yield from ((f"notice.{route.name}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
+            yield from ((f"notice.{route.name}.kinds", kind, "kind", KINDS) for kind in route.kinds)
+        yield from ((path, role, "rung", rungs) for path, role in self._named_rungs())
+        for kind, clocks in CLOCKS.items():
+            yield from ((f"{kind}.clocks.{name}", name, "clock", clocks) for name in self.rule(kind).clocks)
 
     def _named_rungs(self) -> Iterator[tuple[str, str]]:
         yield from ((f"severity.starts_at.{level}", rung) for level, rung in self.severity.starts_at.items())
@@ -226,7 +285,7 @@ class Policy(Model):
         windows = [
             [_window(text) for text in self.calendar.windows.get(day, ())] for day in WEEKDAYS
         ]
-        return WorkingCalendar(ZoneInfo(self.zone), windows, CalendarYears.model_validate(self.calendar.years))
+        return WorkingCalendar(ZoneInfo(self.zone), windows, self.calendar.years)
 
     def local(self, instant: datetime) -> datetime:
         """The instant in the policy's zone, with a fixed offset so that arithmetic is exact."""
@@ -238,7 +297,7 @@ class Policy(Model):
 
     def permitted(self, command: str) -> frozenset[str]:
         """The roles that may send a command; the rungs where the policy says nothing of it."""
-        return self._permitted.get(command) or frozenset(self.ladder.rungs)
+        return self._permitted.get(command, frozenset(self.ladder.rungs))
 
     def expand(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Roles with ``ladder`` and ``ROLE+`` written out, in ladder order, each once."""
@@ -296,7 +355,14 @@ class Policy(Model):
         return _from_document(document)
 
 
-KINDS = ("complaint", "inquiry")
+# The clocks of each kind. A rung clock is optional, and only a promise names its moment itself.
+CLOCKS = {
+    "complaint": (
+        "rung", "report", "interim_reply", "answer", "resolution", "legal_limit", "promise", "approval", "follow_up",
+    ),
+    "inquiry": ("rung", "inquiry", "promise", "approval"),
+}  # fmt: skip
+KINDS = tuple(CLOCKS)
 
 
 @lru_cache(maxsize=64)

@@ -28,8 +28,12 @@ class Refused(Exception):
         return {"code": self.code, "message": self.message, "clause": self.clause}
 
 
-# Values under these names may be personal data, so an error message never repeats them.
-PERSONAL = frozenset({"customer", "name", "phone", "email", "ref", "description", "question", "text"})
+# Values under these names may be personal data, so an error message never repeats them; free text
+# is among them, since people write names and numbers into it.
+PERSONAL = frozenset(
+    {"customer", "name", "phone", "email", "ref", "description", "question"}
+    | {"text", "reason", "summary", "finding", "options", "where"}
+)
 
 
 def invalid(error: ValidationError, what: str) -> Refused:
@@ -48,7 +52,10 @@ def _complaints(error: ValidationError) -> Iterable[str]:
             yield f"{path} is missing"
         elif item["type"] == "extra_forbidden":
             yield f"{path} is not a known field"
-        elif PERSONAL.intersection(str(part) for part in item["loc"]):
+        elif item["type"] == "value_error" and not item["loc"]:
+            # A check of the whole object names the fields itself.
+            yield message
+        elif not item["loc"] or PERSONAL.intersection(str(part) for part in item["loc"]):
             yield f"{path}: {message}"
         else:
             yield f"{path} = {_shown(item['input'])}: {message}"

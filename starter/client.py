@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from cases.case import closed
 from cases.facts import read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
@@ -111,7 +112,7 @@ class CaseClient:
                 raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
             raise
         except RPCError as error:
-            raise await self._explained(error, case_id, name) from None
+            raise await self._explained(error, case_id) from None
         return view
 
     async def signal(self, case_id: str, name: str, body: Mapping[str, Any]) -> None:
@@ -125,16 +126,16 @@ class CaseClient:
         try:
             await self._client.get_workflow_handle(case_id).signal(name, dict(body))
         except RPCError as error:
-            raise await self._explained(error, case_id, name) from None
+            raise await self._explained(error, case_id) from None
 
-    async def _explained(self, error: RPCError, case_id: str, name: str) -> Exception:
+    async def _explained(self, error: RPCError, case_id: str) -> Exception:
         if error.status is not RPCStatusCode.NOT_FOUND:
             return error
         try:
             await self._client.get_workflow_handle(case_id).describe()
         except RPCError:
             return Refused("not_found", f"there is no case {case_id}")
-        return Refused("closed", f"{name}: the case is closed; file a new one that names it as its parent", "S1-5.9.8")
+        return closed()
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
 from workflows.complaint import Complaint
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
 
 TASK_QUEUE = "cases"
+# asyncpg does not survive being imported a second time by the sandbox.
+RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
 WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Inquiry)
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -1,0 +1,170 @@
+"""The engine ``temporal``: the same cases as real workflows on a server that skips time.
+
+A case runs on its own dates through a fixed offset between its clock and the workflow's. A step is
+sent shortly before its instant and decided at exactly that instant, so the two engines give the
+same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
+from temporalio.worker import Worker
+
+from cases.case import closed
+from cases.events import Actor, Event
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from starter.embedded.temporal import temporal_binary
+from starter.rehearsal.engine import EventJson, Prepared, Step, refused_entry, refused_intake
+from workflows import attributes
+from workflows.types import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
+
+# How long before its instant a step is sent: more than a slow machine takes to deliver it.
+LEAD = timedelta(seconds=20)
+# A timer fires a moment after its deadline.
+PAST_DEADLINE = timedelta(seconds=1)
+MICROSECOND = timedelta(microseconds=1)
+# Without these the server waits up to a second for each timer that it skips to.
+SERVER_SETTINGS = (
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    'history.timerProcessorMaxTimeShift="1ms"',
+    "history.timerProcessorMaxPollRPS=2000",
+    "history.timerProcessorMaxPollHostRPS=10000",
+)
+
+
+class TemporalEngine:
+    """Runs cases through real workflows. Entering it starts a server of its own, in memory."""
+
+    parallel = 16
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> TemporalEngine:
+        self._env = await self._stack.enter_async_context(
+            await WorkflowEnvironment.start_time_skipping_v2(
+                dev_server_existing_path=temporal_binary(),
+                dev_server_log_level="error",
+                dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
+                ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
+                data_converter=pydantic_data_converter,
+                search_attributes=attributes.ALL,
+            )
+        )
+        worker = Worker(self._env.client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER)
+        await self._stack.enter_async_context(worker)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        # The SDK's threads must have let go before the interpreter may end.
+        await asyncio.sleep(0.25)
+
+    async def run_case(self, case: Prepared) -> list[EventJson]:
+        """See `Engine.run_case`."""
+        offset = case.received_at - datetime.now(UTC)
+        rehearsal = {
+            "offset_us": offset // MICROSECOND,
+            "policy_document": case.policy.document,
+            "notices": case.effects.notices,
+        }
+        handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
+            WORKFLOW_TYPES[case.kind],
+            {**case.intake, "rehearsal": rehearsal},
+            id=f"{case.kind}:{case.key}",
+            task_queue=TASK_QUEUE,
+        )
+        run = _Run(self._env, handle, case, offset)
+        try:
+            return await run.to_the_end()
+        finally:
+            await run.stop()
+
+
+class _Run:
+    """One case on its way."""
+
+    def __init__(
+        self, env: WorkflowEnvironment, handle: WorkflowHandle[Any, Any], case: Prepared, offset: timedelta
+    ) -> None:
+        self._env, self._handle, self._case, self._offset = env, handle, case, offset
+
+    async def to_the_end(self) -> list[EventJson]:
+        """Send every step, let time run on to ``until``, and read the events."""
+        opened = await self._handle.query("case")
+        if opened["status"] == "refused":
+            return [refused_intake(self._case, Refused(**opened["refusal"]))]
+        refused: list[tuple[int, EventJson]] = []
+        for step in self._case.steps:
+            await self._forward_to(step.at - LEAD)
+            by = Actor(step.by, step.role or await self._holder(step.at))
+            try:
+                await self._send(step, by)
+            except Refused as refusal:
+                entry = refused_entry(step.command, by, refusal, self._case.policy.local(step.at))
+                refused.append(((await self._handle.query("case"))["events"], entry))
+        end = self._case.steps[-1].at if self._case.steps else self._case.received_at
+        if self._case.until is not None:
+            end = max(end, self._case.until)
+            await self._forward_to(end + PAST_DEADLINE)
+        entries = [event for event in await self._timeline() if datetime.fromisoformat(event["at"]) <= end]
+        for place, entry in reversed(refused):
+            entries.insert(place, entry)
+        return entries
+
+    async def stop(self) -> None:
+        """Take the workflow off the server, if it still runs."""
+        try:
+            await self._handle.terminate()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def _forward_to(self, instant: datetime) -> None:
+        ahead = instant - (await self._env.get_current_time(self._handle) + self._offset)
+        if ahead <= timedelta(0):
+            return
+        try:
+            await self._env.fast_forward(self._handle, ahead)
+        except RPCError as error:
+            # A case that has ended has no time to skip.
+            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+                raise
+
+    async def _holder(self, at: datetime) -> str:
+        """The rung that holds the case just before an instant."""
+        events = [Event.from_json(event) for event in await self._timeline()]
+        case = KINDS[self._case.kind].replay(self._case.policy, events)
+        case.elapse(at, inclusive=False)
+        return case.ladder.rung
+
+    async def _send(self, step: Step, by: Actor) -> None:
+        body = {**step.fields, "by": {"id": by.id, "role": by.role}, "at": step.at.isoformat()}
+        try:
+            await self._handle.execute_update(step.command, body)
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type == "Refused":
+                raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
+            raise
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise closed() from None
+
+    async def _timeline(self) -> list[EventJson]:
+        events: list[EventJson] = await self._handle.query("timeline")
+        return events
