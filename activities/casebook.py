@@ -140,9 +140,7 @@ class Casebook:
                 tried = head.seq
                 known = await self._known(connection, batch, entries)
 
-    async def _known(
-        self, connection: asyncpg.Connection, batch: Batch, entries: Sequence[_Entry]
-    ) -> _Known | None:
+    async def _known(self, connection: asyncpg.Connection, batch: Batch, entries: Sequence[_Entry]) -> _Known | None:
         rows = await connection.fetch(self._RECORDED, batch.case_id, entries[0].seq, entries[-1].seq)
         if not rows:
             return None
@@ -344,7 +342,7 @@ def _entries(batch: Batch) -> list[_Entry]:
     """
     if not batch.events:
         raise BadBatch(f"{batch.case_id}: a batch holds at least one event")
-    entries = []
+    entries: list[_Entry] = []
     for place, event in enumerate(batch.events):
         try:
             entry = _Entry(

@@ -226,5 +226,3 @@ async def _upgrade(driver: asyncpg.Connection) -> None:
         raise MigrationFailed(f"the database does not take the schema: {reason}") from error
     finally:
         await engine.dispose()
-
-

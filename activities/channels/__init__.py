@@ -1,0 +1,62 @@
+"""The ways in which a notice reaches people: one module per channel.
+
+A channel opens one session per batch and delivers message by message, so that what came of each
+is known. It tells two failures apart: `Undeliverable` (trying again is useless) and `Delayed`.
+Their texts go into the record and into logs, so they never hold an address or a server's words,
+which often repeat the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Message:
+    """One notice for one address.
+
+    Args:
+        id: 40 hex digits, the same over every retry, so that a receiver can drop a repeat.
+        thread: the same for all messages of a case.
+        to: the address, of the form that the channel takes.
+        subject: one line.
+        text: the body for people.
+        payload: the body for machines: plain JSON.
+    """
+
+    id: str
+    thread: str
+    to: str
+    subject: str
+    text: str
+    payload: dict[str, Any]
+
+
+class Undeliverable(Exception):
+    """The message can never arrive at this address; the text says why, without the address."""
+
+
+class Delayed(Exception):
+    """The message did not arrive now and may later; the text says why, without the address."""
+
+
+class SettingError(ValueError):
+    """A setting of the notices is wrong: which one, and what is allowed."""
+
+
+Deliver = Callable[[Message], Awaitable[None]]
+
+
+class Channel(Protocol):
+    """A way to reach people."""
+
+    def session(self) -> AbstractAsyncContextManager[Deliver]:
+        """Open whatever one batch needs.
+
+        The function it gives returns once the message is handed over for good, and raises
+        `Undeliverable` or `Delayed` otherwise.
+        """
+        ...

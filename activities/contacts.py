@@ -1,0 +1,140 @@
+"""Which addresses a role has: a TOML file, read again when it changes.
+
+    [roles.supervisor]
+    email = ["duty@example.com"]
+    webhook = ["https://chat.example.com/hooks/duty"]
+    language = "zh"
+
+Addresses are personal data: no message or log line repeats one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import structlog
+from pydantic import AfterValidator, Field, ValidationError
+
+from activities.channels import SettingError
+from cases.facts import Model
+from cases.policy import Role
+
+Language = Literal["zh", "en"]
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+
+log = structlog.get_logger(__name__)
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text) or len(text) > 254:
+        raise ValueError("not an e-mail address; allowed: name@example.com, in ASCII letters")
+    return text
+
+
+def _webhook(text: str) -> str:
+    message = "not a web address; allowed: https://host/path or http://host/path"
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - a wrong port raises only when it is read
+    except ValueError:
+        raise ValueError(message) from None
+    # urlsplit silently drops line breaks, so what it would drop is refused.
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable() or " " in text:
+        raise ValueError(message)
+    return text
+
+
+class Contact(Model):
+    """How to reach a role."""
+
+    email: tuple[Annotated[str, AfterValidator(_email)], ...] = ()
+    webhook: tuple[Annotated[str, AfterValidator(_webhook)], ...] = ()
+    language: Language = "zh"
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Every address with the name of its channel."""
+        yield from (("email", address) for address in self.email)
+        yield from (("webhook", address) for address in self.webhook)
+
+
+class Contacts(Model):
+    """The contacts file."""
+
+    roles: dict[Role, Contact] = Field(default_factory=dict)
+
+
+def read_contacts(path: Path) -> Contacts:
+    """Read a contacts file.
+
+    Raises:
+        SettingError: naming the file, the key path, the value (addresses left out) and what is allowed.
+    """
+    try:
+        return Contacts.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"{path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise SettingError(f"{path}: " + "; ".join(_complaints(error))) from None
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False, include_context=False):
+        location = [str(part) for part in item["loc"] if part != "[key]"]
+        path = ".".join(location)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            known = Contacts.model_fields if len(location) == 1 else Contact.model_fields
+            yield f"{path} is not a known key; allowed: {', '.join(known)}"
+        elif "email" in location or "webhook" in location or isinstance(item["input"], (dict, list)):
+            yield f"{path}: {message}"
+        else:
+            yield f"{path} = {item['input']!r}: {message}"
+
+
+class ContactBook:
+    """The contacts file as it stands now.
+
+    A file that was changed for the worse is logged once, and the last good one holds.
+
+    Args:
+        path: the file, or None where nobody has an address.
+
+    Raises:
+        SettingError: the file is wrong at the start.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen = self._stamp()
+        self._contacts = read_contacts(path) if path else Contacts()
+
+    def current(self) -> Contacts:
+        """The contacts of the newest good file."""
+        stamp = self._stamp()
+        if self._path is not None and stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._contacts = read_contacts(self._path)
+                log.info("contacts_read_again", roles=sorted(self._contacts.roles))
+            except SettingError as error:
+                log.error("contacts_kept", reason=str(error))
+        return self._contacts
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            # The size too: two changes may fall into one tick of the file system's clock.
+            return ((stat := self._path.stat()).st_mtime_ns, stat.st_size) if self._path else None
+        except OSError:
+            return None

@@ -1,0 +1,16 @@
+"""One PostgreSQL for all tests of the activities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import Cluster, cluster
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A running cluster; each test takes a fresh database of it."""
+    with cluster() as made:
+        yield made
