@@ -23,6 +23,8 @@ BREACHED = SearchAttributeKey.for_keyword_list("Breached")
 NEXT_DUE = SearchAttributeKey.for_datetime("NextDue")
 
 ALL: tuple[SearchAttributeKey[Any], ...] = (*KEYWORDS.values(), BREACHED, NEXT_DUE)
+# Their types by name, as a Temporal server names types ("KeywordList").
+TYPES = {key.name: key.indexed_value_type.name.title().replace("_", "") for key in ALL}
 
 
 def updates(view: Mapping[str, Any], known: Mapping[str, Any]) -> list[SearchAttributeUpdate[Any]]:

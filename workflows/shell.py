@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY, NOTIFY, RECORD, Batch, NoticeBatch, NoticeOrder, NoticeResult, Recorded
@@ -418,8 +418,7 @@ class Shell:
                 )
                 self._slow.discard(NOTIFY)
         except ActivityError as error:
-            reason = error.cause.message if isinstance(error.cause, ApplicationError) else str(error.message)
-            results = [NoticeResult(o.id, o.name, o.roles, "failed", reasons={"*": reason}) for o in orders]
+            results = _given_up(error, orders)
         del self._sending[number]
         for notice, result in zip(notices, results, strict=True):
             case.told(notice, result.outcome, result.channel, self._now(), result.reasons)
@@ -441,6 +440,17 @@ class Shell:
             # Until the outside answers again, the patient way is the only one.
             self._slow.add(name)
             return None
+
+
+def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:
+    """What came of notices that could not all be delivered: the last attempt says which were."""
+    cause = error.cause
+    if isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
+        cause = cause.cause
+    if isinstance(cause, ApplicationError) and cause.type == "NoticeDelayed" and cause.details:
+        return [NoticeResult(**result) for result in cause.details[0]]
+    reasons = {"*": str(cause or error)}
+    return [NoticeResult(order.id, order.name, order.roles, "failed", reasons=reasons) for order in orders]
 
 
 def _fail(refusal: Refused) -> NoReturn:

@@ -75,12 +75,9 @@ class Postgres(Server):
         command += ["--auth=scram-sha-256", "--pwfile", str(password)]
         # The same collation on every machine, whatever locales it has.
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        process = self._spawn(command)
-        try:
-            await ended(process)
-        finally:
-            process.kill()  # only if the wait was cancelled: no effect on one that has ended
-        if process.returncode != 0:
+        self._process = self._spawn(command)
+        await ended(self._process)
+        if self._process.returncode != 0:
             words = last_words(self.log.read_text())
             raise StackError(f"PostgreSQL could not set up {self._folder}: {words}; see {self.log}")
         password.rename(new / _PASSWORD)
@@ -95,7 +92,12 @@ class Postgres(Server):
 
         try:
             connection = await asyncpg.connect(self.url, timeout=5)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # seen when the server dies during the greeting
+        ) as error:
             return str(error)
         await connection.close()
         return None

@@ -70,27 +70,36 @@ class Server(ABC):
         Raises:
             StackError: it ended or did not answer in time; the message holds its last words.
         """
-        if self.pid is not None:
+        deadline = monotonic() + _START_LIMIT
+        # A server that was killed a moment ago may still seem to run, but it will not answer.
+        if self._process is not None and await self._answers(self._process, deadline):
             return
         if self.port is None:
-            await self._choose_ports()
+            self._choose_ports()
+        elif not _free(self.port):
+            raise StackError(f"{self.name} did not start: port {self.address} is taken by another program")
         await self._prepare()
-        deadline = monotonic() + _START_LIMIT
         while True:
             written = self.log.stat().st_size if self.log.exists() else 0
             self._process = self._spawn(self._command())
-            while self._process.poll() is None:
-                reason = await self._trouble()
-                if reason is None:
-                    return
-                if monotonic() > deadline:
-                    await self.kill()
-                    raise StackError(f"{self.name} does not answer: {reason}; see {self.log}")
-                await asyncio.sleep(_POLL)
+            if await self._answers(self._process, deadline):
+                return
             words = self.log.read_bytes()[written:].decode(errors="replace")
             if not self._passing(words) or monotonic() > deadline:
                 raise StackError(f"{self.name} did not start: {last_words(words)}; see {self.log}")
             await asyncio.sleep(_POLL)
+
+    async def _answers(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+        """Wait until the server answers; False if its process has ended."""
+        while process.poll() is None:
+            reason = await self._trouble()
+            if reason is None:
+                return True
+            if monotonic() > deadline:
+                await self.kill()
+                raise StackError(f"{self.name} does not answer: {reason}; see {self.log}")
+            await asyncio.sleep(_POLL)
+        return False
 
     async def stop(self) -> None:
         """Stop the server in good order; kill it if that takes more than ten seconds."""
@@ -105,7 +114,7 @@ class Server(ABC):
             self._process.kill()
             await ended(self._process, _STOP_LIMIT)
 
-    async def _choose_ports(self) -> None:
+    def _choose_ports(self) -> None:
         self.port = free_port(self._wanted)
 
     @abstractmethod

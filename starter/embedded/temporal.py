@@ -34,7 +34,7 @@ class Temporal(Server):
     ) -> None:
         super().__init__(log, port)
         self._database = database
-        self._program = _program()
+        self._program = temporal_binary()
         self._wanted_ui = ui_port
         self.ui_port: int | None = None
         self._search_attributes = dict(search_attributes)
@@ -44,8 +44,8 @@ class Temporal(Server):
         """Address of the Web UI."""
         return f"http://{HOST}:{self.ui_port}"
 
-    async def _choose_ports(self) -> None:
-        await super()._choose_ports()
+    def _choose_ports(self) -> None:
+        super()._choose_ports()
         self.ui_port = free_port(self._wanted_ui, avoid=self.port)
 
     async def _prepare(self) -> None:
@@ -103,7 +103,7 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str]) 
         await service.add_search_attributes(AddSearchAttributesRequest(namespace=namespace, search_attributes=missing))
 
 
-def _program() -> str:
+def temporal_binary() -> str:
     places = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     program = shutil.which("temporal", path=places)
     if program is None:

@@ -25,7 +25,7 @@ from cases.events import Actor, Event
 from cases.kinds import KINDS
 from cases.refusals import Refused
 from starter.embedded.temporal import temporal_binary
-from starter.rehearsal.engine import EventJson, Prepared, Step, refused_entry, refused_intake
+from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
 from workflows.types import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
 
@@ -73,7 +73,7 @@ class TemporalEngine:
         # The SDK's threads must have let go before the interpreter may end.
         await asyncio.sleep(0.25)
 
-    async def run_case(self, case: Prepared) -> list[EventJson]:
+    async def run_case(self, case: Prepared) -> list[Event]:
         """See `Engine.run_case`."""
         offset = case.received_at - datetime.now(UTC)
         rehearsal = {
@@ -102,12 +102,12 @@ class _Run:
     ) -> None:
         self._env, self._handle, self._case, self._offset = env, handle, case, offset
 
-    async def to_the_end(self) -> list[EventJson]:
+    async def to_the_end(self) -> list[Event]:
         """Send every step, let time run on to ``until``, and read the events."""
         opened = await self._handle.query("case")
         if opened["status"] == "refused":
             return [refused_intake(self._case, Refused(**opened["refusal"]))]
-        refused: list[tuple[int, EventJson]] = []
+        refused: list[tuple[int, Event]] = []
         for step in self._case.steps:
             await self._forward_to(step.at - LEAD)
             by = Actor(step.by, step.role or await self._holder(step.at))
@@ -120,7 +120,7 @@ class _Run:
         if self._case.until is not None:
             end = max(end, self._case.until)
             await self._forward_to(end + PAST_DEADLINE)
-        entries = [event for event in await self._timeline() if datetime.fromisoformat(event["at"]) <= end]
+        entries = [event for event in await self._timeline() if event.at <= end]
         for place, entry in reversed(refused):
             entries.insert(place, entry)
         return entries
@@ -146,8 +146,7 @@ class _Run:
 
     async def _holder(self, at: datetime) -> str:
         """The rung that holds the case just before an instant."""
-        events = [Event.from_json(event) for event in await self._timeline()]
-        case = KINDS[self._case.kind].replay(self._case.policy, events)
+        case = KINDS[self._case.kind].replay(self._case.policy, await self._timeline())
         case.elapse(at, inclusive=False)
         return case.ladder.rung
 
@@ -165,6 +164,5 @@ class _Run:
                 raise
             raise closed() from None
 
-    async def _timeline(self) -> list[EventJson]:
-        events: list[EventJson] = await self._handle.query("timeline")
-        return events
+    async def _timeline(self) -> list[Event]:
+        return [Event.from_json(event) for event in await self._handle.query("timeline")]
