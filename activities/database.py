@@ -130,7 +130,7 @@ async def create_pool(dsn: str, *, size: int) -> asyncpg.Pool:
         server_settings={
             "application_name": "caseladder",
             "timezone": "UTC",
-            
+            "statement_timeout": f"{STATEMENT_TIMEOUT}s",
             "idle_in_transaction_session_timeout": "60s",
         },
         init=_prepare,

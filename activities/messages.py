@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+# Pydantic's, because each workflow has a converter of its own, which would build the schema of a
+# plain dataclass anew (milliseconds a case); it also refuses a payload of another shape.
+from pydantic.dataclasses import dataclass
 
 # Activity names are part of recorded histories: they stay as they are.
 LOAD_POLICY = "load_policy"

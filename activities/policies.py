@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Policies:
             return read_policy(own)
         if name not in self.names():
             raise Refused("unknown_policy", f"policy = {name!r} is not known; allowed: {', '.join(self.names())}")
-        return Policy.from_toml((BUILT_IN / f"{name}.toml").read_text("utf-8"), published_years())
+        return _built_in(name)
 
     @activity.defn(name=LOAD_POLICY)
     async def load_policy(self, name: str) -> str:
@@ -72,6 +73,12 @@ def read_policy(path: Path) -> Policy:
         raise Refused(refusal.code, f"{path}: {refusal.message}") from None
 
 
+@cache
+def _built_in(name: str) -> Policy:
+    return Policy.from_toml((BUILT_IN / f"{name}.toml").read_text("utf-8"), published_years())
+
+
+@cache
 def published_years() -> dict[str, object]:
     """The working calendar's published years, by year."""
     return tomllib.loads((BUILT_IN / CALENDAR).read_text("utf-8"))

@@ -314,6 +314,14 @@ async def test_the_ten_thousandth_case_of_a_month_has_five_digits(
     assert (await book.record(batch(1, 1))).number == "2026-03-10000"
 
 
+async def test_a_counter_set_back_gives_no_number_twice(book: Casebook, superuser: asyncpg.Connection) -> None:
+    await book.record(batch(1, 1))
+    await superuser.execute("DELETE FROM case_number")
+    with pytest.raises(StatementFailed, match="case_file_number"):
+        await book.record(batch(1, 1, "complaint:C-2"))
+    assert await book.case("complaint:C-2") is None
+
+
 # --- append-only ----------------------------------------------------------------------------------
 
 
@@ -620,6 +628,19 @@ async def test_a_casebook_opens_while_the_database_is_away(frail: Cluster) -> No
             await book.record(batch(1, 1))
         frail.start()
         assert await book.record(batch(1, 1)) == Recorded("2026-03-0001", 1)
+
+
+async def test_closing_does_not_wait_for_ever(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
+) -> None:
+    monkeypatch.setattr("activities.casebook.CLOSE_TIMEOUT", 0.2)
+    async with superuser.transaction():
+        await superuser.execute("LOCK TABLE case_event")
+        async with connect(dsn) as closing:
+            stuck = asyncio.create_task(closing.events(CASE))
+            await asyncio.sleep(0.2)
+        with pytest.raises(DatabaseAway):
+            await stuck
 
 
 async def test_a_busy_database_is_away(

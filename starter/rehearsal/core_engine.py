@@ -1,0 +1,63 @@
+"""The engine ``core``: the pure rules in virtual time, thousands of cases in seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import TracebackType
+
+from cases.commands import read_command
+from cases.events import Actor, Event
+from cases.facts import read_intake
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from starter.rehearsal.engine import Prepared, refused_entry, refused_intake
+
+
+class CoreEngine:
+    """Runs cases without a server; nothing to start and nothing to stop."""
+
+    parallel = 1
+
+    async def __aenter__(self) -> CoreEngine:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def run_case(self, case: Prepared) -> list[Event]:
+        """See `Engine.run_case`."""
+        return run_case(case)
+
+
+def run_case(prepared: Prepared) -> list[Event]:
+    """All events of the case in order, refused commands at their place."""
+    kind, notices = KINDS[prepared.kind], prepared.effects.notices
+    try:
+        case = kind.open(read_intake(kind.INTAKE, prepared.intake), prepared.policy, prepared.received_at)
+    except Refused as refusal:
+        return [refused_intake(prepared, refusal)]
+
+    def settle(at: datetime) -> None:
+        case.rehearse_effects(at, notices)
+
+    settle(prepared.policy.local(prepared.received_at))
+    refused: list[tuple[int, Event]] = []
+    for step in prepared.steps:
+        # First to just before the step: only then is it known which rung holds the case.
+        case.elapse(step.at, inclusive=False, after_each=settle)
+        by = Actor(step.by, step.role or case.ladder.rung)
+        try:
+            raw = {**step.fields, "by": {"id": by.id, "role": by.role}}
+            case.decide(read_command(kind.COMMANDS, step.command, raw), step.at, settle)
+        except Refused as refusal:
+            entry = refused_entry(step.command, by, refusal, prepared.policy.local(step.at))
+            refused.append((len(case.events), entry))
+        settle(step.at)
+    if prepared.until is not None:
+        case.elapse(prepared.until, after_each=settle)
+    entries = list(case.events)
+    for place, entry in reversed(refused):
+        entries.insert(place, entry)
+    return entries

@@ -1,0 +1,155 @@
+"""Scenario files: one case, what is done to it, and what must and must not happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from activities.policies import Policies
+from cases.commands import Command, read_command
+from cases.events import EventType
+from cases.facts import Token, read_intake
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from starter.rehearsal.engine import Effects, Prepared, Step
+from starter.rehearsal.files import BadInput, FileModel, Instant, find_policy, plain, read_toml
+
+
+class ByField(FileModel):
+    """Who sends a command."""
+
+    id: Token
+    role: Token
+
+
+class StepTable(FileModel):
+    """One ``[[step]]``: a command at an instant."""
+
+    at: Instant
+    command: str
+    by: ByField
+    fields: dict[str, Any] = Field(default={}, alias="with")
+
+
+class Pattern(FileModel):
+    """One ``[[expect]]`` or ``[[forbid]]``: an event's type, its instant, a part of its data."""
+
+    type: EventType
+    at: Instant | None = None
+    data: dict[str, Any] = Field(default={})
+
+
+def known_kind(kind: str) -> str:
+    """Check the name of a kind of case.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"not a kind of case; allowed: {', '.join(KINDS)}")
+    return kind
+
+
+class ScenarioFile(FileModel):
+    """The file as it is written."""
+
+    kind: str
+    key: str
+    received_at: Instant
+    policy: str = "default"
+    until: Instant | None = None
+    parent: str | None = None
+    facts: dict[str, Any]
+    steps: list[StepTable] = Field(default=[], alias="step")
+    expect: list[Pattern] = Field(default=[])
+    forbid: list[Pattern] = Field(default=[])
+    effects: Effects = Effects()
+
+    _kind = field_validator("kind")(known_kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario, checked as far as that is possible without running it."""
+
+    path: Path
+    case: Prepared
+    expect: tuple[Pattern, ...]
+    forbid: tuple[Pattern, ...]
+
+
+def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> Scenario:
+    """Read a scenario file.
+
+    Args:
+        path: the TOML file.
+        policies: where policies are found by name.
+        policy: a policy's name or path to use instead of the file's own.
+
+    Raises:
+        BadInput: naming the file, the key path, the value and what is allowed.
+    """
+    content = read_toml(path, ScenarioFile)
+    _in_time_order(path, content)
+    if policy is not None:
+        pinned = find_policy(policy, Path(), policies)
+    else:
+        try:
+            pinned = find_policy(content.policy, path.parent, policies)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+    intake = {
+        "key": content.key,
+        "received_at": content.received_at.isoformat(),
+        "policy": pinned.name,
+        "facts": plain(content.facts),
+    }
+    if content.parent is not None:
+        intake["parent"] = content.parent
+    steps = tuple(
+        Step(step.at, step.command, step.by.id, step.by.role, plain(step.fields)) for step in content.steps
+    )
+    try:
+        read_intake(KINDS[content.kind].INTAKE, intake)
+        for number, step in enumerate(steps, 1):
+            check_command(content.kind, step.command, step.fields, f"step {number}")
+    except Refused as refusal:
+        raise BadInput(f"{path}: {refusal.message}") from None
+    case = Prepared(
+        content.kind, intake, content.received_at, pinned, steps, content.until, content.effects
+    )
+    return Scenario(path, case, tuple(content.expect), tuple(content.forbid))
+
+
+def check_command(kind: str, command: str, fields: Mapping[str, Any], where: str) -> None:
+    """Check a command's name and fields before anything runs.
+
+    Raises:
+        Refused: naming the place, the field, the value and what is allowed.
+    """
+    shared = sorted(Command.model_fields.keys() & fields.keys())
+    if shared:
+        raise Refused("invalid", f"{where}.with: {', '.join(shared)} may not stand among a command's own fields")
+    try:
+        read_command(KINDS[kind].COMMANDS, command, {**fields, "by": {"id": "check", "role": "check"}})
+    except Refused as refusal:
+        raise Refused(refusal.code, f"{where}: {refusal.message}") from None
+
+
+def _in_time_order(path: Path, content: ScenarioFile) -> None:
+    marks: list[tuple[str, datetime]] = [("received_at", content.received_at)]
+    marks += [(f"step {number}.at", step.at) for number, step in enumerate(content.steps, 1)]
+    if content.until is not None:
+        marks.append(("until", content.until))
+    for (before, earlier), (name, later) in pairwise(marks):
+        if later < earlier:
+            raise BadInput(
+                f"{path}: {name} = {later.isoformat()} lies before {before} = {earlier.isoformat()};"
+                " steps stand in the order of time"
+            )
