@@ -72,7 +72,8 @@ class Postgres(Server):
             for path in (new, password):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
         command = [str(self._programs / "initdb"), "-D", str(new), "-U", _USER]
-        command += ["--auth=scram-sha-256", "--pwfile", str(password)]
+        # The folder is removed before the next try anyway; initdb's own clean-up would hide the error.
+        command += ["--no-clean", "--auth=scram-sha-256", "--pwfile", str(password)]
         # The same collation on every machine, whatever locales it has.
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         self._process = self._spawn(command)

@@ -26,7 +26,16 @@ from starter.rehearsal.report import explained, print_comparison, print_scenario
 from starter.rehearsal.scenario import Scenario, load_scenario
 from starter.rehearsal.summary import Summary
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"core": CoreEngine}
+
+
+def _temporal() -> Engine:
+    # Half a second to import, and a server to start: only for who asks for it.
+    from starter.rehearsal.temporal_engine import TemporalEngine
+
+    return TemporalEngine()
+
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {"core": CoreEngine, "temporal": _temporal}
 HELD, FAILED, BAD_INPUT = 0, 1, 2
 
 

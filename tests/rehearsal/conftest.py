@@ -1,4 +1,7 @@
-"""The engines: each test that takes ``engine`` runs on every engine that there is."""
+"""The engine of the tests of single scenarios: the pure core, where each takes a moment.
+
+`test_engines` shows that real workflows give the same events.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from starter.rehearsal.command import ENGINES
 from starter.rehearsal.engine import Engine
 
 
-@pytest.fixture(scope="session", params=list(ENGINES))
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    """One running engine for all tests: starting it may take seconds."""
-    async with ENGINES[request.param]() as running:
+@pytest.fixture(scope="session")
+async def engine() -> AsyncIterator[Engine]:
+    """The running core engine."""
+    async with ENGINES["core"]() as running:
         yield running

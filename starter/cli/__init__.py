@@ -1,0 +1,77 @@
+"""The command line ``caseladder``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from starter.cli import cases, policies, system
+from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
+from starter.cli.up import up
+
+HELP = """Runs customer-service rules as durable cases.
+
+Answers go to stdout, as tables or with --json as one JSON value. An error is one line on stderr, with
+--json too. Exit codes: 0 done, 1 refused or nobody answers, 2 bad input.
+"""
+INTERRUPTED = 130
+
+
+def _app() -> App:
+    app = App(name="caseladder", help=HELP, version=_version, suppress_keyboard_interrupt=False)
+    app.command(up)
+    cases.register(app)
+    app.command(policies.app)
+    system.register(app)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("caseladder")
+    except PackageNotFoundError:
+        return "not installed: run from a checkout"
+
+
+def main() -> int:
+    """Run the command that the arguments name and answer with its exit code."""
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has read enough; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    if "temporalio" in sys.modules:
+        # The SDK's threads can abort the interpreter while it is taken down (temporalio/sdk-python
+        # issue 300), so it is not taken down.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and answer with its exit code; an expected error is printed as one line."""
+    try:
+        code = _app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        say(f"{error} (see caseladder --help)")
+        return BAD_INPUT
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        expected = explained(error)
+        if expected is None:
+            raise
+        say(expected[0])
+        return expected[1]
+    # Help and version answer with nothing.
+    return code if isinstance(code, int) else OK

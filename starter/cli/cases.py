@@ -1,0 +1,265 @@
+"""Commands about cases: file, show, timeline, explain, list, do, and the four shorthands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from cases.refusals import Refused
+from starter.cli import output
+from starter.cli.errors import OK, BadInput, Failed
+from starter.cli.intake import assign, read_json_object, read_object
+from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+
+if TYPE_CHECKING:
+    from activities.casebook import Casebook
+    from starter.client import CaseClient
+
+T = TypeVar("T")
+AGAIN = "the request may still be carried out; with a --request-id it can be repeated without harm"
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    for command in (file, show, timeline, explain, do, approve, reject, escalate, acknowledge):
+        app.command(command)
+    app.command(list_cases, name="list")
+
+
+async def file(
+    kind: str,
+    source: Annotated[Path | None, Parameter(name="FILE", allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    key: str | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="NAME=VALUE")] = None,
+    options: Asking = ASKING,
+) -> int:
+    """File a case and print it. The same key with the same content gives the same case.
+
+    Args:
+        kind: complaint, inquiry, ...
+        source: the intake as JSON or TOML; - reads stdin. Its form: caseladder schema KIND.
+        key: the caller's own key (order number, call id), over the file's.
+        set_: a field over the file's, for example --set facts.category=delay. May be repeated. A
+            value that begins with { [ or " is read as JSON.
+    """
+    intake = {} if source is None else read_object(source)
+    assign(intake, set_ or (), "--set")
+    if key is not None:
+        intake["key"] = key
+    _check_intake(kind, intake)
+    client = await options.client()
+    async with options.patiently("it may be filed already; filing it again is harmless"):
+        view = await client.file(kind, intake)
+    return _print(view, options, output.print_view)
+
+
+def _check_intake(kind: str, intake: dict[str, Any]) -> None:
+    """Say what is wrong before anybody is asked."""
+    from cases.facts import read_intake
+    from cases.kinds import KINDS
+
+    if kind not in KINDS:
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+    read_intake(KINDS[kind].INTAKE, intake)
+
+
+async def show(case: str, /, *, options: Asking = ASKING) -> int:
+    """Show a case as it stands.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+    """
+    view = await _read(case, options, lambda client, id_: client.case(id_), lambda book, id_: book.case(id_))
+    return _print(view, options, output.print_view)
+
+
+async def timeline(case: str, /, *, options: Asking = ASKING) -> int:
+    """Show everything that happened to a case, oldest first.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+    """
+    events = await _read(case, options, lambda client, id_: client.timeline(id_), lambda book, id_: book.events(id_))
+    return _print(events, options, output.print_timeline)
+
+
+async def explain(case: str, /, *, options: Asking = ASKING) -> int:
+    """Show why each clock of a case is due when it is: start, limit, pauses, clause.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+    """
+    clocks = await _read(case, options, lambda client, id_: client.explain(id_))
+    return _print(clocks, options, output.print_clocks)
+
+
+async def list_cases(
+    *,
+    status: Literal["open", "resolved", "closed"] | None = None,
+    kind: str | None = None,
+    rung: str | None = None,
+    breached: str | None = None,
+    due_by: str | None = None,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
+    options: Place = PLACE,
+) -> int:
+    """List cases from the casebook, what is due first comes first. Every filter given must hold.
+
+    Args:
+        kind: complaint, inquiry, ...
+        rung: who holds it: agent, supervisor, ...
+        breached: the name of a clock that was breached: resolution, interim_reply, ...
+        due_by: only cases whose next deadline is not later than this RFC 3339 instant.
+        limit: at most so many, 1 to 1000.
+    """
+    from cases.kinds import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise BadInput(f"--kind = {kind!r}: allowed: {', '.join(KINDS)}")
+    moment = None if due_by is None else _instant(due_by, "--due-by")
+    async with options.casebook() as book:
+        page = await book.list_cases(status=status, kind=kind, rung=rung, breached=breached, due_by=moment, limit=limit)
+    if options.json:
+        output.print_json(page.cases)
+        return OK
+    if not page.cases:
+        output.line("no such cases")
+        return OK
+    output.print_list(page.cases)
+    if page.after is not None:
+        output.line(f"there are more; --limit shows up to 1000 (now {limit})")
+    return OK
+
+
+async def do(
+    case: str,
+    command: str,
+    /,
+    *pairs: Annotated[str, Parameter(name="NAME=VALUE")],
+    sender: Actor = NOBODY,
+    with_: Annotated[str | None, Parameter(name="--with", metavar="JSON")] = None,
+    options: Asking = ASKING,
+) -> int:
+    """Send any command to a case and print the case after it.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        command: its name: assign, note, reply, resolve, ...
+        pairs: the command's fields, as far as --with does not give them: stage=answer text="It is there".
+        with_: the command's fields as one JSON object. Their form: caseladder schema KIND --command NAME.
+    """
+    body = {} if with_ is None else read_json_object(with_, "--with")
+    assign(body, pairs, command)
+    return await _send(case, command, sender, body, options)
+
+
+async def acknowledge(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+    """Take a case up, as the rung that holds it or a higher one.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+    """
+    return await _send(case, "acknowledge", sender, {}, options)
+
+
+async def escalate(
+    case: str, /, *, reason: str, to: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+) -> int:
+    """Give a case to the next rung, or to the one named.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        reason: why.
+        to: a higher rung.
+    """
+    return await _send(case, "escalate", sender, {"reason": reason, "to": to}, options)
+
+
+async def approve(
+    case: str,
+    /,
+    *,
+    subject: str | None = None,
+    reason: str | None = None,
+    sender: Actor = NOBODY,
+    options: Asking = ASKING,
+) -> int:
+    """Approve what a case asks for.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        subject: what is approved; needed only where several things wait for a decision.
+        reason: why.
+    """
+    return await _send(case, "approve", sender, {"subject": subject, "reason": reason}, options)
+
+
+async def reject(
+    case: str, /, *, reason: str, subject: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+) -> int:
+    """Reject what a case asks for.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        reason: why.
+        subject: what is rejected; needed only where several things wait for a decision.
+    """
+    return await _send(case, "reject", sender, {"subject": subject, "reason": reason}, options)
+
+
+async def _send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> int:
+    body = sender.onto({name: value for name, value in body.items() if value is not None})
+    if "by" not in body:
+        raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
+    case_id = await options.case_id(case)
+    client = await options.client()
+    async with options.patiently(AGAIN):
+        view = await client.command(case_id, command, body)
+    return _print(view, options, output.print_view)
+
+
+async def _read(
+    case: str,
+    options: Asking,
+    live: Callable[[CaseClient, str], Awaitable[T]],
+    recorded: Callable[[Casebook, str], Awaitable[T | None]] | None = None,
+) -> T:
+    """Ask the case itself; one that Temporal has let go after its retention is in the casebook."""
+    case_id = await options.case_id(case)
+    client = await options.client()
+    try:
+        async with options.patiently():
+            return await live(client, case_id)
+    except Refused as refusal:
+        if refusal.code != "not_found" or recorded is None:
+            raise
+        try:
+            async with options.casebook() as book:
+                found = await recorded(book, case_id)
+        except Failed:  # no casebook at hand
+            raise refusal from None
+        if not found:
+            raise
+        return found
+
+
+def _print(value: T, options: Place, people: Callable[[T], None]) -> int:
+    (output.print_json if options.json else people)(value)
+    return OK
+
+
+def _instant(text: str, option: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInput(f"{option} = {text!r}: give an instant with an offset, like 2026-03-10T09:00:00+08:00")
+    return moment

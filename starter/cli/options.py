@@ -1,0 +1,175 @@
+"""The options that commands share, and what they lead to: settings, casebook, client, a case's id."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from activities.settings import Settings, load_settings
+from cases.refusals import Refused
+from starter.cli.errors import BadInput, Failed
+from starter.embedded import running
+
+if TYPE_CHECKING:  # half a second to import; needed only when there is somebody to talk to
+    from activities.casebook import Casebook
+    from starter.client import CaseClient
+
+# Each kind counts by itself (S1-5.8), so a number alone may mean several cases.
+_NUMBER = re.compile(r"(?:(?P<kind>[a-z]+)/)?(?P<number>\d{4}-\d{2}-\d{4,})")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """How the answer is printed."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Print one JSON value on stdout and nothing else; errors stay one line on stderr."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Place(Output):
+    """Which stack is meant."""
+
+    data: Path | None = None
+    """Folder of the embedded stack (default: CASELADDER_DATA, else .caseladder)."""
+
+    def given(self) -> Settings:
+        """The settings as they are given, whatever runs.
+
+        Raises:
+            SettingsError: one cannot be used.
+        """
+        return load_settings() if self.data is None else load_settings(data=self.data)
+
+    def settings(self) -> Settings:
+        """The settings, those of the running embedded stack where none are given.
+
+        Raises:
+            SettingsError: one cannot be used.
+        """
+        settings = self.given()
+        stack = running(settings.data)
+        return settings if stack is None else settings.on_embedded(stack.database_url)
+
+    def database_url(self) -> str:
+        """The address of the casebook's database; a secret.
+
+        Raises:
+            Failed: none is configured and no embedded stack runs.
+        """
+        settings = self.settings()
+        if settings.database_url is None:
+            raise Failed(
+                f"no database: nothing runs on {settings.data} (start it with `caseladder up`, or name its folder "
+                "with --data), and CASELADDER_DATABASE_URL is not set"
+            )
+        return settings.database_url.get_secret_value()
+
+    @asynccontextmanager
+    async def casebook(self) -> AsyncIterator[Casebook]:
+        """The casebook, for reading."""
+        from activities import casebook
+
+        async with casebook.connect(self.database_url(), size=2) as book:
+            yield book
+
+    async def client(self) -> CaseClient:
+        """A client of the configured Temporal server, or the embedded one.
+
+        Raises:
+            Unreachable: nobody answers.
+        """
+        from starter.client import CaseClient
+        from starter.connection import connect
+
+        return CaseClient(await connect(self.settings().data))
+
+    async def case_id(self, case: str) -> str:
+        """The id of a case from its id or its number.
+
+        Raises:
+            BadInput: it is neither.
+            Refused: no case, or more than one, has the number.
+        """
+        if ":" in case:
+            return case
+        named = _NUMBER.fullmatch(case)
+        if named is None:
+            raise BadInput(
+                f"CASE = {case!r}: give an id like complaint:KEY, or a number like 2026-03-0007 or inquiry/2026-03-0007"
+            )
+        async with self.casebook() as book:
+            found: list[str] = [view["id"] for view in await book.by_number(named["number"], named["kind"])]
+        if not found:
+            raise Refused("not_found", f"there is no case with the number {case}")
+        if len(found) > 1:
+            raise Refused("ambiguous", f"several kinds have a case {case}; give the id: {', '.join(found)}")
+        return found[0]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asking(Place):
+    """Which stack is asked, and how long an answer is waited for."""
+
+    timeout: Annotated[int, Parameter(validator=Number(gte=1))] = 10
+    """Seconds to wait for a worker's answer."""
+
+    @asynccontextmanager
+    async def patiently(self, otherwise: str = "") -> AsyncIterator[None]:
+        """Wait for an answer no longer than asked for.
+
+        Args:
+            otherwise: what to say of the request when nobody answered.
+
+        Raises:
+            Failed: nobody did.
+        """
+        try:
+            async with asyncio.timeout(self.timeout):
+                yield
+        except TimeoutError:
+            raise Failed(
+                f"no worker answered within {self.timeout} s; start one with `caseladder worker` or `caseladder up`"
+                f"{otherwise and f' ({otherwise})'}"
+            ) from None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Actor:
+    """Who sends a command."""
+
+    by: str | None = None
+    """Id of who acts: a staff number or a system's name, no personal data."""
+    role: str | None = None
+    """Role in which they act: agent, supervisor, ..."""
+    request_id: str | None = None
+    """The same id with the same content is answered again, not done again."""
+
+    def onto(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body with the sender in it.
+
+        Raises:
+            BadInput: one of ``--by`` and ``--role`` is missing.
+        """
+        if (self.by is None) != (self.role is None):
+            raise BadInput("--by and --role go together: --by agent-7 --role agent")
+        if self.by is not None:
+            body["by"] = {"id": self.by, "role": self.role}
+        if self.request_id is not None:
+            body["request_id"] = self.request_id
+        return body
+
+
+OUTPUT, PLACE, ASKING, NOBODY = Output(), Place(), Asking(), Actor()

@@ -1,0 +1,164 @@
+"""Commands about policies: show, check, diff."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
+
+from starter.cli import output
+from starter.cli.errors import OK
+from starter.cli.options import OUTPUT, Output
+
+if TYPE_CHECKING:
+    from cases.policy import ClockRule, Policy
+
+app = App(name="policy", help="The numbers: show, check and compare policies.")
+
+
+@app.command
+def show(name: str = "default", /, *, options: Output = OUTPUT) -> int:
+    """Show the numbers that a policy puts into effect, each with its clause.
+
+    Args:
+        name: a policy's name, or the path of a file.
+    """
+    policy = _find(name)
+    if options.json:
+        output.print_json({**json.loads(policy.document), "hash": policy.hash})
+        return OK
+    output.fields([("policy", policy.name), ("hash", policy.hash), ("zone", policy.zone)])
+    output.table(("what", "rule", "clause"), _rules(policy))
+    output.table(
+        ("kind", "clock", "limit", "warned at", "may be", "breach goes to", "clause"),
+        [
+            (
+                kind,
+                clock,
+                _limit(rule),
+                ", ".join(f"{percent} %" for percent in rule.warn_percent),
+                ", ".join(word for word, may in (("paused", rule.pausable), ("extended", rule.extendable)) if may),
+                rule.escalates_to,
+                rule.clause,
+            )
+            for kind, clock, rule in _clocks(policy)
+        ],
+    )
+    output.table(
+        ("notice", "kinds", "on", "to", "clause"),
+        [
+            (route.name, " ".join(route.kinds) or "all", " ".join(route.on), " ".join(route.to), route.clause)
+            for route in policy.notice
+        ],
+    )
+    return OK
+
+
+@app.command
+def check(file: Path, /, *, options: Output = OUTPUT) -> int:
+    """Check a policy file; a bad one is named with the key, the value and what is allowed (exit code 2).
+
+    Args:
+        file: the TOML file.
+    """
+    from activities.policies import read_policy
+
+    policy = read_policy(file)
+    if options.json:
+        output.print_json({"file": str(file), "name": policy.name, "hash": policy.hash})
+    else:
+        output.line(f"{file}: good: policy {policy.name}, hash {policy.hash}")
+    return OK
+
+
+@app.command
+def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
+    """Compare two policies key by key.
+
+    Args:
+        a: a policy's name, or the path of a file.
+        b: another one.
+    """
+    left, right = ({path: value for path, value in _leaves(json.loads(_find(name).document))} for name in (a, b))
+    changed = [
+        {"key": key, "a": left.get(key), "b": right.get(key)}
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+    if options.json:
+        output.print_json(changed)
+    elif changed:
+        output.table(("key", a, b), [(row["key"], _shown(row["a"]), _shown(row["b"])) for row in changed])
+    else:
+        output.line(f"{a} and {b} say the same")
+    return OK
+
+
+def _find(name: str) -> Policy:
+    from activities.policies import Policies, read_policy
+    from activities.settings import load_settings
+
+    if "/" in name or name.endswith(".toml"):
+        return read_policy(Path(name))
+    return Policies(load_settings().policies).load(name)
+
+
+def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
+    from cases.policy import KINDS, WEEKDAYS
+
+    ladder, reminders = policy.ladder, policy.ladder.reminders
+    yield "ladder", " → ".join(ladder.rungs), ladder.clause
+    growing = f"first after {output.span(reminders.first)}, then {reminders.factor} times as long"
+    yield "reminders at the top", f"{growing}, at most {output.span(reminders.longest)}", reminders.clause
+    for rung in ladder.rungs:
+        limit = policy.authority.limits.get(rung)
+        yield f"{rung} decides", "any amount" if limit is None else f"up to {limit} yuan", policy.authority.clause
+    for level, rung in policy.severity.starts_at.items():
+        yield f"severity {level}", f"starts at {rung}", policy.severity.clause
+    for day in WEEKDAYS:
+        yield day, ", ".join(policy.calendar.windows.get(day, ())) or "off", policy.calendar.clause
+    for kind in KINDS:
+        rule = policy.rule(kind)
+        yield f"{kind} reopened", f"within {output.count(rule.reopen_days, 'day')}", rule.reopen_clause
+        if rule.validity_years is not None:
+            yield f"{kind} answerable", f"within {output.count(rule.validity_years, 'year')} of posting", "S0-2.2.2"
+    for command, roles in sorted(policy.permissions.items()):
+        yield f"may {command}", " ".join(policy.expand(roles)), ""
+
+
+def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:
+    from cases.policy import KINDS
+
+    for kind in KINDS:
+        for clock, rule in policy.rule(kind).clocks.items():
+            yield kind, clock, rule
+
+
+def _limit(rule: ClockRule) -> str:
+    if rule.calendar_days is not None:
+        return output.count(rule.calendar_days, "calendar day")
+    if rule.working_time is not None:
+        return f"{output.span(rule.working_time)} working time"
+    return "as promised" if rule.elapsed is None else output.span(rule.elapsed)
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key path with its value. Tables in a list go by their name, a second one of it with #2."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
+        seen: dict[str, int] = {}
+        for inner in value:
+            name = str(inner.get("name"))
+            seen[name] = seen.get(name, 0) + 1
+            yield from _leaves(inner, f"{path}.{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""))
+    else:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value is None else output.compact(value)

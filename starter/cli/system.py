@@ -1,0 +1,153 @@
+"""Commands about the system: worker, migrate, audit, schema, rehearse."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from cases.refusals import Refused
+from starter.cli import output
+from starter.cli.errors import FAILED, OK, say
+from starter.cli.options import OUTPUT, PLACE, Output, Place
+
+audit = App(name="audit", help="The record: check it against its hash chain.")
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    for command in (worker, migrate, audit, schema, rehearse):
+        app.command(command)
+
+
+def worker(*, data: Path | None = None) -> int:
+    """Run a worker until SIGTERM or Ctrl-C; start more of them to scale. Its log is on stderr.
+
+    Args:
+        data: folder of the embedded stack (default: CASELADDER_DATA, else .caseladder).
+    """
+    import worker as process
+
+    if data is not None:
+        os.environ["CASELADDER_DATA"] = str(data)
+    return process.main()
+
+
+async def migrate(*, options: Place = PLACE) -> int:
+    """Bring the database schema and the search attributes of the Temporal namespace up to date.
+
+    What is up to date is left alone, so it may be run at every deployment.
+    """
+    from activities import database
+    from starter.connection import connect
+    from starter.embedded.temporal import register_search_attributes
+
+    # Connected to both before either is changed.
+    url, client = options.database_url(), await connect(options.settings().data)
+    await database.migrate(url)
+    wanted = search_attributes()
+    await register_search_attributes(client, wanted)
+    if options.json:
+        output.print_json({"database": "up to date", "namespace": client.namespace, "search_attributes": wanted})
+    else:
+        output.line("database: up to date")
+        output.line(f"namespace {client.namespace}: search attributes {', '.join(wanted)}")
+    return OK
+
+
+def search_attributes() -> dict[str, str]:
+    """Type by name of every search attribute, as the Temporal server names types."""
+    from workflows import attributes
+
+    return {
+        key.name: "".join(word.capitalize() for word in key.indexed_value_type.name.split("_"))
+        for key in attributes.ALL
+    }
+
+
+@audit.command
+async def verify(case: str | None = None, /, *, options: Place = PLACE) -> int:
+    """Check the ledger, or one case of it. Exit code 1 names the first bad row.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
+    """
+    case_id = None if case is None else await options.case_id(case)
+    async with options.casebook() as book:
+        report = await book.verify(case_id)
+    if case_id is not None and not report.cases:
+        raise Refused("not_found", f"the casebook has no case {case_id}")
+    if options.json:
+        fault = None if report.fault is None else dataclasses.asdict(report.fault)
+        output.print_json({"ok": report.ok, "cases": report.cases, "events": report.events, "fault": fault})
+    if report.fault is not None:
+        say(f"the record is not as it was written: {report.fault}")
+        return FAILED
+    if not options.json:
+        output.line(f"{report.events} events of {report.cases} cases are as they were recorded; none is missing")
+    return OK
+
+
+def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT) -> int:
+    """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
+
+    Args:
+        kind: complaint, inquiry, ...
+        command: a command's name: acknowledge, reply, ...
+        options: the answer is JSON in any case.
+    """
+    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+    from pydantic_core.core_schema import DecimalSchema
+
+    from cases.kinds import KINDS
+
+    class Schema(GenerateJsonSchema):
+        """Decimals travel as strings only: a JSON number may be rounded on its way."""
+
+        def decimal_schema(self, schema: DecimalSchema) -> JsonSchemaValue:
+            either = super().decimal_schema(schema)
+            return next(one for one in either["anyOf"] if one["type"] == "string")
+
+    if kind not in KINDS:
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+    known = KINDS[kind].COMMANDS
+    if command is not None and command not in known:
+        raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(known))}")
+    model = KINDS[kind].INTAKE if command is None else known[command]
+    output.print_json(model.model_json_schema(schema_generator=Schema))
+    return OK
+
+
+def rehearse(
+    *files: Annotated[Path, Parameter(name="FILE")],
+    engine: Literal["core", "temporal"] = "core",
+    policy: str | None = None,
+    against: str | None = None,
+    log: Path | None = None,
+    mapping: Path | None = None,
+    limit: int | None = None,
+    options: Output = OUTPUT,
+) -> int:
+    """Run scenario files, or the cases of an event log, in virtual time.
+
+    Exit code 0 if every expectation holds, 1 if one fails, 2 for a bad file. With --json a scenario
+    prints one event a line, a log one summary object.
+
+    Args:
+        files: scenario files.
+        engine: core runs the pure rules, temporal real workflows on a time-skipping server.
+        policy: a policy's name or file, instead of the scenarios' own.
+        against: a second policy on the same log, to compare with.
+        log: an event log (CSV), together with --mapping.
+        mapping: how the log's rows read as commands (TOML).
+        limit: only the first so many cases of the log.
+    """
+    from activities.policies import Policies
+    from activities.settings import load_settings
+    from starter.rehearsal.command import rehearse as run
+
+    known = Policies(load_settings().policies)
+    return run(files, engine, options.json, policy, against, log, mapping, limit, known)

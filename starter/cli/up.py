@@ -1,0 +1,220 @@
+"""``caseladder up``: everything on this machine in one process tree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from starter.cli import output
+from starter.cli.errors import OK
+from starter.cli.options import PLACE, Place
+from starter.cli.welcome import Sample, next_steps, welcome
+from starter.embedded import Addresses, Stack, StackError
+from starter.embedded.server import Server
+
+if TYPE_CHECKING:  # half a second to import, which other commands do not need
+    from temporalio.client import Client
+
+    from activities.casebook import Casebook
+    from activities.settings import Settings
+    from starter.client import CaseClient
+
+# Seconds. A server that lives longer than the last of them has recovered.
+_PAUSES = (1, 2, 4, 8, 16, 30)
+_RECOVERED = 60
+# How often the casebook is asked for the samples before the start goes on without; 20 a second.
+_RECORD_TRIES = 200
+
+
+class WorkerProcess(Server):
+    """The worker as a child process, bound to this one like the servers are.
+
+    Args:
+        log: file that its log is appended to.
+        client: a connection to the server that it is to poll.
+    """
+
+    name = "the worker"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, log: Path, client: Client) -> None:
+        super().__init__(log, 0)
+        self._client = client
+
+    def _choose_ports(self) -> None:
+        self.port = 0  # it listens on none
+
+    async def _prepare(self) -> None:
+        return None
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "worker"]
+
+    async def _trouble(self) -> str | None:
+        from temporalio.api.enums.v1 import TaskQueueType
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+        from temporalio.service import RPCError
+
+        from workflows.types import TASK_QUEUE
+
+        queue = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        try:
+            found = await self._client.workflow_service.describe_task_queue(queue)
+        except RPCError as error:
+            return error.message
+        # The server remembers the pollers of dead workers for some minutes.
+        if any(poller.identity.startswith(f"{self.pid}@") for poller in found.pollers):
+            return None
+        return "it does not poll"
+
+
+async def up(
+    *, examples: Annotated[bool, Parameter(negative="", show_default=False)] = False, options: Place = PLACE
+) -> int:
+    """Start PostgreSQL, Temporal and a worker, and keep them running until Ctrl-C.
+
+    Their data stays in the data folder, so that the next start finds every case where it was. With
+    --json the addresses come as one JSON object on stdout once everything runs, the rest on stderr.
+
+    Args:
+        examples: file the sample cases of examples/ and use its contacts.
+    """
+    tell: Callable[[str], None] = _tell_stderr if options.json else output.line
+    # Ctrl-C asks once; what is being stopped in order is not interrupted by another one.
+    running = asyncio.create_task(_up(examples, options, tell))
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            tell("stopping the worker, Temporal and PostgreSQL")
+            running.cancel()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        tell("stopped")
+    return OK
+
+
+def _tell_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> None:
+    from starter.examples import find_examples
+
+    folder = find_examples() if examples else None
+    settings = options.given()
+    if folder is not None and settings.contacts is None and (folder / "contacts.toml").is_file():
+        os.environ["CASELADDER_CONTACTS"] = str((folder / "contacts.toml").resolve())
+
+    from starter.cli.system import search_attributes
+
+    tell(f"starting PostgreSQL and Temporal on {settings.data}")
+    stack = Stack(settings.data, search_attributes())
+    async with stack as addresses:
+        from temporalio.client import Client
+        from temporalio.contrib.pydantic import pydantic_data_converter
+
+        from activities import casebook, database
+        from starter.client import CaseClient
+
+        settings = options.settings()
+        _use(settings, addresses)
+        tell("bringing the database schema up to date")
+        url = options.database_url()
+        await database.migrate(url)
+        client = await Client.connect(
+            addresses.temporal, namespace=addresses.namespace, data_converter=pydantic_data_converter
+        )
+        worker = WorkerProcess(stack.postgres.log.with_name("worker.log"), client)
+        if worker.log.exists():
+            worker.log.replace(worker.log.with_suffix(".log.1"))
+        keepers: list[asyncio.Task[None]] = []
+        try:
+            tell("starting the worker")
+            await worker.start()
+            keepers = [asyncio.create_task(_keep(server, tell)) for server in (stack.postgres, stack.temporal, worker)]
+            async with casebook.connect(url, size=2) as book:
+                cases = CaseClient(client)
+                samples = [] if folder is None else await _file(folder, cases, book)
+                steps = await next_steps(cases, book, options)
+            welcome(options, settings, addresses, worker.log, samples, steps)
+            await asyncio.gather(*keepers)
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            await worker.stop()
+
+
+def _use(settings: Settings, addresses: Addresses) -> None:
+    """Point the worker, which inherits this environment, at the stack and at nothing else."""
+    for name in [name for name in os.environ if name.startswith("TEMPORAL_")]:
+        del os.environ[name]
+    os.environ.update(
+        # A profile in the user's own file would come into force otherwise.
+        TEMPORAL_CONFIG_FILE=os.devnull,
+        TEMPORAL_ADDRESS=addresses.temporal,
+        TEMPORAL_NAMESPACE=addresses.namespace,
+        CASELADDER_DATA=str(settings.data.expanduser().resolve()),
+    )
+
+
+async def _keep(server: Server, tell: Callable[[str], None]) -> None:
+    """Start a server again whenever it has ended, more slowly each time it does not last."""
+    tries, began = 0, monotonic()
+    while True:
+        await asyncio.sleep(0.5)
+        if server.pid is not None:
+            continue
+        if monotonic() - began > _RECOVERED:
+            tries = 0
+        pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
+        tell(f"{server.name} has ended; starting it again in {pause} s (see {server.log})")
+        await asyncio.sleep(pause)
+        tries, began = tries + 1, monotonic()
+        try:
+            await server.start()
+        except StackError as error:
+            tell(str(error))
+        else:
+            tell(f"{server.name} runs again")
+
+
+async def _file(folder: Path, cases: CaseClient, book: Casebook) -> list[Sample]:
+    """File the samples that are not there yet, and wait until the casebook has them."""
+    from starter.examples import samples
+
+    filed = []
+    for kind, intake in samples(folder):
+        case_id = f"{kind}:{intake['key']}"
+        # The casebook knows a case longer than Temporal does.
+        if await book.case(case_id) is None:
+            await cases.file(kind, intake)
+            filed.append(Sample(case_id, "filed"))
+        else:
+            filed.append(Sample(case_id, "already there"))
+    for _ in range(_RECORD_TRIES):
+        if None not in [await book.case(sample.id) for sample in filed]:
+            break
+        await asyncio.sleep(0.05)
+    return filed

@@ -1,0 +1,143 @@
+"""What `caseladder up` says once everything runs: where it is, and what to try."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from activities.settings import Settings
+from cases.refusals import Refused
+from starter.cli import output
+from starter.cli.options import Place
+from starter.embedded import Addresses, Ports
+
+if TYPE_CHECKING:
+    from activities.casebook import Casebook
+    from starter.client import CaseClient
+
+
+# Seconds. An example is not worth a longer wait.
+_PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample case and what came of filing it."""
+
+    id: str
+    outcome: str
+
+
+async def next_steps(cases: CaseClient, book: Casebook, options: Place) -> list[str]:
+    """Three commands that work right now."""
+    program = [*_program()]
+    where = [] if options.data is None else ["--data", str(options.data)]
+    current = await _waiting(cases, book)
+    if current is None:
+        key = f"demo-{token_hex(2)}"
+        steps = [
+            ["file", "complaint", "--key", key, "--set", "facts.category=delay"],
+            ["list"],
+            ["show", f"complaint:{key}"],
+        ]
+    else:
+        steps = [
+            ["list"],
+            ["show", current["id"]],
+            ["acknowledge", current["id"], "--by", f"{current['rung']}-1", "--role", current["rung"]],
+        ]
+    return [shlex.join([*program, *step, *where]) for step in steps]
+
+
+async def _waiting(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
+    """A case that nobody has taken up, as it stands; None without one, or when it does not answer."""
+    from temporalio.exceptions import TemporalError
+
+    views = (await book.list_cases(status="open", limit=1000)).cases
+    found = next((view for view in views if not view["acknowledged"]), None)
+    if found is None:
+        return None
+    try:
+        # It knows better than the casebook who holds it: its ladder has just caught up.
+        async with asyncio.timeout(_PATIENCE):
+            view = await cases.case(found["id"])
+    except (TimeoutError, TemporalError, Refused):
+        return None
+    return None if view["acknowledged"] else view
+
+
+def _program() -> list[str]:
+    """How this program is called from the current folder."""
+    called = Path(sys.argv[0])
+    if called.name != "caseladder":
+        return [sys.executable, "-m", "starter.cli"]
+    return ["caseladder"] if shutil.which("caseladder") else [os.path.relpath(called)]
+
+
+def welcome(
+    options: Place,
+    settings: Settings,
+    addresses: Addresses,
+    log: Path,
+    samples: list[Sample],
+    steps: list[str],
+) -> None:
+    """Say that everything runs, where it is to be found, and what to try."""
+    places = {
+        "ui": addresses.ui,
+        "temporal": addresses.temporal,
+        "namespace": addresses.namespace,
+        "database": _without_password(settings.database_url),
+        "mail": _without_password(settings.smtp_url),
+        "logs": str(log.parent),
+    }
+    if options.json:
+        filed = [{"id": sample.id, "outcome": sample.outcome} for sample in samples]
+        output.print_json({"pid": addresses.pid, **places, "samples": filed, "next": steps})
+        sys.stdout.flush()
+        return
+    output.fields([(sample.id, sample.outcome) for sample in samples])
+    wanted = Ports()
+    taken = [port for port in (wanted.temporal, wanted.ui) if not _has(addresses, port)]
+    output.line("")
+    output.fields(
+        [
+            ("Temporal UI", places["ui"]),
+            ("Temporal", f"{places['temporal']} (namespace {places['namespace']})"),
+            ("PostgreSQL", f"{places['database']} (password in {settings.data / 'stack.json'})"),
+            ("Mail", places["mail"]),
+            ("Logs", places["logs"]),
+            ("Taken", f"{' and '.join(map(str, taken))} by another program, so free ports are used" if taken else None),
+        ]
+    )
+    output.line("\nEverything runs. In another terminal, try:\n")
+    for step in steps:
+        output.line(f"  {step}")
+    output.line("\nCtrl-C stops all of it; the next start goes on where this one ended.")
+    sys.stdout.flush()
+
+
+def _has(addresses: Addresses, port: int) -> bool:
+    return f":{port}" in (addresses.temporal[-5:], addresses.ui[-5:])
+
+
+def _without_password(secret: SecretStr | None) -> str:
+    """An address as it may be shown."""
+    if secret is None:
+        return ""
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme == "maildir":
+        return parts.path
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username}@" if parts.username and parts.scheme.startswith("postgres") else ""
+    return f"{parts.scheme}://{user}{host}{parts.path}"
