@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from cases import commands
 from cases.clocks import Clock
@@ -27,7 +28,7 @@ class Approval:
     """One question to somebody with authority.
 
     ``amount`` is in yuan or None; ``least`` is the lowest rung that may decide, ``role`` the one
-    that is asked now; ``state`` is ``open``, ``approved`` or ``rejected``.
+    that is asked now; ``state`` is ``open``, ``approved``, ``rejected`` or, when the case closed first, ``lapsed``.
     """
 
     number: int
@@ -77,6 +78,10 @@ class Approvals(Timeline):
             data["reason"] = command.reason
         self._emit(T.APPROVED, at, data, by=by, clauses=("S1-5.9.10",))
         self._meet(at, approval.clock)
+        self._after_approved(approval, at, by)
+
+    def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
+        """What an approval sets going; kinds say."""
 
     def _do_reject(self, command: commands.Reject, at: datetime, by: Actor) -> None:
         approval = self._asked(command.subject, by)
@@ -150,8 +155,11 @@ class Approvals(Timeline):
         *,
         by: Actor = SYSTEM,
         reason: str | None = None,
+        offer: bool = False,
     ) -> None:
-        data = {"subject": subject, "amount": _text(amount), "role": role}
+        data: dict[str, Any] = {"subject": subject, "amount": _text(amount), "role": role}
+        if offer:
+            data["offer"] = True
         if reason is not None:
             data["reason"] = reason
         self._emit(T.APPROVAL_REQUESTED, at, data, by=by, clauses=("S1-5.9.10", "T3"))
@@ -193,8 +201,9 @@ class Approvals(Timeline):
 
     def _end_all(self, at: datetime) -> None:
         super()._end_all(at)
-        for approval in self.approvals:
+        for approval in self.open_approvals():
             approval.reminding.quiet()
+            approval.state = "lapsed"
 
 
 def _text(amount: Decimal | None) -> str | None:

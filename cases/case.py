@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Self
 
 from cases import commands
 from cases.approvals import Approvals
-from cases.clocks import ClockState
+from cases.clocks import Clock, ClockState
 from cases.commands import EVERY_KIND, Command
-from cases.events import Actor, Event, EventType
+from cases.events import SYSTEM, Actor, Event, EventType
 from cases.facts import Intake
 from cases.policy import Policy
 from cases.refusals import Refused
-from cases.timeline import Notice
+from cases.timeline import Notice, Payment
 
 T = EventType
 
@@ -63,12 +63,14 @@ class Case(Approvals):
         Raises:
             Refused: the facts do not allow a case, or ``received_at`` lies in the future.
         """
+        now = policy.local(now)
         received = policy.local(intake.received_at or now)
         if received > now + CLOCK_SKEW:
             raise Refused("invalid", f"received_at = {received.isoformat()} lies in the future")
+        received = min(received, now)
         case = cls(policy)
         case._admit(intake, received)
-        case._recorded_at = policy.local(now)
+        case._recorded_at = now
         start = policy.severity.starts_at[intake.facts.severity]
         data = {
             "kind": cls.KIND,
@@ -151,19 +153,30 @@ class Case(Approvals):
             self._emit(T.REPORT_SENT, at, {"roles": roles, "channel": channel}, clauses=(notice.clause,))
             self._meet(at, "report")
 
-    def rehearse_effects(self, at: datetime, notices: str = "ok") -> None:
-        """In a rehearsal effects come out at once: every notice is sent, or every one fails.
+    def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
+        """By the system or by finance: money that the case asked for has gone out."""
+
+    def payout_failed(self, reason: str, at: datetime) -> None:
+        """By the system: money that the case asked for could not be sent."""
+
+    def rehearse_effects(self, at: datetime, notices: str = "ok", payout: str = "ok") -> None:
+        """In a rehearsal effects come out at once: every one succeeds, or every one fails.
 
         Args:
             at: the instant at which they were asked for.
             notices: ``ok`` or ``fail``.
+            payout: ``ok``, ``fail`` or ``manual`` (it waits for ``confirm_payment``).
         """
-        waiting, self.outbox = self.outbox, []
-        for notice in waiting:
-            if notices == "ok":
-                self.told(notice, "sent", "email", at, {})
-            else:
-                self.told(notice, "failed", "", at, {})
+        # What comes of an effect may ask for another one.
+        while self.outbox:
+            effect = self.outbox.pop(0)
+            if isinstance(effect, Notice):
+                ok = notices == "ok"
+                self.told(effect, "sent" if ok else "failed", "email" if ok else "", at, {})
+            elif isinstance(effect, Payment) and payout == "ok":
+                self.payout_made(f"rehearsal-{effect.event.seq}", at)
+            elif isinstance(effect, Payment) and payout == "fail":
+                self.payout_failed("rehearsal", at)
 
     def _arrival(self, now: datetime) -> datetime:
         """When word from outside arrives: after all that fell due before, like a command."""
@@ -248,10 +261,16 @@ class Case(Approvals):
         due = self.policy.local(command.reply_by)
         if due <= at:
             raise Refused("past", f"reply_by = {due.isoformat()} is not after {at.isoformat()}", "S1-4.1")
-        self._within_law("reply_by", due)
+        if self._limit_runs():
+            # Once the limit is breached the customer still hears when the next word comes (S1-4.1).
+            self._within_law("reply_by", due)
         self._emit(T.PROMISED, at, {"reply_by": due.isoformat()}, by=by, clauses=("S1-4.1",))
         number = sum(event.type is T.PROMISED for event in self.events)
         self._start_clock(f"promise:{number}", at, due)
+
+    def _limit_runs(self) -> bool:
+        limit = self.clocks.get("legal_limit")
+        return limit is not None and limit.live
 
     def _within_law(self, name: str, due: datetime) -> None:
         limit = self.clocks.get("legal_limit")
@@ -369,6 +388,11 @@ class Case(Approvals):
             if turn is None or end < turn[0]:
                 return end, self._close_by_itself
         return turn
+
+    def _breached(self, clock: Clock, at: datetime) -> None:
+        # With the matter settled nobody need take the case up: a breach is told, not climbed for.
+        if self.status == "open" or clock.name.startswith("approval:"):
+            super()._breached(clock, at)
 
     def _close_by_itself(self, at: datetime) -> None:
         self._emit(T.CLOSED, at, {"outcome": "resolved"}, clauses=(self.rule.reopen_clause,))

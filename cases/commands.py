@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from cases.events import Actor, canonical
-from cases.facts import Instant, Model, Text, Token, Yuan
+from cases.facts import Claimant, Instant, Loss, Model, Text, Token, Yuan
 from cases.refusals import Refused, invalid
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -200,6 +200,77 @@ class AnswerOption(Command):
 
     NAME = "answer_option"
     accepted: bool
+
+
+class OpenClaim(Command):
+    """Open a claim with the facts that a complaint has (S0-2.3.2, S0-A.5.1).
+
+    ``claimant`` defaults to the sender; ``factor`` to what the complaint's category says.
+    """
+
+    NAME = "open_claim"
+    claimant: Claimant | None = None
+    factor: Literal["delay", "loss", "damage", "mismatch"] | None = None
+
+
+class AnswerClaim(Command):
+    """Answer the claim form, stating the processing limit (S0-A.5.2)."""
+
+    NAME = "answer_claim"
+    text: Text | None = None
+
+
+class OverrideBy(Model):
+    """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
+
+    amount: Yuan
+    reason: Text
+
+
+class Assess(Command):
+    """What the investigation found, and the assessment by formula that follows (S0-A.3)."""
+
+    NAME = "assess"
+    FINDINGS: ClassVar[set[str]] = {"cause", "packed_by", "loss", "inspection_offered"}
+    cause: Literal["company", "customer", "nature_of_goods", "force_majeure", "packing"] | None = None
+    packed_by: Literal["customer", "courier"] | None = None
+    loss: Loss | None = None
+    inspection_offered: bool | None = None
+    override: OverrideBy | None = None
+
+
+class Offer(Command):
+    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3)."""
+
+    NAME = "offer"
+    amount: Yuan | None = None
+
+
+class AcceptOffer(Command):
+    """The claimant agrees to the open offer (S0-A.5.4)."""
+
+    NAME = "accept_offer"
+
+
+class DeclineOffer(Command):
+    """The claimant turns the open offer down, perhaps with a counter-demand in yuan."""
+
+    NAME = "decline_offer"
+    counter: Yuan | None = None
+
+
+class Dispute(Command):
+    """A way that the claimant takes; negotiation comes first (S0-A.5.5)."""
+
+    NAME = "dispute"
+    path: Literal["negotiation", "complaint", "appeal", "arbitration", "lawsuit"]
+
+
+class ConfirmPayment(Command):
+    """Finance confirms by hand that the money went out, with the proof's reference."""
+
+    NAME = "confirm_payment"
+    reference: Token
 
 
 EVERY_KIND: tuple[type[Command], ...] = (

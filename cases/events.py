@@ -49,6 +49,16 @@ class EventType(StrEnum):
     NOTIFIED = "notified"  # notice, roles, outcome
     REPORT_SENT = "report_sent"  # roles, channel
     COMMAND_REFUSED = "command_refused"  # command, code
+    CLAIM_OPENED = "claim_opened"  # claim: what a complaint led to
+    CLAIM_ANSWERED = "claim_answered"  # limit_due
+    ASSESSED = "assessed"  # eligible, lines, total, refused_because, facts: what the investigation added
+    OFFERED = "offered"  # amount
+    OFFER_DECLINED = "offer_declined"  # counter
+    AGREED = "agreed"  # amount
+    PAYOUT_REQUESTED = "payout_requested"  # amount
+    PAID = "paid"  # amount, reference
+    PAYOUT_FAILED = "payout_failed"  # reason
+    DISPUTED = "disputed"  # path
 
 
 @dataclass(frozen=True, slots=True)

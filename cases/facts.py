@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,9 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
 )
 
 from cases.events import canonical
@@ -43,16 +46,29 @@ def _in_reach(value: datetime) -> datetime:
     return value
 
 
+def _storable(text: str) -> str:
+    # No database takes these, so a case that held them could never be recorded.
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("a text holds no NUL and no half of a surrogate pair")
+    return text
+
+
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
 # Yuan: at most two decimals, never negative.
 Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen)]
 PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen)]
 Positive = Annotated[Exact, Field(gt=0)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+NotNegative = Annotated[Exact, Field(ge=0)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_storable)
+]
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 Severity = Literal["normal", "serious", "critical"]
 Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
+ShippingRoute = Literal["same_city", "domestic", "hk_mo_tw", "international"]
+# Where a day begins first on Earth: what lies before that is before the day in every zone.
+_FIRST_ZONE = timezone(timedelta(hours=14))
 
 
 class Model(BaseModel):
@@ -77,7 +93,7 @@ class Shipment(Model):
     posted_on: date
     promised_at: Instant | None = None
     delivered_at: Instant | None = None
-    route: Literal["same_city", "domestic", "hk_mo_tw", "international"] | None = None
+    route: ShippingRoute | None = None
     base_freight: Yuan | None = None
     surcharges: Yuan | None = None
     weight_kg: Positive | None = None
@@ -88,6 +104,15 @@ class Shipment(Model):
     out_of_zone_notice: bool | None = None
     agreed_compensation: Yuan | None = None
     arbitration_agreed: bool | None = None
+
+    @field_validator("promised_at", "delivered_at", "signed_at")
+    @classmethod
+    def _not_before_posting(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        # No zone is known here, so this stops only what is wrong everywhere.
+        posted: date | None = info.data.get("posted_on")
+        if value is not None and posted is not None and value < datetime.combine(posted, time(0), _FIRST_ZONE):
+            raise ValueError(f"lies before posted_on = {posted}; it must be on that day or later")
+        return value
 
 
 class Facts(Model):
@@ -109,6 +134,47 @@ class ComplaintFacts(Facts):
     category: Literal["attitude", "delay", "damage", "shortage", "loss", "other"]
     source: Literal["customer", "platform", "network"] = "customer"
     channel: Token | None = None
+
+
+class Claimant(Model):
+    """Who claims: the sender, or whom the sender has designated (S0-A.1)."""
+
+    relation: Literal["sender", "beneficiary", "recipient"]
+    designated: bool | None = None
+
+
+class Loss(Model):
+    """How much was lost: values in yuan, quantities in the waybill's own unit, weights in kg."""
+
+    total_value: PositiveYuan | None = None
+    lost_value: Yuan | None = None
+    name_differs: bool | None = None
+    declared_quantity: Positive | None = None
+    found_quantity: NotNegative | None = None
+    declared_weight_kg: Positive | None = None
+    found_weight_kg: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _not_more_than_all(self) -> Self:
+        if self.total_value is not None and self.lost_value is not None and self.lost_value > self.total_value:
+            # The ratio lost (S0-A.3.3) is at most 1.
+            raise ValueError(f"lost_value = {self.lost_value} is more than total_value = {self.total_value}")
+        return self
+
+
+class ClaimFacts(Facts):
+    """A claim (理赔), S0-A; ``demand`` in yuan, ``inquiry_recorded_on`` a day of the policy's zone.
+
+    ``inspection_offered``: whether the recipient could inspect before signing (O-REG-26).
+    """
+
+    factor: Literal["delay", "loss", "damage", "mismatch"]
+    claimant: Claimant
+    cause: Literal["company", "customer", "nature_of_goods", "force_majeure", "packing"] | None = None
+    demand: Yuan | None = None
+    inquiry_recorded_on: date | None = None
+    loss: Loss | None = None
+    inspection_offered: bool | None = None
 
 
 class InquiryFacts(Facts):
@@ -150,6 +216,12 @@ class ComplaintIntake(Intake):
     """Input of the workflow ``Complaint``."""
 
     facts: ComplaintFacts
+
+
+class ClaimIntake(Intake):
+    """Input of the workflow ``Claim``."""
+
+    facts: ClaimFacts
 
 
 class InquiryIntake(Intake):

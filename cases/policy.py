@@ -28,7 +28,7 @@ from pydantic import (
 from cases.authority import Authority
 from cases.commands import Command
 from cases.events import EventType, canonical
-from cases.facts import Model, Severity, Yuan
+from cases.facts import Model, PositiveYuan, Severity, ShippingRoute, Yuan
 from cases.refusals import Refused, invalid
 from cases.working_calendar import CalendarYears, WorkingCalendar
 
@@ -158,6 +158,35 @@ class CaseRule(Model):
     follow_ups: Annotated[int, Field(ge=0)] = 0
     most_options: Annotated[int, Field(gt=0)] = 4
     validity_years: Annotated[int, Field(gt=0, le=100)] | None = None
+    # When a payout that failed is tried again.
+    payout_retries: Reminders | None = None
+
+
+class CompensationRule(Model):
+    """The terms of compensation (S0-A): multiples, limits and the switches of the rulebook's Q."""
+
+    claim_years: Annotated[int, Field(gt=0, le=100)]
+    # An uninsured loss: the lower of so many base freights and so many yuan for each kg.
+    fee_multiple: Annotated[int, Field(gt=0, le=1000)]
+    yuan_per_kg: PositiveYuan
+    # From the promised moment, in days of 24 hours; without a number a delay never becomes a loss.
+    complete_delay_days: dict[ShippingRoute, Days]
+    # From the company's answer to its proposal.
+    proposal_days: dict[ShippingRoute, Days]
+    cap_at_proven_loss: bool
+    partial_refunds_fee: bool
+    inquiry_preserves_claim: bool
+    # The lowest rung that may give more than the formula.
+    discretion_from: Role
+    clause: str
+
+    @field_validator("proposal_days")
+    @classmethod
+    def _every_route(cls, days: dict[ShippingRoute, int]) -> dict[ShippingRoute, int]:
+        for route in get_args(ShippingRoute):
+            if route not in days:
+                raise ValueError(f"{route} is missing")
+        return days
 
 
 Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
@@ -193,6 +222,8 @@ class Policy(Model):
     permissions: dict[str, tuple[str, ...]]
     complaint: CaseRule
     inquiry: CaseRule
+    claim: CaseRule
+    compensation: CompensationRule
     notice: tuple[Route, ...] = ()
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
     document: str = ""
@@ -224,7 +255,7 @@ class Policy(Model):
                 rule = clocks.get(name)
                 if rule is None and name != "rung":
                     raise ValueError(f"{kind}.clocks.{name} is missing")
-                if rule is not None and rule.unlimited and name != "promise":
+                if rule is not None and rule.unlimited and name not in GIVEN:
                     raise ValueError(
                         f"{kind}.clocks.{name} has no limit; give one of elapsed, calendar_days, working_time"
                     )
@@ -254,6 +285,7 @@ class Policy(Model):
     def _named_rungs(self) -> Iterator[tuple[str, str]]:
         yield from ((f"severity.starts_at.{level}", rung) for level, rung in self.severity.starts_at.items())
         yield from ((f"authority.limits.{rung}", rung) for rung in self.authority.limits)
+        yield "compensation.discretion_from", self.compensation.discretion_from
         for kind in KINDS:
             for name, rule in self.rule(kind).clocks.items():
                 if rule.escalates_to is not None:
@@ -264,7 +296,7 @@ class Policy(Model):
         """Every role a command may name: the rungs and the others."""
         return self.ladder.rungs + self.roles
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the document."""
         return hashlib.sha256(self.document.encode()).hexdigest()
@@ -355,11 +387,14 @@ class Policy(Model):
         return _from_document(document)
 
 
-# The clocks of each kind. A rung clock is optional, and only a promise names its moment itself.
+# Clocks that are due when a command says, so that they may have no limit of their own.
+GIVEN = frozenset({"promise", "proposal"})
+# The clocks of each kind. A rung clock is optional.
 CLOCKS = {
     "complaint": (
         "rung", "report", "interim_reply", "answer", "resolution", "legal_limit", "promise", "approval", "follow_up",
     ),
+    "claim": ("rung", "claim_answer", "proposal", "payout", "promise", "approval"),
     "inquiry": ("rung", "inquiry", "promise", "approval"),
 }  # fmt: skip
 KINDS = tuple(CLOCKS)

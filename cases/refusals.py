@@ -55,7 +55,7 @@ def _complaints(error: ValidationError) -> Iterable[str]:
         elif item["type"] == "value_error" and not item["loc"]:
             # A check of the whole object names the fields itself.
             yield message
-        elif not item["loc"] or PERSONAL.intersection(str(part) for part in item["loc"]):
+        elif item["type"] == "model_type" or PERSONAL.intersection(str(part) for part in item["loc"]):
             yield f"{path}: {message}"
         else:
             yield f"{path} = {_shown(item['input'])}: {message}"

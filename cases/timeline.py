@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from cases.clocks import Clock, ClockState, first_due
@@ -27,6 +28,26 @@ class Notice:
     roles: tuple[str, ...]
     event: Event
     clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Money must go out, in yuan; what came of it returns to the case."""
+
+    amount: Decimal
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Another case must be opened, with this intake as plain JSON."""
+
+    kind: str
+    intake: Mapping[str, Any]
+    event: Event
+
+
+Effect = Notice | Payment | Opening
 
 
 def _nothing(_: datetime) -> None:
@@ -54,8 +75,8 @@ class Timeline:
         self.past_clocks: list[Clock] = []
         self.ladder = Ladder(policy.ladder)
         self.facts: dict[str, Any] = {}
-        # Who must be told, in order; the shell takes them out and sends them.
-        self.outbox: list[Notice] = []
+        # What must be done outside, in order; the shell takes it out and has it done.
+        self.outbox: list[Effect] = []
         self._recorded_at: datetime | None = None
 
     # --- the four calls, less `decide` ------------------------------------------------------------

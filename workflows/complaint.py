@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from cases.complaint import Complaint as ComplaintCase
-    from workflows.shell import Shell
+    from workflows.shell import NO_INPUT, Shell
 
 
 @workflow.defn(name="Complaint")
@@ -18,6 +19,6 @@ class Complaint(Shell):
     CASE = ComplaintCase
 
     @workflow.run
-    async def run(self, raw: Any = None, carried: Any = None) -> dict[str, Any]:
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
         """Run the case to its end and answer with its last view."""
         return await self.run_case()

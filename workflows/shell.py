@@ -9,11 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY, NOTIFY, RECORD, Batch, NoticeBatch, NoticeOrder, NoticeResult, Recorded
@@ -37,7 +44,8 @@ BRIEFLY = timedelta(seconds=2)
 # How long a notice is tried before it counts as failed.
 GIVE_UP = timedelta(hours=24)
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-MICROSECOND = timedelta(microseconds=1)
+# Stands for the argument that a workflow was started without.
+NO_INPUT = RawValue(Payload())
 
 
 class Shell:
@@ -45,9 +53,19 @@ class Shell:
 
     CASE: ClassVar[type[Case]]
 
+    def __new__(cls, raw: RawValue = NO_INPUT, *more: Any) -> Self:
+        """Turn away a start with more than one argument: the SDK hands over as many as were sent."""
+        if more:
+            _fail(Refused("invalid", f"intake: takes one JSON object, got {len(more) + 1} arguments"))
+        return super().__new__(cls)
+
     @workflow.init
-    def __init__(self, raw: Any = None, carried: Any = None) -> None:
-        """Read the input; a handler may run before `run_case` does."""
+    def __init__(self, raw: RawValue = NO_INPUT) -> None:
+        """Read the input; a handler may run before `run_case` does.
+
+        It is taken undecoded: what the SDK cannot decode fails the workflow task again and again,
+        while a refusal fails the workflow, so that its sender hears of it.
+        """
         self._case: Case | None = None
         self._intake: Intake | None = None
         self._rehearsal: state.Rehearsal | None = None
@@ -65,7 +83,11 @@ class Shell:
         self._alarm_at: datetime | None = None
         self._rang = False
         try:
-            self._intake, self._rehearsal = state.read_start(self.CASE, workflow.info().workflow_id, raw)
+            content = _read_json("intake", () if raw is NO_INPUT else (raw,))
+            info = workflow.info()
+            self._intake, self._rehearsal, carried = state.read_start(
+                self.CASE, info.workflow_id, content, continued=info.continued_run_id is not None
+            )
             if carried is not None:
                 self._restore(carried)
         except Refused as refusal:
@@ -138,15 +160,7 @@ class Shell:
         return self._case.explain(self._now()) if self._case else []
 
     def _read(self, name: str, args: Sequence[RawValue]) -> Command:
-        if len(args) != 1:
-            raise Refused("invalid", f"{name}: takes one JSON object, got {len(args)} arguments")
-        try:
-            raw = workflow.payload_converter().from_payload(args[0].payload)
-        except Exception:
-            # Whatever a sender's payload does to the converter is the sender's error; any other
-            # exception here would fail the workflow task and wedge the case.
-            raise Refused("invalid", f"{name}: the argument is not JSON") from None
-        command = read_command(self.CASE.COMMANDS, name, raw)
+        command = read_command(self.CASE.COMMANDS, name, _read_json(name, args))
         if command.at is not None and self._rehearsal is None:
             raise Refused("invalid", f"{name}: at is taken only by a rehearsed case")
         return command
@@ -228,7 +242,8 @@ class Shell:
             self._arm(case)
             self._show(case)
             if self._long() and workflow.all_handlers_finished():
-                recorder.cancel()
+                # What is under way is not cancelled: a cancellation in the task that ends the run
+                # would hang it, and the next run does all of it again.
                 self._continue_as_new(case)
             await workflow.wait_condition(lambda: self._has_work(case))
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -258,8 +273,9 @@ class Shell:
                 LOAD_POLICY, name, result_type=str, start_to_close_timeout=timedelta(seconds=10), retry_policy=BACK_OFF
             )
             return document
-        except ActivityError as error:
-            cause = error.cause
+        except FailureError as error:
+            # The failure of a local activity may come bare, without an ActivityError around it.
+            cause = error.cause if isinstance(error, ActivityError) else error
             if isinstance(cause, ApplicationError) and cause.type == "Refused":
                 raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
             raise
@@ -321,9 +337,7 @@ class Shell:
             seen=self._seen,
             pending=tuple(state.pending(notice) for notice in (*under_way, *case.outbox)),
         )
-        content = workflow.payload_converter().to_payload(carried)
-        raw = self._raw_input()
-        workflow.continue_as_new(args=[raw, workflow.payload_converter().from_payload(content)])
+        workflow.continue_as_new({**self._raw_input(), state.CARRIED: carried.model_dump(mode="json")})
 
     def _raw_input(self) -> dict[str, Any]:
         if self._intake is None:
@@ -436,7 +450,10 @@ class Shell:
                 start_to_close_timeout=BRIEFLY,
                 retry_policy=RetryPolicy(maximum_attempts=1),
             )
-        except ActivityError:
+        except FailureError as error:
+            # Not only ActivityError: the failure of a local activity may come bare.
+            if is_cancelled_exception(error):
+                raise
             # Until the outside answers again, the patient way is the only one.
             self._slow.add(name)
             return None
@@ -451,6 +468,22 @@ def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[Notic
         return [NoticeResult(**result) for result in cause.details[0]]
     reasons = {"*": str(cause or error)}
     return [NoticeResult(order.id, order.name, order.roles, "failed", reasons=reasons) for order in orders]
+
+
+def _read_json(what: str, args: Sequence[RawValue]) -> Any:
+    """The one JSON value that was sent.
+
+    Raises:
+        Refused: there is none or more than one, or it is not JSON.
+    """
+    if len(args) != 1:
+        raise Refused("invalid", f"{what}: takes one JSON object, got {len(args)} arguments")
+    try:
+        return workflow.payload_converter().from_payload(args[0].payload)
+    except Exception:
+        # Whatever a sender's payload does to the converter is the sender's error; any other
+        # exception here would fail the workflow task and wedge the case.
+        raise Refused("invalid", f"{what}: the argument is not JSON") from None
 
 
 def _fail(refusal: Refused) -> NoReturn:

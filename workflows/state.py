@@ -7,16 +7,21 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import from_json
 
 from cases.case import Case
 from cases.events import Event
 from cases.facts import Intake, Model, read_intake
-from cases.policy import Policy
+from cases.policy import LONGEST, Policy
 from cases.refusals import Refused, invalid
 from cases.timeline import Notice
+
+MICROSECOND = timedelta(microseconds=1)
+# Where a run's input holds what the run before it carried over.
+CARRIED = "carried"
 
 
 class Rehearsal(Model):
@@ -29,10 +34,19 @@ class Rehearsal(Model):
         continue_after: continue as new once the history has this many events.
     """
 
-    offset_us: int
+    offset_us: Annotated[int, Field(ge=-LONGEST // MICROSECOND, le=LONGEST // MICROSECOND)]
     policy_document: str
     notices: Literal["ok", "fail"] = "ok"
-    continue_after: int | None = None
+    # A run of fewer events would not get anything done before it ends.
+    continue_after: Annotated[int, Field(ge=10)] | None = None
+
+    @field_validator("policy_document")
+    @classmethod
+    def _an_object(cls, document: str) -> str:
+        # What the object must hold is checked with every other policy.
+        if not isinstance(from_json(document), dict):
+            raise ValueError("a policy is one JSON object")
+        return document
 
     @property
     def offset(self) -> timedelta:
@@ -68,8 +82,13 @@ class Carried(Model):
     pending: tuple[Pending, ...] = ()
 
 
-def read_start(case: type[Case], workflow_id: str, raw: Any) -> tuple[Intake, Rehearsal | None]:
-    """The intake (and the rehearsal, if it is one) from a workflow's input.
+def read_start(
+    case: type[Case], workflow_id: str, raw: Any, *, continued: bool
+) -> tuple[Intake, Rehearsal | None, Any]:
+    """The intake, the rehearsal if it is one, and what an earlier run carried over, from a workflow's input.
+
+    Args:
+        continued: whether an earlier run wrote the input; nobody else may bring a state along.
 
     Raises:
         Refused: code ``invalid``, naming what is wrong.
@@ -78,14 +97,15 @@ def read_start(case: type[Case], workflow_id: str, raw: Any) -> tuple[Intake, Re
         raise Refused("invalid", "intake: the input must be one JSON object with key and facts")
     content = dict(raw)
     rehearsal = content.pop("rehearsal", None)
+    carried = content.pop(CARRIED, None) if continued else None
     intake = read_intake(case.INTAKE, content)
     wanted = f"{case.KIND}:{intake.key}"
     if workflow_id != wanted:
         raise Refused("invalid", f"the workflow id of this case must be {wanted}")
     if rehearsal is None:
-        return intake, None
+        return intake, None, carried
     try:
-        return intake, Rehearsal.model_validate(rehearsal)
+        return intake, Rehearsal.model_validate(rehearsal), carried
     except ValidationError as error:
         raise invalid(error, "rehearsal") from None
 

@@ -101,6 +101,8 @@ class _Run:
         self, env: WorkflowEnvironment, handle: WorkflowHandle[Any, Any], case: Prepared, offset: timedelta
     ) -> None:
         self._env, self._handle, self._case, self._offset = env, handle, case, offset
+        # The events of a case that has ended: each question to it costs a replay of its history.
+        self._final: list[Event] | None = None
 
     async def to_the_end(self) -> list[Event]:
         """Send every step, let time run on to ``until``, and read the events."""
@@ -115,7 +117,7 @@ class _Run:
                 await self._send(step, by)
             except Refused as refusal:
                 entry = refused_entry(step.command, by, refusal, self._case.policy.local(step.at))
-                refused.append(((await self._handle.query("case"))["events"], entry))
+                refused.append((len(await self._timeline()), entry))
         end = self._case.steps[-1].at if self._case.steps else self._case.received_at
         if self._case.until is not None:
             end = max(end, self._case.until)
@@ -134,6 +136,8 @@ class _Run:
                 raise
 
     async def _forward_to(self, instant: datetime) -> None:
+        if self._final is not None:
+            return
         ahead = instant - (await self._env.get_current_time(self._handle) + self._offset)
         if ahead <= timedelta(0):
             return
@@ -151,6 +155,8 @@ class _Run:
         return case.ladder.rung
 
     async def _send(self, step: Step, by: Actor) -> None:
+        if self._final is not None:
+            raise closed()
         body = {**step.fields, "by": {"id": by.id, "role": by.role}, "at": step.at.isoformat()}
         try:
             await self._handle.execute_update(step.command, body)
@@ -162,7 +168,10 @@ class _Run:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            self._final = await self._timeline()
             raise closed() from None
 
     async def _timeline(self) -> list[Event]:
+        if self._final is not None:
+            return self._final
         return [Event.from_json(event) for event in await self._handle.query("timeline")]

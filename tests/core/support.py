@@ -1,0 +1,159 @@
+"""What tests of the pure core share: opening a case, sending it a command, reading its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activities.policies import Policies, published_years
+from cases.case import Case
+from cases.commands import read_command
+from cases.complaint import Complaint
+from cases.events import Event
+from cases.facts import read_intake
+from cases.inquiry import Inquiry
+from cases.kinds import KINDS
+from cases.policy import Policy
+from cases.refusals import Refused
+from cases.timeline import Notice
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = (ROOT / "cases" / "policies" / "default.toml").read_text("utf-8")
+PERSONAL = {"name": "Zhang San", "phone": "13800000000", "email": "zhang@example.org", "ref": "VIP-1"}
+# A person of each rung, and those beside the ladder.
+AGENT = {"id": "agent-7", "role": "agent"}
+SUPERVISOR = {"id": "super-2", "role": "supervisor"}
+QA = {"id": "qa-1", "role": "qa_manager"}
+GM = {"id": "gm-1", "role": "general_manager"}
+CUSTOMER = {"id": "portal", "role": "customer"}
+
+
+@cache
+def default_policy() -> Policy:
+    """The policy that comes with the program."""
+    return Policies().load("default")
+
+
+def policy_with(*changes: tuple[str, str]) -> Policy:
+    """The default policy with text replaced, each once; the text must be there."""
+    text = DEFAULT
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return Policy.from_toml(text, published_years())
+
+
+def at(text: str) -> datetime:
+    """An instant in Shanghai: ``03-10 09:00:00``, of 2026 unless the year is given."""
+    return datetime.fromisoformat(f"{text if text[4:5] == '-' else f'2026-{text}'}+08:00")
+
+
+def complaint(received: str, policy: Policy | None = None, *, now: str | None = None, **facts: Any) -> Complaint:
+    """A complaint received at an instant (see `at`), opened then or at ``now``."""
+    raw = {"key": "C-1", "received_at": at(received).isoformat(), "facts": {"category": "delay", **facts}}
+    intake = read_intake(Complaint.INTAKE, raw)
+    return Complaint.open(intake, policy or default_policy(), at(now or received))
+
+
+def inquiry(received: str, posted_on: str, policy: Policy | None = None, **facts: Any) -> Inquiry:
+    """An inquiry received at an instant (see `at`) about a parcel posted on a day."""
+    raw = {
+        "key": "Q-1",
+        "received_at": at(received).isoformat(),
+        "facts": {"shipment": {"waybill": "SF1", "posted_on": posted_on}, **facts},
+    }
+    return Inquiry.open(read_intake(Inquiry.INTAKE, raw), policy or default_policy(), at(received))
+
+
+def do(case: Case, moment: str | datetime, name: str, by: dict[str, str] = AGENT, /, **fields: Any) -> list[Event]:
+    """Send a command in its wire form; the events it brought about."""
+    now = at(moment) if isinstance(moment, str) else moment
+    return case.decide(read_command(KINDS[case.KIND].COMMANDS, name, {"by": by, **fields}), now)
+
+
+def pass_time(case: Case, until: str) -> list[Event]:
+    """Let time run on to an instant, which counts as fallen due."""
+    return case.elapse(at(until))
+
+
+def found(case: Case, type_: str, **data: Any) -> list[Event]:
+    """The events of a type whose data holds these values."""
+    return [
+        event
+        for event in case.events
+        if event.type.value == type_ and all(event.data.get(name) == value for name, value in data.items())
+    ]
+
+
+def only(case: Case, type_: str, **data: Any) -> Event:
+    """The one event of a type with these values."""
+    [event] = found(case, type_, **data)
+    return event
+
+
+def when(events: list[Event]) -> list[str]:
+    """The logical times of events, as ``03-10 09:00:00``."""
+    return [f"{event.at:%m-%d %H:%M:%S}" for event in events]
+
+
+def clock(case: Case, name: str) -> tuple[str, str]:
+    """State and due instant of a clock as the case view shows them, the instant as in `when`."""
+    [shown] = [entry for entry in case.view()["clocks"] if entry["clock"] == name]
+    return shown["state"], f"{datetime.fromisoformat(shown['due']):%m-%d %H:%M:%S}"
+
+
+def told(case: Case, name: str) -> list[tuple[str, ...]]:
+    """Whom the notices of a name go to, in order."""
+    return [notice.roles for notice in notices(case) if notice.name == name]
+
+
+def notices(case: Case) -> list[Notice]:
+    """The notices that wait to be sent."""
+    return [effect for effect in case.outbox if isinstance(effect, Notice)]
+
+
+@dataclass
+class Snapshot:
+    """Everything of a case that can be seen or that decides what comes next."""
+
+    events: list[Event]
+    view: dict[str, Any]
+    explain: list[dict[str, Any]]
+    due: datetime | None
+    outbox: list[object]
+
+
+def snapshot(case: Case, now: datetime) -> Snapshot:
+    """The case as it stands."""
+    return Snapshot(list(case.events), case.view(), case.explain(now), case.due(), list(case.outbox))
+
+
+def refuse(
+    case: Case,
+    moment: str,
+    code: str,
+    name: str,
+    /,
+    *parts: str,
+    by: dict[str, str] = AGENT,
+    clause: str = "",
+    **fields: Any,
+) -> None:
+    """Send a command that is refused with this code and clause; the message holds each of the parts.
+
+    What falls due before the moment elapses first; beyond that nothing may have changed.
+    """
+    now = at(moment)
+    case.elapse(now, inclusive=False)
+    before = snapshot(case, now)
+    with pytest.raises(Refused) as caught:
+        do(case, moment, name, by, **fields)
+    assert (caught.value.code, caught.value.clause) == (code, clause)
+    for part in parts:
+        assert part in caught.value.message
+    assert snapshot(case, now) == before
