@@ -67,7 +67,7 @@ class Approvals(Timeline):
         if amount is None:
             role = authority.next_above(by.role) or self.ladder.rungs[-1]
         else:
-            role = authority.lowest_for(amount)
+            role = self._lowest_for(subject, amount)
         self._ask(subject, amount, role, at, by=by, reason=command.reason)
         self._start_clock(self.approvals[-1].clock, at)
 
@@ -112,9 +112,12 @@ class Approvals(Timeline):
 
     def _may_decide(self, role: str, approval: Approval) -> bool:
         authority = self.policy.authority_of
-        if approval.amount is not None:
-            return authority.covers(role, approval.amount)
-        return authority.rank(role) >= authority.rank(approval.least)
+        enough = approval.amount is None or authority.covers(role, approval.amount)
+        return enough and authority.rank(role) >= authority.rank(approval.least)
+
+    def _lowest_for(self, subject: str, amount: Decimal) -> str:
+        """The lowest rung that may decide a subject of this amount; kinds may ask for more."""
+        return self.policy.authority_of.lowest_for(amount)
 
     # --- time -------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from cases import commands, compensation
 from cases.approvals import Approval
 from cases.case import Case, known_commands
 from cases.events import SYSTEM, Actor, Event, EventType
-from cases.facts import ClaimFacts, ClaimIntake
+from cases.facts import ClaimFacts, ClaimIntake, Intake, ShippingRoute
 from cases.ladder import Reminding
 from cases.policy import Policy
 from cases.refusals import Refused, invalid
@@ -48,7 +48,13 @@ class Claim(Case):
         self.disputes: list[str] = []
         # An offer that waits for its approval, by the approval's number.
         self.waiting_offers: dict[int, Decimal] = {}
+        # So many approvals were given before the last assessment, on other numbers than today's.
+        self.stale_approvals = 0
         self.retrying = Reminding(self.rule.payout_retries) if self.rule.payout_retries else None
+
+    def _admit(self, intake: Intake, received: datetime) -> None:
+        assert isinstance(intake.facts, ClaimFacts)
+        compensation.admit(intake.facts, self.policy, received)
 
     def _start_clocks(self, at: datetime) -> None:
         self._start_clock("claim_answer", at)
@@ -60,7 +66,9 @@ class Claim(Case):
             raise Refused("already_answered", f"the limit {self.limit_due.isoformat()} was stated", "S0-A.5.2")
         # Silence gains nothing: a late answer starts the proposal's time at the 24-hour mark.
         start = min(at, self.clocks["claim_answer"].due)
-        due = self.policy.working.end_of_day(start, self.policy.compensation.proposal_days[self._route()])
+        shipment = ClaimFacts.model_validate(self.facts).shipment
+        route: ShippingRoute = (shipment.route if shipment else None) or "domestic"
+        due = self.policy.working.end_of_day(start, self.policy.compensation.proposal_days[route])
         data: dict[str, Any] = {"limit_due": due.isoformat()}
         if command.text is not None:
             data["text"] = command.text
@@ -69,11 +77,9 @@ class Claim(Case):
         if self.offered is None and self.agreed is None:
             self._start_clock("proposal", at, due)
 
-    def _route(self) -> str:
-        return str((self.facts.get("shipment") or {}).get("route") or "domestic")
-
     def _do_assess(self, command: commands.Assess, at: datetime, by: Actor) -> None:
         self._not_agreed("assess")
+        self._no_waiting_offer("assess")
         found = command.model_dump(mode="json", include=commands.Assess.FINDINGS, exclude_none=True)
         facts = _merged(self.facts, found)
         try:
@@ -94,6 +100,10 @@ class Claim(Case):
         if self.agreed is not None:
             raise Refused("agreed", f"{name}: {self.agreed:.2f} yuan are agreed", "S0-A.5.4")
 
+    def _no_waiting_offer(self, name: str) -> None:
+        if any(approval.subject == OFFER for approval in self.open_approvals()):
+            raise Refused("approval_open", f"{name}: an offer waits for its approval", "S1-5.9.10")
+
     # --- offering ---------------------------------------------------------------------------------
 
     def _do_offer(self, command: commands.Offer, at: datetime, by: Actor) -> None:
@@ -106,46 +116,34 @@ class Claim(Case):
             raise Refused("not_eligible", f"offer: refused because of {self.assessment['refused_because']}", "S0-A.2")
         if amount <= 0:
             raise Refused("nothing_to_offer", f"amount = {amount:.2f}: an offer is more than nothing", "S0-A.3")
-        if any(self.approvals[number - 1].state == "open" for number in self.waiting_offers):
-            raise Refused("approval_open", "offer: an offer already waits for its approval", "S1-5.9.10")
-        approved = self._approved_by_others(by)
-        if amount > total and not self._has_discretion(by.role) and (approved is None or amount > approved):
-            # What the formula does not give is a matter of discretion.
-            self._beyond(approved, amount, "S0-2.3.4")
-        if self.policy.authority_of.covers(by.role, amount) or (approved is not None and amount <= approved):
+        self._no_waiting_offer("offer")
+        authority, lowest = self.policy.authority_of, self._lowest_for(OFFER, amount)
+        approved = self._approved()
+        alone = authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest)
+        if alone or (approved is not None and amount <= approved):
             self._offer(amount, at, by)
-            return
-        self._beyond(approved, amount, "S1-5.9.10")
-        self._request(OFFER, amount, at, by)
+        elif approved is not None:
+            raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", "S1-5.9.10")
+        else:
+            self._ask(OFFER, amount, lowest, at, by=by, offer=True)
+            self._start_clock(self.approvals[-1].clock, at)
 
-    def _beyond(self, approved: Decimal | None, amount: Decimal, clause: str) -> None:
-        """Refuse more than was approved; where nothing was decided yet it can be asked for."""
-        if approved is not None:
-            raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", clause)
-
-    def _has_discretion(self, role: str) -> bool:
-        authority = self.policy.authority_of
-        return authority.rank(role) >= authority.rank(self.policy.compensation.discretion_from)
-
-    def _approved_by_others(self, by: Actor) -> Decimal | None:
-        """The highest amount that somebody else has approved for an offer."""
+    def _approved(self) -> Decimal | None:
+        """The highest amount approved for an offer since the last assessment."""
         amounts = [
             approval.amount
-            for approval in self.approvals
+            for approval in self.approvals[self.stale_approvals :]
             if approval.subject == OFFER and approval.state == "approved" and approval.amount is not None
         ]
         return max(amounts, default=None)
 
-    def _request(self, subject: str, amount: Decimal, at: datetime, by: Actor) -> None:
-        self._ask(subject, amount, self._who_may(amount), at, by=by, offer=True)
-        self._start_clock(self.approvals[-1].clock, at)
-
-    def _who_may(self, amount: Decimal) -> str:
-        """The lowest rung that may offer the amount: by its authority, and by discretion beyond the formula."""
-        authority, role = self.policy.authority_of, self.policy.authority_of.lowest_for(amount)
+    def _lowest_for(self, subject: str, amount: Decimal) -> str:
+        """Beyond what the formula gives, discretion is asked for too (S0-2.3.4)."""
+        authority, role = self.policy.authority_of, super()._lowest_for(subject, amount)
         discretion = self.policy.compensation.discretion_from
-        beyond = self.assessment is not None and amount > Decimal(self.assessment["total"])
-        return discretion if beyond and authority.rank(role) < authority.rank(discretion) else role
+        beyond = self.assessment is None or amount > Decimal(self.assessment["total"])
+        below = authority.rank(role) < authority.rank(discretion)
+        return discretion if subject == OFFER and beyond and below else role
 
     def _offer(self, amount: Decimal, at: datetime, by: Actor) -> None:
         self._emit(T.OFFERED, at, {"amount": f"{amount:.2f}"}, by=by, clauses=("S0-A.5.3",))
@@ -263,6 +261,7 @@ class Claim(Case):
 
     def _on_assessed(self, event: Event) -> None:
         self.facts = _merged(self.facts, event.data["found"])
+        self.stale_approvals = len(self.approvals)
         self.assessment = {name: value for name, value in event.data.items() if name != "found"}
 
     def _on_approval_requested(self, event: Event) -> None:
@@ -270,15 +269,8 @@ class Claim(Case):
         if event.data.get("offer"):
             self.waiting_offers[len(self.approvals)] = Decimal(event.data["amount"])
 
-    def _decided(self, event: Event, state: str) -> None:
-        super()._decided(event, state)
-        if state == "rejected":
-            still = {n: a for n, a in self.waiting_offers.items() if self.approvals[n - 1].state == "open"}
-            self.waiting_offers = still
-
     def _on_offered(self, event: Event) -> None:
         self.offered = Decimal(event.data["amount"])
-        self.waiting_offers = {}
 
     def _on_offer_declined(self, _: Event) -> None:
         self.offered, self.negotiated = None, True

@@ -7,12 +7,17 @@ from typing import Any
 
 from cases import commands
 from cases.case import Case, known_commands
+from cases.compensation import admit
 from cases.events import Actor, Event, EventType
-from cases.facts import ComplaintIntake
+from cases.facts import ClaimIntake, ComplaintIntake, read_intake
 from cases.policy import Policy
 from cases.refusals import Refused
+from cases.timeline import Opening
 
 T = EventType
+
+# What a complaint of each category claims for (S0-A.2); the others do not say.
+FACTORS = {"delay": "delay", "damage": "damage", "shortage": "mismatch", "loss": "loss"}
 
 
 class Complaint(Case):
@@ -23,7 +28,8 @@ class Complaint(Case):
 
     KIND = "complaint"
     INTAKE = ComplaintIntake
-    COMMANDS = known_commands(commands.Investigate, commands.Propose, commands.AnswerOption)
+    COMMANDS = known_commands(commands.Investigate, commands.Propose, commands.AnswerOption, commands.OpenClaim)
+    AFTER_RESOLVED = Case.AFTER_RESOLVED | {"open_claim"}
     OPENED_BY = ("S0-2.3", "S1-2.5")
 
     def __init__(self, policy: Policy) -> None:
@@ -33,6 +39,7 @@ class Complaint(Case):
         self.offered: int | None = None
         self.accepted: str | None = None
         self.justified: bool | None = None
+        self.claim: str | None = None
 
     def _start_clocks(self, at: datetime) -> None:
         if self.facts["source"] in ("customer", "platform"):
@@ -81,6 +88,27 @@ class Complaint(Case):
             self._climb(self.ladder.rungs[min(1, len(self.ladder.rungs) - 1)], "manual", at, by=by,
                         clauses=("S1-4.2",), reason="all options rejected")  # fmt: skip
 
+    def _do_open_claim(self, command: commands.OpenClaim, at: datetime, by: Actor) -> None:
+        if self.claim is not None:
+            raise Refused("claim_open", f"open_claim: {self.claim} was opened")
+        factor = command.factor or FACTORS.get(self.facts["category"])
+        if factor is None:
+            raise Refused("invalid", f"factor is missing: a complaint about {self.facts['category']} does not say it")
+        claimant = {"relation": "sender"} if command.claimant is None else command.claimant.model_dump(mode="json")
+        shared: dict[str, Any] = {n: self.facts[n] for n in ("unit", "severity", "shipment") if n in self.facts}
+        intake: dict[str, Any] = {
+            "key": f"{self.key}-claim",
+            "received_at": at.isoformat(),
+            "parent": f"{self.KIND}:{self.key}",
+            "facts": {**shared, "factor": factor, "claimant": claimant},
+        }
+        claim = read_intake(ClaimIntake, intake)
+        assert isinstance(claim, ClaimIntake)
+        admit(claim.facts, self.policy, at)
+        data = {"claim": f"claim:{intake['key']}", "factor": factor}
+        self._emit(T.CLAIM_OPENED, at, data, by=by, clauses=("S0-2.3.2", "S0-A.5.1"))
+        self.outbox.append(Opening("claim", intake, self.events[-1]))
+
     def _offer(self, at: datetime, by: Actor) -> None:
         assert self.offered is not None
         self._emit(T.OPTION_OFFERED, at, {"option": self.options[self.offered]}, by=by, clauses=("S1-4.2",))
@@ -106,12 +134,16 @@ class Complaint(Case):
     def view(self) -> dict[str, Any]:
         """The case view, with the options before the customer."""
         offered = None if self.offered is None else self.options[self.offered]
-        return {**super().view(), "justified": self.justified, "offered": offered, "accepted": self.accepted}
+        found = {"claim": self.claim, "justified": self.justified, "offered": offered, "accepted": self.accepted}
+        return {**super().view(), **found}
 
     # --- how events change the state --------------------------------------------------------------
 
     def _on_investigated(self, event: Event) -> None:
         self.justified = event.data.get("justified", self.justified)
+
+    def _on_claim_opened(self, event: Event) -> None:
+        self.claim = event.data["claim"]
 
     def _on_proposed(self, event: Event) -> None:
         self.options, self.offered, self.accepted = list(event.data["options"]), 0, None

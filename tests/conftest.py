@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 import time
 
+import pytest
 
-def pytest_unconfigure() -> None:
+_basetemp = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixture tmp_path learns where its folders go
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a run as root a temporary folder of its own.
+
+    PostgreSQL does not run as root, so another user must pass through the folders above its data.
+    pytest's usual place is closed to others again by every further pytest that starts.
+    """
+    if os.geteuid() == 0 and config.option.basetemp is None:
+        config.option.basetemp = config.stash[_basetemp] = tempfile.mkdtemp(prefix="caseladder-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Let the threads of Temporal's client come to rest before the interpreter is taken down.
 
     Else it aborts now and then with "PyGILState_Release" (temporalio/sdk-python issue 300), and a
@@ -14,3 +32,5 @@ def pytest_unconfigure() -> None:
     """
     if "temporalio" in sys.modules:
         time.sleep(0.25)
+    if _basetemp in config.stash:
+        shutil.rmtree(config.stash[_basetemp], ignore_errors=True)

@@ -109,12 +109,14 @@ def welcome(
     output.fields([(sample.id, sample.outcome) for sample in samples])
     wanted = Ports()
     taken = [port for port in (wanted.temporal, wanted.ui) if not _has(addresses, port)]
+    ours = settings.database_url == SecretStr(addresses.database_url)
+    password = f" (password in {settings.data / 'stack.json'})" if ours else ""
     output.line("")
     output.fields(
         [
             ("Temporal UI", places["ui"]),
             ("Temporal", f"{places['temporal']} (namespace {places['namespace']})"),
-            ("PostgreSQL", f"{places['database']} (password in {settings.data / 'stack.json'})"),
+            ("PostgreSQL", f"{places['database']}{password}"),
             ("Mail", places["mail"]),
             ("Logs", places["logs"]),
             ("Taken", f"{' and '.join(map(str, taken))} by another program, so free ports are used" if taken else None),
