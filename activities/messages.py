@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 # Pydantic's, because each workflow has a converter of its own, which would build the schema of a
 # plain dataclass anew (milliseconds a case); it also refuses a payload of another shape.
@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 LOAD_POLICY = "load_policy"
 RECORD = "record"
 NOTIFY = "notify"
+PAY = "pay"
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,28 @@ class NoticeResult:
     channel: str = ""
     at: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PayoutOrder:
+    """Money to be paid once. ``key`` is the same over every retry, crash and replay.
+
+    Args:
+        key: the idempotency key.
+        amount: yuan, a decimal string with two places.
+    """
+
+    case_id: str
+    key: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class PayoutResult:
+    """What came of a payout: ``paid`` with the gateway's reference, ``failed`` with a reason, or
+    ``waiting`` for finance to confirm it by hand. ``at`` is when it was paid, RFC 3339, or empty."""
+
+    state: Literal["paid", "failed", "waiting"]
+    reference: str = ""
+    reason: str = ""
+    at: str = ""
