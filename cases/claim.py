@@ -304,8 +304,10 @@ def _merged(facts: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     if "packed_by" in found:
         shipment["packed_by"] = found.pop("packed_by")
     loss = {**(facts.get("loss") or {}), **found.pop("loss", {})}
-    merged = {**facts, **found, "shipment": shipment}
-    return {**merged, "loss": loss} if loss else merged
+    merged = {**facts, **found}
+    # An empty table would say that its required fields are missing.
+    merged.update({name: value for name, value in (("shipment", shipment), ("loss", loss)) if value})
+    return merged
 
 
 def _text(amount: Decimal | None) -> str | None:

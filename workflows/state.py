@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -17,7 +18,7 @@ from cases.events import Event
 from cases.facts import Intake, Model, read_intake
 from cases.policy import LONGEST, Policy
 from cases.refusals import Refused, invalid
-from cases.timeline import Notice
+from cases.timeline import Effect, Notice, Opening, Payment
 
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over.
@@ -31,12 +32,14 @@ class Rehearsal(Model):
         offset_us: microseconds added to the workflow's clock to get the case's own.
         policy_document: the policy as canonical JSON, since it need not lie on any disk.
         notices: what becomes of notices.
+        payout: what becomes of payouts; with ``manual`` they wait for ``confirm_payment``.
         continue_after: continue as new once the history has this many events.
     """
 
     offset_us: Annotated[int, Field(ge=-LONGEST // MICROSECOND, le=LONGEST // MICROSECOND)]
     policy_document: str
     notices: Literal["ok", "fail"] = "ok"
+    payout: Literal["ok", "fail", "manual"] = "ok"
     # A run of fewer events would not get anything done before it ends.
     continue_after: Annotated[int, Field(ge=10)] | None = None
 
@@ -62,12 +65,15 @@ class Seen(Model):
 
 
 class Pending(Model):
-    """A notice that was under way."""
+    """An effect that was under way: a notice, or else a payment or the opening of another case."""
 
-    name: str
-    roles: tuple[str, ...]
-    clause: str
     seq: int
+    notice: str | None = None
+    roles: tuple[str, ...] = ()
+    clause: str = ""
+    amount: Decimal | None = None
+    kind: str | None = None
+    intake: dict[str, Any] | None = None
 
 
 class Carried(Model):
@@ -120,7 +126,9 @@ def restore(case: type[Case], raw: Any) -> tuple[Case, Carried]:
         carried = Carried.model_validate(raw)
     except ValidationError as error:
         raise invalid(error, "carried") from None
-    return case.replay(Policy.from_document(carried.policy_document), unpack(carried.events)), carried
+    restored = case.replay(Policy.from_document(carried.policy_document), unpack(carried.events))
+    restored.outbox = [_effect(one, restored.events) for one in carried.pending]
+    return restored, carried
 
 
 def pack(events: Iterable[Event]) -> str:
@@ -135,6 +143,33 @@ def unpack(packed: str) -> list[Event]:
     return [Event.from_json(row) for row in rows]
 
 
-def pending(notice: Notice) -> Pending:
-    """A notice as it is carried."""
-    return Pending(name=notice.name, roles=notice.roles, clause=notice.clause, seq=notice.event.seq)
+def carry(
+    case: Case, recorded: int, number: str | None, seen: dict[str, Seen], under_way: Iterable[Effect]
+) -> Carried:
+    """What the next run needs to go on."""
+    return Carried(
+        policy_document=case.policy.document,
+        events=pack(case.events),
+        recorded=recorded,
+        number=number,
+        seen=seen,
+        pending=tuple(_pending(effect) for effect in under_way),
+    )
+
+
+def _pending(effect: Effect) -> Pending:
+    seq = effect.event.seq
+    if isinstance(effect, Notice):
+        return Pending(seq=seq, notice=effect.name, roles=effect.roles, clause=effect.clause)
+    if isinstance(effect, Payment):
+        return Pending(seq=seq, amount=effect.amount)
+    return Pending(seq=seq, kind=effect.kind, intake=dict(effect.intake))
+
+
+def _effect(pending: Pending, events: Sequence[Event]) -> Effect:
+    event = events[pending.seq - 1]
+    if pending.notice is not None:
+        return Notice(pending.notice, pending.roles, event, pending.clause)
+    if pending.amount is not None:
+        return Payment(pending.amount, event)
+    return Opening(pending.kind or "", pending.intake or {}, event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from workflows.claim import Claim
 from workflows.complaint import Complaint
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
@@ -11,6 +12,6 @@ from workflows.shell import Shell
 TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
-WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Inquiry)
+WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, Inquiry)
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -27,7 +27,6 @@ from starter.rehearsal.scenario import Scenario, load_scenario
 from starter.rehearsal.summary import Summary
 
 
-
 def _temporal() -> Engine:
     # Half a second to import, and a server to start: only for who asks for it.
     from starter.rehearsal.temporal_engine import TemporalEngine

@@ -33,14 +33,14 @@ class CoreEngine:
 
 def run_case(prepared: Prepared) -> list[Event]:
     """All events of the case in order, refused commands at their place."""
-    kind, notices = KINDS[prepared.kind], prepared.effects.notices
+    kind, effects = KINDS[prepared.kind], prepared.effects
     try:
         case = kind.open(read_intake(kind.INTAKE, prepared.intake), prepared.policy, prepared.received_at)
     except Refused as refusal:
         return [refused_intake(prepared, refusal)]
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, notices)
+        case.rehearse_effects(at, effects.notices, effects.payout)
 
     settle(prepared.policy.local(prepared.received_at))
     refused: list[tuple[int, Event]] = []

@@ -80,6 +80,7 @@ class TemporalEngine:
             "offset_us": offset // MICROSECOND,
             "policy_document": case.policy.document,
             "notices": case.effects.notices,
+            "payout": case.effects.payout,
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
             WORKFLOW_TYPES[case.kind],

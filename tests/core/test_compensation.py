@@ -203,6 +203,9 @@ def test_case_29_a_partial_insured_damage() -> None:
     # O-POST-47: insured amount / total value x actual loss.
     assert result.lines[1].amount == Decimal("4000.00") / Decimal("5000.00") * Decimal("1750.00")
     assert lines(assessed(facts, policy=policy_with(NO_FEE))) == {"insured": "1400.00"}
+    # Total damage is no partial one.
+    total = claim("damage", {"base_freight": "30.00", "insured_amount": "4000.00"}, loss=TOTAL)
+    assert lines(assessed(total, policy=policy_with(NO_FEE))) == {"fee_waiver": "30.00", "insured": "4000.00"}
 
 
 def test_case_30_each_line_is_rounded_half_up() -> None:
@@ -322,6 +325,10 @@ def test_what_has_not_arrived_yet_counts_as_undelivered() -> None:
     shipment = {**CASE_33, "route": "same_city", "delivered_at": "2026-04-05T09:00:00+08:00"}
     result = assessed(claim("delay", shipment), "04-04 09:00:00", "04-04 18:00:00")
     assert (str(result.total), notes(result)) == ("72.00", {"became_loss"})
+    # Arrived at the very moment, it has arrived.
+    shipment["delivered_at"] = "2026-04-04T18:00:00+08:00"
+    result = assessed(claim("delay", shipment), "04-04 09:00:00", "04-04 18:00:00")
+    assert (str(result.total), notes(result)) == ("12.00", set())
 
 
 def test_a_loss_is_one_only_when_the_limit_is_reached() -> None:
@@ -526,7 +533,9 @@ def test_a_quantity_that_agrees_leaves_it_to_the_weight() -> None:
     assert total({**counts, "found_quantity": 2, **weights}) == "336.66"
     # The value is known: it decides.
     assert total({**counts, **weights, **values}) == "101.00"
-    assert refused(assessed(claim("mismatch", shipment, loss=counts))) == ("nothing_lost", "S0-A.3.4")
+    for loss, noted in ((counts, set()), ({**counts, "found_quantity": 4, **weights}, {"excess_goods"})):
+        result = assessed(claim("mismatch", shipment, loss=loss))
+        assert (refused(result), notes(result)) == (("nothing_lost", "S0-A.3.4"), noted)
 
 
 def test_nothing_lost_pays_nothing() -> None:
@@ -661,6 +670,10 @@ def test_a_route_is_not_needed_while_no_limit_can_be_reached() -> None:
     assert str(assessed(claim("delay", {**shipment, "delivered_at": "2026-03-05T18:00:00+08:00"})).total) == "9.00"
     undelivered = claim("delay", {**shipment, "delivered_at": None})
     assert str(assessed(undelivered, "03-05 17:59:59").total) == "9.00"
+    with pytest.raises(Refused, match=r"facts\.shipment\.route is missing"):
+        assessed(undelivered, "03-05 18:00:00")
+    agreed = claim("delay", {**shipment, "delivered_at": None, "agreed_compensation": "5.00"})
+    assert str(assessed(agreed, "03-05 18:00:00").total) == "5.00"
 
 
 # --- discretion -----------------------------------------------------------------------------------
@@ -862,7 +875,7 @@ def test_days_that_contradict_each_other_are_refused(facts: dict[str, Any], part
 def test_the_first_moment_of_the_posting_day_is_fine_in_the_policys_zone() -> None:
     known = read_intake(ClaimIntake, intake(**parcel(delivered_at="2026-03-01T16:00:00Z"))).facts
     assert isinstance(known, ClaimFacts)
-    admit(known, default_policy(), at("03-20 10:00:00"))
+    admit(known, default_policy(), at("03-02 00:00:00"))
     admit(ClaimFacts.model_validate({**GOOD, "shipment": None}), default_policy(), at("03-20 10:00:00"))
 
 

@@ -1,0 +1,240 @@
+"""While the casebook or the mail server is away the ladder climbs; nothing is lost and nothing doubled."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from temporalio.api.enums.v1 import EventType
+
+from activities.database import migrate
+from cases.refusals import Refused
+from tests.postgres import Cluster, cluster
+from tests.temporal import eventually, time_skipping
+from tests.workflows.office import FACTS, Handle, Office, open_office
+
+MINUTE = timedelta(minutes=1)
+
+
+class Inbox:
+    """A mail server on a port of its own that may be away."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        # Message ids with recipients, as often as each arrived.
+        self.arrived: Counter[tuple[str, str]] = Counter()
+        self._server: Controller | None = None
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Keep what comes in."""
+        text = envelope.original_content or b""
+        [identity] = [line for line in text.splitlines() if line.lower().startswith(b"message-id:")]
+        self.arrived[identity.decode(), envelope.rcpt_tos[0]] += 1
+        return "250 OK"
+
+    def start(self) -> None:
+        """Take mails."""
+        self._server = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no mails."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Cluster]:
+    """A cluster that tests stop and start."""
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def inbox() -> Iterator[Inbox]:
+    """A mail server that tests stop and start."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    inbox = Inbox(port)
+    inbox.start()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture(scope="module")
+async def office(database: Cluster, inbox: Inbox, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """An office whose surroundings fail."""
+    address = await database.fresh_database()
+    await migrate(address)
+    async with (
+        time_skipping() as env,
+        open_office(
+            env, address, tmp_path_factory.mktemp("office"), smtp=f"smtp://127.0.0.1:{inbox.port}"
+        ) as office,
+    ):
+        yield office
+
+
+@pytest.fixture
+def casebook_away(database: Cluster) -> Iterator[Cluster]:
+    """PostgreSQL is away when the test starts it, and there when it ends."""
+    yield database
+    if not database.running():
+        database.start()
+
+
+async def sound(office: Office, case: Handle) -> None:
+    """The ledger holds exactly the events of the case, each once, and its chain verifies."""
+    events = await office.recorded(case)
+    assert events == await office.timeline(case)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (await office.book.verify(case.id)).ok
+
+
+async def test_while_the_casebook_is_away_the_ladder_climbs_and_people_are_told(
+    office: Office, casebook_away: Cluster, inbox: Inbox
+) -> None:
+    case = await office.file()
+    opened = datetime.fromisoformat((await case.query("case"))["opened_at"])
+    known = len(await office.recorded(case))
+    inbox.arrived.clear()
+    casebook_away.stop("immediate")
+
+    await office.wait(case, 10 * MINUTE)
+    await office.do(case, "note", text="written while the casebook is away")
+
+    climbs = await office.timeline(case, "escalated")
+    assert [(e["data"]["to"], datetime.fromisoformat(e["at"]) - opened) for e in climbs] == [
+        ("supervisor", 5 * MINUTE),
+        ("qa_manager", 10 * MINUTE),
+    ]
+    assert [recipient for _, recipient in inbox.arrived] == ["supervisor@example.com", "quality@example.com"]
+
+    casebook_away.start()
+    await office.wait(case, MINUTE)
+
+    await sound(office, case)
+    assert len(await office.timeline(case)) > known
+    # Back to the short way: no ordinary activity any more.
+    scheduled = await activities(case)
+    await office.do(case, "acknowledge", "qa_manager")
+    await sound(office, case)
+    assert await activities(case) == scheduled
+
+
+async def activities(case: Handle) -> int:
+    """How many ordinary activities a case has asked for."""
+    events = (await case.fetch_history()).events
+    return sum(event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED for event in events)
+
+
+async def test_a_case_filed_while_the_casebook_is_away_gets_its_number_later(
+    office: Office, casebook_away: Cluster
+) -> None:
+    casebook_away.stop()
+    case = await office.file()
+    assert (await office.do(case, "acknowledge"))["number"] is None
+
+    casebook_away.start()
+    await office.wait(case, MINUTE)
+
+    await sound(office, case)
+    assert (await eventually(lambda: case.query("case"), lambda view: view["number"] is not None))["acknowledged"]
+
+
+async def test_notices_wait_for_the_mail_server(office: Office, inbox: Inbox) -> None:
+    inbox.stop()
+    inbox.arrived.clear()
+    case = await office.file()
+    await office.wait(case, 6 * MINUTE)
+    assert (await case.query("case"))["rung"] == "supervisor"
+    assert await office.timeline(case, "notified") == []
+    # The broadcast did not go out in time, which is on the record.
+    assert "report" in (await case.query("case"))["breached"]
+
+    inbox.start()
+    await office.wait(case, MINUTE)
+
+    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= 4)
+    assert {event["data"]["outcome"] for event in told} == {"sent"}
+    assert set(inbox.arrived.values()) == {1}
+    await sound(office, case)
+
+
+async def test_a_notice_that_never_arrives_is_given_up_and_recorded(
+    office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.shell.GIVE_UP", 7 * MINUTE)
+    inbox.stop()
+    case = await office.file(facts={"category": "delay", "source": "network"})
+    await office.do(case, "acknowledge")
+    await office.wait(case, 8 * MINUTE)
+    inbox.start()
+
+    [first, *_] = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) > 0)
+    assert (first["data"]["notice"], first["data"]["outcome"]) == ("rung", "failed")
+    assert first["data"]["reasons"]
+    await office.do(case, "withdraw", "customer")
+    assert (await case.result())["status"] == "closed"
+
+
+@pytest.mark.parametrize("away", [("casebook",), ("mail",), ("casebook", "mail")], ids=" and ".join)
+async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
+    office: Office,
+    casebook_away: Cluster,
+    inbox: Inbox,
+    monkeypatch: pytest.MonkeyPatch,
+    away: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr("workflows.shell.LONG_HISTORY", 60)
+    inbox.arrived.clear()
+    if "casebook" in away:
+        casebook_away.stop("immediate")
+    if "mail" in away:
+        inbox.stop()
+    key = f"continued-{'-'.join(away)}"
+    intake = {"key": key, "facts": {**FACTS["complaint"], "customer": {"phone": "13800000000"}}}
+    await office.client.file("complaint", intake)
+    case = office.handle(f"complaint:{key}")
+    first_run = (await case.describe()).run_id
+    for number in range(30):
+        await office.do(case, "note", text=f"note {number}", request_id=f"n-{number}")
+    # It continues while things are away, more than once.
+    assert (await case.describe()).run_id != first_run
+
+    if "casebook" in away:
+        casebook_away.start()
+    if "mail" in away:
+        inbox.start()
+    await office.wait(case, MINUTE)
+    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= 2)
+
+    assert [event["data"]["outcome"] for event in told] == ["sent"] * 2
+    assert set(inbox.arrived.values()) == {1}
+    await sound(office, case)
+    assert [event["data"]["text"] for event in await office.timeline(case, "noted")] == [f"note {n}" for n in range(30)]
+    assert await office.book.personal(case.id) == {"customer": {"phone": "13800000000"}}
+    # What was known of the case before is known still.
+    again = await office.do(case, "note", text="note 0", request_id="n-0")
+    assert len(await office.timeline(case, "noted")) == 30
+    assert (await office.client.file("complaint", intake))["opened_at"] == again["opened_at"]
+    with pytest.raises(Refused) as conflict:
+        await office.client.file("complaint", {"key": key, "facts": {"category": "other"}})
+    assert conflict.value.code == "conflict"
+    query = f"CaseNumber = '{again['number']}' AND ExecutionStatus = 'Running'"
+
+    async def listed() -> list[str]:
+        return [found.id async for found in office.env.client.list_workflows(query)]
+
+    await eventually(listed, lambda seen: seen == [case.id])
+    await office.do(case, "resolve")
+    await office.do(case, "close")
+    assert (await case.result())["status"] == "closed"
+    assert datetime.fromisoformat(again["opened_at"]) < datetime.now(UTC)

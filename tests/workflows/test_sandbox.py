@@ -1,0 +1,42 @@
+"""Workflow code runs in the sandbox, and what does I/O is out of its reach."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from tests.workflows.office import Office
+from workflows.types import RUNNER
+
+MODULES = sorted(f"workflows.{path.stem}" for path in (Path(__file__).parents[2] / "workflows").glob("[!_]*.py"))
+FORBIDDEN = ("asyncpg", "httpx", "aiosmtplib", "sqlalchemy", "alembic", "activities.casebook", "activities.notices")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_workflow_module_reaches_nothing_that_does_io(module: str) -> None:
+    program = f"import sys, {module}; print([name for name in {FORBIDDEN!r} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_worker_uses_the_sandbox(office: Office) -> None:
+    assert office.worker.config()["workflow_runner"] is RUNNER
+    assert isinstance(RUNNER, SandboxedWorkflowRunner)
+    # Its second import kills the process, so it must never have one.
+    assert "asyncpg" in RUNNER.restrictions.passthrough_modules
+
+
+async def test_a_case_lives_in_the_sandbox(office: Office) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    case = await office.file("inquiry", {"shipment": {"waybill": "W1", "posted_on": today}})
+
+    view = await office.do(case, "reply", stage="answer")
+
+    assert view["status"] == "resolved"

@@ -1,0 +1,24 @@
+"""The workflow ``Claim``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from cases.claim import Claim as ClaimCase
+    from workflows.shell import NO_INPUT, Shell
+
+
+@workflow.defn(name="Claim")
+class Claim(Shell):
+    """A durable claim; its input is one intake as JSON."""
+
+    CASE = ClaimCase
+
+    @workflow.run
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()

@@ -1,0 +1,303 @@
+"""What a case has done outside, beside its clock: recorded, told, paid, opened.
+
+No outage outside may stop a ladder, so each effect runs in a task of its own and what comes of it
+returns to the case as an event. Local activities serve where the work is short; they run one at a
+time, since the order in which several end is not the same in a replay, and the moment at which one
+ends is not either: no decision hangs on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
+
+from activities.messages import (
+    NOTIFY,
+    PAY,
+    RECORD,
+    Batch,
+    NoticeBatch,
+    NoticeOrder,
+    NoticeResult,
+    PayoutOrder,
+    PayoutResult,
+    Recorded,
+)
+from cases.case import Case
+from cases.events import SYSTEM
+from cases.facts import Intake, read_intake
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from cases.timeline import Effect, Notice, Opening, Payment
+from workflows import attributes, details
+
+# A local activity holds up the workflow task, so it gets one short attempt.
+BRIEFLY = timedelta(seconds=2)
+# How long a notice is tried before it counts as failed.
+GIVE_UP = timedelta(hours=24)
+# How long a gateway is asked before a payout counts as failed; it is tried again later.
+PAYOUT_PATIENCE = timedelta(minutes=30)
+BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+# The workflow type of a kind of case that another case may open.
+OPENED = {"claim": "Claim"}
+
+
+class Outside:
+    """The effects of one case.
+
+    Args:
+        moment: when what is being done now began, the same in a replay.
+        wake: take note of the time after something came from outside, and answer it.
+        rehearsed: nothing is done outside; the case has its effects come out at once.
+        recorded: how many events an earlier run has recorded.
+        number: the case number, if an earlier run knows it.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        intake: Intake,
+        moment: Callable[[], datetime],
+        wake: Callable[[], datetime],
+        rehearsed: bool,
+        *,
+        recorded: int = 0,
+        number: str | None = None,
+    ) -> None:
+        self.case, self._intake, self._rehearsed = case, intake, rehearsed
+        self._moment, self._wake = moment, wake
+        self.recorded, self.number = recorded, number
+        # What keeps the ledger from taking events, for people to see.
+        self._trouble: str | None = None
+        self._digest = intake.digest()
+        self._tasks: dict[int, tuple[list[Effect], asyncio.Task[None]]] = {}
+        self._started = 0
+        self._slow: set[str] = set()
+        self._brief = asyncio.Lock()
+        self._shown: dict[str, Any] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is recorded and nothing is under way."""
+        recorded = self._rehearsed or self.recorded == len(self.case.events)
+        return recorded and not self.case.outbox and not self._tasks
+
+    @property
+    def under_way(self) -> list[Effect]:
+        """Effects that were asked for and have not come out yet."""
+        return [effect for effects, _ in self._tasks.values() for effect in effects] + self.case.outbox
+
+    def view(self) -> dict[str, Any]:
+        """The case view with what only the outside knows: the number, the digest of the intake."""
+        view = {**self.case.view(), "number": self.number, "intake_digest": self._digest}
+        if self._trouble:
+            view["trouble"] = self._trouble
+        return view
+
+    def show(self) -> None:
+        """Let the Temporal Web UI show the case as it stands."""
+        workflow.set_current_details(details.markdown(self.view()))
+
+    def start_waiting(self) -> None:
+        """Have done what waits: all notices as one batch, everything else by itself."""
+        waiting, self.case.outbox = self.case.outbox, []
+        notices = [effect for effect in waiting if isinstance(effect, Notice)]
+        if notices:
+            self._start(list(notices), self._tell(notices))
+        for effect in waiting:
+            if isinstance(effect, Payment):
+                self._start([effect], self._pay(effect))
+            elif isinstance(effect, Opening):
+                self._start([effect], self._open(effect))
+
+    def _start(self, effects: list[Effect], work: Coroutine[Any, Any, None]) -> None:
+        self._started += 1
+        number = self._started
+
+        async def done() -> None:
+            await work
+            del self._tasks[number]
+
+        self._tasks[number] = (effects, asyncio.create_task(done()))
+
+    # --- recording --------------------------------------------------------------------------------
+
+    async def keep_recording(self) -> None:
+        """Record events in order, all that wait in one call, for as long as the case runs."""
+        while not self._rehearsed:
+            await workflow.wait_condition(lambda: self.recorded < len(self.case.events))
+            first, last = self.recorded, len(self.case.events)
+            batch = Batch(
+                case_id=workflow.info().workflow_id,
+                kind=self.case.KIND,
+                events=[event.as_json() for event in self.case.events[first:last]],
+                view=self.view(),
+                personal=self._intake.personal() if first == 0 else None,
+                policy_document=self.case.policy.document if first == 0 else None,
+            )
+            recorded = await self._briefly(RECORD, batch, Recorded)
+            if recorded is None:
+                self._tell_attributes()
+                recorded = await self._record_patiently(batch)
+            self.recorded, self.number = last, recorded.number
+            self._tell_attributes()
+
+    async def _record_patiently(self, batch: Batch) -> Recorded:
+        """Record however long the casebook is away. What it refuses for good is tried again every
+        hour and shown meanwhile: the ladder goes on, and the events are kept here."""
+        while True:
+            try:
+                recorded: Recorded = await workflow.execute_activity(
+                    RECORD,
+                    batch,
+                    result_type=Recorded,
+                    start_to_close_timeout=timedelta(seconds=30),
+                    retry_policy=BACK_OFF,
+                    summary="the casebook was away",
+                )
+            except ActivityError as error:
+                self._trouble = str(error.cause or error)
+                workflow.logger.error("the ledger refused events", extra={"reason": self._trouble})
+                await workflow.sleep(timedelta(hours=1), summary="until the ledger is tried again")
+            else:
+                self._trouble = None
+                self._slow.discard(RECORD)
+                return recorded
+
+    def _tell_attributes(self) -> None:
+        view = self.view()
+        changes = attributes.updates(view, self._shown)
+        self._shown = view
+        if changes:
+            workflow.upsert_search_attributes(changes)
+        self.show()
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    async def _tell(self, notices: Sequence[Notice]) -> None:
+        case_id, asked = workflow.info().workflow_id, self._moment()
+        orders = [
+            NoticeOrder(f"{case_id}/{n.event.seq}/{n.name}", n.name, list(n.roles), n.clause, n.event.as_json())
+            for n in notices
+        ]
+        batch = NoticeBatch(case_id, self.view(), orders)
+        results: list[NoticeResult] | None = await self._briefly(NOTIFY, batch, list[NoticeResult])
+        if results is not None:
+            for notice, result in zip(notices, results, strict=True):
+                self._told(notice, result, _within(result.at, asked))
+            return
+        try:
+            results = await workflow.execute_activity(
+                NOTIFY,
+                batch,
+                result_type=list[NoticeResult],
+                schedule_to_close_timeout=GIVE_UP,
+                start_to_close_timeout=timedelta(minutes=2),
+                heartbeat_timeout=timedelta(minutes=1),
+                retry_policy=BACK_OFF,
+                summary="a channel was away",
+            )
+            self._slow.discard(NOTIFY)
+        except ActivityError as error:
+            results = _given_up(error, orders)
+        for notice, result in zip(notices, results, strict=True):
+            self._told(notice, result, self._wake())
+
+    def _told(self, notice: Notice, result: NoticeResult, at: datetime) -> None:
+        self.case.told(notice, result.outcome, result.channel, at, result.reasons)
+
+    # --- paying and opening -----------------------------------------------------------------------
+
+    async def _pay(self, payment: Payment) -> None:
+        case_id = workflow.info().workflow_id
+        order = PayoutOrder(case_id, f"{case_id}/payout", f"{payment.amount:.2f}")
+        try:
+            result: PayoutResult = await workflow.execute_activity(
+                PAY,
+                order,
+                result_type=PayoutResult,
+                schedule_to_close_timeout=PAYOUT_PATIENCE,
+                start_to_close_timeout=timedelta(minutes=1),
+                retry_policy=BACK_OFF,
+                summary=f"pay {order.amount} yuan",
+            )
+        except ActivityError as error:
+            self.case.payout_failed(str(error.cause or error), self._wake())
+            return
+        if result.state == "paid":
+            self.case.payout_made(result.reference, self._wake())
+        elif result.state == "failed":
+            self.case.payout_failed(result.reason, self._wake())
+
+    async def _open(self, opening: Opening) -> None:
+        """Start the other case as a workflow of its own; it lives on when this one ends."""
+        personal = self._intake.personal()
+        facts = {**opening.intake["facts"], **({"customer": personal["customer"]} if "customer" in personal else {})}
+        content = {**opening.intake, "facts": facts, "policy": self._intake.policy}
+        intake = read_intake(KINDS[opening.kind].INTAKE, content)
+        case_id = f"{opening.kind}:{intake.key}"
+        try:
+            await workflow.start_child_workflow(
+                OPENED[opening.kind],
+                content,
+                id=case_id,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                memo={"digest": intake.digest()},
+            )
+        except WorkflowAlreadyStartedError:
+            refusal = Refused("conflict", f"{case_id} was filed already")
+            self.case.refused("open_claim", SYSTEM, refusal, self._wake())
+
+    # --- local activities -------------------------------------------------------------------------
+
+    async def _briefly(self, name: str, batch: Any, result: Any) -> Any:
+        """One short attempt inside the workflow task; None when it failed and must be done patiently."""
+        async with self._brief:
+            if name in self._slow:
+                return None
+            try:
+                return await workflow.execute_local_activity(
+                    name,
+                    batch,
+                    result_type=result,
+                    schedule_to_close_timeout=BRIEFLY,
+                    start_to_close_timeout=BRIEFLY,
+                    retry_policy=RetryPolicy(maximum_attempts=1),
+                )
+            except FailureError as error:
+                # Not only ActivityError: the failure of a local activity may come bare.
+                if is_cancelled_exception(error):
+                    raise
+                # Until the outside answers again, the patient way is the only one.
+                self._slow.add(name)
+                return None
+
+
+def _within(text: str, asked: datetime) -> datetime:
+    """When a notice went out by the sender's clock, which may be wrong: between the asking and the
+    end of the attempt. Both ends are the same in a replay."""
+    return min(max(datetime.fromisoformat(text), asked), asked + BRIEFLY) if text else asked
+
+
+def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:
+    """What came of notices that could not all be delivered: the last attempt says which were."""
+    cause = error.cause
+    if isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
+        cause = cause.cause
+    if isinstance(cause, ApplicationError) and cause.type == "NoticeDelayed" and cause.details:
+        return [NoticeResult(**result) for result in cause.details[0]]
+    reasons = {"*": str(cause or error)}
+    return [NoticeResult(order.id, order.name, order.roles, "failed", reasons=reasons) for order in orders]
