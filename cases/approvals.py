@@ -39,6 +39,8 @@ class Approval:
     requested_by: str
     reminding: Reminding
     state: str = "open"
+    # Whether what it is about happens by itself once it is approved.
+    waits: bool = False
 
     @property
     def clock(self) -> str:
@@ -52,6 +54,8 @@ class Approvals(Timeline):
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
         self.approvals: list[Approval] = []
+        # So many approvals were given on numbers that have changed since.
+        self.stale_approvals = 0
 
     def open_approvals(self) -> list[Approval]:
         """What waits for a decision, oldest first."""
@@ -78,16 +82,48 @@ class Approvals(Timeline):
             data["reason"] = command.reason
         self._emit(T.APPROVED, at, data, by=by, clauses=("S1-5.9.10",))
         self._meet(at, approval.clock)
-        self._after_approved(approval, at, by)
+        if approval.waits:
+            self._after_approved(approval, at, by)
 
     def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
-        """What an approval sets going; kinds say."""
+        """Do what waited for this approval; kinds say."""
 
     def _do_reject(self, command: commands.Reject, at: datetime, by: Actor) -> None:
         approval = self._asked(command.subject, by)
         data = {"subject": approval.subject, "amount": _text(approval.amount), "reason": command.reason}
         self._emit(T.REJECTED, at, data, by=by, clauses=("S1-5.9.10",))
         self._meet(at, approval.clock)
+
+    def _alone_or_ask(self, subject: str, amount: Decimal, at: datetime, by: Actor) -> bool:
+        """Whether the actor may decide the amount alone, or it is approved; if neither, it is asked for.
+
+        What was asked for this way happens when it is approved (`_after_approved`).
+
+        Raises:
+            Refused: less was approved, or it already waits for a decision.
+        """
+        if any(approval.subject == subject for approval in self.open_approvals()):
+            raise Refused("approval_open", f"{subject}: already waits for a decision", "S1-5.9.10")
+        authority, lowest = self.policy.authority_of, self._lowest_for(subject, amount)
+        approved = self._approved(subject)
+        if authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest):
+            return True
+        if approved is None:
+            self._ask(subject, amount, lowest, at, by=by, waits=True)
+            self._start_clock(self.approvals[-1].clock, at)
+            return False
+        if amount > approved:
+            raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", "S1-5.9.10")
+        return True
+
+    def _approved(self, subject: str) -> Decimal | None:
+        """The highest amount that stands approved for a subject, in yuan."""
+        amounts = [
+            approval.amount
+            for approval in self.approvals[self.stale_approvals :]
+            if approval.subject == subject and approval.state == "approved" and approval.amount is not None
+        ]
+        return max(amounts, default=None)
 
     def _asked(self, subject: str | None, by: Actor) -> Approval:
         """The approval that is meant, if this actor may decide it."""
@@ -158,11 +194,11 @@ class Approvals(Timeline):
         *,
         by: Actor = SYSTEM,
         reason: str | None = None,
-        offer: bool = False,
+        waits: bool = False,
     ) -> None:
         data: dict[str, Any] = {"subject": subject, "amount": _text(amount), "role": role}
-        if offer:
-            data["offer"] = True
+        if waits:
+            data["waits"] = True
         if reason is not None:
             data["reason"] = reason
         self._emit(T.APPROVAL_REQUESTED, at, data, by=by, clauses=("S1-5.9.10", "T3"))
@@ -178,7 +214,9 @@ class Approvals(Timeline):
         amount = None if data["amount"] is None else Decimal(data["amount"])
         reminding = Reminding(self.policy.ladder.reminders)
         number, role = len(self.approvals) + 1, data["role"]
-        self.approvals.append(Approval(number, data["subject"], amount, role, role, event.actor.id, reminding))
+        approval = Approval(number, data["subject"], amount, role, role, event.actor.id, reminding)
+        approval.waits = data.get("waits", False)
+        self.approvals.append(approval)
 
     def _on_approved(self, event: Event) -> None:
         self._decided(event, "approved")

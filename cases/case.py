@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
+from pydantic import ValidationError
+
 from cases import commands
 from cases.approvals import Approvals
 from cases.clocks import Clock, ClockState
@@ -19,7 +21,7 @@ from cases.commands import EVERY_KIND, Command
 from cases.events import SYSTEM, Actor, Event, EventType
 from cases.facts import Intake
 from cases.policy import Policy
-from cases.refusals import Refused
+from cases.refusals import Refused, invalid
 from cases.timeline import Notice, Payment
 
 T = EventType
@@ -35,7 +37,7 @@ class Case(Approvals):
     COMMANDS: ClassVar[dict[str, type[Command]]]
     # What may still be asked once the matter is settled.
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
-        {"note", "attach", "log_contact", "reply", "request_approval", "approve", "reject"}
+        {"note", "attach", "log_contact", "load_calendar", "reply", "request_approval", "approve", "reject"}
         | {"follow_up", "reopen", "withdraw", "close"}
     )
 
@@ -82,7 +84,12 @@ class Case(Approvals):
         }
         if intake.parent is not None:
             data["parent"] = intake.parent
-        case._emit(T.CASE_OPENED, received, data, clauses=case.OPENED_BY)
+        begun = case._begins(intake, received)
+        if begun < received:
+            data["reported_at"] = received.isoformat()
+        case._emit(T.CASE_OPENED, begun, data, clauses=case.OPENED_BY)
+        case._start_early_clocks(begun)
+        case.elapse(received, inclusive=False)
         if case.ladder.height(start) > 0:
             case._climb(start, "severity", received, clauses=(policy.severity.clause,))
         else:
@@ -105,6 +112,13 @@ class Case(Approvals):
 
     def _start_clocks(self, at: datetime) -> None:
         """Start the clocks that run from receipt."""
+
+    def _begins(self, intake: Intake, received: datetime) -> datetime:
+        """From when the clocks of the matter itself run; the receipt, unless a kind says otherwise."""
+        return received
+
+    def _start_early_clocks(self, at: datetime) -> None:
+        """Start the clocks that run from when the matter began, before the receipt."""
 
     # --- commands ---------------------------------------------------------------------------------
 
@@ -151,7 +165,7 @@ class Case(Approvals):
         self._emit(T.NOTIFIED, at, data, clauses=(notice.clause,))
         if notice.name == "report" and outcome == "sent":
             self._emit(T.REPORT_SENT, at, {"roles": roles, "channel": channel}, clauses=(notice.clause,))
-            self._meet(at, "report")
+            self._meet(at, "report", "report_mail")
 
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """By the system or by finance: money that the case asked for has gone out."""
@@ -256,6 +270,14 @@ class Case(Approvals):
             self._resume_clocks(at, by)
         else:
             self._pause_clocks(at, command.reason or "unreachable", by)
+
+    def _do_load_calendar(self, command: commands.LoadCalendar, at: datetime, by: Actor) -> None:
+        published = command.published.model_dump(mode="json")
+        try:
+            self.working.with_year(command.year, published)
+        except ValidationError as error:
+            raise invalid(error, "load_calendar") from None
+        self._load_year(command.year, published, at, by)
 
     def _do_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
         due = self.policy.local(command.reply_by)

@@ -34,7 +34,7 @@ class Claim(Case):
         commands.AnswerClaim, commands.Assess, commands.Offer, commands.AcceptOffer, commands.DeclineOffer,
         commands.Dispute, commands.ConfirmPayment,
     )  # fmt: skip
-    AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute"}
+    AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
     OPENED_BY = ("S0-A.5.1",)
 
     def __init__(self, policy: Policy) -> None:
@@ -42,14 +42,11 @@ class Claim(Case):
         self.limit_due: datetime | None = None
         self.assessment: dict[str, Any] | None = None
         self.offered: Decimal | None = None
+        self.ever_offered = False
         self.agreed: Decimal | None = None
         self.paid: str | None = None
         self.negotiated = False
         self.disputes: list[str] = []
-        # An offer that waits for its approval, by the approval's number.
-        self.waiting_offers: dict[int, Decimal] = {}
-        # So many approvals were given before the last assessment, on other numbers than today's.
-        self.stale_approvals = 0
         self.retrying = Reminding(self.rule.payout_retries) if self.rule.payout_retries else None
 
     def _admit(self, intake: Intake, received: datetime) -> None:
@@ -58,6 +55,14 @@ class Claim(Case):
 
     def _start_clocks(self, at: datetime) -> None:
         self._start_clock("claim_answer", at)
+
+    def _restart_clocks(self, at: datetime) -> None:
+        """What the resolving cut short goes on to its old limit, as far as that lies ahead."""
+        for name in ("claim_answer", "proposal"):
+            clock = self.clocks.get(name)
+            answered = name == "claim_answer" and self.limit_due is not None
+            if clock is not None and clock.due > at and not answered and not self.ever_offered:
+                self._start_clock(name, at, clock.due)
 
     # --- answering and assessing ------------------------------------------------------------------
 
@@ -112,30 +117,14 @@ class Claim(Case):
             raise Refused("not_assessed", "offer: assess the claim first", "S0-A.3")
         total = Decimal(self.assessment["total"])
         amount = total if command.amount is None else command.amount
-        if not self.assessment["eligible"] and not amount > 0:
-            raise Refused("not_eligible", f"offer: refused because of {self.assessment['refused_because']}", "S0-A.2")
+        refusal = self.assessment["refused_because"]
+        if refusal is not None and (amount <= 0 or refusal in compensation.FORMAL):
+            # An offer beyond the formula is discretion, and that never changes who may claim, nor until when.
+            raise Refused("not_eligible", f"offer: refused because of {refusal}", self.assessment["refusal"]["clause"])
         if amount <= 0:
             raise Refused("nothing_to_offer", f"amount = {amount:.2f}: an offer is more than nothing", "S0-A.3")
-        self._no_waiting_offer("offer")
-        authority, lowest = self.policy.authority_of, self._lowest_for(OFFER, amount)
-        approved = self._approved()
-        alone = authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest)
-        if alone or (approved is not None and amount <= approved):
+        if self._alone_or_ask(OFFER, amount, at, by):
             self._offer(amount, at, by)
-        elif approved is not None:
-            raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", "S1-5.9.10")
-        else:
-            self._ask(OFFER, amount, lowest, at, by=by, offer=True)
-            self._start_clock(self.approvals[-1].clock, at)
-
-    def _approved(self) -> Decimal | None:
-        """The highest amount approved for an offer since the last assessment."""
-        amounts = [
-            approval.amount
-            for approval in self.approvals[self.stale_approvals :]
-            if approval.subject == OFFER and approval.state == "approved" and approval.amount is not None
-        ]
-        return max(amounts, default=None)
 
     def _lowest_for(self, subject: str, amount: Decimal) -> str:
         """Beyond what the formula gives, discretion is asked for too (S0-2.3.4)."""
@@ -150,9 +139,9 @@ class Claim(Case):
         self._meet(at, "claim_answer", "proposal")
 
     def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
-        amount = self.waiting_offers.get(approval.number)
-        if amount is not None and self.agreed is None:
-            self._offer(amount, at, by)
+        # Once the case is resolved nothing is offered by itself; what was approved stays approved.
+        if approval.amount is not None and self.agreed is None and self.status == "open":
+            self._offer(approval.amount, at, by)
 
     # --- agreeing and disputing -------------------------------------------------------------------
 
@@ -264,13 +253,8 @@ class Claim(Case):
         self.stale_approvals = len(self.approvals)
         self.assessment = {name: value for name, value in event.data.items() if name != "found"}
 
-    def _on_approval_requested(self, event: Event) -> None:
-        super()._on_approval_requested(event)
-        if event.data.get("offer"):
-            self.waiting_offers[len(self.approvals)] = Decimal(event.data["amount"])
-
     def _on_offered(self, event: Event) -> None:
-        self.offered = Decimal(event.data["amount"])
+        self.offered, self.ever_offered = Decimal(event.data["amount"]), True
 
     def _on_offer_declined(self, _: Event) -> None:
         self.offered, self.negotiated = None, True
@@ -289,7 +273,8 @@ class Claim(Case):
 
     def _on_payout_failed(self, event: Event) -> None:
         if self.retrying is not None:
-            self.retrying.reminded(event.at)
+            self.retrying.count += 1
+            self.retrying.next_at = event.at + self.retrying.rule.interval(self.retrying.count)
 
     def _on_paid(self, event: Event) -> None:
         self.paid = event.data["reference"]

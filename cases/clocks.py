@@ -5,14 +5,14 @@ A clock is changed only by events. Instants carry a fixed offset, so adding dura
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from cases.policy import ClockRule
-from cases.working_calendar import WorkingCalendar
+from cases.working_calendar import Reckoned, WorkingCalendar
 
 
 class ClockState(StrEnum):
@@ -50,6 +50,11 @@ class Clock:
     state: ClockState = ClockState.RUNNING
     pauses: list[Pause] = field(default_factory=list)
     ended_at: datetime | None = None
+    # Days off that were passed over, and years that nobody had published, in reckoning the due instant.
+    days_off: tuple[str, ...] = ()
+    provisional: tuple[int, ...] = ()
+    # Due instants that were given up: by an extension, or when a year was published.
+    earlier_dues: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
     def start(cls, name: str, rule: ClockRule, at: datetime, due: datetime, calendar: WorkingCalendar) -> Clock:
@@ -88,12 +93,28 @@ class Clock:
     def extend(self, at: datetime, due: datetime) -> None:
         """Give the clock a new due instant, with its warnings over the time that is left."""
         since = at
+        self.earlier_dues.append({"due": self.due.isoformat(), "until": at.isoformat(), "why": "extended"})
         if self.state is ClockState.PAUSED:
             # Kept as of the pause's start, so that the clock is due at `due` as of `at`.
             since = self.pauses[-1].since
             due = self._moved(due, at, since)
         self.due = due
         self.warnings = self._warnings(since)
+
+    def move(self, at: datetime, due: datetime, days_off: tuple[str, ...], provisional: tuple[int, ...]) -> None:
+        """Reckon the clock again with a calendar that knows more."""
+        self.earlier_dues.append({"due": self.due.isoformat(), "until": at.isoformat(), "why": "provisional"})
+        self.due, self.days_off, self.provisional = due, days_off, provisional
+        self.warnings = [(percent, moment) for percent, moment in self._warnings(self.started_at) if moment > at]
+
+    def reckoned(self) -> Reckoned:
+        """The due instant by the rule and the calendar as it is now, pauses included."""
+        result = first_due(self.rule, self.started_at, self.calendar)
+        due = result.at
+        for pause in self.pauses:
+            if pause.until is not None:
+                due = self._moved(due, pause.since, pause.until)
+        return replace(result, at=due)
 
     def end(self, state: ClockState, at: datetime) -> None:
         """End the clock; it never runs again."""
@@ -110,6 +131,8 @@ class Clock:
             limit = {"elapsed_minutes": str(Decimal(rule.elapsed.total_seconds()) / 60)}
         elif rule.calendar_days is not None:
             limit = {"calendar_days": rule.calendar_days}
+        elif rule.next_opening:
+            limit = {"next_opening": True}
         elif rule.working_time is not None:
             limit = {"working_minutes": str(Decimal(rule.working_time.total_seconds()) / 60)}
         return {
@@ -119,6 +142,9 @@ class Clock:
             "due": self.due_at(now).isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "limit": limit,
+            "days_off": list(self.days_off),
+            "provisional_years": list(self.provisional),
+            "earlier_dues": list(self.earlier_dues),
             "pauses": [
                 {"from": p.since.isoformat(), "to": p.until.isoformat() if p.until else None, "reason": p.reason}
                 for p in self.pauses
@@ -150,18 +176,20 @@ class Clock:
         return moment + (to - start)
 
 
-def first_due(rule: ClockRule, at: datetime, calendar: WorkingCalendar) -> datetime:
-    """When a clock that starts at ``at`` falls due by its limit.
+def first_due(rule: ClockRule, at: datetime, calendar: WorkingCalendar) -> Reckoned:
+    """When a clock that starts at ``at`` falls due by its limit, and what the reckoning used.
 
     Raises:
         ValueError: the rule has no limit of its own (the command names the moment).
     """
     if rule.elapsed is not None:
-        return at + rule.elapsed
+        return Reckoned(at + rule.elapsed)
     if rule.calendar_days is not None:
-        return calendar.end_of_day(at, rule.calendar_days)
+        return Reckoned(calendar.end_of_day(at, rule.calendar_days))
     if rule.working_time is not None:
-        return calendar.add_working_time(at, rule.working_time).at
+        return calendar.add_working_time(at, rule.working_time)
+    if rule.next_opening:
+        return calendar.next_opening(at)
     raise ValueError("the clock has no limit of its own")
 
 

@@ -13,8 +13,20 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from cases.events import Actor, canonical
-from cases.facts import Claimant, Instant, Loss, Model, Text, Token, Yuan
+from cases.facts import (
+    Checklist,
+    Claimant,
+    Instant,
+    Loss,
+    Model,
+    PositiveYuan,
+    Role,
+    Text,
+    Token,
+    Yuan,
+)
 from cases.refusals import Refused, invalid
+from cases.working_calendar import PublishedYear
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -273,9 +285,74 @@ class ConfirmPayment(Command):
     reference: Token
 
 
+class ConfirmPhoneNotice(Command):
+    """Somebody called those who must hear by phone (S3-3.1.7); ``reached_at`` defaults to now."""
+
+    NAME = "confirm_phone_notice"
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    reached_at: Instant | None = None
+
+
+class CheckGoods(Command):
+    """The checklist of goods in excess, complete at last (S2-5.1)."""
+
+    NAME = "check_goods"
+    checklist: Checklist
+
+
+class HoldGoods(Command):
+    """Hold goods back over an internal dispute: never allowed, and recorded (S2-4.10)."""
+
+    NAME = "hold_goods"
+    reason: Text
+
+
+class Find(Command):
+    """What the investigation found, and whether the report was genuine (S3-3.1.6, S3-3.4.1)."""
+
+    NAME = "find"
+    cause: Text
+    responsibility: Text | None = None
+    report: Literal["genuine", "concealed", "false"] | None = None
+
+
+class Correct(Command):
+    """A corrective action; ``carried_out`` false announces one that is still to be confirmed.
+
+    ``why_not`` says why nothing can be corrected.
+    """
+
+    NAME = "correct"
+    action: Text
+    carried_out: bool = True
+    why_not: Text | None = None
+
+
+class InformCustomer(Command):
+    """The customer was told how things stand (S3-4.3.1.2)."""
+
+    NAME = "inform_customer"
+    text: Text | None = None
+
+
+class Settle(Command):
+    """Settle on the spot, in yuan, within authority (S3-3.2.3)."""
+
+    NAME = "settle"
+    amount: PositiveYuan
+
+
+class LoadCalendar(Command):
+    """A year was published: what was reckoned provisionally is reckoned again."""
+
+    NAME = "load_calendar"
+    year: Annotated[int, Field(ge=2000, le=9998)]
+    published: PublishedYear
+
+
 EVERY_KIND: tuple[type[Command], ...] = (
     Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
-    Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close,
+    Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close, LoadCalendar,
 )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ Text = Annotated[
 ]
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Severity = Literal["normal", "serious", "critical"]
 Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 ShippingRoute = Literal["same_city", "domestic", "hk_mo_tw", "international"]
@@ -177,6 +178,34 @@ class ClaimFacts(Facts):
     inspection_offered: bool | None = None
 
 
+class Checklist(Model):
+    """What must be done with goods in excess before their report counts (S2-5.1)."""
+
+    witnesses: tuple[Role, ...] = ()
+    photographs: Annotated[int, Field(ge=0)] = 0
+    resealed: bool = False
+    label: Text | None = None
+
+
+class ExceptionFacts(Facts):
+    """An exception report (异常汇报), S3-3: ``estimated_amount`` in yuan."""
+
+    source: Literal["customer_complaint", "self_found", "procedure_breach", "excess_goods"]
+    known_at: Instant
+    occurred_at: Instant | None = None
+    category: Literal["late", "damage", "loss", "shortage", "violation", "excess", "other"] | None = None
+    estimated_amount: Yuan | None = None
+    checklist: Checklist | None = None
+
+    @model_validator(mode="after")
+    def _known_after_it_happened(self) -> Self:
+        if self.occurred_at is not None and self.known_at < self.occurred_at:
+            raise ValueError(
+                f"known_at = {self.known_at.isoformat()} lies before occurred_at = {self.occurred_at.isoformat()}"
+            )
+        return self
+
+
 class InquiryFacts(Facts):
     """An inquiry (查询), S0-2.2: the waybill and the posting day decide whether it is answerable."""
 
@@ -222,6 +251,12 @@ class ClaimIntake(Intake):
     """Input of the workflow ``Claim``."""
 
     facts: ClaimFacts
+
+
+class ExceptionIntake(Intake):
+    """Input of the workflow ``ExceptionReport``."""
+
+    facts: ExceptionFacts
 
 
 class InquiryIntake(Intake):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cases.case import Case
 from cases.claim import Claim
 from cases.complaint import Complaint
+from cases.exception_report import ExceptionReport
 from cases.inquiry import Inquiry
 
-KINDS: dict[str, type[Case]] = {kind.KIND: kind for kind in (Complaint, Claim, Inquiry)}
+KINDS: dict[str, type[Case]] = {kind.KIND: kind for kind in (Complaint, Claim, ExceptionReport, Inquiry)}

@@ -28,7 +28,7 @@ from pydantic import (
 from cases.authority import Authority
 from cases.commands import Command
 from cases.events import EventType, canonical
-from cases.facts import Model, PositiveYuan, Severity, ShippingRoute, Yuan
+from cases.facts import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
 from cases.refusals import Refused, invalid
 from cases.working_calendar import CalendarYears, WorkingCalendar
 
@@ -49,7 +49,6 @@ def _duration(value: Any) -> timedelta:
     raise ValueError("a duration is days, hours, minutes, seconds like P1D, PT12H or PT5M, above 0, at most P36525D")
 
 
-Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Days = Annotated[int, Field(gt=0, le=LONGEST.days)]
 Percent = Annotated[int, Field(gt=0, lt=100)]
@@ -59,12 +58,14 @@ class ClockRule(Model):
     """One deadline: exactly one of the limits, or none where a command names the moment.
 
     ``elapsed`` is exact elapsed time, ``calendar_days`` ends 23:59:59 of the last day (T1),
-    ``working_time`` counts only the calendar's working windows.
+    ``working_time`` counts only the calendar's working windows, ``next_opening`` is the start of the
+    next of them (S3-3.1.7).
     """
 
     elapsed: Duration | None = None
     calendar_days: Days | None = None
     working_time: Duration | None = None
+    next_opening: bool = False
     pausable: bool = False
     extendable: bool = False
     warn_percent: tuple[Percent, ...] = ()
@@ -74,13 +75,15 @@ class ClockRule(Model):
     @property
     def unlimited(self) -> bool:
         """Whether the rule has no limit of its own."""
-        return self.elapsed is None and self.calendar_days is None and self.working_time is None
+        return not any((self.elapsed, self.calendar_days, self.working_time, self.next_opening))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        limits = [self.elapsed, self.calendar_days, self.working_time]
+        limits = [self.elapsed, self.calendar_days, self.working_time, self.next_opening or None]
         if sum(limit is not None for limit in limits) > 1:
-            raise ValueError("give only one of elapsed, calendar_days, working_time")
+            raise ValueError("give only one of elapsed, calendar_days, working_time, next_opening")
+        if self.pausable and self.next_opening:
+            raise ValueError("a clock until the next opening cannot be paused")
         if self.pausable and self.calendar_days is not None:
             raise ValueError("a clock in calendar days cannot be paused (T1)")
         if list(self.warn_percent) != sorted(set(self.warn_percent)):
@@ -158,6 +161,14 @@ class CaseRule(Model):
     follow_ups: Annotated[int, Field(ge=0)] = 0
     most_options: Annotated[int, Field(gt=0)] = 4
     validity_years: Annotated[int, Field(gt=0, le=100)] | None = None
+    # Who must be called first outside working hours (S3-3.1.7).
+    phone: tuple[Role, ...] = ()
+    # How often a customer is told how things stand, after the first time.
+    inform_every: Duration | None = None
+    # Goods in excess are reported within this time; from this many yuan on damage is very large.
+    excess_report_within: Duration | None = None
+    witnesses: tuple[Role, ...] = ()
+    very_large_from: Yuan | None = None
     # When a payout that failed is tried again.
     payout_retries: Reminders | None = None
 
@@ -223,6 +234,7 @@ class Policy(Model):
     complaint: CaseRule
     inquiry: CaseRule
     claim: CaseRule
+    exception: CaseRule
     compensation: CompensationRule
     notice: tuple[Route, ...] = ()
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
@@ -395,6 +407,9 @@ CLOCKS = {
         "rung", "report", "interim_reply", "answer", "resolution", "legal_limit", "promise", "approval", "follow_up",
     ),
     "claim": ("rung", "claim_answer", "proposal", "payout", "promise", "approval"),
+    "exception": (
+        "rung", "report", "report_mail", "phone_notice", "customer_reply", "investigation", "promise", "approval",
+    ),
     "inquiry": ("rung", "inquiry", "promise", "approval"),
 }  # fmt: skip
 KINDS = tuple(CLOCKS)

@@ -16,6 +16,7 @@ from cases.clocks import Clock, ClockState, first_due
 from cases.events import SYSTEM, Actor, Event, EventType
 from cases.ladder import Ladder
 from cases.policy import CaseRule, ClockRule, Policy, Route
+from cases.working_calendar import Reckoned
 
 T = EventType
 
@@ -75,6 +76,8 @@ class Timeline:
         self.past_clocks: list[Clock] = []
         self.ladder = Ladder(policy.ladder)
         self.facts: dict[str, Any] = {}
+        # The policy's calendar, with the years that were published since.
+        self.working = policy.working
         # What must be done outside, in order; the shell takes it out and has it done.
         self.outbox: list[Effect] = []
         self._recorded_at: datetime | None = None
@@ -106,11 +109,12 @@ class Timeline:
         """
         seen = len(self.events)
         while (turn := self._next_turn()) is not None:
-            instant = turn[0]
+            # A clock may start past its due instant; what it brings about happens then, not before.
+            instant = max(turn[0], self.events[-1].at)
             if instant > now or (instant == now and not inclusive):
                 break
             self._recorded_at = self.policy.local(now)
-            while turn is not None and turn[0] == instant:
+            while turn is not None and turn[0] <= instant:
                 turn[1](instant)
                 turn = self._next_turn()
             after_each(instant)
@@ -164,8 +168,19 @@ class Timeline:
 
     def _start_clock(self, name: str, at: datetime, due: datetime | None = None) -> None:
         rule = self._rule_of(name)
-        due = due or first_due(rule, at, self.policy.working)
-        self._emit(T.CLOCK_STARTED, at, {"clock": name, "due": due.isoformat()}, clauses=(rule.clause,))
+        reckoned = first_due(rule, at, self.working) if due is None else Reckoned(due)
+        data = {"clock": name, "due": reckoned.at.isoformat(), **_used(reckoned)}
+        self._emit(T.CLOCK_STARTED, at, data, clauses=(rule.clause,))
+
+    def _load_year(self, year: int, published: Mapping[str, Any], at: datetime, by: Actor) -> None:
+        """Take a published year in, and reckon again what was provisional without it."""
+        self._emit(T.CALENDAR_LOADED, at, {"year": year, "published": published}, by=by, clauses=("O-HOL",))
+        for clock in list(self.clocks.values()):
+            if not clock.live or year not in clock.provisional:
+                continue
+            reckoned = clock.reckoned()
+            moved = {"clock": clock.name, "due": reckoned.at.isoformat(), "was": clock.due.isoformat(), "year": year}
+            self._emit(T.CLOCK_MOVED, at, {**moved, **_used(reckoned)}, clauses=(clock.rule.clause, "O-HOL"))
 
     def _meet(self, at: datetime, *names: str) -> None:
         """End the named clocks as met, where they have not ended."""
@@ -251,7 +266,9 @@ class Timeline:
         if old is not None:
             self.past_clocks.append(old)
         due = datetime.fromisoformat(event.data["due"])
-        self.clocks[name] = Clock.start(name, self._rule_of(name), event.at, due, self.policy.working)
+        clock = Clock.start(name, self._rule_of(name), event.at, due, self.working)
+        clock.days_off, clock.provisional = _uses(event)
+        self.clocks[name] = clock
 
     def _on_clock_met(self, event: Event) -> None:
         self.clocks[event.data["clock"]].end(ClockState.MET, event.at)
@@ -269,6 +286,14 @@ class Timeline:
     def _on_clock_resumed(self, event: Event) -> None:
         for name, due in zip(event.data["clocks"], event.data["dues"], strict=True):
             self.clocks[name].resume(event.at, datetime.fromisoformat(due))
+
+    def _on_calendar_loaded(self, event: Event) -> None:
+        self.working = self.working.with_year(event.data["year"], event.data["published"])
+        for clock in self.clocks.values():
+            clock.calendar = self.working
+
+    def _on_clock_moved(self, event: Event) -> None:
+        self.clocks[event.data["clock"]].move(event.at, datetime.fromisoformat(event.data["due"]), *_uses(event))
 
     def _on_extended(self, event: Event) -> None:
         clock = self.clocks[event.data["clock"]]
@@ -303,6 +328,20 @@ class Timeline:
             if clock.live:
                 clock.end(ClockState.CANCELLED, at)
         self.ladder.reminding.quiet()
+
+
+def _used(reckoned: Reckoned) -> dict[str, Any]:
+    """What a due instant rests on, as far as there is anything to say."""
+    used: dict[str, Any] = {}
+    if reckoned.days_off:
+        used["days_off"] = [day.isoformat() for day in reckoned.days_off]
+    if reckoned.provisional:
+        used["provisional"] = list(reckoned.provisional)
+    return used
+
+
+def _uses(event: Event) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return tuple(event.data.get("days_off", ())), tuple(event.data.get("provisional", ()))
 
 
 def _plain(value: Any) -> str:

@@ -7,10 +7,10 @@ the result can be marked and reckoned again once the year is known (O-HOL).
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
@@ -156,6 +156,11 @@ class WorkingCalendar:
             raise ValueError(f"{days} days after {at.isoformat()} is beyond the year 9999") from None
         # Where clocks go back at midnight the day ends with the second 23:59:59.
         return self.local(datetime.combine(day, time(23, 59, 59, fold=1), self.zone))
+
+    def with_year(self, year: int, published: Mapping[str, Any]) -> WorkingCalendar:
+        """The same calendar, with one more year published or one published again."""
+        known = {number: entry.model_dump(mode="json") for number, entry in self.years.root.items()}
+        return WorkingCalendar(self.zone, self._windows, CalendarYears.model_validate({**known, year: published}))
 
     def is_working_day(self, day: date) -> bool:
         """Whether the day has working windows; plain weekdays in a year nobody has published."""

@@ -252,8 +252,7 @@ class Shell:
             self._problem = refusal
             return
         self._take(case, self._intake)
-        if case.opened_at is not None:
-            self._settle(case.opened_at)
+        self._settle(case.events[-1].at)
 
     async def _policy_document(self, name: str) -> str:
         if self._rehearsal is not None:

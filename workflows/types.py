@@ -6,12 +6,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.claim import Claim
 from workflows.complaint import Complaint
+from workflows.exception_report import ExceptionReport
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
 
 TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
-WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, Inquiry)
+WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry)
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from starter.cli import cases, policies, system
+from starter.cli import cases, payouts, policies, system
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
 from starter.cli.up import up
 
@@ -25,6 +25,7 @@ def _app() -> App:
     app = App(name="caseladder", help=HELP, version=_version, suppress_keyboard_interrupt=False)
     app.command(up)
     cases.register(app)
+    app.command(payouts.app)
     app.command(policies.app)
     system.register(app)
     return app

@@ -43,7 +43,7 @@ async def file(
     """File a case and print it. The same key with the same content gives the same case.
 
     Args:
-        kind: complaint, inquiry, ...
+        kind: complaint, claim, exception or inquiry.
         source: the intake as JSON or TOML; - reads stdin. Its form: caseladder schema KIND.
         key: the caller's own key (order number, call id), over the file's.
         set_: a field over the file's, for example --set facts.category=delay. May be repeated. A
@@ -113,7 +113,7 @@ async def list_cases(
     """List cases from the casebook, what is due first comes first. Every filter given must hold.
 
     Args:
-        kind: complaint, inquiry, ...
+        kind: complaint, claim, exception or inquiry.
         rung: who holds it: agent, supervisor, ...
         breached: the name of a clock that was breached: resolution, interim_reply, ...
         due_by: only cases whose next deadline is not later than this RFC 3339 instant.

@@ -95,7 +95,7 @@ def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT
     """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
 
     Args:
-        kind: complaint, inquiry, ...
+        kind: complaint, claim, exception or inquiry.
         command: a command's name: acknowledge, reply, ...
         options: the answer is JSON in any case.
     """

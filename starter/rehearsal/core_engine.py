@@ -42,7 +42,7 @@ def run_case(prepared: Prepared) -> list[Event]:
     def settle(at: datetime) -> None:
         case.rehearse_effects(at, effects.notices, effects.payout)
 
-    settle(prepared.policy.local(prepared.received_at))
+    settle(case.events[-1].at)
     refused: list[tuple[int, Event]] = []
     for step in prepared.steps:
         # First to just before the step: only then is it known which rung holds the case.

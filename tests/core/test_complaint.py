@@ -394,6 +394,7 @@ def test_a_closed_case_refuses_every_command(name: str) -> None:
         "escalate": {"reason": "x"},
         "note": {"text": "x"},
         "attach": {"name": "x", "sha256": HASH, "where": "x"},
+        "load_calendar": {"year": 2027, "published": {"source": "x"}},
         "log_contact": {"reached": True},
         "promise": {"reply_by": "2026-03-10T12:00:00+08:00"},
         "reply": {"stage": "answer"},

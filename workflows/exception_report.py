@@ -1,0 +1,24 @@
+"""The workflow ``ExceptionReport``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from cases.exception_report import ExceptionReport as ExceptionReportCase
+    from workflows.shell import NO_INPUT, Shell
+
+
+@workflow.defn(name="ExceptionReport")
+class ExceptionReport(Shell):
+    """A durable exception report; its input is one intake as JSON."""
+
+    CASE = ExceptionReportCase
+
+    @workflow.run
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()
