@@ -171,7 +171,7 @@ async def test_notices_wait_for_the_mail_server(office: Office, inbox: Inbox) ->
 async def test_a_notice_that_never_arrives_is_given_up_and_recorded(
     office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.shell.GIVE_UP", 7 * MINUTE)
+    monkeypatch.setattr("workflows.effects.GIVE_UP", 7 * MINUTE)
     inbox.stop()
     case = await office.file(facts={"category": "delay", "source": "network"})
     await office.do(case, "acknowledge")
