@@ -95,6 +95,7 @@ class Casebook:
     _CASE = statement("case")
     _BY_NUMBER = statement("by_number")
     _EVENTS = statement("events")
+    _MONTH = statement("month")
     _PERSONAL = statement("personal")
     _ERASE = statement("erase_personal")
     _VERIFY_HEADS = statement("verify_heads")
@@ -125,6 +126,9 @@ class Casebook:
             tried = -1
             while True:
                 head = known.head if known else genesis(batch.case_id)
+                standing = _standing(entries, known) if known else []
+                if known and standing:
+                    return Recorded(known.number, head.seq, standing)
                 fresh = _fresh(batch, entries, known, head)
                 if known and not fresh:
                     return Recorded(known.number, head.seq)
@@ -256,6 +260,18 @@ class Casebook:
         """The recorded events of a case, in order; empty when there are none."""
         async with connection_of(self._pool) as connection:
             return [loads(row["body"]) for row in await connection.fetch(self._EVENTS, case_id)]
+
+    async def exceptions(self, month: str) -> list[dict[str, Any]]:
+        """The exception reports of a month in order of their numbers, withdrawn ones too.
+
+        Each has ``number``, ``late``, ``category`` (``unstated`` without one), ``unit``, ``cause`` and
+        ``measure``, the last of which are None until they are known.
+
+        Args:
+            month: the one that the numbers name, like ``2026-03``.
+        """
+        async with connection_of(self._pool) as connection:
+            return [dict(row) for row in await connection.fetch(self._MONTH, month)]
 
     async def personal(self, case_id: str) -> dict[str, Any] | None:
         """The personal facts of a case; None when it has none, or none any more."""
@@ -392,6 +408,32 @@ def _fresh(batch: Batch, entries: list[_Entry], known: _Known | None, head: Head
             f"{batch.case_id} seq {entries[0].seq}: the ledger ends at seq {head.seq}, so rows in between are missing"
         )
     return [entry for entry in entries if entry.seq > head.seq]
+
+
+def _standing(entries: Sequence[_Entry], known: _Known) -> list[dict[str, Any]]:
+    """What is recorded in place of entries that are the same but for their moments; empty when
+    nothing differs, or when it is no longer the same step."""
+    bodies = [known.bodies[entry.seq] for entry in entries if entry.seq in known.bodies]
+    pairs = [(loads(body), loads(entry.body)) for body, entry in zip(bodies, entries, strict=False)]
+    if all(body == entry.body for body, entry in zip(bodies, entries, strict=False)):
+        return []
+    same = all(_but_for_moments(there) == _but_for_moments(ours) for there, ours in pairs)
+    return [there for there, _ in pairs] if same else []
+
+
+def _but_for_moments(value: Any) -> Any:
+    """A value with every instant in it made the same."""
+    if isinstance(value, dict):
+        return {name: _but_for_moments(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_but_for_moments(inner) for inner in value]
+    if isinstance(value, str) and "T" in value:
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return "an instant"
+    return value
 
 
 def _place(after: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ LOAD_POLICY = "load_policy"
 RECORD = "record"
 NOTIFY = "notify"
 PAY = "pay"
+GATHER = "gather_month"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,45 @@ class Batch:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain."""
+    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain.
+
+    A worker may die when a step is recorded but not yet decided for good; deciding it again gives
+    the same events at later moments. What stands recorded is then the truth: ``standing`` are those
+    events, from the first of the batch, and nothing of the batch was recorded.
+    """
 
     number: str
     head_seq: int
+    standing: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MonthOrder:
+    """A month to be gathered.
+
+    Args:
+        at: the instant, RFC 3339, by which it must have ended in the policy's zone.
+        policy: the policy's name.
+        month: like ``2026-03``; None is the month before ``at``.
+    """
+
+    at: str
+    policy: str
+    month: str | None = None
+
+
+@dataclass(frozen=True)
+class Month:
+    """The exception reports of a month as the casebook knows them, free of personal data.
+
+    Args:
+        filed: whether the casebook has the month's summary already; then there are no facts.
+        facts: the facts of a summary (`cases.facts.SummaryFacts`) as plain JSON.
+    """
+
+    month: str
+    filed: bool
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -446,7 +446,13 @@ class Case(Approvals):
             "next_due": _iso(due),
             "breached": self.breached(),
             "clocks": [
-                {"clock": clock.name, "state": clock.state.value, "due": clock.due.isoformat()}
+                {
+                    "clock": clock.name,
+                    "state": clock.state.value,
+                    "due": clock.due.isoformat(),
+                    # The years that nobody has published yet, so that the due instant may still move.
+                    "provisional": list(clock.provisional),
+                }
                 for clock in self.clocks.values()
             ],
             "approvals": [

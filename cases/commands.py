@@ -342,6 +342,20 @@ class Settle(Command):
     amount: PositiveYuan
 
 
+class Sign(Command):
+    """Sign the month-end summary; the first who sign give cause and prevention in ``text`` (S3-4.3.1.10)."""
+
+    NAME = "sign"
+    text: Text | None = None
+
+
+class SendBack(Command):
+    """Refuse to sign: the summary goes back to the step before, with the reason (S3-4.3.1.10)."""
+
+    NAME = "send_back"
+    reason: Text
+
+
 class LoadCalendar(Command):
     """A year was published: what was reckoned provisionally is reckoned again."""
 

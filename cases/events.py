@@ -74,6 +74,10 @@ class EventType(StrEnum):
     PAID = "paid"  # amount, reference
     PAYOUT_FAILED = "payout_failed"  # reason
     DISPUTED = "disputed"  # path
+    SIGNATURE_ASKED = "signature_asked"  # step, role, due, sent_back?
+    SIGNED = "signed"  # step, role, text?
+    SENT_BACK = "sent_back"  # step, to, role, reason
+    SUMMARY_SENT = "summary_sent"  # month, said: cause and prevention by role
 
 
 @dataclass(frozen=True, slots=True)

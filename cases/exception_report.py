@@ -51,6 +51,7 @@ class ExceptionReport(Case):
         self.corrected = False
         self.announced: str | None = None
         self.informed = 0
+        self.settled: str | None = None
 
     @property
     def source(self) -> str:
@@ -153,8 +154,10 @@ class ExceptionReport(Case):
         raise refusal
 
     def _do_find(self, command: commands.Find, at: datetime, by: Actor) -> None:
-        if "investigation" not in self.clocks:
-            raise Refused("no_investigation", "find: no investigation has begun", "S3-3.1.6")
+        if not self.checked:
+            # Goods in excess are audited once their report counts; every other report is investigated at once.
+            message = "find: no investigation has begun; the goods must be checked first"
+            raise Refused("no_investigation", message, "S2-5.3")
         if self.found is not None:
             raise Refused("already_found", "find: the investigation has ended", "S3-3.1.6")
         data = {"cause": command.cause, "responsibility": command.responsibility, "report": command.report}
@@ -185,6 +188,9 @@ class ExceptionReport(Case):
             self._start_clock("customer_reply", at, at + self.rule.inform_every)
 
     def _do_settle(self, command: commands.Settle, at: datetime, by: Actor) -> None:
+        if self.settled is not None:
+            # Else a high amount could be paid in parts, each within authority.
+            raise Refused("already_settled", f"settle: {self.settled} yuan were settled already", "S1-5.9.10")
         if self._alone_or_ask(SETTLEMENT, command.amount, at, by):
             self._settle(command.amount, at, by)
 
@@ -195,6 +201,10 @@ class ExceptionReport(Case):
         self._settle(approval.amount, at, by)
 
     # --- ending -----------------------------------------------------------------------------------
+
+    def _restart_clocks(self, at: datetime) -> None:
+        if self.source != EXCESS:
+            self._start_clock("customer_reply", at)
 
     def _met_by_resolve(self, clock: str) -> bool:
         return clock.partition(":")[0] in ("customer_reply", "promise")
@@ -224,6 +234,7 @@ class ExceptionReport(Case):
             "found": self.found,
             "corrected": self.corrected,
             "informed": self.informed,
+            "settled": self.settled,
         }
 
     # --- how events change the state --------------------------------------------------------------
@@ -256,6 +267,9 @@ class ExceptionReport(Case):
 
     def _on_customer_informed(self, _: Event) -> None:
         self.informed += 1
+
+    def _on_settled(self, event: Event) -> None:
+        self.settled = event.data["amount"]
 
 
 def complete(checklist: Checklist, rule: CaseRule) -> None:

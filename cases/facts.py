@@ -70,6 +70,8 @@ Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 ShippingRoute = Literal["same_city", "domestic", "hk_mo_tw", "international"]
 # Where a day begins first on Earth: what lies before that is before the day in every zone.
 _FIRST_ZONE = timezone(timedelta(hours=14))
+# So many exceptions stand in a month's summary one by one, with texts of at most so many characters.
+MOST_LISTED, BRIEF = 200, 200
 
 
 class Model(BaseModel):
@@ -213,6 +215,45 @@ class InquiryFacts(Facts):
     question: Text | None = None
 
 
+# A year and a month of the policy's zone: 2026-03.
+Month = Annotated[str, StringConstraints(pattern=r"^(19|20)\d{2}-(0[1-9]|1[0-2])$")]
+Brief = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=BRIEF), AfterValidator(_storable)
+]
+
+
+class SummarizedException(Model):
+    """One exception report in a month's summary, by its number; what is not known yet is left out."""
+
+    number: Token
+    late: bool
+    category: Token | None = None
+    unit: Token | None = None
+    cause: Brief | None = None
+    measure: Brief | None = None
+
+
+class SummaryFacts(Facts):
+    """The exceptions of a month (S3-4.3.1.10), and how many there are of each category.
+
+    ``total`` and ``counts`` are of all of them, also where ``exceptions`` lists only the first.
+    """
+
+    month: Month
+    total: Annotated[int, Field(ge=0)]
+    counts: dict[Token, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    # Every step of a case carries its facts along, so that a list has an end.
+    exceptions: Annotated[tuple[SummarizedException, ...], Field(max_length=MOST_LISTED)] = ()
+
+    @model_validator(mode="after")
+    def _counts_add_up(self) -> Self:
+        if sum(self.counts.values()) != self.total:
+            raise ValueError(f"counts add up to {sum(self.counts.values())}, total = {self.total}")
+        if len(self.exceptions) > self.total:
+            raise ValueError(f"exceptions lists {len(self.exceptions)}, total = {self.total}")
+        return self
+
+
 class Intake(BaseModel):
     """The input of a case's workflow: one JSON object (design contract "Input").
 
@@ -263,6 +304,12 @@ class InquiryIntake(Intake):
     """Input of the workflow ``Inquiry``."""
 
     facts: InquiryFacts
+
+
+class SummaryIntake(Intake):
+    """Input of the workflow ``MonthlySummary``."""
+
+    facts: SummaryFacts
 
 
 def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:

@@ -7,5 +7,6 @@ from cases.claim import Claim
 from cases.complaint import Complaint
 from cases.exception_report import ExceptionReport
 from cases.inquiry import Inquiry
+from cases.summary import Summary
 
-KINDS: dict[str, type[Case]] = {kind.KIND: kind for kind in (Complaint, Claim, ExceptionReport, Inquiry)}
+KINDS: dict[str, type[Case]] = {kind.KIND: kind for kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary)}

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self, get_args
@@ -29,6 +28,7 @@ from cases.authority import Authority
 from cases.commands import Command
 from cases.events import EventType, canonical
 from cases.facts import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
+from cases.layers import layered
 from cases.refusals import Refused, invalid
 from cases.working_calendar import CalendarYears, WorkingCalendar
 
@@ -169,6 +169,9 @@ class CaseRule(Model):
     excess_report_within: Duration | None = None
     witnesses: tuple[Role, ...] = ()
     very_large_from: Yuan | None = None
+    # Who signs, step by step; within a step in any order. Who is late is reminded (S3-4.3.1.10).
+    signatures: tuple[Annotated[tuple[Role, ...], Field(min_length=1)], ...] = ()
+    reminders: Reminders | None = None
     # When a payout that failed is tried again.
     payout_retries: Reminders | None = None
 
@@ -235,6 +238,8 @@ class Policy(Model):
     inquiry: CaseRule
     claim: CaseRule
     exception: CaseRule
+    # Cases pinned their policy before there were summaries.
+    summary: CaseRule | None = None
     compensation: CompensationRule
     notice: tuple[Route, ...] = ()
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
@@ -261,8 +266,8 @@ class Policy(Model):
         for level in get_args(Severity):
             if level not in self.severity.starts_at:
                 raise ValueError(f"severity.starts_at.{level} is missing")
-        for kind, names in CLOCKS.items():
-            clocks = self.rule(kind).clocks
+        for kind in self.kinds:
+            names, clocks = CLOCKS[kind], self.rule(kind).clocks
             for name in names:
                 rule = clocks.get(name)
                 if rule is None and name != "rung":
@@ -273,11 +278,23 @@ class Policy(Model):
                     )
                 if rule is not None and rule.working_time is not None and not any(self.calendar.windows.values()):
                     raise ValueError(f"{kind}.clocks.{name}.working_time needs hours in calendar.windows")
+        if self.summary is not None:
+            self._complete_summary(self.summary)
         top = self.ladder.rungs[-1]
         if top in self.authority.limits:
             # An amount above it could never be decided.
             raise ValueError(f"authority.limits.{top}: the top rung decides any amount and has no limit")
         return self
+
+    def _complete_summary(self, rule: CaseRule) -> None:
+        if not rule.signatures:
+            raise ValueError("summary.signatures is missing: who signs, step by step")
+        if rule.reminders is None:
+            raise ValueError("summary.reminders is missing")
+        for command in ("sign", "send_back"):
+            for role in (role for step in rule.signatures for role in step):
+                if role not in self.permitted(command):
+                    raise ValueError(f"permissions.{command}: {role} is missing, who signs by summary.signatures")
 
     def _named(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
         """What the file names: path, value, what it must be, and what is allowed."""
@@ -291,14 +308,20 @@ class Policy(Model):
             yield from ((f"notice.{route.name}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
             yield from ((f"notice.{route.name}.kinds", kind, "kind", KINDS) for kind in route.kinds)
         yield from ((path, role, "rung", rungs) for path, role in self._named_rungs())
-        for kind, clocks in CLOCKS.items():
-            yield from ((f"{kind}.clocks.{name}", name, "clock", clocks) for name in self.rule(kind).clocks)
+        for kind in self.kinds:
+            called, present = self.rule(kind).phone, self.rule(kind).witnesses
+            yield from ((f"{kind}.phone", role, "role", self.all_roles) for role in called)
+            yield from ((f"{kind}.witnesses", role, "role", self.all_roles) for role in present)
+        for kind in self.kinds:
+            yield from ((f"{kind}.clocks.{name}", name, "clock", CLOCKS[kind]) for name in self.rule(kind).clocks)
+        for number, step in enumerate(self.summary.signatures if self.summary else ()):
+            yield from ((f"summary.signatures.{number}", role, "role", self.all_roles) for role in step)
 
     def _named_rungs(self) -> Iterator[tuple[str, str]]:
         yield from ((f"severity.starts_at.{level}", rung) for level, rung in self.severity.starts_at.items())
         yield from ((f"authority.limits.{rung}", rung) for rung in self.authority.limits)
         yield "compensation.discretion_from", self.compensation.discretion_from
-        for kind in KINDS:
+        for kind in self.kinds:
             for name, rule in self.rule(kind).clocks.items():
                 if rule.escalates_to is not None:
                     yield f"{kind}.clocks.{name}.escalates_to", rule.escalates_to
@@ -313,9 +336,20 @@ class Policy(Model):
         """SHA-256 of the document."""
         return hashlib.sha256(self.document.encode()).hexdigest()
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of case that it has rules for."""
+        return tuple(kind for kind in KINDS if getattr(self, kind) is not None)
+
     def rule(self, kind: str) -> CaseRule:
-        """The rules of a kind of case."""
-        rule: CaseRule = getattr(self, kind)
+        """The rules of a kind of case.
+
+        Raises:
+            Refused: code ``bad_policy``, it has none.
+        """
+        rule: CaseRule | None = getattr(self, kind)
+        if rule is None:
+            raise Refused("bad_policy", f"policy = {self.name!r} has no section [{kind}]")
         return rule
 
     @cached_property
@@ -370,20 +404,18 @@ class Policy(Model):
         return table
 
     @classmethod
-    def from_toml(cls, text: str, years: Mapping[str, Any] | None = None) -> Policy:
+    def from_toml(cls, text: str, years: Mapping[str, Any] | None = None, bases: Sequence[str] = ()) -> Policy:
         """Read a policy file.
 
         Args:
             text: the TOML text.
             years: published calendar years for a file that brings none of its own.
+            bases: the texts of the policies that it extends (`cases.layers`), the lowest first.
 
         Raises:
             Refused: code ``bad_policy``, naming the key path, the value and what is allowed.
         """
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise Refused("bad_policy", f"policy: not TOML: {error}") from None
+        data = layered((*bases, text))
         calendar = data.get("calendar")
         if isinstance(calendar, dict):
             calendar.setdefault("years", dict(years or {}))
@@ -411,6 +443,7 @@ CLOCKS = {
         "rung", "report", "report_mail", "phone_notice", "customer_reply", "investigation", "promise", "approval",
     ),
     "inquiry": ("rung", "inquiry", "promise", "approval"),
+    "summary": ("signature",),
 }  # fmt: skip
 KINDS = tuple(CLOCKS)
 

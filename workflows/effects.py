@@ -37,7 +37,7 @@ from activities.messages import (
     Recorded,
 )
 from cases.case import Case
-from cases.events import SYSTEM
+from cases.events import SYSTEM, Event
 from cases.facts import Intake, read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
@@ -128,7 +128,16 @@ class Outside:
         number = self._started
 
         async def done() -> None:
-            await work
+            try:
+                await work
+            except Exception as error:
+                # A fault in the program, such as a worker that lacks the activity: the case stays
+                # open and says so, instead of ending as if the effect had come out.
+                if is_cancelled_exception(error):
+                    raise
+                self._trouble = f"an effect failed: {error}"
+                workflow.logger.exception("an effect failed")
+                return
             del self._tasks[number]
 
         self._tasks[number] = (effects, asyncio.create_task(done()))
@@ -152,6 +161,8 @@ class Outside:
             if recorded is None:
                 self._tell_attributes()
                 recorded = await self._record_patiently(batch)
+            if recorded.standing:
+                last = self._adopt(recorded.standing)
             self.recorded, self.number = last, recorded.number
             self._tell_attributes()
 
@@ -176,6 +187,16 @@ class Outside:
                 self._trouble = None
                 self._slow.discard(RECORD)
                 return recorded
+
+    def _adopt(self, standing: Sequence[dict[str, Any]]) -> int:
+        """Go on from what stands recorded: an attempt that did not live to tell has decided the same
+        at slightly earlier moments. Effects that this attempt asked for stay asked for."""
+        old, first = self.case, self.recorded
+        last = first + len(standing)
+        events = [*old.events[:first], *map(Event.from_json, standing), *old.events[last:]]
+        self.case = type(old).replay(old.policy, events)
+        self.case.outbox = old.outbox
+        return last
 
     def _tell_attributes(self) -> None:
         view = self.view()

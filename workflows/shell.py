@@ -63,7 +63,8 @@ class Shell:
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._rang = False
-        self._woken = workflow.info().start_time
+        # Not `start_time`: that is when the first task began, and a replay has it differently.
+        self._woken = workflow.info().workflow_start_time
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
@@ -224,13 +225,12 @@ class Shell:
             await workflow.wait_condition(workflow.all_handlers_finished)
             _fail(self._problem)
         outside = await self._opened()
-        case = outside.case
         recorder = asyncio.create_task(outside.keep_recording())
         while not _finished(outside):
             rang, self._rang = self._rang, False
-            self._elapse(case, rang)
+            self._elapse(outside.case, rang)
             outside.start_waiting()
-            self._arm(case)
+            self._arm(outside.case)
             outside.show()
             if self._long() and workflow.all_handlers_finished():
                 # What is under way is not cancelled: a cancellation in the task that ends the run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from activities.policies import Policies, published_years, read_policy
+from activities.policies import Policies, published_years
 from cases.commands import Command
 from cases.events import canonical
 from cases.policy import KINDS, CaseRule, ClockRule, Policy, Reminders
@@ -209,25 +209,25 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(DEFAULT.replace("factor = 2", "factor = 0"), "utf-8")
     with pytest.raises(Refused) as caught:
-        read_policy(path)
+        Policies().read(path)
     assert str(path) in caught.value.message
     assert "ladder.reminders.factor = 0" in caught.value.message
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(Refused) as caught:
-        read_policy(path)
+        Policies().read(path)
     assert f"{path}: cannot be read" in caught.value.message
 
 
 def test_an_unknown_policy_names_those_that_are_known(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(DEFAULT.replace('name = "default"', 'name = "mine"'), "utf-8")
     policies = Policies(tmp_path)
-    assert policies.names() == ["default", "mine"]
+    assert policies.names() == ["cross_company", "default", "mine"]
     assert policies.load("mine").name == "mine"
     with pytest.raises(Refused) as caught:
         policies.load("yours")
     assert caught.value.code == "unknown_policy"
     assert "'yours'" in caught.value.message
-    assert "default, mine" in caught.value.message
+    assert "cross_company, default, mine" in caught.value.message
 
 
 # --- the hash and the document --------------------------------------------------------------------

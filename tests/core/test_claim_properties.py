@@ -1,0 +1,152 @@
+"""No sequence of commands moves money that nobody with the authority has agreed to, or moves it twice.
+
+What must hold is read off the events alone, with limits written down here a second time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cases.claim import Claim
+from cases.events import Event, EventType
+from tests.core.test_properties import POLICIES, Story, play, stories
+
+T = EventType
+LIMITS = {"agent": Decimal(200), "supervisor": Decimal(2000), "qa_manager": Decimal(10000)}
+RUNGS = ["agent", "supervisor", "qa_manager", "general_manager"]
+# What no discretion mends: who may claim, and until when.
+FORMAL = {"claimant", "out_of_period", "full_year"}
+
+checked = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+claims = stories("default", kinds=("claim",))
+
+
+def covers(role: str, amount: Decimal) -> bool:
+    """Whether the role may decide the amount, by the table above."""
+    return role in RUNGS and (role not in LIMITS or amount <= LIMITS[role])
+
+
+class Treasurer:
+    """Follows the money of one claim by its events."""
+
+    def __init__(self) -> None:
+        # By subject: the person who asked, and how much.
+        self.asked: dict[str, tuple[str, Decimal | None]] = {}
+        self.granted: list[Decimal] = []
+        self.total: Decimal | None = None
+        self.refusal: str | None = None
+        self.offered: Decimal | None = None
+        self.agreed: Decimal | None = None
+        self.paid = 0
+
+    def check(self, event: Event) -> None:
+        """One more event."""
+        amount = None if event.data.get("amount") is None else Decimal(event.data["amount"])
+        if event.type is T.APPROVAL_REQUESTED:
+            self.asked.setdefault(event.data["subject"], (event.actor.id, amount))
+        elif event.type in (T.APPROVED, T.REJECTED):
+            who, wanted = self.asked.pop(event.data["subject"])
+            assert event.actor.id != who, "four eyes"
+            assert wanted == amount
+            assert amount is None or covers(event.actor.role, amount)
+            if event.type is T.APPROVED and event.data["subject"] == "offer" and amount is not None:
+                beyond = self.total is None or amount > self.total
+                assert not beyond or RUNGS.index(event.actor.role) >= 1, "discretion"
+                self.granted.append(amount)
+        elif event.type is T.ASSESSED:
+            assert self.agreed is None
+            assert "offer" not in self.asked
+            lines = [Decimal(line["amount"]) for line in event.data["lines"]]
+            self.total, self.refusal = Decimal(event.data["total"]), event.data["refused_because"]
+            assert self.total == sum(lines)
+            assert all(line >= 0 for line in lines)
+            if event.data["overridden"] is not None:
+                assert RUNGS.index(event.actor.role) >= 1
+            self.granted.clear()
+        elif event.type is T.OFFERED:
+            assert amount is not None
+            assert self.total is not None
+            assert self.agreed is None
+            assert self.refusal not in FORMAL
+            assert amount > 0
+            approved = any(granted >= amount for granted in self.granted)
+            by_formula = amount <= self.total or RUNGS.index(event.actor.role) >= 1
+            assert approved or (covers(event.actor.role, amount) and by_formula)
+            self.offered = amount
+        elif event.type is T.OFFER_DECLINED:
+            assert amount == self.offered
+            self.offered = None
+        elif event.type is T.AGREED:
+            assert self.agreed is None
+            assert amount == self.offered is not None
+            self.agreed = amount
+        elif event.type is T.PAYOUT_REQUESTED:
+            assert amount == self.agreed is not None
+            assert self.paid == 0
+        elif event.type is T.PAID:
+            assert amount == self.agreed is not None
+            self.paid += 1
+        elif event.type in (T.RESOLVED, T.CLOSED):
+            assert self.agreed is None or self.paid == 1
+
+
+@checked
+@given(claims)
+def test_no_money_without_the_authority_nor_twice_nor_another_amount(story: Story) -> None:
+    treasurer = Treasurer()
+    case = play(story)
+    for event in case.events:
+        treasurer.check(event)
+    counts = Counter(event.type for event in case.events)
+    assert counts[T.AGREED] <= 1
+    assert counts[T.PAID] <= 1
+    assert counts[T.PAYOUT_REQUESTED] >= counts[T.AGREED]
+
+
+@checked
+@given(claims, st.data())
+def test_a_claim_is_the_fold_of_its_events_at_any_point(story: Story, data: st.DataObject) -> None:
+    case = play(story)
+    part = data.draw(st.integers(1, len(case.events)))
+    assert Claim.replay(case.policy, case.events[:part]).events == case.events[:part]
+    again = Claim.replay(POLICIES["default"], case.events)
+    assert again.view() == case.view()
+    assert again.due() == case.due()
+
+
+@checked
+@given(claims)
+def test_once_agreed_money_is_owed_until_it_is_paid(story: Story) -> None:
+    case = play(story)
+    agreed = [event for event in case.events if event.type is T.AGREED]
+    if not agreed:
+        return
+    started = [e for e in case.events if e.type is T.CLOCK_STARTED and e.data["clock"] == "payout"]
+    ended = [
+        event
+        for event in case.events
+        if event.type in (T.CLOCK_MET, T.CLOCK_BREACHED) and event.data["clock"] == "payout"
+    ]
+    # 40 days on, the seven are over.
+    assert len(started) == len(ended) == 1
+    paid = [event for event in case.events if event.type is T.PAID]
+    assert (ended[0].type is T.CLOCK_MET) == bool(paid and paid[0].at <= case.clocks["payout"].due)
+    assert paid or case.status == "open"
+
+
+def test_the_stories_get_as_far_as_money() -> None:
+    """A property of stories that never pay would prove nothing."""
+    seen: Counter[EventType] = Counter()
+
+    @settings(max_examples=200, deadline=None, database=None, derandomize=True)
+    @given(claims)
+    def collect(story: Story) -> None:
+        seen.update({event.type for event in play(story).events})
+
+    collect()
+    for wanted in (T.APPROVED, T.REJECTED, T.OFFERED, T.OFFER_DECLINED, T.AGREED, T.PAYOUT_FAILED, T.PAID, T.DISPUTED):
+        assert seen[wanted] >= 3, wanted
