@@ -21,8 +21,7 @@ import structlog
 from pydantic import AfterValidator, Field, ValidationError
 
 from activities.channels import SettingError
-from cases.facts import Model
-from cases.policy import Role
+from cases.facts import Model, Role
 
 Language = Literal["zh", "en"]
 
