@@ -14,14 +14,15 @@ from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from activities import casebook
+from activities import calendar_years, casebook
 from activities.logs import configure
+from activities.month_end import MonthBook
 from activities.notices import build_notifier
 from activities.policies import Policies
 from activities.settings import Settings, SettingsError, load_settings
 from starter.connection import Unreachable, connect
 from starter.embedded import running
-from workflows.types import RUNNER, TASK_QUEUE, WORKFLOWS
+from workflows.types import JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)
@@ -50,12 +51,14 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         settings.contacts,
         settings.mail_from,
     )
-    async with casebook.connect(settings.database_url.get_secret_value()) as book:
+    url = settings.database_url.get_secret_value()
+    async with casebook.connect(url) as book, calendar_years.connect(url) as calendar:
+        policies = Policies(settings.policies, calendar.current)
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
-            workflows=WORKFLOWS,
-            activities=[book.record, notifier.notify, Policies(settings.policies).load_policy],
+            workflows=[*WORKFLOWS, *JOBS],
+            activities=[book.record, notifier.notify, policies.load_policy, MonthBook(book, policies).gather_month],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
             graceful_shutdown_timeout=DRAIN,

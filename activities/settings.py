@@ -17,7 +17,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "CASELADDER_"
 # Their values may hold a password or a token, so a message never repeats them.
-_SECRET = frozenset({"database_url", "smtp_url", "webhook_url", "webhook_secret"})
+_SECRET = frozenset(
+    {"database_url", "smtp_url", "webhook_secret"}
+    | {"payout_url", "payout_token", "payout_callback_secret"}
+)
 
 
 class SettingsError(Exception):
@@ -43,9 +46,16 @@ class Settings(BaseSettings):
         " without it no mail is sent, on the embedded stack it goes to a maildir in the data folder",
     )
     mail_from: str = Field("caseladder@localhost", description="sender of notices")
-    webhook_url: SecretStr | None = Field(None, description="http(s) address that is told of every notice")
     webhook_secret: SecretStr | None = Field(
         None, description="key that signs webhook calls, whsec_ and base64 (Standard Webhooks)"
+    )
+    payout_url: str = Field(
+        "ledger:",
+        description="who pays: ledger: (books into the casebook), manual: (finance confirms) or a gateway's http(s)://",
+    )
+    payout_token: SecretStr | None = Field(None, description="bearer token of the payment gateway")
+    payout_callback_secret: SecretStr | None = Field(
+        None, description="key that the gateway's callbacks are signed with, whsec_ and base64 (Standard Webhooks)"
     )
     contacts: Path | None = Field(None, description="file that gives each role its addresses")
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
@@ -68,14 +78,25 @@ class Settings(BaseSettings):
             raise ValueError("maildir: needs a folder, for example maildir:mail")
         return value
 
-    @field_validator("webhook_url")
+    @field_validator("payout_url")
     @classmethod
-    def _check_webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            _check_url(value, ("http", "https"))
+    def _check_payout_url(cls, value: str) -> str:
+        if value not in ("ledger:", "manual:"):
+            _check_url(SecretStr(value), ("http", "https"), other="it is ledger: or manual:")
+            url = urlsplit(value)
+            # The payout book names the gateway by its address, so nothing secret may be part of it.
+            if url.query or url.fragment or "@" in url.netloc:
+                raise ValueError("it has no query and no user; credentials go into CASELADDER_PAYOUT_TOKEN")
         return value
 
-    @field_validator("webhook_secret")
+    @field_validator("payout_token")
+    @classmethod
+    def _check_payout_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all("!" <= character <= "~" for character in value.get_secret_value()):
+            raise ValueError("it must be visible ASCII characters without spaces")
+        return value
+
+    @field_validator("webhook_secret", "payout_callback_secret")
     @classmethod
     def _check_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:

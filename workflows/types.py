@@ -9,10 +9,15 @@ from workflows.complaint import Complaint
 from workflows.exception_report import ExceptionReport
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
+from workflows.summary import MonthEnd, MonthlySummary
 
 TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
-WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry)
+WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry, MonthlySummary)
+# What runs beside the cases.
+JOBS: tuple[type, ...] = (MonthEnd,)
+MONTH_END = MonthEnd.__name__
+MONTH_END = MonthEnd.__name__
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -53,6 +53,16 @@ WITH head AS (
     SELECT $1, seq, data ->> 'notice', ARRAY(SELECT jsonb_array_elements_text(data -> 'roles')),
            data ->> 'outcome', coalesce(data ->> 'channel', ''), at
     FROM (SELECT seq, at, body::jsonb -> 'data' AS data FROM fresh WHERE type = 'notified') AS n
+), paid AS (
+    -- What a gateway paid, the book knows already. What finance confirmed by hand it learns here, so
+    -- that an order under way or still to come finds it paid, and nobody pays a second time.
+    INSERT INTO payout AS p (key, case_id, amount, state, reference, requested_at, settled_at, gateway)
+    SELECT $1 || '/by-hand', $1, (data ->> 'amount')::numeric, 'paid', data ->> 'reference', at, at, 'manual'
+    FROM (SELECT at, body::jsonb -> 'data' AS data FROM fresh WHERE type = 'paid' ORDER BY seq LIMIT 1) AS e
+    ON CONFLICT (case_id) DO UPDATE
+    SET state = 'paid', reference = excluded.reference, reason = '', settled_at = excluded.settled_at,
+        gateway = 'manual'
+    WHERE p.state <> 'paid'
 ), kept AS (
     INSERT INTO personal (case_id, facts)
     SELECT $1, $15::jsonb FROM opened WHERE $15::jsonb IS NOT NULL

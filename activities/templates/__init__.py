@@ -2,8 +2,9 @@
 
 A template sees ``case_id``, ``number`` (the case id until a number is given), ``kind``, ``roles``,
 ``clause``, ``event`` (public event JSON), ``view`` (the case view), and the filters ``said`` (a
-word of ``words.toml``) and ``moment`` (an instant for people, in the offset that it carries). Free
-text of an event (remarks, reasons, replies) stays out of the templates: it may name people.
+word of ``words.toml``), ``moment`` (an instant for people, in the offset that it carries) and
+``unpublished`` (the years that the due date in an event's data waits for). Free text of an event
+(remarks, reasons, replies) stays out of the templates: it may name people.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _environment(folder: Path) -> SandboxedEnvironment:
         autoescape=False,  # mails are plain text
         keep_trailing_newline=True,
     )
-    environment.filters.update(said=said, moment=_moment)
+    environment.filters.update(said=said, moment=_moment, unpublished=_unpublished)
     return environment
 
 
@@ -91,3 +92,11 @@ def _one_line(value: Any) -> str:
 
 def _moment(value: str) -> str:
     return datetime.fromisoformat(value).isoformat(" ", "seconds")
+
+
+def _unpublished(data: Mapping[str, Any], view: Mapping[str, Any]) -> list[int]:
+    # The start and the move of a clock say it themselves; of a warning or a breach the view knows.
+    if "provisional" in data:
+        return list(data["provisional"])
+    clocks = (clock for clock in view.get("clocks", ()) if clock["clock"] == data.get("clock"))
+    return [year for clock in clocks if clock["due"] == data.get("due") for year in clock.get("provisional", ())]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from starter.cli import cases, payouts, policies, system
+from starter.cli import assess, calendar, cases, payouts, policies, summary, system
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
 from starter.cli.up import up
 
@@ -25,8 +25,11 @@ def _app() -> App:
     app = App(name="caseladder", help=HELP, version=_version, suppress_keyboard_interrupt=False)
     app.command(up)
     cases.register(app)
+    assess.register(app)
     app.command(payouts.app)
     app.command(policies.app)
+    app.command(summary.app)
+    app.command(calendar.app)
     system.register(app)
     return app
 

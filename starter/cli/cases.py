@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -13,7 +12,7 @@ from cyclopts.validators import Number
 from cases.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput, Failed
-from starter.cli.intake import assign, read_json_object, read_object
+from starter.cli.intake import assign, read_instant, read_json_object, read_object
 from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ async def list_cases(
 
     if kind is not None and kind not in KINDS:
         raise BadInput(f"--kind = {kind!r}: allowed: {', '.join(KINDS)}")
-    moment = None if due_by is None else _instant(due_by, "--due-by")
+    moment = None if due_by is None else read_instant(due_by, "--due-by")
     async with options.casebook() as book:
         page = await book.list_cases(status=status, kind=kind, rung=rung, breached=breached, due_by=moment, limit=limit)
     if options.json:
@@ -253,13 +252,3 @@ async def _read(
 def _print(value: T, options: Place, people: Callable[[T], None]) -> int:
     (output.print_json if options.json else people)(value)
     return OK
-
-
-def _instant(text: str, option: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise BadInput(f"{option} = {text!r}: give an instant with an offset, like 2026-03-10T09:00:00+08:00")
-    return moment

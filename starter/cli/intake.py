@@ -6,6 +6,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,18 @@ def assign(target: dict[str, Any], pairs: Iterable[str], option: str) -> None:
             if not isinstance(inner, dict):
                 raise BadInput(f"{option} {path}: {name} is no object")
         inner[last] = value
+
+
+def read_instant(text: str, option: str) -> datetime:
+    """The instant in a text.
+
+    Raises:
+        BadInput: it is none, or has no offset; ``option`` says where it was given.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInput(f"{option} = {text!r}: give an instant with an offset, like 2026-03-10T09:00:00+08:00")
+    return moment

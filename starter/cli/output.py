@@ -85,23 +85,81 @@ def print_view(view: Mapping[str, Any]) -> None:
             ("severity", view["severity"]),
             ("unit", view["unit"]),
             ("parent", view["parent"]),
+            ("claim", view.get("claim")),
             ("policy", view["policy"]),
             ("opened", instant(view["opened_at"])),
             ("resolved", instant(view["resolved_at"])),
             ("closed", instant(view["closed_at"])),
             ("next due", due(view["next_due"])),
             ("breached", ", ".join(view["breached"])),
-            ("on offer", view.get("offered")),
-            ("accepted", view.get("accepted")),
+            ("to sign", ", ".join(view.get("turn", ()))),
+            *(_money(view) if view["kind"] == "claim" else _options(view)),
             ("facts", compact(view["facts"])),
             ("trouble", view.get("trouble")),
         ]
     )
     if view["clocks"]:
-        table(("clock", "state", "due"), [(one["clock"], one["state"], instant(one["due"])) for one in view["clocks"]])
+        rows = [
+            (one["clock"], one["state"], instant(one["due"]) + _provisional(one.get("provisional", ())))
+            for one in view["clocks"]
+        ]
+        table(("clock", "state", "due"), rows)
     if view["approvals"]:
         names = ("subject", "amount", "role", "requested_by", "state")
         table(("approval", "yuan", "asked of", "asked by", "state"), [[a[n] for n in names] for a in view["approvals"]])
+
+
+def _options(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [("on offer", view.get("offered")), ("accepted", view.get("accepted"))]
+
+
+def _money(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The money of a claim at a glance."""
+    assessment, agreed = view["assessment"], view["agreed"]
+    return [
+        ("propose by", instant(view["limit_due"])),
+        ("assessed", None if assessment is None else _verdict(assessment)),
+        # What is agreed says what was offered.
+        ("offered", None if agreed else _yuan(view["offered"])),
+        ("agreed", _yuan(agreed)),
+        ("paid", f"{_yuan(agreed)}, reference {view['paid']}" if view["paid"] else agreed and "not yet"),
+        ("disputes", ", ".join(view["disputes"])),
+    ]
+
+
+def _verdict(assessment: Mapping[str, Any]) -> str:
+    """An assessment in one line."""
+    refusal = assessment["refusal"]
+    if refusal is not None:
+        return f"refused, {assessment['refused_because']}: {refusal['text']} [{refusal['clause']}]"
+    sums = " + ".join(f"{line['name']} {line['amount']}" for line in assessment["lines"])
+    return f"{_yuan(assessment['total'])} as {assessment['factor']} ({sums})"
+
+
+def _yuan(amount: str | None) -> str | None:
+    return f"{amount} yuan" if amount else None
+
+
+def print_assessment(assessment: Mapping[str, Any]) -> None:
+    """A dry run of an assessment: each line with its formula and clause, or the refusal."""
+    fields(
+        [
+            ("policy", assessment["policy"]),
+            ("filed", instant(assessment["filed_at"])),
+            ("assessed", f"{instant(assessment['at'])} as {assessment['factor']}"),
+        ]
+    )
+    if assessment["lines"]:
+        rows = [(one["name"], one["formula"], one["amount"], one["clause"]) for one in assessment["lines"]]
+        table(("line", "formula", "yuan", "clause"), rows)
+    if assessment["notes"]:
+        table(("note", "what", "clause"), [(one["code"], one["text"], one["clause"]) for one in assessment["notes"]])
+    refusal = assessment["refusal"]
+    if refusal is not None:
+        line(f"refused, {assessment['refused_because']}: {refusal['text']} [{refusal['clause']}]")
+        if assessment["needs_person"]:
+            line("a person must confirm this refusal")
+    line(f"total {assessment['total']} yuan")
 
 
 def print_list(views: Sequence[Mapping[str, Any]]) -> None:
@@ -140,7 +198,7 @@ def print_timeline(events: Sequence[Mapping[str, Any]]) -> None:
 def print_clocks(clocks: Sequence[Mapping[str, Any]]) -> None:
     """Why each clock is due when it is."""
     table(
-        ("clock", "state", "started", "limit", "paused", "due", "ended", "breach goes to", "clause"),
+        ("clock", "state", "started", "limit", "paused", "days off", "due", "ended", "breach goes to", "clause"),
         [
             (
                 clock["clock"],
@@ -151,7 +209,13 @@ def print_clocks(clocks: Sequence[Mapping[str, Any]]) -> None:
                     f"{instant(pause['from'])} to {instant(pause['to']) or 'now'}: {pause['reason']}"
                     for pause in clock["pauses"]
                 ),
-                instant(clock["due"]),
+                " ".join(clock["days_off"]),
+                "\n".join(
+                    [
+                        instant(clock["due"]) + _provisional(clock["provisional_years"]),
+                        *(f"was {instant(was['due'])} ({was['why']})" for was in clock["earlier_dues"]),
+                    ]
+                ),
                 instant(clock["ended_at"]),
                 clock["escalates_to"],
                 clock["clause"],
@@ -161,13 +225,19 @@ def print_clocks(clocks: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
+def _provisional(years: Iterable[int]) -> str:
+    """What to say of a due instant that may move when a year is published."""
+    named = ", ".join(map(str, years))
+    return f" (provisional: {named} is not published)" if named else ""
+
+
 def _limit(limit: Mapping[str, Any]) -> str:
     if "calendar_days" in limit:
         return count(limit["calendar_days"], "calendar day")
     for name, kind in (("elapsed_minutes", ""), ("working_minutes", " working time")):
         if name in limit:
             return span(timedelta(minutes=float(limit[name]))) + kind
-    return "as promised"
+    return "next opening" if "next_opening" in limit else "as promised"
 
 
 def compact(value: Any) -> str:

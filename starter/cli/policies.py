@@ -26,7 +26,7 @@ def show(name: str = "default", /, *, options: Output = OUTPUT) -> int:
     Args:
         name: a policy's name, or the path of a file.
     """
-    policy = _find(name)
+    policy = find(name)
     if options.json:
         output.print_json({**json.loads(policy.document), "hash": policy.hash})
         return OK
@@ -64,9 +64,10 @@ def check(file: Path, /, *, options: Output = OUTPUT) -> int:
     Args:
         file: the TOML file.
     """
-    from activities.policies import read_policy
+    from activities.policies import Policies
+    from activities.settings import load_settings
 
-    policy = read_policy(file)
+    policy = Policies(load_settings().policies).read(file)
     if options.json:
         output.print_json({"file": str(file), "name": policy.name, "hash": policy.hash})
     else:
@@ -82,7 +83,7 @@ def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
         a: a policy's name, or the path of a file.
         b: another one.
     """
-    left, right = ({path: value for path, value in _leaves(json.loads(_find(name).document))} for name in (a, b))
+    left, right = ({path: value for path, value in _leaves(json.loads(find(name).document))} for name in (a, b))
     changed = [
         {"key": key, "a": left.get(key), "b": right.get(key)}
         for key in sorted(left.keys() | right.keys())
@@ -97,17 +98,21 @@ def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
     return OK
 
 
-def _find(name: str) -> Policy:
-    from activities.policies import Policies, read_policy
+def find(name: str) -> Policy:
+    """A policy by its name, or by the path of its file.
+
+    Raises:
+        Refused: there is none, or it is not a good one.
+    """
+    from activities.policies import Policies
     from activities.settings import load_settings
 
-    if "/" in name or name.endswith(".toml"):
-        return read_policy(Path(name))
-    return Policies(load_settings().policies).load(name)
+    policies = Policies(load_settings().policies)
+    return policies.read(Path(name)) if "/" in name or name.endswith(".toml") else policies.load(name)
 
 
 def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
-    from cases.policy import KINDS, WEEKDAYS
+    from cases.policy import WEEKDAYS
 
     ladder, reminders = policy.ladder, policy.ladder.reminders
     yield "ladder", " → ".join(ladder.rungs), ladder.clause
@@ -120,7 +125,7 @@ def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
         yield f"severity {level}", f"starts at {rung}", policy.severity.clause
     for day in WEEKDAYS:
         yield day, ", ".join(policy.calendar.windows.get(day, ())) or "off", policy.calendar.clause
-    for kind in KINDS:
+    for kind in policy.kinds:
         rule = policy.rule(kind)
         yield f"{kind} reopened", f"within {output.count(rule.reopen_days, 'day')}", rule.reopen_clause
         if rule.validity_years is not None:
@@ -130,9 +135,7 @@ def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
 
 
 def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:
-    from cases.policy import KINDS
-
-    for kind in KINDS:
+    for kind in policy.kinds:
         for clock, rule in policy.rule(kind).clocks.items():
             yield kind, clock, rule
 
@@ -142,6 +145,8 @@ def _limit(rule: ClockRule) -> str:
         return output.count(rule.calendar_days, "calendar day")
     if rule.working_time is not None:
         return f"{output.span(rule.working_time)} working time"
+    if rule.next_opening:
+        return "next opening"
     return "as promised" if rule.elapsed is None else output.span(rule.elapsed)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from activities.policies import Policies, read_policy
+from activities.policies import Policies
 from cases.policy import Policy
 from cases.refusals import Refused
 
@@ -113,7 +113,7 @@ def find_policy(wanted: str, base: Path, policies: Policies) -> Policy:
     """
     try:
         if "/" in wanted or wanted.endswith(".toml"):
-            return read_policy(base / wanted)
+            return policies.read(base / wanted)
         return policies.load(wanted)
     except Refused as refusal:
         raise BadInput(refusal.message) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
@@ -202,13 +202,24 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         return [*solved, *asked, *end]
 
     def offer() -> list[Step]:
-        made = [*go("assess", "agent", cause="company"), *go("offer", draw(OFFERERS), **draw(FIELDS["offer"]))]
-        return [*made, *(go(draw(st.sampled_from(["approve", "reject"])), draw(OFFERERS), reason="r"))]
+        terms = draw(FIELDS["offer"])
+        made = [*go("assess", "agent", cause="company"), *go("offer", draw(OFFERERS), **terms)]
+        # Sometimes who asked would decide in another role.
+        decider = draw(st.sampled_from(["", "agent-1", "supervisor-1"]))
+        [*between, decision] = go(draw(st.sampled_from(["approve", "approve", "reject"])), draw(OFFERERS), reason="r")
+        return [*made, *between, replace(decision, by=(decider or decision.by[0], decision.by[1]))]
+
+    def again() -> list[Step]:
+        """What was approved on numbers that change afterwards."""
+        once = [*go("assess", "agent"), *go("offer", "agent", amount="2000.01"), *go("approve", "general_manager")]
+        return [*once, *go("assess", "agent", loss={"lost_value": "1.00"}), *go("offer", "agent", amount="2000.01")]
 
     def agreement() -> list[Step]:
         if draw(st.booleans()):
             return [*offer(), *go("decline_offer", "agent", counter="5000.00"), *go("dispute", "agent", path="appeal")]
         agreed = [*offer(), *go("accept_offer", "agent")]
+        if draw(st.booleans()):
+            agreed += go(draw(st.sampled_from(["resolve", "withdraw"])), "agent")
         return [*agreed, *go("gateway", draw(OFFERERS)), *go("confirm_payment", "finance", reference="BANK-1")]
 
     whole = {
@@ -218,10 +229,11 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         "options": options,
         "solution": solution,
         "offer": offer,
+        "again": again,
         "agreement": agreement,
     }
     common = ["step"] * 4 + ["pause"] * 3 + ["extension"] * 2 + ["approval", "options", "solution"]
-    claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["approval", "solution"]
+    claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["again", "again", "approval", "solution"]
     chosen = draw(st.sampled_from(claimed if kind == "claim" else common))
     return [draw(steps(kind))] if chosen == "step" else whole[chosen]()
 

@@ -196,7 +196,8 @@ def test_out_of_order_is_refused_and_says_whose_turn_it_is(
 
 @pytest.mark.parametrize("by", [AGENT, GM, CUSTOMER])
 def test_who_signs_nothing_is_refused(by: dict[str, str]) -> None:
-    refuse(summary(), "04-01 10:00:00", "role", "sign", "project_manager, department_manager, director", by=by, text="t")
+    allowed = "allowed: project_manager, department_manager, director, deputy_gm"
+    refuse(summary(), "04-01 10:00:00", "role", "sign", allowed, by=by, text="t")
 
 
 def test_the_first_give_cause_and_prevention() -> None:
@@ -342,8 +343,8 @@ def test_a_replay_gives_the_same_case() -> None:
 def test_another_order_is_data() -> None:
     policy = policy_with(
         (
-            'signatures = [["project_manager", "department_manager"], ["project_manager"], ["director"], ["deputy_gm"]]',
-            'signatures = [["director"], ["deputy_gm"]]',
+            '[["project_manager", "department_manager"], ["project_manager"], ["director"], ["deputy_gm"]]',
+            '[["director"], ["deputy_gm"]]',
         )
     )
     case = signed(DIRECTOR, DEPUTY, policy=policy)

@@ -1,0 +1,172 @@
+"""Paying: the activity ``pay``, once under one key, whatever gets lost on the way.
+
+The order stands in our own book before the gateway is called. Whoever finds it there unsettled asks
+the gateway first: an unknown outcome is resolved by asking, never by paying again. What finance
+confirms by hand reaches the book in the transaction that records the case's ``paid`` event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+from temporalio import activity
+
+from activities.channels import SettingError
+from activities.channels.webhook import read_secret
+from activities.database import create_pool
+from activities.messages import PAY, PayoutOrder, PayoutResult
+from activities.payouts.book import Book
+from activities.payouts.callbacks import read_callback
+from activities.payouts.gateway import (
+    Entry,
+    Gateway,
+    ManualGateway,
+    Payout,
+    PayoutConflict,
+    PayoutPending,
+    PayoutUnknown,
+)
+from activities.payouts.http import HttpGateway
+from activities.payouts.ledger import LedgerGateway
+from activities.payouts.reconcile import Report, reconcile
+from activities.settings import Settings, SettingsError
+from cases.refusals import Refused
+
+__all__ = ["CalledBack", "Gateway", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "connect"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class CalledBack:
+    """A callback that was taken: whose payout, and what the book says of it now."""
+
+    case_id: str
+    key: str
+    result: PayoutResult
+
+
+class Payouts:
+    """Pays through one gateway. Safe to share between tasks.
+
+    Args:
+        callback_key: what the gateway's callbacks are signed with; without it none is taken.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, gateway: Gateway, callback_key: bytes | None = None) -> None:
+        self._pool, self._gateway, self._callback_key = pool, gateway, callback_key
+        self._book = Book(pool)
+
+    @activity.defn(name=PAY)
+    async def pay(self, order: PayoutOrder) -> PayoutResult:
+        """Pay an order, or find out what has become of it.
+
+        A repeat of what is paid, or waits for finance, is answered from the book. What failed is
+        tried again under the same key by a new activity; a retry of the activity that failed is
+        answered from the book too.
+
+        Raises:
+            PayoutPending: the gateway has not decided; retried.
+            PayoutUnknown: the gateway gave no usable answer, or the order was sent to another one; retried.
+            PayoutConflict: the order contradicts our book or the gateway's; not retried.
+        """
+        first_try = activity.info().attempt == 1
+        payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)
+        if payout.state != "requested":
+            return _result(payout)
+        if payout.gateway != self._gateway.name:
+            raise PayoutUnknown(
+                f"{payout.key} was sent to the gateway {payout.gateway}, which must be asked what came of it; "
+                f"configured is {self._gateway.name}"
+            )
+        entry = None if standing == "new" else await self._gateway.status(payout.key)
+        if entry is None or (standing == "again" and entry.state == "failed"):
+            entry = await self._gateway.pay(payout)
+        # Only an answer without a payout in it names no amount: taken but not decided, or refused.
+        if entry.amount not in (None, payout.amount):
+            raise PayoutConflict(f"{payout.key}: ordered were {payout.amount} yuan, the gateway says {entry.amount}")
+        if entry.state == "pending":
+            raise PayoutPending(f"{payout.key}: the gateway has not decided yet")
+        return await self._settle(payout, entry)
+
+    async def _settle(self, payout: Payout, entry: Entry) -> PayoutResult:
+        settled = await self._book.settle(payout, entry)
+        if (settled.state, settled.reference) != (entry.state, entry.reference):
+            # The reconciliation lists it until people have cleared it up.
+            log.error("a payout was settled otherwise meanwhile", key=payout.key, state=settled.state, told=entry.state)
+        return _result(settled)
+
+    async def called_back(self, headers: Mapping[str, str], body: bytes) -> CalledBack:
+        """Take a gateway's callback; a repeat changes nothing.
+
+        The case hears of it from the activity that is asking, or from the next one.
+
+        Raises:
+            Refused: ``bad_signature``, ``invalid``, ``unknown_payout`` (not sent to this gateway),
+                ``amount_differs``, or ``already_paid`` (otherwise than the callback says); nothing was changed.
+        """
+        if self._callback_key is None:
+            raise Refused("bad_signature", "callback: CASELADDER_PAYOUT_CALLBACK_SECRET is not set, so none is taken")
+        entry = read_callback(headers, body, self._callback_key)
+        payout = await self._book.find(entry.key)
+        if payout is None or payout.gateway != self._gateway.name:
+            raise Refused("unknown_payout", f"callback: key = {entry.key!r}: no payout was sent under this key")
+        if entry.amount != payout.amount:
+            message = f"callback: amount = {entry.amount}: ordered were {payout.amount} yuan under {entry.key}"
+            raise Refused("amount_differs", message)
+        settled = await self._book.settle(payout, entry)
+        if settled.state == "paid" and settled.reference != entry.reference:
+            raise Refused("already_paid", f"callback: {entry.key} is paid with the reference {settled.reference}")
+        return CalledBack(settled.case_id, settled.key, _result(settled))
+
+    async def reconcile(self) -> Report:
+        """Compare our books with the gateway's; see `activities.payouts.reconcile.reconcile`."""
+        return await reconcile(self._pool, self._gateway)
+
+
+def _result(payout: Payout) -> PayoutResult:
+    at = payout.settled_at.isoformat() if payout.state == "paid" and payout.settled_at else ""
+    assert payout.state != "requested"
+    return PayoutResult(payout.state, payout.reference, payout.reason, at)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts]:
+    """Payouts as the settings say, on a pool of their own: a slow gateway keeps nobody from recording.
+
+    Args:
+        settings: with the address of the casebook's database.
+        size: the most database connections it will hold.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    if settings.database_url is None:
+        raise SettingsError("CASELADDER_DATABASE_URL is missing: the payout book needs a PostgreSQL")
+    key = None
+    if settings.payout_callback_secret is not None:
+        try:
+            key = read_secret(settings.payout_callback_secret.get_secret_value())
+        except SettingError:
+            raise SettingsError(
+                "CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_ followed by the base64 of 24 to 64 random bytes"
+            ) from None
+    pool = await create_pool(settings.database_url.get_secret_value(), size=size)
+    try:
+        yield Payouts(pool, _gateway(settings, pool), key)
+    finally:
+        # Whoever used it has ended, so there is nothing to wait for.
+        pool.terminate()
+
+
+def _gateway(settings: Settings, pool: asyncpg.Pool) -> Gateway:
+    if settings.payout_url == "ledger:":
+        return LedgerGateway(pool)
+    if settings.payout_url == "manual:":
+        return ManualGateway()
+    token = settings.payout_token
+    return HttpGateway(settings.payout_url, token.get_secret_value() if token else None)

@@ -1,0 +1,108 @@
+"""Our own book of payouts: every order is in it before a gateway hears of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+
+import asyncpg
+
+from activities.database import connection_of, statement
+from activities.messages import PayoutOrder
+from activities.payouts.gateway import Entry, Payout, PayoutConflict
+
+_KEY = re.compile(r"[!-~]{1,255}")
+_AMOUNT = re.compile(r"[0-9]{1,16}\.[0-9]{2}")
+
+# How an order stands to the book: nobody has heard of it, it failed and is to be tried again, or
+# it may be anywhere.
+Standing = Literal["new", "again", "known"]
+
+
+class Book:
+    """Reads and writes the table ``payout``. Raises `DatabaseAway` when the database cannot serve."""
+
+    _ORDER = statement("payout_order")
+    _FIND = statement("payout_find")
+    _AGAIN = statement("payout_again")
+    _SETTLE = statement("payout_settle")
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def order(self, order: PayoutOrder, gateway: str, *, retry: bool) -> tuple[Payout, Standing]:
+        """Write an order down, or find it as it stands.
+
+        Args:
+            gateway: the name of the one that is to carry it out.
+            retry: whether one that failed is to be tried again.
+
+        Raises:
+            PayoutConflict: key or amount cannot be used, or the book has another order under this
+                key or of this case.
+        """
+        amount = _checked(order)
+        async with connection_of(self._pool) as connection:
+            now = datetime.now(UTC)
+            row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway)
+            if row is not None:
+                return Payout(**row), "new"
+            payout = _same(order, amount, [Payout(**row) for row in await self._found(connection, order)])
+            if payout.state == "failed" and retry:
+                row = await connection.fetchrow(self._AGAIN, payout.key, gateway)
+                if row is not None:
+                    return Payout(**row), "again"
+        return payout, "known"
+
+    async def _found(self, connection: asyncpg.Connection, order: PayoutOrder) -> list[asyncpg.Record]:
+        found: list[asyncpg.Record] = await connection.fetch(self._FIND, order.key, order.case_id)
+        return found
+
+    async def find(self, key: str) -> Payout | None:
+        """The order under a key; None when there is none."""
+        async with connection_of(self._pool) as connection:
+            row = await connection.fetchrow(self._FIND, key, None)
+        return None if row is None else Payout(**row)
+
+    async def settle(self, payout: Payout, entry: Entry) -> Payout:
+        """Write down what came of an order, and answer with what the book has then.
+
+        What is paid stays as it is: finance may have confirmed it by hand meanwhile.
+        """
+        settled = None if entry.state == "waiting" else entry.at or datetime.now(UTC)
+        async with connection_of(self._pool) as connection:
+            row = await connection.fetchrow(
+                self._SETTLE, payout.key, entry.state, entry.reference, entry.reason, settled
+            )
+            return Payout(**(row or await connection.fetchrow(self._FIND, payout.key, None)))
+
+
+def _checked(order: PayoutOrder) -> Decimal:
+    if not _KEY.fullmatch(order.key):
+        raise PayoutConflict(f"{order.case_id}: key = {order.key[:80]!r}: allowed: 1 to 255 visible ASCII characters")
+    if not _AMOUNT.fullmatch(order.amount) or not Decimal(order.amount):
+        raise PayoutConflict(
+            f"{order.case_id}: amount = {order.amount[:80]!r}: allowed: yuan above 0 with two places, like 120.00"
+        )
+    return Decimal(order.amount)
+
+
+def _same(order: PayoutOrder, amount: Decimal, found: list[Payout]) -> Payout:
+    """The order that the book has.
+
+    Raises:
+        PayoutConflict: it is another one.
+    """
+    payout = found[0]
+    if any(other.case_id != order.case_id for other in found):
+        raise PayoutConflict(f"{order.case_id}: the key {order.key} is another case's")
+    # What finance confirmed before the order came stands under a key of its own.
+    if payout.key != order.key and payout.state != "paid":
+        raise PayoutConflict(f"{order.case_id}: a payout is under way under the key {payout.key}")
+    if payout.amount != amount:
+        raise PayoutConflict(
+            f"{order.case_id}: amount = {order.amount}: under the key {payout.key} stand {payout.amount:.2f} yuan"
+        )
+    return payout

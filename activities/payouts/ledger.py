@@ -1,0 +1,46 @@
+"""The embedded gateway: pays by booking into the casebook's database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import asyncpg
+
+from activities.database import connection_of, statement
+from activities.payouts.gateway import Entry, Payout
+
+
+class LedgerGateway:
+    """Pays at once; one booking is one statement, so it is there as a whole or not at all."""
+
+    name = "ledger"
+    _BOOK = statement("payout_book")
+    _BOOKINGS = statement("payout_bookings")
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def pay(self, payout: Payout) -> Entry:
+        """Book it; a key that is booked already is answered as it was booked."""
+        async with connection_of(self._pool) as connection:
+            await connection.execute(self._BOOK, payout.key, payout.case_id, payout.amount, datetime.now(UTC))
+            return _entry(await connection.fetchrow(self._BOOKINGS, payout.key))
+
+    async def status(self, key: str) -> Entry | None:
+        """The booking under a key."""
+        async with connection_of(self._pool) as connection:
+            row = await connection.fetchrow(self._BOOKINGS, key)
+        return None if row is None else _entry(row)
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        """All bookings."""
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(self._BOOKINGS, None)
+        for row in rows:
+            yield _entry(row)
+
+
+def _entry(row: asyncpg.Record) -> Entry:
+    reference = f"LEDGER-{row['number']}"
+    return Entry(row["key"], "paid", row["amount"], row["case_id"], reference, at=row["booked_at"])

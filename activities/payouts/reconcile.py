@@ -1,0 +1,195 @@
+"""Three books about the same money, compared: the ledger's events, our payout book, the gateway's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+import asyncpg
+
+from activities.database import connection_of, statement
+from activities.payouts.gateway import Entry, Gateway, ManualGateway, Payout
+
+# Seconds until a difference is looked at again: what was under way at the first look is no difference.
+SECOND_LOOK = 2.0
+
+Kind = Literal[
+    "paid_twice",  # by the gateway and by hand, under two keys, or in two events
+    "amount_differs",
+    "reference_differs",  # the proofs name two payments
+    "missing_here",  # one of the others says paid, our book does not
+    "missing_there",  # our book says paid by this gateway, the gateway does not
+    "no_event",  # paid, and the case's ledger does not say so
+    "not_requested",  # ordered, and the case's ledger does not say so
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that two books say differently."""
+
+    kind: Kind
+    case_id: str
+    key: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was compared, and what differs.
+
+    Args:
+        gateway: whose book was read.
+        payouts: orders in our book.
+        paid: those that are paid; ``total`` is their sum in yuan.
+        unchecked: paid ones that an earlier gateway carried out, whose book is not at hand.
+    """
+
+    gateway: str
+    payouts: int
+    paid: int
+    total: Decimal
+    unchecked: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all books agree."""
+        return not self.differences
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the ledger says about the payout of a case: amounts, and amounts with references."""
+
+    requested: list[str] = field(default_factory=list)
+    paid: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Comparison:
+    """The books as they were read, by what belongs together."""
+
+    def __init__(self, rows: Sequence[Payout], told: dict[str, _Told], entries: Sequence[Entry], gateway: str) -> None:
+        self.rows, self.told, self.gateway = rows, told, gateway
+        self.by_case = {row.case_id: row for row in rows}
+        self.paid: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            if entry.state == "paid":
+                self.paid[entry.key].append(entry)
+
+    def differences(self) -> Iterator[Difference]:
+        for row in self.rows:
+            yield from self._against_gateway(row)
+            yield from self._against_ledger(row, self.told.get(row.case_id, _Told()))
+        known = {row.key for row in self.rows}
+        for key, entries in self.paid.items():
+            if key not in known:
+                for entry in entries:
+                    yield self._unknown(entry)
+        for case_id, told in self.told.items():
+            if told.paid and case_id not in self.by_case:
+                yield Difference("missing_here", case_id, "", "paid by its ledger, and not in the payout book")
+
+    def _unknown(self, entry: Entry) -> Difference:
+        row = self.by_case.get(entry.case_id)
+        detail = f"the gateway paid {entry.amount} ({entry.reference}) under a key that the payout book does not have"
+        twice = row is not None and row.state == "paid"
+        return Difference("paid_twice" if twice else "missing_here", entry.case_id, entry.key, detail)
+
+    def _against_gateway(self, row: Payout) -> Iterator[Difference]:
+        entries, own = self.paid.get(row.key, []), row.gateway == self.gateway
+        if not entries:
+            if own and row.state == "paid" and self.gateway != ManualGateway.name:
+                detail = f"the payout book says paid ({row.reference}), the gateway does not"
+                yield self._of(row, "missing_there", detail)
+            return
+        references = ", ".join(entry.reference for entry in entries)
+        if len(entries) > 1:
+            yield self._of(row, "paid_twice", f"by the gateway under one key ({references})")
+        for amount in sorted({entry.amount for entry in entries if entry.amount is not None} - {row.amount}):
+            yield self._of(row, "amount_differs", f"the gateway says {amount}, the payout book {row.amount}")
+        if row.state != "paid":
+            yield self._of(row, "missing_here", f"the gateway paid ({references}), the payout book says {row.state}")
+        elif not own:
+            detail = f"by the gateway ({references}) and by {row.gateway} ({row.reference})"
+            yield self._of(row, "paid_twice", detail)
+        elif row.reference not in {entry.reference for entry in entries}:
+            detail = f"the gateway says {references}, the payout book {row.reference}"
+            yield self._of(row, "reference_differs", detail)
+
+    def _against_ledger(self, row: Payout, told: _Told) -> Iterator[Difference]:
+        if not told.requested:
+            yield self._of(row, "not_requested", "the case's ledger asks for no payout")
+        amounts = {*told.requested, *(amount for amount, _ in told.paid)} - {f"{row.amount:.2f}"}
+        for amount in sorted(amounts):
+            detail = f"the case's ledger says {amount}, the payout book {row.amount}"
+            yield self._of(row, "amount_differs", detail)
+        if len(told.paid) > 1:
+            yield self._of(row, "paid_twice", f"the case's ledger says paid {len(told.paid)} times")
+        if row.state == "paid" and not told.paid:
+            yield self._of(row, "no_event", f"paid ({row.reference}), and the case's ledger does not say so")
+        for _, reference in told.paid:
+            if row.state != "paid":
+                detail = f"the case's ledger says paid ({reference}), the payout book {row.state}"
+                yield self._of(row, "missing_here", detail)
+            elif reference != row.reference:
+                detail = f"the case's ledger says {reference}, the payout book {row.reference}"
+                yield self._of(row, "reference_differs", detail)
+
+    def _of(self, row: Payout, kind: Kind, detail: str) -> Difference:
+        return Difference(kind, row.case_id, row.key, detail)
+
+
+async def reconcile(pool: asyncpg.Pool, gateway: Gateway, *, second_look: float = SECOND_LOOK) -> Report:
+    """Compare the three books and list every difference that a second look still finds.
+
+    Args:
+        second_look: seconds between the two looks; payouts go on meanwhile.
+
+    Raises:
+        DatabaseAway: our books cannot be read.
+        PayoutUnknown: the gateway's cannot.
+    """
+    report = await _look(pool, gateway)
+    if report.ok:
+        return report
+    await asyncio.sleep(second_look)
+    first, report = report, await _look(pool, gateway)
+    lasting = tuple(one for one in report.differences if one in first.differences)
+    return Report(report.gateway, report.payouts, report.paid, report.total, report.unchecked, lasting)
+
+
+async def _look(pool: asyncpg.Pool, gateway: Gateway) -> Report:
+    entries = [entry async for entry in gateway.entries()]
+    async with (
+        connection_of(pool) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        # It takes as long as it takes.
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        rows = [Payout(**row) for row in await connection.fetch(_ROWS, timeout=3600)]
+        events = await connection.fetch(_EVENTS, timeout=3600)
+    told: dict[str, _Told] = defaultdict(_Told)
+    for event in events:
+        of_case = told[event["case_id"]]
+        if event["type"] == "paid":
+            of_case.paid.append((event["amount"], event["reference"]))
+        else:
+            of_case.requested.append(event["amount"])
+    paid = [row for row in rows if row.state == "paid"]
+    return Report(
+        gateway.name,
+        len(rows),
+        len(paid),
+        sum((row.amount for row in paid), Decimal("0.00")),
+        sum(row.gateway not in (gateway.name, ManualGateway.name) for row in paid),
+        tuple(_Comparison(rows, told, entries, gateway.name).differences()),
+    )
+
+
+_ROWS = statement("payout_rows")
+_EVENTS = statement("payout_events")

@@ -1,0 +1,2 @@
+-- The payout book.
+SELECT * FROM payout ORDER BY case_id

@@ -1,0 +1,193 @@
+"""Commands about working days: load a published year, show what is known."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+
+from cases.events import canonical
+from cases.refusals import Refused, invalid
+from cases.working_calendar import CalendarYears, PublishedYear
+from starter.cli import output
+from starter.cli.errors import FAILED, OK, BadInput, Failed, explained, say
+from starter.cli.intake import read_object
+from starter.cli.options import ASKING, PLACE, Asking, Place
+
+if TYPE_CHECKING:
+    from activities.calendar_years import CalendarYears as Book
+    from activities.policies import Policies
+    from starter.client import CaseClient
+
+app = App(name="calendar", help="Working days: load a published year, show what is known.")
+
+FORM = "one table a year, like [2027] with source, holidays and make_up_days"
+# What a command to a case takes (`cases.commands.LoadCalendar`).
+FIRST, LAST = 2000, 9998
+BY = {"id": "calendar", "role": "system"}
+# Cases that are told at the same time.
+AT_ONCE = 16
+
+
+@app.command
+async def load(
+    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    /,
+    *,
+    year: int | None = None,
+    options: Asking = ASKING,
+) -> int:
+    """Load a published year: new cases use it, and running cases that were waiting for it hear of it.
+
+    May be repeated without harm. Exit code 1 if a case could not be told; then run it again.
+
+    Args:
+        file: TOML or JSON, one table a year: [2027] with source, holidays and make_up_days; - reads stdin.
+        year: only this year of the file; of a file without such tables, the year that it is about.
+    """
+    from activities import calendar_years
+    from activities.policies import Policies
+
+    years = _read(file, year)
+    url, policies = options.database_url(), Policies(options.settings().policies)
+    # Connected to both before either is changed.
+    client = await options.client()
+    plain = {str(number): published.model_dump(mode="json") for number, published in years.items()}
+    async with calendar_years.connect(url) as book:
+        changed = await book.load(plain)
+        told: dict[str, str | None] = {}
+        for number in years:
+            told |= await _tell(number, plain[str(number)], book, policies, client, options)
+    missed = {case: reason for case, reason in told.items() if reason is not None}
+    if options.json:
+        output.print_json(
+            {
+                "years": {str(number): "loaded" if number in changed else "already loaded" for number in years},
+                "told": sorted(told.keys() - missed.keys()),
+                "not_told": missed,
+            }
+        )
+    else:
+        for number, published in years.items():
+            days = f"{output.count(len(published.holidays), 'holiday')}, make-up days: {len(published.make_up_days)}"
+            output.line(f"{number}: {'loaded' if number in changed else 'already loaded'} ({days})")
+        output.line(f"running cases that heard of it: {len(told) - len(missed)}")
+    if missed:
+        case, reason = next(iter(missed.items()))
+        say(f"{output.count(len(missed), 'case')} could not be told, run it again: {case}: {reason}")
+        return FAILED
+    return OK
+
+
+@app.command
+async def show(year: int | None = None, /, *, options: Place = PLACE) -> int:
+    """Show the days off and the make-up days of the known years.
+
+    Args:
+        year: only this one.
+    """
+    from activities import calendar_years
+    from activities.policies import published_years
+
+    known: dict[int, tuple[str, Any]] = {int(number): ("shipped", one) for number, one in published_years().items()}
+    note = ""
+    try:
+        async with calendar_years.connect(options.database_url()) as book:
+            known |= {one.year: (f"loaded {one.loaded_at.isoformat()}", one.published) for one in await book.years()}
+    except Failed:
+        note = "no casebook at hand: only the years that came with the program are shown"
+    if year is not None and year not in known:
+        raise Refused("not_published", f"{year}: not known; a deadline that needs it is provisional (calendar load)")
+    rows = [
+        (number, kept, PublishedYear.model_validate(one))
+        for number, (kept, one) in sorted(known.items())
+        if year in (None, number)
+    ]
+    if options.json:
+        output.print_json([{"year": n, "kept": kept, **one.model_dump(mode="json")} for n, kept, one in rows])
+        return OK
+    output.table(
+        ("year", "kept", "days off", "worked weekend days", "source"),
+        [(n, kept, _days(one.holidays), _days(one.make_up_days), one.source) for n, kept, one in rows],
+    )
+    if note:
+        output.line(note)
+    return OK
+
+
+def _read(file: Path, year: int | None) -> dict[int, PublishedYear]:
+    """The years of a file, all of them good.
+
+    Raises:
+        BadInput: it cannot be read, or has no such year.
+        Refused: code ``invalid``, naming the year, the day and what is allowed.
+    """
+    content = read_object(file)
+    if content.keys() & PublishedYear.model_fields.keys():
+        if year is None:
+            raise BadInput(f"{file}: of which year? Give --year, or {FORM}")
+        content = {str(year): content}
+    try:
+        years = CalendarYears.model_validate(content).root
+    except ValidationError as error:
+        raise invalid(error, str(file)) from None
+    for number in years:
+        if not FIRST <= number <= LAST:
+            raise BadInput(f"{file}: {number}: a year from {FIRST} to {LAST}")
+    if not years:
+        raise BadInput(f"{file}: holds no year; {FORM}")
+    if year is None:
+        return dict(years)
+    if year not in years:
+        raise BadInput(f"--year = {year}: {file} holds {', '.join(map(str, sorted(years)))}")
+    return {year: years[year]}
+
+
+async def _tell(
+    year: int, published: dict[str, Any], book: Book, policies: Policies, client: CaseClient, options: Asking
+) -> dict[str, str | None]:
+    """Tell every case that waits for the year; by id, None or why it could not be told."""
+    # The same content asks the same, so that a case that has heard of it is not told again.
+    digest = hashlib.sha256(canonical({"year": year, "published": published}).encode()).hexdigest()
+    body = {"by": BY, "request_id": f"calendar-{year}-{digest[:32]}", "year": year, "published": published}
+    told: dict[str, str | None] = {}
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def tell(case: str, policy: str) -> None:
+        async with turn:
+            try:
+                if not policies.shares_calendar(policy):
+                    return
+                async with options.patiently():
+                    await client.command(case, "load_calendar", body)
+            except Exception as error:
+                if isinstance(error, Refused) and error.code == "closed":
+                    return
+                expected = explained(error)
+                if expected is None:
+                    raise
+                told[case] = expected[0]
+            else:
+                told[case] = None
+
+    seen: set[str] = set()
+    # Again until none is new: a case may just have opened with the calendar as it was before.
+    while fresh := [one for one in await book.waiting_for(year) if one[0] not in seen]:
+        seen.update(case for case, _ in fresh)
+        await asyncio.gather(*(tell(case, policy) for case, policy in fresh))
+    return told
+
+
+def _days(days: tuple[Any, ...]) -> str:
+    """Days as ranges: ``01-01 to 01-03, 02-15``."""
+    ranges: list[list[Any]] = []
+    for day in days:
+        if ranges and (day - ranges[-1][-1]).days == 1:
+            ranges[-1].append(day)
+        else:
+            ranges.append([day])
+    return ", ".join(f"{run[0]:%m-%d}" + (f" to {run[-1]:%m-%d}" if len(run) > 1 else "") for run in ranges)
