@@ -126,9 +126,6 @@ class Casebook:
             tried = -1
             while True:
                 head = known.head if known else genesis(batch.case_id)
-                standing = _standing(entries, known) if known else []
-                if known and standing:
-                    return Recorded(known.number, head.seq, standing)
                 fresh = _fresh(batch, entries, known, head)
                 if known and not fresh:
                     return Recorded(known.number, head.seq)
@@ -408,32 +405,6 @@ def _fresh(batch: Batch, entries: list[_Entry], known: _Known | None, head: Head
             f"{batch.case_id} seq {entries[0].seq}: the ledger ends at seq {head.seq}, so rows in between are missing"
         )
     return [entry for entry in entries if entry.seq > head.seq]
-
-
-def _standing(entries: Sequence[_Entry], known: _Known) -> list[dict[str, Any]]:
-    """What is recorded in place of entries that are the same but for their moments; empty when
-    nothing differs, or when it is no longer the same step."""
-    bodies = [known.bodies[entry.seq] for entry in entries if entry.seq in known.bodies]
-    pairs = [(loads(body), loads(entry.body)) for body, entry in zip(bodies, entries, strict=False)]
-    if all(body == entry.body for body, entry in zip(bodies, entries, strict=False)):
-        return []
-    same = all(_but_for_moments(there) == _but_for_moments(ours) for there, ours in pairs)
-    return [there for there, _ in pairs] if same else []
-
-
-def _but_for_moments(value: Any) -> Any:
-    """A value with every instant in it made the same."""
-    if isinstance(value, dict):
-        return {name: _but_for_moments(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_but_for_moments(inner) for inner in value]
-    if isinstance(value, str) and "T" in value:
-        try:
-            datetime.fromisoformat(value)
-        except ValueError:
-            return value
-        return "an instant"
-    return value
 
 
 def _place(after: str) -> tuple[str, str]:

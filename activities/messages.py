@@ -39,16 +39,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain.
-
-    A worker may die when a step is recorded but not yet decided for good; deciding it again gives
-    the same events at later moments. What stands recorded is then the truth: ``standing`` are those
-    events, from the first of the batch, and nothing of the batch was recorded.
-    """
+    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain."""
 
     number: str
     head_seq: int
-    standing: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

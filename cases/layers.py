@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from cases.refusals import Refused
 
@@ -75,7 +75,7 @@ def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
             into[key] = deepcopy(value)
 
 
-def _tables(value: Any) -> bool:
+def _tables(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
 
 

@@ -27,13 +27,17 @@ def find_examples() -> Path:
 
 
 def samples(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Kind and intake of each sample. They live now, so their parcels were posted two days ago."""
-    posted = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    """Kind and intake of each sample. They live now, so their parcels were posted two days ago, and what
+    is reported became known a minute ago."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    posted, known = (now - timedelta(days=2)).date().isoformat(), (now - timedelta(minutes=1)).isoformat()
     for kind, path in _files(folder):
         text = path.read_text("utf-8")
         intake: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         if "shipment" in intake["facts"]:
             intake["facts"]["shipment"]["posted_on"] = posted
+        if "known_at" in intake["facts"]:
+            intake["facts"]["known_at"] = known
         yield kind, intake
 
 

@@ -1,9 +1,13 @@
 """What a case has done outside, beside its clock: recorded, told, paid, opened.
 
 No outage outside may stop a ladder, so each effect runs in a task of its own and what comes of it
-returns to the case as an event. Local activities serve where the work is short; they run one at a
-time, since the order in which several end is not the same in a replay, and the moment at which one
-ends is not either: no decision hangs on it.
+returns to the case as an event.
+
+What is done outside must stand in the history first, so it is done by ordinary activities. A local
+one runs before its workflow task is completed: when the worker or the server dies in between, the
+task is done again, at another time and perhaps without the update that it was about, and then the
+ledger holds, and people were told of, what never happened. Nor are local activities used elsewhere:
+with sdk-core up to temporalio 1.35 a query that is answered while one runs makes replays differ.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
-    FailureError,
     TimeoutError,
     WorkflowAlreadyStartedError,
     is_cancelled_exception,
@@ -37,15 +40,13 @@ from activities.messages import (
     Recorded,
 )
 from cases.case import Case
-from cases.events import SYSTEM, Event
+from cases.events import SYSTEM
 from cases.facts import Intake, read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
 from cases.timeline import Effect, Notice, Opening, Payment
 from workflows import attributes, details
 
-# A local activity holds up the workflow task, so it gets one short attempt.
-BRIEFLY = timedelta(seconds=2)
 # How long a notice is tried before it counts as failed.
 GIVE_UP = timedelta(hours=24)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
@@ -59,8 +60,7 @@ class Outside:
     """The effects of one case.
 
     Args:
-        moment: when what is being done now began, the same in a replay.
-        wake: take note of the time after something came from outside, and answer it.
+        now: the instant on the case's clock.
         rehearsed: nothing is done outside; the case has its effects come out at once.
         recorded: how many events an earlier run has recorded.
         number: the case number, if an earlier run knows it.
@@ -70,23 +70,20 @@ class Outside:
         self,
         case: Case,
         intake: Intake,
-        moment: Callable[[], datetime],
-        wake: Callable[[], datetime],
+        now: Callable[[], datetime],
         rehearsed: bool,
         *,
         recorded: int = 0,
         number: str | None = None,
     ) -> None:
         self.case, self._intake, self._rehearsed = case, intake, rehearsed
-        self._moment, self._wake = moment, wake
+        self._now = now
         self.recorded, self.number = recorded, number
         # What keeps the ledger from taking events, for people to see.
         self._trouble: str | None = None
         self._digest = intake.digest()
         self._tasks: dict[int, tuple[list[Effect], asyncio.Task[None]]] = {}
         self._started = 0
-        self._slow: set[str] = set()
-        self._brief = asyncio.Lock()
         self._shown: dict[str, Any] = {}
 
     @property
@@ -147,7 +144,10 @@ class Outside:
     async def keep_recording(self) -> None:
         """Record events in order, all that wait in one call, for as long as the case runs."""
         while not self._rehearsed:
-            await workflow.wait_condition(lambda: self.recorded < len(self.case.events))
+            # Not waited for when it is so already: what the opening brings is on its way before a
+            # command is heard that came with it, as it is in a replay.
+            if self.recorded == len(self.case.events):
+                await workflow.wait_condition(lambda: self.recorded < len(self.case.events))
             first, last = self.recorded, len(self.case.events)
             batch = Batch(
                 case_id=workflow.info().workflow_id,
@@ -157,16 +157,12 @@ class Outside:
                 personal=self._intake.personal() if first == 0 else None,
                 policy_document=self.case.policy.document if first == 0 else None,
             )
-            recorded = await self._briefly(RECORD, batch, Recorded)
-            if recorded is None:
-                self._tell_attributes()
-                recorded = await self._record_patiently(batch)
-            if recorded.standing:
-                last = self._adopt(recorded.standing)
+            self._tell_attributes()
+            recorded = await self._record(batch)
             self.recorded, self.number = last, recorded.number
             self._tell_attributes()
 
-    async def _record_patiently(self, batch: Batch) -> Recorded:
+    async def _record(self, batch: Batch) -> Recorded:
         """Record however long the casebook is away. What it refuses for good is tried again every
         hour and shown meanwhile: the ladder goes on, and the events are kept here."""
         while True:
@@ -177,7 +173,6 @@ class Outside:
                     result_type=Recorded,
                     start_to_close_timeout=timedelta(seconds=30),
                     retry_policy=BACK_OFF,
-                    summary="the casebook was away",
                 )
             except ActivityError as error:
                 self._trouble = str(error.cause or error)
@@ -185,18 +180,7 @@ class Outside:
                 await workflow.sleep(timedelta(hours=1), summary="until the ledger is tried again")
             else:
                 self._trouble = None
-                self._slow.discard(RECORD)
                 return recorded
-
-    def _adopt(self, standing: Sequence[dict[str, Any]]) -> int:
-        """Go on from what stands recorded: an attempt that did not live to tell has decided the same
-        at slightly earlier moments. Effects that this attempt asked for stay asked for."""
-        old, first = self.case, self.recorded
-        last = first + len(standing)
-        events = [*old.events[:first], *map(Event.from_json, standing), *old.events[last:]]
-        self.case = type(old).replay(old.policy, events)
-        self.case.outbox = old.outbox
-        return last
 
     def _tell_attributes(self) -> None:
         view = self.view()
@@ -209,19 +193,14 @@ class Outside:
     # --- telling ----------------------------------------------------------------------------------
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
-        case_id, asked = workflow.info().workflow_id, self._moment()
+        case_id = workflow.info().workflow_id
         orders = [
             NoticeOrder(f"{case_id}/{n.event.seq}/{n.name}", n.name, list(n.roles), n.clause, n.event.as_json())
             for n in notices
         ]
         batch = NoticeBatch(case_id, self.view(), orders)
-        results: list[NoticeResult] | None = await self._briefly(NOTIFY, batch, list[NoticeResult])
-        if results is not None:
-            for notice, result in zip(notices, results, strict=True):
-                self._told(notice, result, _within(result.at, asked))
-            return
         try:
-            results = await workflow.execute_activity(
+            results: list[NoticeResult] = await workflow.execute_activity(
                 NOTIFY,
                 batch,
                 result_type=list[NoticeResult],
@@ -229,13 +208,11 @@ class Outside:
                 start_to_close_timeout=timedelta(minutes=2),
                 heartbeat_timeout=timedelta(minutes=1),
                 retry_policy=BACK_OFF,
-                summary="a channel was away",
             )
-            self._slow.discard(NOTIFY)
         except ActivityError as error:
             results = _given_up(error, orders)
         for notice, result in zip(notices, results, strict=True):
-            self._told(notice, result, self._wake())
+            self._told(notice, result, self._now())
 
     def _told(self, notice: Notice, result: NoticeResult, at: datetime) -> None:
         self.case.told(notice, result.outcome, result.channel, at, result.reasons)
@@ -256,12 +233,12 @@ class Outside:
                 summary=f"pay {order.amount} yuan",
             )
         except ActivityError as error:
-            self.case.payout_failed(str(error.cause or error), self._wake())
+            self.case.payout_failed(str(error.cause or error), self._now())
             return
         if result.state == "paid":
-            self.case.payout_made(result.reference, self._wake())
+            self.case.payout_made(result.reference, self._now())
         elif result.state == "failed":
-            self.case.payout_failed(result.reason, self._wake())
+            self.case.payout_failed(result.reason, self._now())
 
     async def _open(self, opening: Opening) -> None:
         """Start the other case as a workflow of its own; it lives on when this one ends."""
@@ -280,37 +257,7 @@ class Outside:
             )
         except WorkflowAlreadyStartedError:
             refusal = Refused("conflict", f"{case_id} was filed already")
-            self.case.refused("open_claim", SYSTEM, refusal, self._wake())
-
-    # --- local activities -------------------------------------------------------------------------
-
-    async def _briefly(self, name: str, batch: Any, result: Any) -> Any:
-        """One short attempt inside the workflow task; None when it failed and must be done patiently."""
-        async with self._brief:
-            if name in self._slow:
-                return None
-            try:
-                return await workflow.execute_local_activity(
-                    name,
-                    batch,
-                    result_type=result,
-                    schedule_to_close_timeout=BRIEFLY,
-                    start_to_close_timeout=BRIEFLY,
-                    retry_policy=RetryPolicy(maximum_attempts=1),
-                )
-            except FailureError as error:
-                # Not only ActivityError: the failure of a local activity may come bare.
-                if is_cancelled_exception(error):
-                    raise
-                # Until the outside answers again, the patient way is the only one.
-                self._slow.add(name)
-                return None
-
-
-def _within(text: str, asked: datetime) -> datetime:
-    """When a notice went out by the sender's clock, which may be wrong: between the asking and the
-    end of the attempt. Both ends are the same in a replay."""
-    return min(max(datetime.fromisoformat(text), asked), asked + BRIEFLY) if text else asked
+            self.case.refused("open_claim", SYSTEM, refusal, self._now())
 
 
 def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY
@@ -63,8 +63,6 @@ class Shell:
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._rang = False
-        # Not `start_time`: that is when the first task began, and a replay has it differently.
-        self._woken = workflow.info().workflow_start_time
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
@@ -83,14 +81,13 @@ class Shell:
 
     def _take(self, case: Case, intake: Intake, *, recorded: int = 0, number: str | None = None) -> None:
         rehearsed = self._rehearsal is not None
-        self._outside = Outside(case, intake, self._now, self._wake, rehearsed, recorded=recorded, number=number)
+        self._outside = Outside(case, intake, self._now, rehearsed, recorded=recorded, number=number)
 
     # --- doors ------------------------------------------------------------------------------------
 
     @workflow.update(dynamic=True, description="A command of the case, with one JSON object")
     async def command(self, name: str, args: Sequence[RawValue]) -> dict[str, Any]:
         """Do what is asked and answer with the case view, or fail with ``Refused``."""
-        self._wake()
         try:
             command = self._read(name, args)
             outside = await self._opened()
@@ -110,7 +107,6 @@ class Shell:
     @workflow.signal(dynamic=True, description="approve, reject, escalate or acknowledge, without an answer")
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
         """Do what is asked; a refusal is recorded, since the sender does not hear it."""
-        self._wake()
         try:
             case = (await self._opened()).case
         except Refused:
@@ -144,7 +140,7 @@ class Shell:
     @workflow.query(description="Why each clock is due when it is")
     def explain(self) -> list[dict[str, Any]]:
         """The clocks with start, limit, pauses, days off and clause."""
-        return self._outside.case.explain(self._on_the_case(workflow.now())) if self._outside else []
+        return self._outside.case.explain(self._now()) if self._outside else []
 
     def _read(self, name: str, args: Sequence[RawValue]) -> Command:
         command = read_command(self.CASE.COMMANDS, name, _read_json(name, args))
@@ -167,20 +163,11 @@ class Shell:
     # --- deciding ---------------------------------------------------------------------------------
 
     def _now(self) -> datetime:
-        """When what is being done now began, on the case's clock.
-
-        Not `workflow.now`: after a local activity that is not the same in a replay, and the events
-        would not be those that were recorded.
-        """
-        return self._on_the_case(self._woken)
+        return self._on_the_case(workflow.now())
 
     def _on_the_case(self, instant: datetime) -> datetime:
+        """An instant of the workflow on the case's clock."""
         return instant + self._rehearsal.offset if self._rehearsal else instant
-
-    def _wake(self) -> datetime:
-        """Something came from outside, or a timer rang: take note of the time, on the case's clock."""
-        self._woken = max(self._woken, workflow.now())
-        return self._now()
 
     def _settle(self, at: datetime) -> None:
         """In a rehearsal effects come out at the instant at which they were asked for."""
@@ -225,12 +212,13 @@ class Shell:
             await workflow.wait_condition(workflow.all_handlers_finished)
             _fail(self._problem)
         outside = await self._opened()
+        case = outside.case
         recorder = asyncio.create_task(outside.keep_recording())
         while not _finished(outside):
             rang, self._rang = self._rang, False
-            self._elapse(outside.case, rang)
+            self._elapse(case, rang)
             outside.start_waiting()
-            self._arm(outside.case)
+            self._arm(case)
             outside.show()
             if self._long() and workflow.all_handlers_finished():
                 # What is under way is not cancelled: a cancellation in the task that ends the run
@@ -247,7 +235,9 @@ class Shell:
             return
         try:
             policy = Policy.from_document(await self._policy_document(self._intake.policy))
-            case = self.CASE.open(self._intake, policy, self._now())
+            # Received when it was started, however long a worker and the policy took to come.
+            start = self._on_the_case(workflow.info().workflow_start_time)
+            case = self.CASE.open(self._intake, policy, start)
         except Refused as refusal:
             self._problem = refusal
             return
@@ -258,13 +248,12 @@ class Shell:
         if self._rehearsal is not None:
             return self._rehearsal.policy_document
         try:
-            document: str = await workflow.execute_local_activity(
+            document: str = await workflow.execute_activity(
                 LOAD_POLICY, name, result_type=str, start_to_close_timeout=timedelta(seconds=10), retry_policy=BACK_OFF
             )
             return document
-        except FailureError as error:
-            # The failure of a local activity may come bare, without an ActivityError around it.
-            cause = error.cause if isinstance(error, ActivityError) else error
+        except ActivityError as error:
+            cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type == "Refused":
                 raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
             raise
@@ -296,12 +285,11 @@ class Shell:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = due
-        ahead = due - self._on_the_case(workflow.now())
-        self._alarm = asyncio.create_task(self._ring(max(ahead, timedelta(milliseconds=1))))
+        wait = max(due - self._now(), timedelta(milliseconds=1))
+        self._alarm = asyncio.create_task(self._ring(wait))
 
     async def _ring(self, wait: timedelta) -> None:
         await workflow.sleep(wait, summary="until the case is due")
-        self._wake()
         self._alarm_at, self._alarm, self._rang = None, None, True
 
     # --- continuing as new ------------------------------------------------------------------------

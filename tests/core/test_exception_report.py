@@ -78,7 +78,8 @@ def sent(case: ExceptionReport, moment: str) -> list[tuple[str, ...]]:
     ],
 )
 def test_each_source_has_its_recipients(source: str, to: list[str], clause: str) -> None:
-    case = report(DAY, source=source, **({"checklist": WHOLE} if source == "excess_goods" else {}))
+    checked: dict[str, Any] = {"checklist": WHOLE} if source == "excess_goods" else {}
+    case = report(DAY, source=source, **checked)
     [notice] = [notice for notice in notices(case) if notice.name == "report"]
     assert (list(notice.roles), notice.clause) == (to, clause)
     assert sent(case, DAY) == [tuple(to)]
@@ -252,7 +253,7 @@ def test_a_late_report_clears_nobody() -> None:
     [("damage", "10000.00", True), ("damage", "9999.99", False), ("damage", None, False), ("late", "50000.00", False)],
 )
 def test_very_large_damage_goes_to_four_at_once(category: str, amount: str | None, large: bool) -> None:
-    case = report(DAY, category=category, **({} if amount is None else {"estimated_amount": amount}))
+    case = report(DAY, category=category, estimated_amount=amount)
     assert told(case, "large_damage") == (
         [("freight_centre", "dispatch_centre", "supervisor", "qa_manager")] if large else []
     )
@@ -484,8 +485,8 @@ def test_a_year_that_no_clock_needs_moves_nothing_and_a_wrong_one_is_refused() -
     refuse(case, "03-04 10:02:00", "role", "load_calendar", by=GM, year=2027, published=YEAR)
     refuse(case, "03-04 10:02:00", "invalid", "load_calendar", "2027-01-01 stands under 2028", by=SYSTEM,
            year=2028, published=YEAR)  # fmt: skip
+    raw = {"by": SYSTEM, "year": 2027, "published": {**YEAR, "make_up_days": ["2027-01-02"]}}
     with pytest.raises(Refused) as caught:
-        raw = {"by": SYSTEM, "year": 2027, "published": {**YEAR, "make_up_days": ["2027-01-02"]}}
         read_command(ExceptionReport.COMMANDS, "load_calendar", raw)
     assert "2027-01-02 is both a holiday and a make-up day" in caught.value.message
 

@@ -95,6 +95,11 @@ def durations(longest: timedelta) -> st.SearchStrategy[timedelta]:
 SUBJECTS = st.one_of(st.none(), st.integers(1, 6).map(lambda n: f"subject-{n}"))
 AMOUNTS = st.sampled_from([None, "100.00", "200.01", "9999.99", "20000.00"])
 TARGETS = st.one_of(durations(10 * DAY), st.integers(2, 5).map(lambda days: days * DAY))
+CHECKED = {
+    "witnesses": ["agent", "site_manager", "warehouse_keeper", "porter"],
+    "resealed": True,
+    "label": "box, window 4, 2026-02-10",
+}
 FIELDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "assign": st.builds(
         lambda role, number: {"to": {"id": f"{role}-{number}", "role": role}},
@@ -140,6 +145,16 @@ FIELDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         lambda path: {"path": path}, st.sampled_from(["negotiation", "complaint", "arbitration", "lawsuit"])
     ),
     "confirm_payment": st.just({"reference": "BANK-1"}),
+    "confirm_phone_notice": st.builds(
+        lambda roles: {"roles": sorted(roles)},
+        st.sets(st.sampled_from(["supervisor", "qa_manager", "general_manager"]), min_size=1),
+    ),
+    "check_goods": st.builds(
+        lambda number: {"checklist": {**CHECKED, "photographs": number}}, st.integers(0, 2)
+    ),
+    "find": st.builds(lambda said: {"cause": "c", "report": said}, st.sampled_from([None, "genuine", "concealed"])),
+    "correct": st.builds(lambda done: {"action": "a", "carried_out": done}, st.booleans()),
+    "settle": st.builds(lambda amount: {"amount": amount}, st.sampled_from(["100.00", "200.01", "20000.00"])),
 }
 OFFERERS = st.sampled_from(default_policy().ladder.rungs)
 # What moves clocks and ladder comes often; what ends the story is rare.
@@ -201,6 +216,12 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         end = draw(st.sampled_from([go("reopen", "supervisor", reason="r"), go("close", "supervisor")]))
         return [*solved, *asked, *end]
 
+    def correction() -> list[Step]:
+        called = go("confirm_phone_notice", "agent", 300 * SECOND, roles=["supervisor", "qa_manager", "general_manager"])
+        told = [*called, *go("inform_customer", "agent"), *go("settle", "agent", amount="200.01")]
+        found = [*go("approve", "supervisor"), *go("find", "qa_manager", cause="c")]
+        return [*told, *found, *go("correct", "agent", action="a"), *go("resolve", "agent"), *go("close", "agent")]
+
     def offer() -> list[Step]:
         terms = draw(FIELDS["offer"])
         made = [*go("assess", "agent", cause="company"), *go("offer", draw(OFFERERS), **terms)]
@@ -231,14 +252,16 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         "offer": offer,
         "again": again,
         "agreement": agreement,
+        "correction": correction,
     }
     common = ["step"] * 4 + ["pause"] * 3 + ["extension"] * 2 + ["approval", "options", "solution"]
     claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["again", "again", "approval", "solution"]
-    chosen = draw(st.sampled_from(claimed if kind == "claim" else common))
+    reported = ["step"] * 4 + ["correction"] * 2 + ["approval", "solution"]
+    chosen = draw(st.sampled_from({"claim": claimed, "exception": reported}.get(kind, common)))
     return [draw(steps(kind))] if chosen == "step" else whole[chosen]()
 
 
-MIXED = ("complaint", "complaint", "complaint", "claim", "inquiry")
+MIXED = ("complaint", "complaint", "complaint", "claim", "exception", "inquiry")
 
 
 @st.composite
@@ -259,10 +282,15 @@ def stories(draw: st.DrawFn, *policies: str, kinds: tuple[str, ...] = MIXED) -> 
         shipment["weight_kg"] = "0.8"
         facts |= {"factor": "damage", "claimant": {"relation": relation}, "shipment": shipment}
         facts["loss"] = {"total_value": "3000.00", "lost_value": draw(st.sampled_from(["0.00", "1000.00", "3000.00"]))}
+    elif kind == "exception":
+        facts["source"] = draw(st.sampled_from(["customer_complaint", "self_found", "excess_goods"]))
+        facts["category"], facts["estimated_amount"] = "damage", draw(st.sampled_from(["100.00", "48000.00"]))
     else:
         facts["category"] = "delay"
         facts["source"] = draw(st.sampled_from(["customer", "platform", "network"]))
     received = at("02-10 00:00:00") + draw(durations(20 * DAY))
+    if kind == "exception":
+        facts["known_at"] = (received - draw(durations(2 * DAY))).isoformat()
     fate = draw(st.sampled_from(["ok", "fail", "pending"]))
     payout = draw(st.sampled_from(["ok", "fail", "manual"]))
     policy = draw(st.sampled_from(policies or tuple(POLICIES)))
@@ -325,6 +353,8 @@ class Teller:
         """The gateway says what came of the oldest payout that waits."""
         waiting = next((effect for effect in self.case.outbox if isinstance(effect, Payment)), None)
         if waiting is None:
+            # Without word there is nothing that lets time pass.
+            self.pass_time(moment, inclusive=False)
             return
         self.case.outbox.remove(waiting)
         if step.by[1] == "agent":

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from temporalio.api.enums.v1 import EventType
 
 from activities.database import migrate
 from cases.refusals import Refused
@@ -122,17 +121,6 @@ async def test_while_the_casebook_is_away_the_ladder_climbs_and_people_are_told(
 
     await sound(office, case)
     assert len(await office.timeline(case)) > known
-    # Back to the short way: no ordinary activity any more.
-    scheduled = await activities(case)
-    await office.do(case, "acknowledge", "qa_manager")
-    await sound(office, case)
-    assert await activities(case) == scheduled
-
-
-async def activities(case: Handle) -> int:
-    """How many ordinary activities a case has asked for."""
-    events = (await case.fetch_history()).events
-    return sum(event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED for event in events)
 
 
 async def test_a_case_filed_while_the_casebook_is_away_gets_its_number_later(

@@ -39,7 +39,7 @@ async def never(*_: object) -> None:
 
 
 async def nothing(*_: object) -> None:
-    """In place of a local activity that answers."""
+    """In place of an effect."""
 
 
 def nothing_now(*_: object) -> None:
@@ -56,7 +56,7 @@ async def test_a_stored_history_replays(name: str) -> None:
     [
         pytest.param("shell.Shell._ring", never, "Complaint-ladder", id="no timer"),
         pytest.param("shell.Shell._ring", never, "Inquiry-breached", id="no timer for an inquiry"),
-        pytest.param("effects.Outside._briefly", nothing, "Complaint-happy", id="no local activity"),
+        pytest.param("effects.Outside.keep_recording", nothing, "Complaint-happy", id="no recording"),
         pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-approvals", id="no attributes"),
         pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-away", id="no attributes while away"),
     ],

@@ -1,0 +1,199 @@
+"""Whole complaint lifecycles per second against a floor on the same server in the same run.
+
+    python bench/lifecycles.py [--rounds 5] [--lives 100] [--flight 40]
+
+A lifecycle is file, acknowledge, interim reply, answer, resolve, close; it counts when the workflow
+has ended, so everything is recorded in PostgreSQL and every notice is a file. The floor is a bare
+workflow that receives as many updates and runs as many local activities, all of them empty. The
+rounds of all variants alternate, so that a busy machine is busy for all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from temporalio import activity, workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
+    from activities.policies import Policies
+    from bench import support
+    from starter.client import CaseClient
+    from worker import polling
+    from workflows.types import TASK_QUEUE, WORKFLOWS
+
+ME = {"by": {"id": "ag-1", "role": "agent"}}
+COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("acknowledge", {}),
+    ("reply", {"stage": "interim"}),
+    ("reply", {"stage": "answer"}),
+    ("resolve", {}),
+    ("close", {}),
+)
+FACTS = {"category": "delay", "unit": "east", "customer": {"name": "Wang", "phone": "13800000000"}}
+EMPTY = "empty"
+numbers = itertools.count()
+
+Life = Callable[[int], Awaitable[object]]
+
+
+@workflow.defn
+class Bare:
+    """The floor: as many updates and empty local activities as a lifecycle has, and nothing else."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    @workflow.run
+    async def run(self, activities: int, updates: int) -> None:
+        """Run one of the activities for each update, as far as they go, and what is left at the start."""
+        for _ in range(activities - updates):
+            await self._empty()
+        for done in range(updates):
+            await workflow.wait_condition(lambda: self._asked > done)  # noqa: B023 - awaited at once
+            if done < activities:
+                await self._empty()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.update
+    def ask(self, body: dict[str, Any]) -> int:
+        """Count one request."""
+        self._asked += 1
+        return self._asked
+
+    async def _empty(self) -> None:
+        await workflow.execute_local_activity(EMPTY, start_to_close_timeout=timedelta(seconds=2))
+
+
+@activity.defn(name=EMPTY)
+async def empty() -> None:
+    """Do nothing."""
+
+
+@activity.defn(name=RECORD)
+async def record_nothing(batch: Batch) -> Recorded:
+    """The casebook switched off."""
+    return Recorded("2026-01-0001", batch.events[-1]["seq"])
+
+
+@activity.defn(name=NOTIFY)
+async def tell_nobody(batch: NoticeBatch) -> list[NoticeResult]:
+    """The notices switched off."""
+    return [NoticeResult(order.id, order.name, order.roles, "sent", "email") for order in batch.notices]
+
+
+def complaint(client: Client, pause: float = 0) -> Life:
+    """A complaint from filing to its end, with so many seconds before each command."""
+    cases = CaseClient(client)
+
+    async def live(_: int) -> str:
+        key = f"B-{next(numbers)}"
+        await cases.file("complaint", {"key": key, "facts": FACTS}, wait=False)
+        for request, (name, fields) in enumerate(COMMANDS):
+            await asyncio.sleep(pause)
+            await cases.command(f"complaint:{key}", name, {**ME, "request_id": str(request), **fields})
+        await client.get_workflow_handle(f"complaint:{key}").result()
+        return f"complaint:{key}"
+
+    return live
+
+
+def bare(client: Client, activities: int) -> Life:
+    """The floor, from start to end."""
+
+    async def live(_: int) -> None:
+        updates = len(COMMANDS)
+        handle = await client.start_workflow(
+            Bare.run, args=[activities, updates], id=f"bare-{next(numbers)}", task_queue="bare"
+        )
+        for request, (_name, fields) in enumerate(COMMANDS):
+            await handle.execute_update(Bare.ask, {**ME, "request_id": str(request), **fields})
+        await handle.result()
+
+    return live
+
+
+@asynccontextmanager
+async def stubbed(client: Client, *activities: Callable[..., Any]) -> AsyncIterator[None]:
+    """A worker for complaints with these activities in place of the real ones."""
+    async with Worker(client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, activities=activities):
+        yield
+
+
+async def cost(client: Client, case_id: str) -> tuple[int, int, Counter[str]]:
+    """Events, bytes and number of events by type of a case's history."""
+    history = await client.get_workflow_handle(case_id).fetch_history()
+    names = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
+    return len(history.events), sum(event.ByteSize() for event in history.events), names
+
+
+async def main() -> None:
+    """Run all variants in turns and print them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lives", type=int, default=100, help="lives in one round")
+    parser.add_argument("--flight", type=int, default=40, help="lives at the same time")
+    given = parser.parse_args()
+    async with support.stack() as (client, settings):
+        live = complaint(client)
+        async with polling(client, settings):
+            await live(0)
+            for pace, life in (("without a pause", live), ("with a second between steps", complaint(client, 1.0))):
+                events, size, names = await cost(client, str(await life(0)))
+                print(f"history of a resolved complaint, {pace}: {events} events, {size} bytes")
+                print("  " + ", ".join(f"{count} {name.lower()}" for name, count in sorted(names.items())))
+                if life is live:
+                    activities = names["MARKER_RECORDED"] + names["ACTIVITY_TASK_SCHEDULED"]
+        policies = Policies()
+        variants: dict[str, tuple[Callable[[], Any], Life]] = {
+            "floor": (lambda: floor(client), bare(client, activities)),
+            "complaints": (lambda: polling(client, settings), live),
+            "without casebook and notices": (
+                lambda: stubbed(client, record_nothing, tell_nobody, policies.load_policy),
+                live,
+            ),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in variants}
+        for turn in range(given.rounds + 1):
+            for name, (serve, life) in variants.items():
+                async with serve():
+                    # The first turn warms up.
+                    lives = given.lives if turn else given.flight
+                    taken = await support.at_once(lives, given.flight, life)
+                if turn:
+                    rates[name].append(lives / taken)
+            if turn:
+                shown = ", ".join(f"{name} {found[-1]:.1f}/s" for name, found in rates.items())
+                print(f"round {turn}: {shown} ({support.load()})", flush=True)
+    report(rates)
+
+
+@asynccontextmanager
+async def floor(client: Client) -> AsyncIterator[None]:
+    """A worker for the floor."""
+    async with Worker(client, task_queue="bare", workflows=[Bare], activities=[empty]):
+        yield
+
+
+def report(rates: dict[str, list[float]]) -> None:
+    """Print each variant's rate and its ratio to the floor, round by round."""
+    for name, found in rates.items():
+        ratios = [rate / below for rate, below in zip(found, rates["floor"], strict=True)]
+        share = median(found) / median(rates["floor"])
+        print(f"{name}: {support.spread(found, 1)} lives/s")
+        print(f"  {share:.2f} of the floor; round by round {support.spread(ratios)}")
+
+
+if __name__ == "__main__":
+    support.run(main)

@@ -1,0 +1,97 @@
+"""What the benches share: the embedded stack with a casebook, and numbers as people read them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.database import migrate
+from activities.policies import BUILT_IN
+from activities.settings import Settings, load_settings
+from starter.embedded import Ports, Stack
+from workflows.attributes import TYPES
+
+CONTACTS = """
+[roles.agent]
+email = ["agent@example.com"]
+[roles.supervisor]
+email = ["supervisor@example.com"]
+[roles.qa_manager]
+email = ["qa@example.com"]
+[roles.general_manager]
+email = ["gm@example.com"]
+"""
+
+
+@asynccontextmanager
+async def stack() -> AsyncIterator[tuple[Client, Settings]]:
+    """An embedded stack in a temporary folder, its casebook migrated, notices going to files."""
+    with tempfile.TemporaryDirectory(prefix="caseladder-bench-") as name:
+        folder = Path(name)
+        contacts = folder / "contacts.toml"
+        contacts.write_text(CONTACTS)
+        data = folder / "data"
+        async with Stack(data, TYPES, Ports(0, 0, 0)) as addresses:
+            await migrate(addresses.database_url)
+            policies = folder / "policies"
+            policies.mkdir()
+            settings = load_settings(data=data, contacts=contacts, policies=policies)
+            settings = settings.on_embedded(addresses.database_url)
+            client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
+            yield client, settings
+
+
+def write_policy(folder: Path, name: str, rung: str) -> None:
+    """Write the default policy under another name and with another limit of a complaint's rung clock."""
+    text = (BUILT_IN / "default.toml").read_text("utf-8").replace('name = "default"', f'name = "{name}"', 1)
+    text, changed = re.subn(r'(\[complaint\.clocks\.rung\]\nelapsed = )"\w+"', rf'\1"{rung}"', text)
+    assert changed == 1, "the default policy has another form"
+    (folder / f"{name}.toml").write_text(text, "utf-8")
+
+
+async def at_once(count: int, limit: int, live: Callable[[int], Awaitable[object]]) -> float:
+    """Run ``live(0)`` to ``live(count - 1)``, at most ``limit`` in flight; seconds taken."""
+    slots = asyncio.Semaphore(limit)
+
+    async def one(number: int) -> None:
+        async with slots:
+            await live(number)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(number) for number in range(count)))
+    return time.perf_counter() - began
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Median, lowest and highest."""
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def load() -> str:
+    """Cores, and how busy the machine was over the last minute."""
+    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that ``percent`` of the values do not exceed."""
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a bench, then let the threads of Temporal's client come to rest (see `tests/conftest.py`)."""
+
+    async def whole() -> None:
+        await main()
+        await asyncio.sleep(0.25)
+
+    asyncio.run(whole())
