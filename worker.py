@@ -14,7 +14,7 @@ from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from activities import calendar_years, casebook
+from activities import calendar_years, casebook, payouts
 from activities.logs import configure
 from activities.month_end import MonthBook
 from activities.notices import build_notifier
@@ -52,13 +52,23 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         settings.mail_from,
     )
     url = settings.database_url.get_secret_value()
-    async with casebook.connect(url) as book, calendar_years.connect(url) as calendar:
+    async with (
+        casebook.connect(url) as book,
+        calendar_years.connect(url) as calendar,
+        payouts.connect(settings) as paying,
+    ):
         policies = Policies(settings.policies, calendar.current)
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=[*WORKFLOWS, *JOBS],
-            activities=[book.record, notifier.notify, policies.load_policy, MonthBook(book, policies).gather_month],
+            activities=[
+                book.record,
+                notifier.notify,
+                paying.pay,
+                policies.load_policy,
+                MonthBook(book, policies).gather_month,
+            ],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
             graceful_shutdown_timeout=DRAIN,

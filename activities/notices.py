@@ -33,6 +33,8 @@ from activities.templates import Templates
 DELAYED = "NoticeDelayed"
 # How many interrupted batches are remembered for retries that have no heartbeat to read.
 _REMEMBERED = 1000
+# Seconds; several of them fit into the time after which an attempt counts as dead.
+HEARTBEAT = 3
 
 log = structlog.get_logger(__name__)
 
@@ -111,10 +113,14 @@ class Notifier:
         for delivery in plan:
             if not fates.get(delivery.id, {}).get("final", False):
                 waiting.setdefault(delivery.channel, []).append(delivery)
-        # Beside each other: a mail server that hangs must not hold up the webhooks.
-        async with asyncio.TaskGroup() as group:
-            for channel, some in waiting.items():
-                group.create_task(self._serve(channel, some, batch, fates))
+        alive = asyncio.create_task(_beat(fates))
+        try:
+            # Beside each other: a mail server that hangs must not hold up the webhooks.
+            async with asyncio.TaskGroup() as group:
+                for channel, some in waiting.items():
+                    group.create_task(self._serve(channel, some, batch, fates))
+        finally:
+            alive.cancel()
         results = [_result(order, [d for d in plan if d.order is order], fates) for order in batch.notices]
         late = [delivery for delivery in plan if not fates[delivery.id]["final"]]
         if late:
@@ -230,6 +236,13 @@ def _now() -> str:
 def _digest(*parts: str) -> str:
     # 160 bits: unique, and a Message-ID of it fits on one line.
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+async def _beat(fates: Mapping[str, Fate]) -> None:
+    """Say every few seconds that this attempt lives, so that a dead worker is soon replaced."""
+    while not activity.info().is_local:
+        await asyncio.sleep(HEARTBEAT)
+        activity.heartbeat(dict(fates))
 
 
 def _memory_key(batch: NoticeBatch) -> str:

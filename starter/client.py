@@ -17,6 +17,9 @@ from cases.kinds import KINDS
 from cases.refusals import Refused
 from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
 
+# A filing waits this many times 50 ms for the case number while the casebook is away.
+LOOKS_FOR_NUMBER = 20
+
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -79,12 +82,16 @@ class CaseClient:
         return str(view.get("intake_digest", ""))
 
     async def _open(self, handle: Handle) -> dict[str, Any]:
+        looks = 0
         while True:
             view: dict[str, Any] = await self._query(handle, "case")
             if view["status"] == "refused":
                 raise Refused(**view["refusal"])
             if view["status"] != "opening":
-                return view
+                # The number comes with the first record; a case without one is open all the same.
+                looks += 1
+                if view["number"] is not None or looks > LOOKS_FOR_NUMBER:
+                    return view
             await asyncio.sleep(0.05)
 
     # --- commands ---------------------------------------------------------------------------------

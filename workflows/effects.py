@@ -171,7 +171,7 @@ class Outside:
                     RECORD,
                     batch,
                     result_type=Recorded,
-                    start_to_close_timeout=timedelta(seconds=30),
+                    start_to_close_timeout=timedelta(seconds=20),
                     retry_policy=BACK_OFF,
                 )
             except ActivityError as error:
@@ -206,7 +206,7 @@ class Outside:
                 result_type=list[NoticeResult],
                 schedule_to_close_timeout=GIVE_UP,
                 start_to_close_timeout=timedelta(minutes=2),
-                heartbeat_timeout=timedelta(minutes=1),
+                heartbeat_timeout=timedelta(seconds=15),
                 retry_policy=BACK_OFF,
             )
         except ActivityError as error:

@@ -1,4 +1,4 @@
-"""What holds for any sequence of commands at any times, for complaints, claims and inquiries and any fate of the
+"""What holds for any sequence of commands at any times, for every kind of case and any fate of the
 notices and payouts."""
 
 from __future__ import annotations
@@ -217,7 +217,8 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         return [*solved, *asked, *end]
 
     def correction() -> list[Step]:
-        called = go("confirm_phone_notice", "agent", 300 * SECOND, roles=["supervisor", "qa_manager", "general_manager"])
+        roles = ["supervisor", "qa_manager", "general_manager"]
+        called = go("confirm_phone_notice", "agent", 300 * SECOND, roles=roles)
         told = [*called, *go("inform_customer", "agent"), *go("settle", "agent", amount="200.01")]
         found = [*go("approve", "supervisor"), *go("find", "qa_manager", cause="c")]
         return [*told, *found, *go("correct", "agent", action="a"), *go("resolve", "agent"), *go("close", "agent")]

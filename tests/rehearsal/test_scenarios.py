@@ -230,7 +230,7 @@ BAD = [
     ('role = "agent" }', 'role = "agent", name = "Ada" }', "step 1.by: 'name' is not a known field; allowed: id, role"),
     ('category = "delay"', 'category = "dealy"', "facts.category = 'dealy': Input should be 'attitude', 'delay'"),
     ('category = "delay"', 'catgory = "delay"', "facts.category is missing"),
-    ('key = "X-1"', 'key = "X-1"\npolicy = "strict"', "policy = 'strict' is not known; allowed: default"),
+    ('key = "X-1"', 'key = "X-1"\npolicy = "strict"', "policy = 'strict' is not known; allowed: cross_company, d"),
     ('key = "X-1"', 'key = "X-1"\npolicy = "no/such.toml"', "no/such.toml: cannot be read"),
     ('type = "replied"', 'type = "reply"', "expect 1.type = 'reply': Input should be 'case_opened'"),
     ('type = "replied"', 'type = "replied"\nwhen = 1', "expect 1: 'when' is not a known field; allowed: type,"),
@@ -293,7 +293,7 @@ def test_what_does_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture
         ({"files": [], "log": Path("l.csv")}, "--log needs --mapping"),
         ({"files": [EDGE, twin]}, "key = '11b' is that of"),
         ({"files": [tmp_path / "none.toml"]}, "cannot be read"),
-        ({"files": [EDGE], "policy": "strict"}, "policy = 'strict' is not known; allowed: default"),
+        ({"files": [EDGE], "policy": "strict"}, "policy = 'strict' is not known; allowed: cross_company, default"),
     ]
     for options, message in wrong:
         assert rehearse(**options) == 2, options  # type: ignore[arg-type]  # a table of options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 from collections.abc import AsyncIterator, Mapping
@@ -49,6 +50,8 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 # What rehearsed cases begin at: a Wednesday morning.
 MORNING = datetime.fromisoformat("2026-03-04T10:00:00+08:00")
 _keys = count(1)
+# How many notices a case of a kind begins with: the rung's, and the broadcast of a complaint.
+FIRST_NOTICES = {"complaint": 2}
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,16 @@ class Office:
         return handle
 
     async def file(self, kind: str = "complaint", facts: Mapping[str, Any] | None = None, **intake: Any) -> Handle:
-        """File a case under a new key and wait until it is open."""
+        """File a case under a new key and wait until it is open, and its first notices have come out
+        unless what they need is away."""
         key = f"T-{next(_keys)}"
         await self.client.file(kind, {"key": key, "facts": facts or FACTS[kind], **intake})
-        return self.handle(f"{kind}:{key}")
+        case = self.handle(f"{kind}:{key}")
+        for _ in range(40):
+            if len(await self.timeline(case, "notified")) >= FIRST_NOTICES.get(kind, 1):
+                break
+            await asyncio.sleep(0.05)
+        return case
 
     async def rehearse(
         self,
