@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cases.case import closed
+from cases.events import canonical
 from cases.facts import read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
@@ -112,7 +114,7 @@ class CaseClient:
         """
         handle = self._client.get_workflow_handle(case_id)
         try:
-            view: dict[str, Any] = await handle.execute_update(name, dict(body))
+            view: dict[str, Any] = await handle.execute_update(name, dict(body), id=_update_id(name, body))
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
@@ -168,3 +170,12 @@ class CaseClient:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise Refused("not_found", f"there is no case {handle.id}") from None
             raise
+
+
+def _update_id(name: str, body: Mapping[str, Any]) -> str | None:
+    """The id by which Temporal answers a repeat, also once the case has ended; other content under
+    the same request id gets another one, so that the case itself refuses it."""
+    request_id = body.get("request_id")
+    if request_id is None:
+        return None
+    return hashlib.sha256(f"{name}{canonical(dict(body))}".encode()).hexdigest()

@@ -338,3 +338,16 @@ async def test_the_same_intake_gives_the_same_case(office: Office) -> None:
     assert happened(await office.timeline(office.handle("complaint:again"), "case_opened")) == [
         ("case_opened", first["opened_at"])
     ]
+
+
+async def test_a_close_whose_answer_was_lost_is_answered_again(office: Office) -> None:
+    case = await office.file()
+    await office.do(case, "resolve")
+    first = await office.do(case, "close", request_id="close-1")
+    assert (await case.result())["status"] == "closed"
+
+    assert await office.do(case, "close", request_id="close-1") == first
+
+    with pytest.raises(Refused) as caught:
+        await office.do(case, "close", request_id="close-1", outcome="other")
+    assert caught.value.code == "closed"
