@@ -94,7 +94,9 @@ class Approvals(Timeline):
         self._emit(T.REJECTED, at, data, by=by, clauses=("S1-5.9.10",))
         self._meet(at, approval.clock)
 
-    def _alone_or_ask(self, subject: str, amount: Decimal, at: datetime, by: Actor) -> bool:
+    def _alone_or_ask(
+        self, subject: str, amount: Decimal, at: datetime, by: Actor, reason: str | None = None
+    ) -> bool:
         """Whether the actor may decide the amount alone, or it is approved; if neither, it is asked for.
 
         What was asked for this way happens when it is approved (`_after_approved`).
@@ -109,7 +111,7 @@ class Approvals(Timeline):
         if authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest):
             return True
         if approved is None:
-            self._ask(subject, amount, lowest, at, by=by, waits=True)
+            self._ask(subject, amount, lowest, at, by=by, reason=reason, waits=True)
             self._start_clock(self.approvals[-1].clock, at)
             return False
         if amount > approved:

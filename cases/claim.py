@@ -123,8 +123,8 @@ class Claim(Case):
             raise Refused("not_eligible", f"offer: refused because of {refusal}", self.assessment["refusal"]["clause"])
         if amount <= 0:
             raise Refused("nothing_to_offer", f"amount = {amount:.2f}: an offer is more than nothing", "S0-A.3")
-        if self._alone_or_ask(OFFER, amount, at, by):
-            self._offer(amount, at, by)
+        if self._alone_or_ask(OFFER, amount, at, by, command.reason):
+            self._offer(amount, at, by, command.reason)
 
     def _lowest_for(self, subject: str, amount: Decimal) -> str:
         """Beyond what the formula gives, discretion is asked for too (S0-2.3.4)."""
@@ -134,8 +134,16 @@ class Claim(Case):
         below = authority.rank(role) < authority.rank(discretion)
         return discretion if subject == OFFER and beyond and below else role
 
-    def _offer(self, amount: Decimal, at: datetime, by: Actor) -> None:
-        self._emit(T.OFFERED, at, {"amount": f"{amount:.2f}"}, by=by, clauses=("S0-A.5.3",))
+    def _offer(self, amount: Decimal, at: datetime, by: Actor, reason: str | None = None) -> None:
+        data: dict[str, Any] = {"amount": f"{amount:.2f}"}
+        clauses: tuple[str, ...] = ("S0-A.5.3",)
+        if self.assessment is not None and amount > Decimal(self.assessment["total"]):
+            # Shown as what it is: more than the formula gives, by somebody's discretion.
+            data["discretion"] = True
+            clauses = ("S0-A.5.3", "S0-2.3.4")
+        if reason is not None:
+            data["reason"] = reason
+        self._emit(T.OFFERED, at, data, by=by, clauses=clauses)
         self._meet(at, "claim_answer", "proposal")
 
     def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:

@@ -252,10 +252,14 @@ class Assess(Command):
 
 
 class Offer(Command):
-    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3)."""
+    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3).
+
+    More than the formula gives is discretion (S0-2.3.4): ``reason`` says why.
+    """
 
     NAME = "offer"
     amount: Yuan | None = None
+    reason: Text | None = None
 
 
 class AcceptOffer(Command):

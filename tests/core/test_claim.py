@@ -445,7 +445,7 @@ def test_what_was_approved_under_the_name_of_an_offer_may_be_offered() -> None:
     # Nothing was offered yet: it was only asked for.
     assert found(case, "offered") == []
     do(case, "03-05 10:13:00", "offer", amount="1500.00")
-    assert only(case, "offered").data == {"amount": "1500.00"}
+    assert only(case, "offered").data == {"amount": "1500.00", "discretion": True}
 
 
 def test_an_approval_of_something_else_is_none_of_an_offer() -> None:
