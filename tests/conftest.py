@@ -10,6 +10,9 @@ import time
 
 import pytest
 
+# Their assertions are part of the tests, so a failed one must say what it compared.
+pytest.register_assert_rewrite("tests.core.support")
+
 _basetemp = pytest.StashKey[str]()
 
 

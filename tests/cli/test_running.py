@@ -222,7 +222,7 @@ def test_a_worker_that_does_not_answer_is_waited_for_no_longer_than_asked(up: Up
         assert "caseladder worker" in line
         line = up("file", "complaint", "--key", "later", "--set", "facts.category=delay", "--timeout", "1").refused(1)
         assert "filing it again is harmless" in line
-    assert up("show", "complaint:later", "--timeout", "60", "--json").json["status"] == "open"
+    eventually(up, "show", "complaint:later", "--timeout", "60", "--json", has='"status": "open"')
 
 
 def test_the_audit_finds_the_first_bad_row(up: Up) -> None:

@@ -8,70 +8,46 @@ before they have run out, or so long that nobody is ever too late.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import re
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
-from temporalio.client import Client, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.casebook import connect
 from activities.contacts import ContactBook
-from activities.database import migrate
 from activities.messages import NoticeOrder
 from activities.notices import deliveries
-from activities.policies import BUILT_IN, Policies
+from activities.policies import Policies
 from cases.events import canonical
-from cases.refusals import Refused
 from starter.client import CaseClient
-from starter.embedded import Ports, Stack
+from starter.embedded import Stack
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Prepared, Step, entry_json
-from workflows.attributes import TYPES
+from tests.durability.support import (
+    AGENT,
+    MANAGER,
+    SEED,
+    SUPERVISOR,
+    TOP,
+    Act,
+    Driver,
+    Json,
+    WorkerProcess,
+    policy_text,
+    running,
+)
 
-T = TypeVar("T")
-Json = dict[str, Any]
-
-ROOT = Path(__file__).parents[2]
 CASES = 200
 NEVER = datetime.min.replace(tzinfo=UTC)
-# A new one every time, so that the moments differ; printed, to be given again.
-SEED = int(os.environ.get("CASELADDER_CHAOS_SEED", random.randrange(10**6)))
-
-CONTACTS = "".join(
-    f'[roles.{role}]\nemail = ["{role}@example.com"]\n'
-    for role in ("agent", "supervisor", "qa_manager", "general_manager", "platform")
-)
 # What waits on the outside: it may come in any order between the rest.
 EFFECTS = {"notified", "report_sent"}
-
-AGENT = {"id": "ag-1", "role": "agent"}
-SUPERVISOR = {"id": "su-1", "role": "supervisor"}
-MANAGER = {"id": "qa-1", "role": "qa_manager"}
-TOP = {"id": "gm-1", "role": "general_manager"}
-
-
-@dataclass(frozen=True)
-class Act:
-    """One command of a script."""
-
-    name: str
-    by: Mapping[str, str]
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    # Sent twice without waiting for an answer: it must happen once.
-    signal: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,16 +101,6 @@ SCRIPTS = (
 )
 
 
-def policy_text(script: Script) -> str:
-    """The default policy with some of its limits made short or long."""
-    text = (BUILT_IN / "default.toml").read_text("utf-8").replace('name = "default"', f'name = "{script.policy}"', 1)
-    for table, limit in script.limits.items():
-        pattern = rf'(\n\[{re.escape(table)}\]\n(?:#.*\n)*(?:elapsed|first) = )"\w+"'
-        text, changed = re.subn(pattern, rf'\1"{limit}"', text)
-        assert changed == 1, table
-    return text
-
-
 @dataclass
 class Run:
     """One case of the test."""
@@ -175,115 +141,19 @@ class Run:
         return [entry_json(entry) for entry in entries]
 
 
-class Driver:
-    """Clients that send what the scripts say, each request again until it is answered."""
-
-    def __init__(self, cases: CaseClient) -> None:
-        self._cases = cases
-        self._slots = asyncio.Semaphore(60)
-        self.answered = 0
-        self.retried = 0
-        self._moved = asyncio.Condition()
-
-    async def reached(self, answers: int) -> None:
-        """Wait until so many requests were answered."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self.answered >= answers)
-
-    async def drive(self, run: Run) -> None:
-        """File a case and do what its script says, to the end."""
-        async with self._slots:
-            run.received_at = datetime.now(UTC)
-            await self._insist(lambda: self._cases.file("complaint", run.intake))
-        wait = run.received_at + run.script.after - datetime.now(UTC)
-        await asyncio.sleep(max(0.0, wait.total_seconds()))
-        for number, act in enumerate(run.script.acts):
-            async with self._slots:
-                if act.name == "close":
-                    # Closing ends the report's clock, met or not: so not before the report is out.
-                    await self._until(run, "report_sent")
-                await self._act(run, act, {"by": act.by, "request_id": f"r{number}", **act.fields})
-
-    async def _act(self, run: Run, act: Act, body: Json) -> None:
-        if act.signal:
-            for _ in range(2):
-                await self._insist(lambda: self._cases.signal(run.case_id, act.name, body))
-            return
-        try:
-            await self._insist(lambda: self._cases.command(run.case_id, act.name, body))
-        except Refused as refusal:
-            # The answer to the last command was lost, and by now the workflow has ended.
-            if (act.name, refusal.code) != ("close", "closed"):
-                raise
-
-    async def _until(self, run: Run, type_: str) -> None:
-        async def seen() -> bool:
-            return any(e["type"] == type_ for e in await self._cases.timeline(run.case_id))
-
-        while True:
-            if await self._insist(seen):
-                return
-            await asyncio.sleep(0.2)
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                async with asyncio.timeout(15):
-                    answer = await ask()
-            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
-                self.retried += 1
-                await asyncio.sleep(0.2)
-            else:
-                async with self._moved:
-                    self.answered += 1
-                    self._moved.notify_all()
-                return answer
-
-
-class WorkerProcess:
-    """``python -m worker`` on the embedded stack of a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "worker.log"
-        self._env = {
-            **os.environ,
-            "CASELADDER_DATA": str(folder / "data"),
-            "CASELADDER_CONTACTS": str(folder / "contacts.toml"),
-            "CASELADDER_POLICIES": str(folder / "policies"),
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> None:
-        self._process = self._spawn()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=self._env, stdout=log, stderr=log)
-
-    async def kill(self) -> None:
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()[-2000:]
-        self._process.kill()
-        self._process.wait()
-
-
-@asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[tuple[Stack, WorkerProcess, Client, str]]:
-    """The stack, the worker's process, a client, and the address of the database."""
-    (folder / "contacts.toml").write_text(CONTACTS)
-    (folder / "policies").mkdir()
-    for script in SCRIPTS:
-        (folder / "policies" / f"{script.policy}.toml").write_text(policy_text(script), "utf-8")
-    stack = Stack(folder / "data", TYPES, Ports(0, 0, 0))
-    async with stack as addresses:
-        await migrate(addresses.database_url)
-        worker = WorkerProcess(folder)
-        await worker.start()
-        try:
-            client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-            yield stack, worker, client, addresses.database_url
-        finally:
-            await worker.kill()
+async def drive(driver: Driver, run: Run) -> None:
+    """File a case and do what its script says, to the end."""
+    async with driver.slots:
+        run.received_at = datetime.now(UTC)
+        await driver.insist(lambda: driver.cases.file("complaint", run.intake))
+    wait = run.received_at + run.script.after - datetime.now(UTC)
+    await asyncio.sleep(max(0.0, wait.total_seconds()))
+    for number, act in enumerate(run.script.acts):
+        async with driver.slots:
+            if act.name == "close":
+                # Closing ends the report's clock, met or not: so not before the report is out.
+                await driver.until(run.case_id, "report_sent")
+            await driver.act(run.case_id, act, number)
 
 
 class Mortal(Protocol):
@@ -378,11 +248,12 @@ async def test_kills_change_nothing(tmp_path: Path) -> None:
     began = time.monotonic()
     runs = [Run(number, SCRIPTS[number % len(SCRIPTS)]) for number in range(CASES)]
     requests = sum(1 + sum(2 if act.signal else 1 for act in run.script.acts) for run in runs)
-    async with running(tmp_path) as (stack, worker, client, database_url):
-        driver = Driver(CaseClient(client))
+    policies = {script.policy: policy_text(script.policy, script.limits) for script in SCRIPTS}
+    async with running(tmp_path, policies) as (stack, worker, client, database_url):
+        driver = Driver(CaseClient(client), 60)
         async with asyncio.TaskGroup() as group:
             for run in runs:
-                group.create_task(driver.drive(run))
+                group.create_task(drive(driver, run))
             killing = group.create_task(havoc(stack, worker, driver, requests, random.Random(SEED)))
         async with asyncio.timeout(60):
             # A case ends when all of it is recorded and told.

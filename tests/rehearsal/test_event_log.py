@@ -231,7 +231,7 @@ BAD_MAPPINGS = [
     ('case = "Ticket"', "", "columns.case is missing"),
     ('activity = ["Step", "Detail"]', "activity = []", "columns.activity: List should have at least 1 item"),
     ("Asia/Shanghai", "Asia/Shangai", "time.zone = 'Asia/Shangai': not a time zone of the tz database"),
-    ('kind = "complaint"', 'kind = "refund"', "case.kind = 'refund': not a kind of case; allowed: complaint, claim, exception, inquiry"),
+    ('kind = "complaint"', 'kind = "refund"', "case.kind = 'refund': not a kind of case; allowed: complaint, claim,"),
     ('category = "other"', 'category = "none"', "facts.category = 'none'"),
     ('command = "acknowledge"', 'command = "ack"', "rule 1.commands 2: command = 'ack': this case takes acknowledge"),
     ('stage = "interim"', 'stage = "first"', "rule 2.commands 1: reply: stage = 'first'"),

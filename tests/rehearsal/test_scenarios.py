@@ -212,7 +212,7 @@ def test_the_good_file_that_the_bad_ones_are_made_of(tmp_path: Path) -> None:
 BAD = [
     ("kind =", "knid =", "'knid' is not a known field; allowed: kind, key,"),
     ('command = "reply"', 'comand = "reply"', "step 2: 'comand' is not a known field; allowed: at, command, by, with"),
-    ('kind = "complaint"', 'kind = "compliant"', "kind = 'compliant': not a kind of case; allowed: complaint, claim, exception, inquiry"),
+    ('kind = "complaint"', 'kind = "compliant"', "kind = 'compliant': not a kind of case; allowed: complaint, claim,"),
     ('key = "X-1"', "", "key is missing"),
     ('key = "X-1"', 'key = "X 1"', "key = 'X 1'"),
     ("09:00:00+08:00", "09:00:00", "received_at = 2026-03-10T09:00:00: must be a date and time with an offset"),

@@ -1,0 +1,182 @@
+"""What the chaos tests share: a stack whose worker can be killed, and clients that insist on an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio.client import Client, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.database import migrate
+from activities.policies import BUILT_IN
+from cases.refusals import Refused
+from starter.client import CaseClient
+from starter.embedded import Ports, Stack
+from workflows.attributes import TYPES
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+# A new one every time, so that the moments differ; printed, to be given again.
+SEED = int(os.environ.get("CASELADDER_CHAOS_SEED", random.randrange(10**6)))
+
+CONTACTS = "".join(
+    f'[roles.{role}]\nemail = ["{role}@example.com"]\n'
+    for role in ("agent", "supervisor", "qa_manager", "general_manager", "platform", "finance")
+)
+
+AGENT = {"id": "ag-1", "role": "agent"}
+SUPERVISOR = {"id": "su-1", "role": "supervisor"}
+MANAGER = {"id": "qa-1", "role": "qa_manager"}
+TOP = {"id": "gm-1", "role": "general_manager"}
+
+
+@dataclass(frozen=True)
+class Act:
+    """One command of a script."""
+
+    name: str
+    by: Mapping[str, str]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    # Sent twice without waiting for an answer: it must happen once.
+    signal: bool = False
+
+
+def policy_text(name: str, limits: Mapping[str, str]) -> str:
+    """The default policy under another name, with the limits of some of its tables made short or long."""
+    text = (BUILT_IN / "default.toml").read_text("utf-8").replace('name = "default"', f'name = "{name}"', 1)
+    for table, limit in limits.items():
+        pattern = rf'(\n\[{re.escape(table)}\]\n(?:#.*\n)*(?:elapsed|first) = )"\w+"'
+        text, changed = re.subn(pattern, rf'\1"{limit}"', text)
+        assert changed == 1, table
+    return text
+
+
+class Driver:
+    """Clients that send each request again until it is answered.
+
+    ``slots`` is for its users, who do no more than that at the same time.
+    """
+
+    def __init__(self, cases: CaseClient, slots: int) -> None:
+        self.cases = cases
+        self.slots = asyncio.Semaphore(slots)
+        self.answered = 0
+        self.retried = 0
+        self._moved = asyncio.Condition()
+
+    async def reached(self, answers: int) -> None:
+        """Wait until so many requests were answered."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.answered >= answers)
+
+    async def act(self, case_id: str, act: Act, number: int) -> None:
+        """Do one act of a script, ``number`` being its place there."""
+        body = {"by": act.by, "request_id": f"r{number}", **act.fields}
+        if act.signal:
+            for _ in range(2):
+                await self.insist(lambda: self.cases.signal(case_id, act.name, body))
+            return
+        try:
+            await self.insist(lambda: self.cases.command(case_id, act.name, body))
+        except Refused as refusal:
+            # The answer to the last command was lost, and by now the workflow has ended.
+            if (act.name, refusal.code) != ("close", "closed"):
+                raise
+
+    async def until(self, case_id: str, type_: str) -> None:
+        """Wait for an event of this type."""
+
+        async def seen() -> bool:
+            return any(e["type"] == type_ for e in await self.cases.timeline(case_id))
+
+        while True:
+            if await self.insist(seen):
+                return
+            await asyncio.sleep(0.2)
+
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer."""
+        while True:
+            try:
+                async with asyncio.timeout(15):
+                    answer = await ask()
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
+                self.retried += 1
+                await asyncio.sleep(0.2)
+            else:
+                async with self._moved:
+                    self.answered += 1
+                    self._moved.notify_all()
+                return answer
+
+
+def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """What configures the program for the stack of a folder."""
+    return {
+        "CASELADDER_DATA": str(folder / "data"),
+        "CASELADDER_CONTACTS": str(folder / "contacts.toml"),
+        "CASELADDER_POLICIES": str(folder / "policies"),
+        **extra,
+    }
+
+
+class WorkerProcess:
+    """``python -m worker`` on the embedded stack of a folder."""
+
+    def __init__(self, folder: Path, extra: Mapping[str, str]) -> None:
+        self._log = folder / "worker.log"
+        self._env = {**os.environ, **environment(folder, extra)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start one."""
+        self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=self._env, stdout=log, stderr=log)
+
+    async def kill(self) -> None:
+        """End it as ``kill -9`` does; it must have been alive until then."""
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()[-2000:]
+        self._process.kill()
+        self._process.wait()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, policies: Mapping[str, str], extra: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Stack, WorkerProcess, Client, str]]:
+    """The stack, the worker's process, a client, and the address of the database.
+
+    Args:
+        policies: the texts of policy files, by name.
+        extra: what else configures the worker.
+    """
+    (folder / "contacts.toml").write_text(CONTACTS)
+    (folder / "policies").mkdir()
+    for name, text in policies.items():
+        (folder / "policies" / f"{name}.toml").write_text(text, "utf-8")
+    stack = Stack(folder / "data", TYPES, Ports(0, 0, 0))
+    async with stack as addresses:
+        await migrate(addresses.database_url)
+        worker = WorkerProcess(folder, extra or {})
+        await worker.start()
+        try:
+            client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
+            yield stack, worker, client, addresses.database_url
+        finally:
+            await worker.kill()
