@@ -8,7 +8,8 @@ same events.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -43,6 +44,30 @@ SERVER_SETTINGS = (
 )
 
 
+@asynccontextmanager
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal server in memory, with our search attributes, whose time passes only when it is let.
+
+    A workflow that was started through the environment's own client has a clock of its own, which
+    `WorkflowEnvironment.fast_forward` moves; every other clock is the wall's. Workers must have
+    ended before the block does.
+    """
+    env = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=temporal_binary(),
+        dev_server_log_level="error",
+        dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
+        ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
+        data_converter=pydantic_data_converter,
+        search_attributes=attributes.ALL,
+    )
+    try:
+        yield env
+    finally:
+        await env.shutdown()
+        # The client's threads must come to rest before the interpreter may end (temporalio/sdk-python issue 300).
+        await asyncio.sleep(0.25)
+
+
 class TemporalEngine:
     """Runs cases through real workflows. Entering it starts a server of its own, in memory."""
 
@@ -52,16 +77,7 @@ class TemporalEngine:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> TemporalEngine:
-        self._env = await self._stack.enter_async_context(
-            await WorkflowEnvironment.start_time_skipping_v2(
-                dev_server_existing_path=temporal_binary(),
-                dev_server_log_level="error",
-                dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
-                ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
-                data_converter=pydantic_data_converter,
-                search_attributes=attributes.ALL,
-            )
-        )
+        self._env = await self._stack.enter_async_context(time_skipping())
         worker = Worker(self._env.client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER)
         await self._stack.enter_async_context(worker)
         return self
@@ -70,8 +86,6 @@ class TemporalEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
-        # The SDK's threads must have let go before the interpreter may end.
-        await asyncio.sleep(0.25)
 
     async def run_case(self, case: Prepared) -> list[Event]:
         """See `Engine.run_case`."""
