@@ -108,12 +108,13 @@ class Timeline:
             after_each: called with each instant after what fell due then has happened.
         """
         seen = len(self.events)
+        recorded_at = self.policy.local(now)
         while (turn := self._next_turn()) is not None:
             # A clock may start past its due instant; what it brings about happens then, not before.
             instant = max(turn[0], self.events[-1].at)
             if instant > now or (instant == now and not inclusive):
                 break
-            self._recorded_at = self.policy.local(now)
+            self._recorded_at = recorded_at
             while turn is not None and turn[0] <= instant:
                 turn[1](instant)
                 turn = self._next_turn()
@@ -265,7 +266,7 @@ class Timeline:
         old = self.clocks.pop(name, None)
         if old is not None:
             self.past_clocks.append(old)
-        due = datetime.fromisoformat(event.data["due"])
+        due = self.policy.local(datetime.fromisoformat(event.data["due"]))
         clock = Clock.start(name, self._rule_of(name), event.at, due, self.working)
         clock.days_off, clock.provisional = _uses(event)
         self.clocks[name] = clock

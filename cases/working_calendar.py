@@ -131,12 +131,12 @@ class WorkingCalendar:
             raise ValueError(f"{instant.isoformat()} has no UTC offset; give one, for example +08:00")
         # Called for every event, mostly with instants that have been here before: nothing is to be
         # done where the offset is known to hold all day.
-        if self._all_day.get(instant.toordinal()) is instant.tzinfo:
+        if self._all_day.get(instant.toordinal()) == instant.tzinfo:
             return instant
         try:
             there = instant.astimezone(self.zone)
             offset = there.utcoffset() or timedelta(0)
-            # One object for each offset, so that the line above can compare by identity.
+            # One object for each offset: instants that share it compare without asking it.
             fixed = self._fixed.setdefault(offset, timezone(offset))
             if there.toordinal() not in self._all_day:
                 self._learn(there.replace(tzinfo=fixed))
