@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,14 @@ from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.worker import Worker
 
 from activities import calendar_years, casebook, payouts
@@ -84,8 +92,7 @@ async def work(settings: Settings) -> None:
         Unreachable: no Temporal server answers.
         SettingsError: a setting cannot be used.
     """
-    metrics = PrometheusConfig(bind_address=f"0.0.0.0:{settings.metrics_port}") if settings.metrics_port else None
-    runtime = Runtime(telemetry=TelemetryConfig(metrics=metrics)) if metrics else Runtime.default()
+    runtime = _runtime(settings.metrics_port)
     stack = running(settings.data)
     if stack is not None:
         settings = settings.on_embedded(stack.database_url)
@@ -99,6 +106,23 @@ async def work(settings: Settings) -> None:
         await stop.wait()
         log.info("draining", seconds=DRAIN.total_seconds())
     log.info("stopped")
+
+
+def _runtime(port: int) -> Runtime:
+    """The SDK's runtime. What its core has to say goes into the log, so that every line there has one form."""
+    forwarding = LogForwardingConfig(
+        logging.getLogger("temporalio.core"),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+    )
+    telemetry = TelemetryConfig(
+        logging=LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding),
+        metrics=PrometheusConfig(bind_address=f"0.0.0.0:{port}") if port else None,
+    )
+    try:
+        return Runtime(telemetry=telemetry)
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(f"CASELADDER_METRICS_PORT = {port}: {error}") from None
 
 
 def main() -> int:

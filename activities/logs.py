@@ -60,7 +60,9 @@ def configure(form: Literal["json", "console"]) -> None:
         last,
     ]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
+    # Why the ledger refuses events; nothing else that loggers add is known to be free of personal data.
+    foreign: list[structlog.typing.Processor] = [*shared, structlog.stdlib.ExtraAdder(allow=("reason",))]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=final))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)

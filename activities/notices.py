@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ from activities.templates import Templates
 # The type of the retryable failure. Its first detail is a list of `NoticeResult` as JSON objects:
 # what came of each notice so far, for whoever gives up.
 DELAYED = "NoticeDelayed"
-# How many interrupted batches are remembered for retries that have no heartbeat to read.
-_REMEMBERED = 1000
 # Seconds; several of them fit into the time after which an attempt counts as dead.
 HEARTBEAT = 3
 
@@ -93,7 +90,6 @@ class Notifier:
         self._contacts = contacts
         self._channels = dict(channels)
         self._templates = templates
-        self._interrupted: OrderedDict[str, dict[str, Fate]] = OrderedDict()
 
     @activity.defn(name=NOTIFY)
     async def notify(self, batch: NoticeBatch) -> list[NoticeResult]:
@@ -108,7 +104,7 @@ class Notifier:
         """
         contacts = self._contacts.current()
         plan = [delivery for order in batch.notices for delivery in deliveries(order, contacts)]
-        fates = self._recall(batch)
+        fates = _recall()
         waiting: dict[str, list[Delivery]] = {}
         for delivery in plan:
             if not fates.get(delivery.id, {}).get("final", False):
@@ -124,20 +120,17 @@ class Notifier:
         results = [_result(order, [d for d in plan if d.order is order], fates) for order in batch.notices]
         late = [delivery for delivery in plan if not fates[delivery.id]["final"]]
         if late:
-            self._remember(batch, fates)
             why = sorted({f"{role} ({fates[d.id]['reason']})" for d in late for role in d.roles})
             message = f"{len(late)} of {len(plan)} deliveries delayed: {', '.join(why)}"
             raise ApplicationError(message, [asdict(result) for result in results], type=DELAYED)
         return results
 
-    async def _serve(
-        self, name: str, waiting: Sequence[Delivery], batch: NoticeBatch, fates: dict[str, Fate]
-    ) -> None:
+    async def _serve(self, name: str, waiting: Sequence[Delivery], batch: NoticeBatch, fates: dict[str, Fate]) -> None:
         """Deliver through one channel, one after the other, noting the fate of each."""
         channel = self._channels.get(name)
         if channel is None:
             for delivery in waiting:
-                self._settle(delivery, f"{name}: not configured", True, batch, fates)
+                self._settle(delivery, f"{name}: not configured", True, fates)
             return
         async with channel.session() as deliver:
             for delivery in waiting:
@@ -148,7 +141,7 @@ class Notifier:
                     reason = f"{name}: {error}"
                 except Delayed as error:
                     reason, final = f"{name}: {error}", False
-                self._settle(delivery, reason, final, batch, fates)
+                self._settle(delivery, reason, final, fates)
 
     def _message(self, delivery: Delivery, batch: NoticeBatch) -> Message:
         order, view = delivery.order, batch.view
@@ -173,13 +166,9 @@ class Notifier:
         thread = _digest(batch.case_id)
         return Message(delivery.id, thread, delivery.address, text.subject, text.body, payload)
 
-    def _settle(
-        self, delivery: Delivery, reason: str, final: bool, batch: NoticeBatch, fates: dict[str, Fate]
-    ) -> None:
+    def _settle(self, delivery: Delivery, reason: str, final: bool, fates: dict[str, Fate]) -> None:
         fates[delivery.id] = {"at": _now(), "reason": reason, "final": final}
-        # A local activity has no heartbeat.
-        if not activity.info().is_local:
-            activity.heartbeat(fates)
+        activity.heartbeat(fates)
         if reason:
             log.warning(
                 "notice_failed" if final else "notice_delayed",
@@ -187,18 +176,6 @@ class Notifier:
                 roles=delivery.roles,
                 reason=reason,
             )
-
-    def _recall(self, batch: NoticeBatch) -> dict[str, Fate]:
-        """What earlier attempts achieved: by the heartbeat, or by this process's own memory."""
-        fates = self._interrupted.pop(_memory_key(batch), {})
-        details = activity.info().heartbeat_details
-        return {**fates, **details[0]} if details else fates
-
-    def _remember(self, batch: NoticeBatch, fates: dict[str, Fate]) -> None:
-        # A local activity's retry, and the ordinary one after it, find nothing in a heartbeat.
-        self._interrupted[_memory_key(batch)] = fates
-        if len(self._interrupted) > _REMEMBERED:
-            self._interrupted.popitem(last=False)
 
 
 def _result(order: NoticeOrder, plan: Sequence[Delivery], fates: Mapping[str, Fate]) -> NoticeResult:
@@ -238,15 +215,17 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
+def _recall() -> dict[str, Fate]:
+    """What earlier attempts achieved, by their last heartbeat."""
+    details = activity.info().heartbeat_details
+    return dict(details[0]) if details else {}
+
+
 async def _beat(fates: Mapping[str, Fate]) -> None:
     """Say every few seconds that this attempt lives, so that a dead worker is soon replaced."""
-    while not activity.info().is_local:
+    while True:
         await asyncio.sleep(HEARTBEAT)
         activity.heartbeat(dict(fates))
-
-
-def _memory_key(batch: NoticeBatch) -> str:
-    return _digest(batch.case_id, *(order.id for order in batch.notices))
 
 
 def build_notifier(

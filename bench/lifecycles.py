@@ -14,8 +14,8 @@ import argparse
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from statistics import median
 from typing import Any
@@ -46,6 +46,8 @@ EMPTY = "empty"
 numbers = itertools.count()
 
 Life = Callable[[int], Awaitable[object]]
+# What is compared: by name, the worker that serves it and the life that is lived.
+Variants = Mapping[str, tuple[Callable[[], AbstractAsyncContextManager[object]], Life]]
 
 
 @workflow.defn
@@ -109,16 +111,15 @@ def complaint(client: Client, pause: float = 0) -> Life:
     return live
 
 
-def bare(client: Client, activities: int) -> Life:
+def bare(client: Client, activities: int, updates: int = len(COMMANDS)) -> Life:
     """The floor, from start to end."""
 
     async def live(_: int) -> None:
-        updates = len(COMMANDS)
         handle = await client.start_workflow(
             Bare.run, args=[activities, updates], id=f"bare-{next(numbers)}", task_queue="bare"
         )
-        for request, (_name, fields) in enumerate(COMMANDS):
-            await handle.execute_update(Bare.ask, {**ME, "request_id": str(request), **fields})
+        for request in range(updates):
+            await handle.execute_update(Bare.ask, {**ME, "request_id": str(request)})
         await handle.result()
 
     return live
@@ -156,7 +157,7 @@ async def main() -> None:
                 if life is live:
                     activities = names["MARKER_RECORDED"] + names["ACTIVITY_TASK_SCHEDULED"]
         policies = Policies()
-        variants: dict[str, tuple[Callable[[], Any], Life]] = {
+        variants: Variants = {
             "floor": (lambda: floor(client), bare(client, activities)),
             "complaints": (lambda: polling(client, settings), live),
             "without casebook and notices": (
@@ -164,19 +165,25 @@ async def main() -> None:
                 live,
             ),
         }
-        rates: dict[str, list[float]] = {name: [] for name in variants}
-        for turn in range(given.rounds + 1):
-            for name, (serve, life) in variants.items():
-                async with serve():
-                    # The first turn warms up.
-                    lives = given.lives if turn else given.flight
-                    taken = await support.at_once(lives, given.flight, life)
-                if turn:
-                    rates[name].append(lives / taken)
-            if turn:
-                shown = ", ".join(f"{name} {found[-1]:.1f}/s" for name, found in rates.items())
-                print(f"round {turn}: {shown} ({support.load()})", flush=True)
+        rates = await take_turns(given.rounds, given.lives, given.flight, variants)
     report(rates)
+
+
+async def take_turns(rounds: int, lives: int, flight: int, variants: Variants) -> dict[str, list[float]]:
+    """Let the variants live in turns, and print each round; the lives per second of each, round by round."""
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(rounds + 1):
+        for name, (serve, life) in variants.items():
+            async with serve():
+                # The first turn warms up.
+                count = lives if turn else flight
+                taken = await support.at_once(count, flight, life)
+            if turn:
+                rates[name].append(count / taken)
+        if turn:
+            shown = ", ".join(f"{name} {found[-1]:.1f}/s" for name, found in rates.items())
+            print(f"round {turn}: {shown} ({support.load()})", flush=True)
+    return rates
 
 
 @asynccontextmanager

@@ -30,6 +30,8 @@ email = ["supervisor@example.com"]
 email = ["qa@example.com"]
 [roles.general_manager]
 email = ["gm@example.com"]
+[roles.finance]
+email = ["finance@example.com"]
 """
 
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -21,6 +22,10 @@ from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
 
 # A filing waits this many times 50 ms for the case number while the casebook is away.
 LOOKS_FOR_NUMBER = 20
+
+# Statuses of an update that was not performed and may be sent again under the same id, and how often.
+GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
+TRIES = 5
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -113,16 +118,22 @@ class CaseClient:
             Refused: the case said no, has ended, or is not known.
         """
         handle = self._client.get_workflow_handle(case_id)
-        try:
-            view: dict[str, Any] = await handle.execute_update(name, dict(body), id=_update_id(name, body))
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
-                raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
-            raise
-        except RPCError as error:
-            raise await self._explained(error, case_id) from None
-        return view
+        update_id = _update_id(name, body)
+        for last in (False,) * TRIES + (True,):
+            try:
+                view: dict[str, Any] = await handle.execute_update(name, dict(body), id=update_id)
+                return view
+            except WorkflowUpdateFailedError as error:
+                cause = error.cause
+                if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
+                    raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
+                raise
+            except RPCError as error:
+                # The server gives an update back undone when it comes as the case continues as new.
+                if last or error.status not in GIVEN_BACK:
+                    raise await self._explained(error, case_id) from None
+            await asyncio.sleep(0.1)
+        raise AssertionError("the last try answers or raises")
 
     async def signal(self, case_id: str, name: str, body: Mapping[str, Any]) -> None:
         """Send ``approve``, ``reject``, ``escalate`` or ``acknowledge`` without waiting for the decision.
@@ -172,10 +183,10 @@ class CaseClient:
             raise
 
 
-def _update_id(name: str, body: Mapping[str, Any]) -> str | None:
+def _update_id(name: str, body: Mapping[str, Any]) -> str:
     """The id by which Temporal answers a repeat, also once the case has ended; other content under
     the same request id gets another one, so that the case itself refuses it."""
     request_id = body.get("request_id")
     if request_id is None:
-        return None
+        return uuid4().hex
     return hashlib.sha256(f"{name}{canonical(dict(body))}".encode()).hexdigest()

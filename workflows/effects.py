@@ -84,7 +84,10 @@ class Outside:
         self._digest = intake.digest()
         self._tasks: dict[int, tuple[list[Effect], asyncio.Task[None]]] = {}
         self._started = 0
+        self._viewed: tuple[tuple[int, str | None, str | None], dict[str, Any]] | None = None
         self._shown: dict[str, Any] = {}
+        # The view that the search attributes say.
+        self._told: dict[str, Any] = {}
 
     @property
     def idle(self) -> bool:
@@ -99,14 +102,21 @@ class Outside:
 
     def view(self) -> dict[str, Any]:
         """The case view with what only the outside knows: the number, the digest of the intake."""
-        view = {**self.case.view(), "number": self.number, "intake_digest": self._digest}
-        if self._trouble:
-            view["trouble"] = self._trouble
-        return view
+        # A case is its events, so as long as there are no new ones the view stays as it was.
+        stamp = (len(self.case.events), self.number, self._trouble)
+        if self._viewed is None or self._viewed[0] != stamp:
+            view = {**self.case.view(), "number": self.number, "intake_digest": self._digest}
+            if self._trouble:
+                view["trouble"] = self._trouble
+            self._viewed = (stamp, view)
+        return self._viewed[1]
 
     def show(self) -> None:
         """Let the Temporal Web UI show the case as it stands."""
-        workflow.set_current_details(details.markdown(self.view()))
+        view = self.view()
+        if view is not self._shown:
+            self._shown = view
+            workflow.set_current_details(details.markdown(view))
 
     def start_waiting(self) -> None:
         """Have done what waits: all notices as one batch, everything else by itself."""
@@ -184,8 +194,8 @@ class Outside:
 
     def _tell_attributes(self) -> None:
         view = self.view()
-        changes = attributes.updates(view, self._shown)
-        self._shown = view
+        changes = attributes.updates(view, self._told)
+        self._told = view
         if changes:
             workflow.upsert_search_attributes(changes)
         self.show()
@@ -212,9 +222,9 @@ class Outside:
         except ActivityError as error:
             results = _given_up(error, orders)
         for notice, result in zip(notices, results, strict=True):
-            self._told(notice, result, self._now())
+            self._came_out(notice, result, self._now())
 
-    def _told(self, notice: Notice, result: NoticeResult, at: datetime) -> None:
+    def _came_out(self, notice: Notice, result: NoticeResult, at: datetime) -> None:
         self.case.told(notice, result.outcome, result.channel, at, result.reasons)
 
     # --- paying and opening -----------------------------------------------------------------------

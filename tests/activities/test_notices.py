@@ -198,16 +198,13 @@ BREACH = ("breach", "supervisor", "qa_manager")
 class Attempts:
     """Runs the activity as a worker would: each attempt reads the heartbeat of the one before."""
 
-    def __init__(self, notifier: Notifier, *, is_local: bool = False) -> None:
+    def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
-        self.is_local = is_local
         self.heartbeats: list[Any] = []
 
     async def run(self, orders: NoticeBatch) -> list[NoticeResult]:
         environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(
-            environment.info, heartbeat_details=self.heartbeats[-1:], is_local=self.is_local
-        )
+        environment.info = dataclasses.replace(environment.info, heartbeat_details=self.heartbeats[-1:])
         environment.on_heartbeat = lambda details: self.heartbeats.append(json.loads(json.dumps(details)))
         return await environment.run(self.notifier.notify, orders)
 
@@ -224,11 +221,11 @@ Make = Callable[..., Attempts]
 
 @pytest.fixture
 def make(tmp_path: Path, mail: MailServer) -> Make:
-    def make(contacts: str, smtp_url: str | None = "", secret: str | None = SECRET, **options: Any) -> Attempts:
+    def make(contacts: str, smtp_url: str | None = "", secret: str | None = SECRET) -> Attempts:
         path = tmp_path / "contacts.toml"
         path.write_text(contacts, encoding="utf-8")
         url = f"smtp://127.0.0.1:{mail.port}" if smtp_url == "" else smtp_url
-        return Attempts(build_notifier(url, secret, path, "caseladder@example.com"), **options)
+        return Attempts(build_notifier(url, secret, path, "caseladder@example.com"))
 
     return make
 
@@ -417,31 +414,6 @@ async def test_an_address_that_smtp_cannot_carry_is_refused_for_good(mail: MailS
                 await deliver(Message("1", "2", address, "subject", "text", {}))
         await deliver(Message("1", "2", "li@example.com", "subject", "text", {}))
     assert mail.recipients == ["li@example.com"]
-
-
-async def test_only_so_many_interrupted_batches_are_remembered(
-    mail: MailServer, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("activities.notices._REMEMBERED", 1)
-    mail.answers = {"zhao@example.com": "450 later"}
-    attempts = make(TWO_ROLES, is_local=True)
-    first, second = batch(order(*BREACH)), batch(order(*BREACH, id="complaint:C-1/8/breach"))
-    await attempts.delayed(first)
-    await attempts.delayed(second)
-    mail.mails.clear()
-    await attempts.delayed(first)  # forgotten: at least once, so sent again
-    assert mail.recipients == ["li@example.com", "wang@example.com"]
-
-
-async def test_a_local_activity_remembers_without_a_heartbeat(mail: MailServer, make: Make) -> None:
-    mail.answers = {"zhao@example.com": "450 later"}
-    attempts = make(TWO_ROLES, is_local=True)
-    await attempts.delayed(batch(order(*BREACH)))
-    mail.answers = {}
-    [result] = await attempts.run(batch(order(*BREACH)))
-    assert attempts.heartbeats == []
-    assert mail.recipients == ["li@example.com", "wang@example.com", "zhao@example.com"]
-    assert result.outcome == "sent"
 
 
 async def test_the_contacts_may_change_between_attempts(tmp_path: Path, mail: MailServer, make: Make) -> None:
@@ -977,12 +949,11 @@ def test_the_sample_contacts_file_is_good() -> None:
 
 @workflow.defn(sandboxed=False)
 class Tell:
-    """Tells, again and again until it works; locally first, if asked to."""
+    """Tells, again and again until it works."""
 
     @workflow.run
-    async def run(self, orders: NoticeBatch, local: bool) -> list[NoticeResult]:
-        execute = workflow.execute_local_activity_method if local else workflow.execute_activity_method
-        results: list[NoticeResult] = await execute(
+    async def run(self, orders: NoticeBatch) -> list[NoticeResult]:
+        results: list[NoticeResult] = await workflow.execute_activity_method(
             Notifier.notify,
             orders,
             schedule_to_close_timeout=timedelta(seconds=20),
@@ -991,8 +962,7 @@ class Tell:
         return results
 
 
-@pytest.mark.parametrize("local", [False, True])
-async def test_a_worker_retries_only_the_rest(make: Make, hooks: HookServer, local: bool) -> None:
+async def test_a_worker_retries_only_the_rest(make: Make, hooks: HookServer) -> None:
     contacts = f'[roles.supervisor]\nemail = ["li@example.com"]\nwebhook = ["{hooks.url}/a", "{hooks.url}/b"]'
     temporal = str(Path(sys.executable).with_name("temporal"))
     down = MailServer()
@@ -1004,21 +974,15 @@ async def test_a_worker_retries_only_the_rest(make: Make, hooks: HookServer, loc
 
         async with worker(one):
             handle = await env.client.start_workflow(
-                Tell.run, args=[batch(order("breach", "supervisor")), local], id="tell", task_queue="t"
+                Tell.run, batch(order("breach", "supervisor")), id="tell", task_queue="t"
             )
             await asyncio.wait_for(hooks.asked.wait(), 10)
-            if local:
-                # The same process knows what it has sent.
-                async with down.up():
-                    [result] = await handle.result()
-            else:
-                async with asyncio.timeout(10):
-                    while not await failed_once(handle):  # noqa: ASYNC110  # the server sends no event
-                        await asyncio.sleep(0.05)
-        if not local:
-            # Another process knows it by the heartbeat.
-            async with worker(other), down.up():
-                [result] = await handle.result()
+            async with asyncio.timeout(10):
+                while not await failed_once(handle):  # noqa: ASYNC110  # the server sends no event
+                    await asyncio.sleep(0.05)
+        # Another process knows by the heartbeat what was sent.
+        async with worker(other), down.up():
+            [result] = await handle.result()
     assert (result.outcome, result.channel) == ("sent", "email, webhook")
     assert down.recipients == ["li@example.com"]
     assert sorted(path for path, _, _ in hooks.requests) == ["/a", "/b"]

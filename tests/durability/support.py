@@ -74,6 +74,8 @@ class Driver:
         self.slots = asyncio.Semaphore(slots)
         self.answered = 0
         self.retried = 0
+        # Why a request was last sent again: what a test that does not end hangs on.
+        self.last_error: Exception | None = None
         self._moved = asyncio.Condition()
 
     async def reached(self, answers: int) -> None:
@@ -112,8 +114,9 @@ class Driver:
             try:
                 async with asyncio.timeout(15):
                     answer = await ask()
-            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
                 self.retried += 1
+                self.last_error = error
                 await asyncio.sleep(0.2)
             else:
                 async with self._moved:

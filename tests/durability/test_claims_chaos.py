@@ -130,7 +130,7 @@ async def havoc(
         How many orders the gateway had received, and for how many seconds there was no worker.
     """
     await driver.reached(chance.randint(20, 100))
-    for orders in (0, chance.randint(3, 15), chance.randint(20, 40)):
+    for orders in (0, chance.randint(2, 10), chance.randint(15, 30)):
         await received(gateway, orders)
         away = chance.uniform(0.3, 1.5)
         seen = len(gateway.orders)
@@ -146,6 +146,20 @@ async def received(gateway: MisbehavingGateway, orders: int) -> None:
         if len(gateway.orders) >= orders:
             return
         await asyncio.sleep(0.02)
+
+
+async def pay_all(driver: Driver, claims: list[Claim], worker: WorkerProcess, gateway: MisbehavingGateway) -> None:
+    """Agree on all claims while things go wrong, and close them once they are paid."""
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for claim in claims:
+            group.create_task(agree(driver, claim))
+        async for killed in havoc(worker, driver, gateway, random.Random(SEED)):
+            print(f"killed after {time.monotonic() - began:.0f} s: {killed}")
+    print(f"agreed after {time.monotonic() - began:.0f} s")
+    # From now on the gateway behaves, so there is an end to it.
+    gateway.share = 0.0
+    await asyncio.gather(*(finish(driver, claim) for claim in claims))
 
 
 # Most of it is waiting: for the answers of the gateway, for the time limits of what the dead were at.
@@ -167,21 +181,18 @@ async def test_every_claim_is_paid_exactly_once(tmp_path: Path, monkeypatch: pyt
         }
         async with running(tmp_path, policies, extra) as (_, worker, client, database_url):
             driver = Driver(CaseClient(client), 30)
-            async with asyncio.TaskGroup() as group:
-                for claim in claims:
-                    group.create_task(agree(driver, claim))
-                async for killed in havoc(worker, driver, gateway, random.Random(SEED)):
-                    print(f"killed after {time.monotonic() - began:.0f} s: {killed}")
-            print(f"agreed after {time.monotonic() - began:.0f} s")
-            # From now on the gateway behaves, so there is an end to it.
-            gateway.share = 0.0
-            async with asyncio.timeout(120):
-                await asyncio.gather(*(finish(driver, claim) for claim in claims))
-                views = await asyncio.gather(*(client.get_workflow_handle(c.case_id).result() for c in claims))
+            try:
+                async with asyncio.timeout(200):
+                    await pay_all(driver, claims, worker, gateway)
+                    views = await asyncio.gather(*(client.get_workflow_handle(c.case_id).result() for c in claims))
+            finally:
+                print(f"{time.monotonic() - began:.0f} s, {driver.retried} requests to cases sent again")
+                print(f"the last one because of {driver.last_error!r}")
             sent = Counter(gateway.orders)
             again = sum(times > 1 for times in sent.values())
-            print(f"paid after {time.monotonic() - began:.0f} s; {driver.retried} requests to cases sent again,")
-            print(f"{len(gateway.requests)} to the gateway, {sum(sent.values())} of them orders, {again} sent again")
+            print(
+                f"{len(gateway.requests)} requests to the gateway, {sum(sent.values())} of them orders, {again} again"
+            )
             assert again > 0
             await check(claims, views, gateway, database_url)
             reconciled = spawn("payouts", "reconcile", "--json", env=environment(tmp_path, extra))

@@ -7,6 +7,7 @@ Make one again only when nobody runs cases of before the change any more; else t
 from __future__ import annotations
 
 import asyncio
+import calendar
 import json
 import sys
 import tempfile
@@ -18,9 +19,10 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 
 from activities.database import migrate
+from cases.summary import month_before
 from tests.postgres import Cluster, cluster
-from tests.temporal import time_skipping
-from tests.workflows.office import Handle, Office, open_office
+from tests.temporal import eventually, time_skipping
+from tests.workflows.office import DEFAULT, Handle, Json, Office, open_office
 from workflows.types import WORKFLOW_TYPES
 
 FOLDER = Path(__file__).parents[1] / "histories"
@@ -189,6 +191,142 @@ async def expired(office: Office, _: Cluster) -> Handle:
     return await failed(case)
 
 
+async def paid(office: Office, _: Cluster) -> Handle:
+    """A claim on an insured parcel: offered with an approval by signal, agreed, paid, closed."""
+    case = await office.file("claim", claim(insured_amount="500.00"))
+    await office.do(case, "acknowledge")
+    await office.do(case, "answer_claim", text="within 30 days")
+    await office.do(case, "assess", cause="company")
+    await office.do(case, "offer")
+    await case.signal("approve", {"by": {"id": "supervisor-1", "role": "supervisor"}})
+    await seen(office, case, "offered")
+    await office.do(case, "decline_offer", "customer", counter="600.00")
+    await office.do(case, "dispute", "customer", path="negotiation")
+    await office.do(case, "offer")
+    await case.signal("approve", {"by": {"id": "supervisor-1", "role": "supervisor"}})
+    await seen(office, case, "offered", 2)
+    await office.do(case, "accept_offer", "customer")
+    await seen(office, case, "paid")
+    await office.do(case, "close")
+    await case.result()
+    return case
+
+
+async def signed(office: Office, _: Cluster) -> Handle:
+    """A claim that nothing is owed for: the parcel was signed for before the damage was seen."""
+    signed_at = (datetime.now(UTC) - HOUR).isoformat()
+    case = await office.file("claim", claim(signed_at=signed_at, courier_present=False))
+    await office.do(case, "acknowledge")
+    await office.do(case, "answer_claim", text="within 30 days")
+    view = await office.do(case, "assess", cause="company", inspection_offered=True)
+    assert view["assessment"]["refused_because"] == "signed_and_left"
+    await office.do(case, "dispute", "customer", path="negotiation")
+    await office.do(case, "dispute", "customer", path="lawsuit")
+    await office.do(case, "resolve", summary="nothing is owed")
+    await office.do(case, "close")
+    await case.result()
+    return case
+
+
+async def owed(office: Office, casebook: Cluster) -> Handle:
+    """An agreed claim whose payout fails while the casebook is away, and is then under way again."""
+    case = await office.file("claim", claim())
+    await office.do(case, "acknowledge")
+    await office.do(case, "assess", cause="company")
+    await office.do(case, "offer")
+    await office.recorded(case)
+    casebook.stop("immediate")
+    await office.do(case, "accept_offer", "customer")
+    await office.wait(case, 31 * MINUTE)
+    await seen(office, case, "payout_failed")
+    await office.wait(case, HOUR)
+    await seen(office, case, "payout_requested", 2)
+    return case
+
+
+async def called(office: Office, _: Cluster) -> Handle:
+    """An exception outside working hours: those responsible are called, the mail follows."""
+    case = await exception(office, "night", "customer_complaint")
+    await office.do(case, "confirm_phone_notice", roles=["supervisor", "qa_manager"])
+    await office.do(case, "confirm_phone_notice", roles=["general_manager"])
+    await seen(office, case, "report_sent")
+    await office.wait(case, timedelta(days=1))
+    return case
+
+
+async def uncalled(office: Office, _: Cluster) -> Handle:
+    """An exception outside working hours whose calls are overdue: the mail goes all the same."""
+    case = await exception(office, "night", "customer_complaint")
+    await office.do(case, "confirm_phone_notice", roles=["supervisor"])
+    await office.wait(case, 6 * MINUTE)
+    await seen(office, case, "report_sent")
+    return case
+
+
+async def corrected(office: Office, _: Cluster) -> Handle:
+    """An exception in working hours: reported, investigated, settled by approval, corrected, closed."""
+    case = await exception(office, "day", "customer_complaint", category="damage", estimated_amount="48000.00")
+    await seen(office, case, "report_sent")
+    await office.do(case, "acknowledge")
+    await office.do(case, "inform_customer", text="we look into it")
+    await office.do(case, "settle", amount="1500.00")
+    await case.signal("approve", {"by": {"id": "gm-1", "role": "general_manager"}})
+    await seen(office, case, "settled")
+    await office.do(case, "find", "qa_manager", cause="a pallet fell", responsibility="the warehouse")
+    await office.do(case, "correct", action="straps are bought", carried_out=False)
+    await office.do(case, "correct", action="straps are used")
+    await office.do(case, "resolve")
+    await office.do(case, "close")
+    await case.result()
+    return case
+
+
+async def summed_up(office: Office, _: Cluster) -> Handle:
+    """A month's summary: a signature comes late, one is sent back, all sign, it goes to the customer."""
+    month = month_before(DEFAULT.local(datetime.now(UTC)))
+    listed = {"number": f"{month}-0001", "late": False, "category": "late", "cause": "a truck broke down"}
+    facts = {"month": month, "total": 1, "counts": {"late": 1}, "exceptions": [listed]}
+    case = await office.start("MonthlySummary", {"key": month, "facts": facts}, id=f"summary:{month}")
+    await seen(office, case, "signature_asked")
+    await office.wait(case, timedelta(days=9))
+    for role in ("project_manager", "department_manager"):
+        await office.do(case, "sign", role, text="the trucks are serviced weekly")
+    await office.do(case, "sign", "project_manager")
+    await office.do(case, "send_back", "director", reason="which trucks?")
+    for role in ("project_manager", "director", "deputy_gm"):
+        await office.do(case, "sign", role)
+    await office.wait(case, timedelta(days=40))
+    await case.result()
+    return case
+
+
+async def seen(office: Office, case: Handle, type_: str, times: int = 1) -> list[Json]:
+    """The events of a type, once there are so many."""
+    return await eventually(lambda: office.timeline(case, type_), lambda events: len(events) >= times)
+
+
+async def exception(office: Office, policy: str, source: str, **facts: str) -> Handle:
+    """An exception that is reported when it becomes known, inside (day) or outside (night) working hours."""
+    known = datetime.now(UTC)
+    # A window that holds every moment; and one that began and ended while nobody looked.
+    window = {"day": "00:00-00:00", "night": f"{known + 12 * HOUR:%H}:00-{known + 12 * HOUR:%H}:30"}[policy]
+    windows = "".join(f'{name} = ["{window}"]\n' for name in calendar.day_name).lower()
+    (office.folder / "policies" / f"{policy}.toml").write_text(
+        f'name = "{policy}"\nextends = "default"\nzone = "UTC"\n[calendar.years.2000]\nsource = "none"\n'
+        f"[calendar.windows]\n{windows}"
+    )
+    at = known.isoformat()
+    return await office.file("exception", {"known_at": at, "source": source, **facts}, policy=policy, received_at=at)
+
+
+def claim(**shipment: Any) -> Json:
+    """The facts of a claim on a parcel that was lost by damage: 20.00 of freight and 80.00."""
+    posted = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
+    parcel = {"waybill": "W1", "posted_on": posted, "base_freight": "20.00", "weight_kg": "0.8", **shipment}
+    loss = {"total_value": "1000.00", "lost_value": "1000.00"}
+    return {"factor": "damage", "claimant": {"relation": "sender"}, "shipment": parcel, "loss": loss}
+
+
 def inquiry(posted: str = "") -> dict[str, Any]:
     """The facts of an inquiry about a parcel of today or of another day."""
     return {"shipment": {"waybill": "W1", "posted_on": posted or datetime.now(UTC).date().isoformat()}}
@@ -210,7 +348,10 @@ LIVES: dict[str, dict[str, Life]] = {
             happy, ladder, paused, options, approvals, withdrawn, reopened, late, continued, continues, refused, away,
         )
     },
+    "claim": {life.__name__: life for life in (paid, signed, owed)},
+    "exception": {life.__name__: life for life in (called, uncalled, corrected)},
     "inquiry": {life.__name__: life for life in (answered, breached, expired)},
+    "summary": {life.__name__: life for life in (summed_up,)},
 }  # fmt: skip
 
 
@@ -244,6 +385,8 @@ async def main(wanted: list[str]) -> None:
                     if wanted and name not in wanted:
                         continue
                     history = await (await live(office, casebook)).fetch_history()
+                    if not casebook.running():
+                        casebook.start()
                     content = without_traces(json.loads(history.to_json()))
                     file = FOLDER / f"{name}.json"
                     file.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")

@@ -92,8 +92,6 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(office: 
             {"key": "slow", "facts": FACTS["complaint"]},
             id="complaint:slow",
             task_queue="slow",
-            # The worker must come up for air before a query is answered.
-            task_timeout=timedelta(seconds=1),
         )
         assert await case.query("case") == {"id": "complaint:slow", "status": "opening"}
         assert await case.query("timeline") == await case.query("explain") == []
