@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -18,10 +18,8 @@ from cases.events import canonical
 from cases.facts import read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
+from workflows.shell import OPENED
 from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
-
-# A filing waits this many times 50 ms for the case number while the casebook is away.
-LOOKS_FOR_NUMBER = 20
 
 # Statuses of an update that was not performed and may be sent again under the same id, and how often.
 GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
@@ -61,23 +59,30 @@ class CaseClient:
             raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
         read = read_intake(case.INTAKE, intake)
         case_id, digest = f"{kind}:{read.key}", read.digest()
+        options: dict[str, Any] = {
+            "id": case_id,
+            "task_queue": TASK_QUEUE,
+            "id_conflict_policy": WorkflowIDConflictPolicy.FAIL,
+            "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            "memo": {"digest": digest},
+        }
+        unopened = {"id": case_id, "status": "opening"}
         try:
-            handle: Handle = await self._client.start_workflow(
-                WORKFLOW_TYPES[kind],
-                dict(intake),
-                id=case_id,
-                task_queue=TASK_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                memo={"digest": digest},
+            if not wait:
+                await self._client.start_workflow(WORKFLOW_TYPES[kind], dict(intake), **options)
+                return unopened
+            start = WithStartWorkflowOperation[Any, Any](WORKFLOW_TYPES[kind], dict(intake), **options)
+            view: dict[str, Any] = await self._client.execute_update_with_start_workflow(
+                OPENED, start_workflow_operation=start
             )
+            return view
         except WorkflowAlreadyStartedError:
-            handle = self._client.get_workflow_handle(case_id)
+            handle: Handle = self._client.get_workflow_handle(case_id)
             if await self._digest(handle) != digest:
                 raise Refused("conflict", f"key = {read.key!r} was filed with other content") from None
-        if not wait:
-            return {"id": case_id, "status": "opening"}
-        return await self._open(handle)
+            return await self._open(handle) if wait else unopened
+        except WorkflowUpdateFailedError as error:
+            raise _refused(error) from None
 
     async def _digest(self, handle: Handle) -> str:
         """The digest of the intake that a case was filed with."""
@@ -89,17 +94,16 @@ class CaseClient:
         return str(view.get("intake_digest", ""))
 
     async def _open(self, handle: Handle) -> dict[str, Any]:
-        looks = 0
-        while True:
-            view: dict[str, Any] = await self._query(handle, "case")
-            if view["status"] == "refused":
-                raise Refused(**view["refusal"])
-            if view["status"] != "opening":
-                # The number comes with the first record; a case without one is open all the same.
-                looks += 1
-                if view["number"] is not None or looks > LOOKS_FOR_NUMBER:
-                    return view
-            await asyncio.sleep(0.05)
+        """The view of a case that was filed before; asked for by query only when it has ended."""
+        try:
+            view: dict[str, Any] = await handle.execute_update(OPENED)
+        except WorkflowUpdateFailedError as error:
+            raise _refused(error) from None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            view = await self._query(handle, "case")
+        return view
 
     # --- commands ---------------------------------------------------------------------------------
 
@@ -124,10 +128,7 @@ class CaseClient:
                 view: dict[str, Any] = await handle.execute_update(name, dict(body), id=update_id)
                 return view
             except WorkflowUpdateFailedError as error:
-                cause = error.cause
-                if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
-                    raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
-                raise
+                raise _refused(error) from None
             except RPCError as error:
                 # The server gives an update back undone when it comes as the case continues as new.
                 if last or error.status not in GIVEN_BACK:
@@ -181,6 +182,14 @@ class CaseClient:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise Refused("not_found", f"there is no case {handle.id}") from None
             raise
+
+
+def _refused(error: WorkflowUpdateFailedError) -> Exception:
+    """The refusal that an update failed with, or the error itself when it is none."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
+        return Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"])
+    return error
 
 
 def _update_id(name: str, body: Mapping[str, Any]) -> str:
