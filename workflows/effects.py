@@ -238,7 +238,7 @@ class Outside:
                 order,
                 result_type=PayoutResult,
                 schedule_to_close_timeout=PAYOUT_PATIENCE,
-                start_to_close_timeout=timedelta(minutes=1),
+                start_to_close_timeout=timedelta(seconds=30),
                 retry_policy=BACK_OFF,
                 summary=f"pay {order.amount} yuan",
             )

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from temporalio.client import Client, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database import migrate
+from activities.casebook import Casebook
+from activities.database import DatabaseAway, migrate
 from activities.policies import BUILT_IN
 from cases.refusals import Refused
 from starter.client import CaseClient
@@ -69,8 +70,9 @@ class Driver:
     ``slots`` is for its users, who do no more than that at the same time.
     """
 
-    def __init__(self, cases: CaseClient, slots: int) -> None:
+    def __init__(self, cases: CaseClient, book: Casebook, slots: int) -> None:
         self.cases = cases
+        self.book = book
         self.slots = asyncio.Semaphore(slots)
         self.answered = 0
         self.retried = 0
@@ -98,10 +100,10 @@ class Driver:
                 raise
 
     async def until(self, case_id: str, type_: str) -> None:
-        """Wait for an event of this type."""
+        """Wait until an event of this type is recorded."""
 
         async def seen() -> bool:
-            return any(e["type"] == type_ for e in await self.cases.timeline(case_id))
+            return any(event["type"] == type_ for event in await self.book.events(case_id))
 
         while True:
             if await self.insist(seen):
@@ -114,7 +116,7 @@ class Driver:
             try:
                 async with asyncio.timeout(15):
                     answer = await ask()
-            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError, DatabaseAway) as error:
                 self.retried += 1
                 self.last_error = error
                 await asyncio.sleep(0.2)

@@ -250,8 +250,8 @@ async def test_kills_change_nothing(tmp_path: Path) -> None:
     requests = sum(1 + sum(2 if act.signal else 1 for act in run.script.acts) for run in runs)
     policies = {script.policy: policy_text(script.policy, script.limits) for script in SCRIPTS}
     async with running(tmp_path, policies) as (stack, worker, client, database_url):
-        driver = Driver(CaseClient(client), 60)
-        async with asyncio.TaskGroup() as group:
+        async with connect(database_url) as book, asyncio.TaskGroup() as group:
+            driver = Driver(CaseClient(client), book, 60)
             for run in runs:
                 group.create_task(drive(driver, run))
             killing = group.create_task(havoc(stack, worker, driver, requests, random.Random(SEED)))

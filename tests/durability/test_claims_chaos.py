@@ -179,8 +179,8 @@ async def test_every_claim_is_paid_exactly_once(tmp_path: Path, monkeypatch: pyt
             "CASELADDER_PAYOUT_TOKEN": TOKEN,
             "CASELADDER_PAYOUT_CALLBACK_SECRET": SECRET,
         }
-        async with running(tmp_path, policies, extra) as (_, worker, client, database_url):
-            driver = Driver(CaseClient(client), 30)
+        async with running(tmp_path, policies, extra) as (_, worker, client, url), connect(url) as book:
+            driver = Driver(CaseClient(client), book, 30)
             try:
                 async with asyncio.timeout(200):
                     await pay_all(driver, claims, worker, gateway)
@@ -194,7 +194,7 @@ async def test_every_claim_is_paid_exactly_once(tmp_path: Path, monkeypatch: pyt
                 f"{len(gateway.requests)} requests to the gateway, {sum(sent.values())} of them orders, {again} again"
             )
             assert again > 0
-            await check(claims, views, gateway, database_url)
+            await check(claims, views, gateway, url)
             reconciled = spawn("payouts", "reconcile", "--json", env=environment(tmp_path, extra))
         total = sum((Decimal(claim.amount) for claim in claims), Decimal())
         assert reconciled.json == {
