@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -72,10 +73,7 @@ class CaseClient:
                 await self._client.start_workflow(WORKFLOW_TYPES[kind], dict(intake), **options)
                 return unopened
             start = WithStartWorkflowOperation[Any, Any](WORKFLOW_TYPES[kind], dict(intake), **options)
-            view: dict[str, Any] = await self._client.execute_update_with_start_workflow(
-                OPENED, start_workflow_operation=start
-            )
-            return view
+            return await self._start_and_wait(start)
         except WorkflowAlreadyStartedError:
             handle: Handle = self._client.get_workflow_handle(case_id)
             if await self._digest(handle) != digest:
@@ -83,6 +81,18 @@ class CaseClient:
             return await self._open(handle) if wait else unopened
         except WorkflowUpdateFailedError as error:
             raise _refused(error) from None
+
+    async def _start_and_wait(self, start: WithStartWorkflowOperation[Any, Any]) -> dict[str, Any]:
+        try:
+            view: dict[str, Any] = await self._client.execute_update_with_start_workflow(
+                OPENED, start_workflow_operation=start
+            )
+        except BaseException:
+            # The operation keeps the failure for whoever asks it for the handle, and complains if nobody does.
+            with suppress(BaseException):
+                await start.workflow_handle()
+            raise
+        return view
 
     async def _digest(self, handle: Handle) -> str:
         """The digest of the intake that a case was filed with."""

@@ -8,9 +8,6 @@ import sys
 import tempfile
 import time
 
-# Imported before any thread runs: its plugin would do it at the end of the session, where compiling
-# so much below other imports fails in Python 3.11 (python/cpython issue 106905).
-import hypothesis  # noqa: F401
 import pytest
 
 # Their assertions are part of the tests, so a failed one must say what it compared.

@@ -138,7 +138,10 @@ class Asking(Place):
         try:
             async with asyncio.timeout(self.timeout):
                 yield
-        except TimeoutError:
+        except Exception as error:
+            # The SDK turns the cancelling of an update into an error of its own; named, for not to import it.
+            if type(error).__name__ not in ("TimeoutError", "WorkflowUpdateRPCTimeoutOrCancelledError"):
+                raise
             raise Failed(
                 f"no worker answered within {self.timeout} s; start one with `caseladder worker` or `caseladder up`"
                 f"{otherwise and f' ({otherwise})'}"
