@@ -205,7 +205,8 @@ async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
     told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= 2)
 
     assert [event["data"]["outcome"] for event in told] == ["sent"] * 2
-    assert set(inbox.arrived.values()) == {1}
+    # At least once, each under one id: an attempt of the run before may still get through.
+    assert set(Counter(recipient for _, recipient in inbox.arrived).values()) == {1}
     await sound(office, case)
     assert [event["data"]["text"] for event in await office.timeline(case, "noted")] == [f"note {n}" for n in range(30)]
     assert await office.book.personal(case.id) == {"customer": {"phone": "13800000000"}}
