@@ -30,9 +30,9 @@ endif
 run: setup
 	@exec $(BIN)/caseladder up --examples
 
-# Three at a time: much of a test is waiting for a server.
+# Two at a time: much of a test is waiting for a server.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check $(CODE)
