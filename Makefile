@@ -10,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard cases workflows activities starter worker.py tests bench)
 
-.PHONY: setup run test lint bench
+.PHONY: setup run test test-no-cache lint bench
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ run: setup
 # Two at a time: much of a test is waiting for a server.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The workflow tests once more with no workflow kept in memory: every task is a replay.
+test-no-cache: setup
+	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest -n 2 --dist loadfile tests/workflows
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

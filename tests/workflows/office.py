@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 # What rehearsed cases begin at: a Wednesday morning.
 MORNING = datetime.fromisoformat("2026-03-04T10:00:00+08:00")
 _keys = count(1)
+# `make test-no-cache` sets it to 0, so that every task of every workflow is a replay.
+CACHE = int(os.environ.get("CASELADDER_TEST_CACHE", "1000"))
 # How many notices a case of a kind begins with: the rung's, and the broadcast of a complaint.
 FIRST_NOTICES = {"complaint": 2}
 
@@ -147,7 +150,7 @@ class Office:
 
 @asynccontextmanager
 async def open_office(
-    env: WorkflowEnvironment, database: str, folder: Path, *, smtp: str | None = None, cache: int = 1000
+    env: WorkflowEnvironment, database: str, folder: Path, *, smtp: str | None = None, cache: int = CACHE
 ) -> AsyncIterator[Office]:
     """An office with one worker on the task queue of the server, until the block ends.
 
