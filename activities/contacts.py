@@ -10,52 +10,28 @@ Addresses are personal data: no message or log line repeats one.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import structlog
 from pydantic import AfterValidator, Field, ValidationError
 
 from activities.channels import SettingError
+from cases.addresses import email_address, web_address
 from cases.facts import Model, Role
 
 Language = Literal["zh", "en"]
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
-
 log = structlog.get_logger(__name__)
-
-
-def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text) or len(text) > 254:
-        raise ValueError("not an e-mail address; allowed: name@example.com, in ASCII letters")
-    return text
-
-
-def _webhook(text: str) -> str:
-    message = "not a web address; allowed: https://host/path or http://host/path"
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 - a wrong port raises only when it is read
-    except ValueError:
-        raise ValueError(message) from None
-    # urlsplit silently drops line breaks, so what it would drop is refused.
-    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable() or " " in text:
-        raise ValueError(message)
-    return text
 
 
 class Contact(Model):
     """How to reach a role."""
 
-    email: tuple[Annotated[str, AfterValidator(_email)], ...] = ()
-    webhook: tuple[Annotated[str, AfterValidator(_webhook)], ...] = ()
+    email: tuple[Annotated[str, AfterValidator(email_address)], ...] = ()
+    webhook: tuple[Annotated[str, AfterValidator(web_address)], ...] = ()
     language: Language = "zh"
 
     def addresses(self) -> Iterator[tuple[str, str]]:

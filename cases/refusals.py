@@ -31,7 +31,7 @@ class Refused(Exception):
 # Values under these names may be personal data, so an error message never repeats them; free text
 # is among them, since people write names and numbers into it.
 PERSONAL = frozenset(
-    {"customer", "name", "phone", "email", "ref", "description", "question"}
+    {"customer", "name", "phone", "email", "contacts", "ref", "description", "question"}
     | {"text", "reason", "summary", "finding", "options", "where"}
 )
 
