@@ -1,0 +1,256 @@
+"""Who may see and do what at the doors: callers, and the table that makes claims of a token into one.
+
+The rules decide what a role may do in a case. This page decides before that whether somebody gets to
+the case at all:
+
+    agent                    cases of the own unit
+    supervisor               cases of the own unit and of all below it
+    qa_manager and above     every case
+    auditor                  every case, and changes none
+    finance                  claims of every unit
+    any other role           exception reports and summaries of every unit
+    a system with a key      what its scopes (file, command, read) and units allow
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from cases.directory import Directory
+from cases.facts import Model, Role, Token
+from cases.refusals import Refused, invalid
+
+Scope = Literal["file", "command", "read"]
+SCOPES: tuple[Scope, ...] = ("file", "command", "read")
+# As which role a system may act: for itself, or for whom it speaks.
+SYSTEM_ROLES = ("system", "customer", "platform", "finance")
+AUDITOR = "auditor"
+# The unit of a case that names none; such a case belongs to headquarters.
+NO_UNIT = ""
+
+_SEE_ALL = frozenset({"qa_manager", "general_manager", AUDITOR})
+_OWN_UNITS = frozenset({"agent", "supervisor"})
+_KINDS = {"finance": frozenset({"claim"})}
+_OTHERS = frozenset({"exception", "summary"})
+# Who reads what was looked at by whom.
+_OVERSEERS = _SEE_ALL
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody at a door, known by a token or a key.
+
+    Args:
+        id: staff id, or the name of a system's key.
+        units: whose cases are in reach; None for every unit. ``NO_UNIT`` stands for those without one.
+        scopes: of a system.
+        name: personal data; empty for a system.
+    """
+
+    id: str
+    role: str
+    units: frozenset[str] | None
+    kind: Literal["person", "system"]
+    scopes: frozenset[str] = frozenset()
+    name: str = ""
+    language: str = "zh"
+
+
+def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[str] | None:
+    """Whose cases a person of a role sees.
+
+    Args:
+        own: the units that the person belongs to; headquarters if there are none.
+    """
+    if role not in _OWN_UNITS:
+        return None
+    headquarters = directory.headquarters
+    units = set(own) or ({NO_UNIT} if headquarters is None else {headquarters})
+    if role == "supervisor":
+        # A unit that the directory does not know counts as below headquarters.
+        if headquarters in units:
+            return None
+        units = units.union(*(directory.units_under(unit) for unit in units))
+    if headquarters in units:
+        units.add(NO_UNIT)
+    return frozenset(units)
+
+
+def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """The units and the kinds of case that a caller sees; None stands for all of them."""
+    if caller.kind == "system":
+        return caller.units, None
+    if caller.role in _SEE_ALL:
+        return None, None
+    if caller.role in _OWN_UNITS:
+        return caller.units, None
+    return None, _KINDS.get(caller.role, _OTHERS)
+
+
+def in_reach(caller: Caller, kind: str, unit: str | None) -> bool:
+    """Whether a caller sees the cases of a kind and a unit."""
+    units, kinds = sees(caller)
+    return (kinds is None or kind in kinds) and (units is None or (unit or NO_UNIT) in units)
+
+
+def may_see(caller: Caller, view: Mapping[str, Any]) -> bool:
+    """Whether a caller sees a case. Of a system it is asked beside its scopes."""
+    return in_reach(caller, view["kind"], view["unit"])
+
+
+def may_change(caller: Caller) -> bool:
+    """Whether a caller may change anything at all."""
+    if caller.kind == "system":
+        return bool(caller.scopes & {"file", "command"})
+    return caller.role != AUDITOR
+
+
+def may_file(caller: Caller, kind: str, unit: str | None) -> bool:
+    """Whether a caller may file a case of a kind and a unit."""
+    if caller.kind == "system":
+        return "file" in caller.scopes and in_reach(caller, kind, unit)
+    return caller.role not in (AUDITOR, "finance") and in_reach(caller, kind, unit)
+
+
+def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
+    """Whether a caller handles the case, and so may know whom it is about.
+
+    That is who holds it; while nobody of a rung has taken it up, everybody of that rung who sees it.
+    A closed case is handled by nobody.
+    """
+    if caller.kind != "person" or view["status"] not in ("open", "resolved") or not may_see(caller, view):
+        return False
+    return caller.id == view["holder"] or (caller.role == view["rung"] == view["holder"])
+
+
+def may_read_looks(caller: Caller) -> bool:
+    """Whether a caller may read who looked at personal data."""
+    return caller.kind == "person" and caller.role in _OVERSEERS
+
+
+# --- the table of tokens --------------------------------------------------------------------------
+
+# Only signatures whose key a reader of the key set cannot sign with itself.
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError("it must be an https:// address (http:// only on this machine)")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class Claims(Model):
+    """The names of a token's claims. ``roles`` and ``units`` hold one text or a list of them."""
+
+    id: str = "sub"
+    name: str = "name"
+    roles: str = "roles"
+    units: str = "units"
+    language: str = "locale"
+
+
+class Grant(Model):
+    """Who has a value among ``claims.roles`` has this role.
+
+    Args:
+        units: where; without them the token says so, or else the directory.
+    """
+
+    value: Annotated[str, Field(min_length=1)]
+    role: Role
+    units: tuple[Token, ...] = ()
+
+
+class AccessTable(Model):
+    """Whose tokens count, and what they make of their bearer: the file CASELADDER_ACCESS.
+
+    Args:
+        jwks: where the issuer's keys are; without it its discovery document says so.
+        skew: seconds that the issuer's clock may be off.
+        grant: the first one whose value the token has.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks: WebAddress | None = None
+    algorithms: tuple[Literal[ALGORITHMS], ...] = ("RS256", "ES256", "EdDSA")  # type: ignore[valid-type]
+    skew: Annotated[int, Field(ge=0, le=300)] = 30
+    claims: Claims = Claims()
+    grant: Annotated[tuple[Grant, ...], Field(min_length=1)]
+
+
+def read_access(text: str, roles: Collection[str]) -> AccessTable:
+    """Read an access table (TOML).
+
+    Args:
+        roles: those of the policy.
+
+    Raises:
+        Refused: code ``bad_access``, naming each field, its value and what is allowed.
+    """
+    try:
+        table = AccessTable.model_validate(tomllib.loads(text))
+        if table.jwks is None:
+            _web_address(table.issuer)
+    except tomllib.TOMLDecodeError as error:
+        raise Refused("bad_access", f"access: not TOML: {error}") from None
+    except ValidationError as error:
+        raise Refused("bad_access", invalid(error, "access").message) from None
+    except ValueError as error:
+        raise Refused("bad_access", f"access: issuer = {table.issuer!r}: {error}, or give jwks") from None
+    unknown = [grant.role for grant in table.grant if grant.role not in roles]
+    if unknown:
+        raise Refused("bad_access", f"access: grant.role = {unknown[0]!r}: allowed: {', '.join(roles)}")
+    return table
+
+
+def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Directory) -> Caller:
+    """The caller that a token with these verified claims speaks for.
+
+    Raises:
+        Refused: code ``no_role``: the table grants its bearer nothing; ``bad_token``: its id is none.
+    """
+    names = table.claims
+    held = _texts(claims.get(names.roles))
+    grant = next((one for one in table.grant if one.value in held), None)
+    if grant is None:
+        raise Refused("no_role", "the access table grants the bearer of this token no role")
+    try:
+        person = _Bearer.model_validate({"id": claims.get(names.id)}).id
+    except ValidationError:
+        raise Refused("bad_token", f"the claim {names.id} of the token must be a staff id: a plain token") from None
+    known = directory.person(person)
+    own = grant.units or _texts(claims.get(names.units)) or (() if known is None else (known.unit,))
+    name, language = claims.get(names.name), claims.get(names.language)
+    if not isinstance(language, str) or not language.startswith(("zh", "en")):
+        language = "zh" if known is None else known.language
+    return Caller(
+        id=person,
+        role=grant.role,
+        units=units_of(grant.role, own, directory),
+        kind="person",
+        name=name if isinstance(name, str) else (known.name or "" if known else ""),
+        language=language[:2],
+    )
+
+
+class _Bearer(Model):
+    id: Token
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
