@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -59,6 +60,13 @@ class Settings(BaseSettings):
     )
     contacts: Path | None = Field(None, description="file that gives each role its addresses")
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
+    access: Path | None = Field(
+        None, description="file that says whose tokens count and which role they give; without it the development issuer"
+    )
+    public_url: str | None = Field(None, description="address of the API and the console as people reach them")
+    rate_limit: str = Field("600/minute", description="requests of one caller: NUMBER/second, /minute or /hour")
+    body_limit: int = Field(262144, ge=1024, le=16777216, description="bytes of a request's body")
+    cors_origins: str = Field("", description="origins that browsers may call the API from, separated by commas")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus metrics; 0 for none")
     log_format: Literal["json", "console"] = "json"
 
@@ -114,6 +122,38 @@ class Settings(BaseSettings):
         name, at, host = value.partition("@")
         if not (name and at and host) or any(character.isspace() for character in value):
             raise ValueError("it must be a plain address, NAME@HOST")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_url(SecretStr(value), ("http", "https"))
+            if urlsplit(value).query or urlsplit(value).fragment:
+                raise ValueError("it has no query and no fragment")
+        return None if value is None else value.rstrip("/")
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _check_rate_limit(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d{0,6}/(second|minute|hour)", value):
+            raise ValueError("it must be NUMBER/second, NUMBER/minute or NUMBER/hour")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError(f"{origin!r} is no origin; allowed: https://HOST or https://HOST:PORT")
+        return value
+
+    @field_validator("access")
+    @classmethod
+    def _check_access(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
         return value
 
     @field_validator("contacts")

@@ -3,13 +3,16 @@
 The rules decide what a role may do in a case. This page decides before that whether somebody gets to
 the case at all:
 
-    agent                    cases of the own unit
-    supervisor               cases of the own unit and of all below it
-    qa_manager and above     every case
-    auditor                  every case, and changes none
-    finance                  claims of every unit
-    any other role           exception reports and summaries of every unit
-    a system with a key      what its scopes (file, command, read) and units allow
+    agent                          cases of the own unit
+    supervisor                     cases of the own unit and of all below it
+    qa_manager, general_manager    every case
+    auditor                        every case, and changes none
+    finance                        claims of every unit
+    any other role                 exception reports and summaries of every unit
+    a system with a key            what its scopes (file, command, read) and units allow
+
+The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
+its area office to the supervisor, its headquarters to the general manager.
 """
 
 from __future__ import annotations
@@ -34,8 +37,9 @@ AUDITOR = "auditor"
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
-_SEE_ALL = frozenset({"qa_manager", "general_manager", AUDITOR})
-_OWN_UNITS = frozenset({"agent", "supervisor"})
+_SEE_ALL = frozenset({"qa_manager", "general_manager", "headquarters", AUDITOR})
+_AND_BELOW = frozenset({"supervisor", "area_office"})
+_OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
 _KINDS = {"finance": frozenset({"claim"})}
 _OTHERS = frozenset({"exception", "summary"})
 # Who reads what was looked at by whom.
@@ -72,7 +76,7 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
         return None
     headquarters = directory.headquarters
     units = set(own) or ({NO_UNIT} if headquarters is None else {headquarters})
-    if role == "supervisor":
+    if role in _AND_BELOW:
         # A unit that the directory does not know counts as below headquarters.
         if headquarters in units:
             return None
