@@ -171,8 +171,12 @@ def statement(name: str) -> str:
     return (files("activities") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-async def migrate(dsn: str) -> None:
+async def migrate(dsn: str, revision: str = "head") -> None:
     """Bring the schema up to date, in one transaction. An up-to-date one is left alone.
+
+    Args:
+        dsn: the address of the database.
+        revision: how far; tests stop on the way.
 
     Raises:
         BadDatabaseAddress: see `check_address`.
@@ -190,13 +194,13 @@ async def migrate(dsn: str) -> None:
         encoding = await driver.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
             raise MigrationFailed(f"the database has the encoding {encoding}, allowed is UTF8")
-        await _upgrade(driver)
+        await _upgrade(driver, revision)
     finally:
         # Closes a connection in any state, also one whose server is gone.
         driver.terminate()
 
 
-async def _upgrade(driver: asyncpg.Connection) -> None:
+async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
     # Imported here: 0.7 s that only this command should take.
     from alembic import command
     from alembic.config import Config
@@ -213,7 +217,7 @@ async def _upgrade(driver: asyncpg.Connection) -> None:
 
     def upgrade(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     # The driver's own connection, so that an address means here what it means everywhere else.
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connected, poolclass=StaticPool)
@@ -221,6 +225,9 @@ async def _upgrade(driver: asyncpg.Connection) -> None:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             await connection.run_sync(upgrade)
+            if revision == "head":
+                # The database may have come from a dump; see 0006_feed.sql.
+                await connection.execute(text("SELECT case_event_resume()"))
     except (DBAPIError, asyncpg.PostgresError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise MigrationFailed(f"the database does not take the schema: {reason}") from error

@@ -47,7 +47,8 @@ WITH head AS (
          AS e(seq, type, at, recorded_at, body, prev_hash, hash)
 ), appended AS (
     INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)
-    SELECT $1, seq, type, at, recorded_at, body, prev_hash, hash FROM fresh
+    -- Sorted, so that the order in which others read them is theirs.
+    SELECT $1, seq, type, at, recorded_at, body, prev_hash, hash FROM fresh ORDER BY seq
 ), told AS (
     INSERT INTO notification (case_id, seq, notice, roles, outcome, channel, at)
     SELECT $1, seq, data ->> 'notice', ARRAY(SELECT jsonb_array_elements_text(data -> 'roles')),

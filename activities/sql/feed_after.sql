@@ -1,0 +1,16 @@
+-- Events in the order of reading, from ($1, $2) on, at most $3 of them. Only what no transaction under way
+-- can still write before; `next` is the first transaction that has not begun. One row at least: without an
+-- event its other columns are null.
+SELECT case_event_tx(pg_snapshot_xmax(pg_current_snapshot())) AS next,
+       e.tx, e.position, e.case_id, e.body, f.kind, f.number, f.unit
+FROM (SELECT) AS once
+LEFT JOIN LATERAL (
+    SELECT tx, position, case_id, body
+    FROM case_event
+    WHERE (tx, position) > ($1::bigint, $2::bigint)
+      AND tx < case_event_tx(pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY tx, position
+    LIMIT $3
+) AS e ON true
+LEFT JOIN case_file AS f ON f.case_id = e.case_id
+ORDER BY e.tx, e.position

@@ -1,0 +1,270 @@
+"""The order in which the ledger is read, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from activities import casebook, feed
+from activities.casebook import Casebook
+from activities.database import migrate, statement
+from activities.feed import Feed, FeedEvent, read_position
+from activities.messages import Batch
+from cases.refusals import Refused
+from tests.postgres import Cluster
+
+A, B, C = "complaint:A", "complaint:B", "complaint:C"
+MARCH = "2026-03-10T09:00:00+08:00"
+INSERT = """
+    INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)
+    VALUES ($1, $2, 'noted', now(), now(), $3::text, sha256($3::text::bytea), sha256($3::text::bytea))
+"""
+
+
+def batch(case_id: str, first: int, last: int, **view: Any) -> Batch:
+    events = [
+        {"seq": seq, "type": "noted", "at": MARCH, "recorded_at": MARCH, "data": {}} for seq in range(first, last + 1)
+    ]
+    return Batch(case_id, case_id.partition(":")[0], events, {"id": case_id, "unit": "HZ-01", **view})
+
+
+def seen(events: list[FeedEvent]) -> list[tuple[str, int]]:
+    return [(one.case_id, one.event["seq"]) for one in events]
+
+
+async def write(connection: asyncpg.Connection, case_id: str, seq: int) -> None:
+    await connection.execute(INSERT, case_id, seq, f'{{"seq":{seq}}}')
+
+
+async def whole(reader: Feed, limit: int = 1000) -> list[FeedEvent]:
+    """Everything that can be read, page by page."""
+    events: list[FeedEvent] = []
+    while page := await reader.after(events[-1].position if events else None, limit):
+        events.extend(page)
+    return events
+
+
+@pytest.fixture
+async def dsn(postgres: Cluster, template: str) -> str:
+    return await postgres.fresh_database(f"TEMPLATE {template}")
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: Cluster) -> str:
+    """The name of a migrated database to copy."""
+    address = await postgres.fresh_database()
+    await migrate(address)
+    return address.rpartition("/")[2]
+
+
+@pytest.fixture
+async def book(dsn: str) -> AsyncIterator[Casebook]:
+    async with casebook.connect(dsn) as made:
+        yield made
+
+
+@pytest.fixture
+async def reader(dsn: str) -> AsyncIterator[Feed]:
+    async with feed.connect(dsn) as made:
+        yield made
+
+
+@pytest.fixture
+async def one(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    connection.terminate()
+
+
+@pytest.fixture
+async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    connection.terminate()
+
+
+async def test_events_come_in_order_with_what_their_case_is(book: Casebook, reader: Feed) -> None:
+    assert await reader.after(None, 10) == []
+    assert await reader.head() == "0-0"
+    await book.record(batch(A, 1, 3))
+    await book.record(batch("inquiry:B", 1, 1, unit=None))
+    await book.record(batch(A, 4, 4))
+
+    events = await reader.after(None, 10)
+
+    assert seen(events) == [*((A, 1), (A, 2), (A, 3)), ("inquiry:B", 1), (A, 4)]
+    assert (events[0].kind, events[0].number, events[0].unit) == ("complaint", "2026-03-0001", "HZ-01")
+    assert (events[3].kind, events[3].number, events[3].unit) == ("inquiry", "2026-03-0001", None)
+    assert events[4].event == {"seq": 4, "type": "noted", "at": MARCH, "recorded_at": MARCH, "data": {}}
+    assert await reader.head() == events[-1].position
+    assert seen(await whole(reader, 2)) == seen(events)
+    assert await reader.after(events[-1].position, 10) == []
+
+
+async def test_what_follows_an_event_can_be_read_again_from_there(book: Casebook, reader: Feed) -> None:
+    await book.record(batch(A, 1, 4))
+
+    place = await reader.before(A, 3)
+
+    assert seen(await reader.after(place, 10)) == [(A, 3), (A, 4)]
+    for seq in (0, 5, 1 << 40):
+        with pytest.raises(Refused, match=f"no event {seq} of {A}"):
+            await reader.before(A, seq)
+
+
+async def test_who_commits_out_of_order_is_neither_lost_nor_repeated(
+    reader: Feed, one: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    first, second = one.transaction(), other.transaction()
+    await first.start()
+    await write(one, A, 1)
+    await second.start()
+    await write(other, B, 1)
+    await write(one, A, 2)
+
+    await second.commit()
+    # It has committed, but what is still open comes before it.
+    assert await reader.after(None, 10) == []
+    assert await reader.head() == "0-0"
+    await first.commit()
+
+    events = await reader.after(None, 10)
+    assert seen(events) == [(A, 1), (A, 2), (B, 1)]
+    assert await reader.after(events[-1].position, 10) == []
+
+
+async def test_a_transaction_that_is_given_up_holds_nothing_up(
+    reader: Feed, one: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    given_up = one.transaction()
+    await given_up.start()
+    await write(one, A, 1)
+    await write(other, B, 1)
+    assert await reader.after(None, 10) == []
+
+    await given_up.rollback()
+
+    assert seen(await reader.after(None, 10)) == [(B, 1)]
+
+
+async def test_readers_beside_many_writers_read_everything_once(dsn: str, reader: Feed) -> None:
+    done = asyncio.Event()
+    chance = random.Random(4)
+
+    async def writer(number: int) -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for seq in range(1, 31):
+                async with connection.transaction():
+                    await write(connection, f"complaint:{number}", seq)
+                    await asyncio.sleep(chance.random() / 200)
+        finally:
+            connection.terminate()
+
+    async def follow(limit: int) -> list[FeedEvent]:
+        events: list[FeedEvent] = []
+        while True:
+            ended = done.is_set()
+            page = await reader.after(events[-1].position if events else None, limit)
+            events.extend(page)
+            if ended and not page:
+                return events
+
+    readers = [asyncio.create_task(follow(limit)) for limit in (1, 7, 1000)]
+    await asyncio.gather(*(writer(number) for number in range(8)))
+    done.set()
+    for events in await asyncio.gather(*readers):
+        by_case: dict[str, list[int]] = {}
+        for one in events:
+            by_case.setdefault(one.case_id, []).append(one.event["seq"])
+        assert by_case == {f"complaint:{number}": list(range(1, 31)) for number in range(8)}
+
+
+@pytest.mark.parametrize("position", ["", "7", "a-b", "1-2-3", "-1-2", "1-", "٣-٤", "1" * 30 + "-1", "0-0\n", " 1-2"])
+def test_a_position_of_another_form_is_refused(position: str) -> None:
+    with pytest.raises(Refused, match=r"position = .*allowed is what an event came with") as refused:
+        read_position(position)
+    assert refused.value.code == "invalid"
+
+
+async def test_a_position_that_was_never_given_is_refused(book: Casebook, reader: Feed) -> None:
+    await book.record(batch(A, 1, 1))
+    with pytest.raises(Refused, match="this ledger has not come that far") as refused:
+        await reader.after("999999999-1", 10)
+    assert refused.value.code == "invalid"
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+async def test_a_page_has_a_size(reader: Feed, limit: int) -> None:
+    with pytest.raises(ValueError, match=f"limit = {limit}: allowed is 1 to 1000"):
+        await reader.after(None, limit)
+
+
+async def test_the_ledger_stays_append_only_and_its_chain_whole(book: Casebook, one: asyncpg.Connection) -> None:
+    await book.record(batch(A, 1, 3))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await one.execute("UPDATE case_event SET position = 0")
+    assert (await book.verify()).ok
+
+
+# --- ledgers from before --------------------------------------------------------------------------
+
+
+async def test_a_ledger_that_was_there_before_gets_an_order(postgres: Cluster) -> None:
+    dsn = await postgres.fresh_database()
+    await migrate(dsn, "0005")
+    async with casebook.connect(dsn) as book:
+        # Row 2 of A is recorded as if before row 1: a clock that was set back must not turn them round.
+        connection = await asyncpg.connect(dsn)
+        for case_id, seq, hour in [(A, 1, 5), (B, 1, 6), (A, 2, 4), (C, 1, 3)]:
+            at = datetime.fromisoformat(f"2026-03-10T0{hour}:00:00+00:00")
+            await connection.execute(INSERT.replace("now(), now()", "$4, $4"), case_id, seq, f'{{"seq":{seq}}}', at)
+        await connection.close()
+
+        await migrate(dsn)
+        await book.record(batch("inquiry:D", 1, 1))
+
+    async with feed.connect(dsn) as later:
+        assert seen(await whole(later)) == [(C, 1), (A, 1), (A, 2), (B, 1), ("inquiry:D", 1)]
+
+
+async def test_a_ledger_restored_into_a_younger_server_goes_on_after_its_end(
+    dsn: str, book: Casebook, reader: Feed, one: asyncpg.Connection
+) -> None:
+    await book.record(batch(A, 1, 2))
+    # As it looks there: the rows know of transactions that this server has not come to.
+    async with one.transaction():
+        await one.execute("SET LOCAL session_replication_role = replica")
+        await one.execute("UPDATE case_event SET tx = tx + 5000000")
+    assert await reader.after(None, 10) == []
+
+    await migrate(dsn)
+    await book.record(batch(A, 3, 3))
+    await migrate(dsn)
+    await book.record(batch(A, 4, 4))
+
+    assert seen(await whole(reader, 1)) == [(A, seq) for seq in (1, 2, 3, 4)]
+    assert await one.fetchval("SELECT case_event_shift()") > 4000000
+
+
+async def test_a_ledger_that_is_where_it_was_is_not_shifted(dsn: str, book: Casebook, one: asyncpg.Connection) -> None:
+    await book.record(batch(A, 1, 2))
+    await migrate(dsn)
+    assert await one.fetchval("SELECT case_event_shift()") == 0
+
+
+async def test_a_page_is_read_off_the_index(book: Casebook, one: asyncpg.Connection) -> None:
+    for number in range(20):
+        await book.record(batch(f"complaint:{number}", 1, 30))
+    await one.execute("ANALYZE case_event")
+    arguments = ["0", "500", "0", "10"]
+    text = re.sub(r"\$(\d)", lambda named: arguments[int(named[1])], statement("feed_after"))
+    plan = await one.fetch(f"EXPLAIN {text}")
+    assert any("case_event_order" in row[0] for row in plan), plan
