@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,15 @@ class Undeliverable(Exception):
 
 
 class Delayed(Exception):
-    """The message did not arrive now and may later; the text says why, without the address."""
+    """The message did not arrive now and may later; the text says why, without the address.
+
+    Args:
+        wait: seconds for which the receiver wants to be left alone, if it says so.
+    """
+
+    def __init__(self, why: str, wait: float = 0) -> None:
+        super().__init__(why)
+        self.wait = wait
 
 
 class SettingError(ValueError):
@@ -51,7 +59,14 @@ Deliver = Callable[[Message], Awaitable[None]]
 
 
 class Channel(Protocol):
-    """A way to reach people."""
+    """A way to reach people.
+
+    ``capacity`` is how many bytes of text one message holds (None: no limit that matters), and
+    ``gathers`` whether a burst may go out as one message: a program wants each notice by itself.
+    """
+
+    capacity: ClassVar[int | None]
+    gathers: ClassVar[bool]
 
     def session(self) -> AbstractAsyncContextManager[Deliver]:
         """Open whatever one batch needs.
@@ -60,3 +75,11 @@ class Channel(Protocol):
         `Undeliverable` or `Delayed` otherwise.
         """
         ...
+
+
+def cut(text: str, capacity: int) -> str:
+    """A text of at most so many bytes; where something is missing it says so."""
+    encoded = text.encode()
+    if len(encoded) <= capacity:
+        return text
+    return encoded[: capacity - 4].decode(errors="ignore").rstrip() + "\n…"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.headerregistry import Address
 from pathlib import Path
+from typing import ClassVar
 
 from activities.channels import Delayed, Deliver, Message, SettingError
 from activities.channels.mail import compose
@@ -24,6 +25,9 @@ class MaildirChannel:
     Raises:
         SettingError: the folder cannot be made.
     """
+
+    capacity: ClassVar[int | None] = None
+    gathers: ClassVar[bool] = True
 
     def __init__(self, folder: Path, sender: Address) -> None:
         try:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from email.headerregistry import Address
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import (
@@ -38,6 +39,9 @@ class SmtpChannel:
     Raises:
         SettingError: the URL has another form. The message does not repeat the password.
     """
+
+    capacity: ClassVar[int | None] = None
+    gathers: ClassVar[bool] = True
 
     def __init__(self, url: str, sender: Address, *, timeout: float = 10.0) -> None:
         try:
