@@ -111,11 +111,12 @@ def check_address(dsn: str) -> str:
     raise BadDatabaseAddress(f"the database address must be postgresql://user@host:port/database: {wrong}")
 
 
-async def create_pool(dsn: str, *, size: int) -> asyncpg.Pool:
+async def create_pool(dsn: str, *, size: int, **settings: str) -> asyncpg.Pool:
     """A pool that connects when it is first used, so it can be made while the database is away.
 
     Args:
         size: the most connections it will hold.
+        settings: of the server for these connections, besides those of every pool.
 
     Raises:
         BadDatabaseAddress: see `check_address`.
@@ -132,6 +133,7 @@ async def create_pool(dsn: str, *, size: int) -> asyncpg.Pool:
             "timezone": "UTC",
             "statement_timeout": f"{STATEMENT_TIMEOUT}s",
             "idle_in_transaction_session_timeout": "60s",
+            **settings,
         },
         init=_prepare,
         reset=_leave,

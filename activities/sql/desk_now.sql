@@ -1,0 +1,42 @@
+-- What needs a person now, what is due first comes first; each line with the clock that it is about.
+--  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
+WITH seen AS (
+    SELECT case_id, view, status, rung, holder, next_due
+    FROM case_file AS file
+    WHERE file.closed_at IS NULL
+      AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
+      AND ($2::text[] IS NULL OR file.kind = ANY ($2))
+), needed AS (
+    -- A resolved case needs its holder only while something still runs, as the call afterwards does.
+    SELECT case_id, 'holder' AS why, NULL AS clock
+    FROM seen
+    WHERE holder = $4 AND (status = 'open' OR view @> '{"clocks": [{"state": "running"}]}')
+    UNION ALL
+    SELECT case_id, 'rung', 'rung'
+    FROM seen
+    WHERE rung = $3 AND holder <> $4 AND status = 'open' AND view @> '{"acknowledged": false}'
+    UNION ALL
+    SELECT case_id, 'approval', 'approval:' || asked.number
+    FROM seen, jsonb_array_elements(view -> 'approvals') WITH ORDINALITY AS asked(approval, number)
+    WHERE view @> '{"approvals": [{"state": "open"}]}'
+      AND approval ->> 'state' = 'open' AND approval ->> 'role' = $3 AND approval ->> 'requested_by' <> $4
+    UNION ALL
+    SELECT case_id, 'payout', 'payout'
+    FROM seen
+    JOIN payout USING (case_id)
+    WHERE $5::boolean AND (payout.state = 'failed' OR payout.state = 'waiting' AND payout.gateway = 'manual')
+    UNION ALL
+    SELECT case_id, 'signature', 'signature:' || (view ->> 'step')
+    FROM seen
+    WHERE view ? 'turn' AND view -> 'turn' ? $3
+)
+SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view
+FROM needed
+JOIN case_file AS file USING (case_id)
+CROSS JOIN LATERAL (
+    SELECT max((each ->> 'due')::timestamptz) FILTER (WHERE each ->> 'clock' = needed.clock) AS due,
+           min((each ->> 'due')::timestamptz) FILTER (WHERE each ->> 'state' = 'running') AS next
+    FROM jsonb_array_elements(file.view -> 'clocks') AS each
+) AS clock
+ORDER BY due NULLS LAST, file.case_id, needed.why
+LIMIT $6

@@ -1,0 +1,22 @@
+-- What a filter and the caller's visibility ask of a case file ("file") and what it is found by ("word").
+-- Spliced into the statements that list cases. A parameter that is null asks for nothing: since these
+-- statements are planned for their values, such a line is gone before the plan is made.
+--  $1 units and $2 kinds that may be seen ('' for a case without a unit)
+    ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
+AND ($2::text[] IS NULL OR file.kind = ANY ($2))
+AND ($3::text IS NULL OR file.kind = $3)
+AND ($4::text IS NULL OR file.status = $4)
+AND ($5::boolean IS NULL OR (file.closed_at IS NULL) = $5)
+AND ($6::text IS NULL OR file.rung = $6)
+AND ($7::text IS NULL OR file.holder = $7)
+AND ($8::text IS NULL OR file.unit = $8)
+AND ($9::text IS NULL OR file.severity = $9)
+AND ($10::text IS NULL OR (file.breached <> '{}' AND file.breached @> ARRAY[$10::text]))
+AND ($11::boolean IS NULL OR (file.breached <> '{}') = $11)
+AND ($12::timestamptz IS NULL OR file.next_due < $12)
+AND ($13::text IS NULL OR file.number = $13)
+AND ($14::text IS NULL OR word.waybill = $14)
+AND ($15::text IS NULL OR word.words @@ $15::text::tsquery)
+AND ($16::timestamptz IS NULL OR file.opened_at >= $16)
+AND ($17::timestamptz IS NULL OR file.opened_at < $17)
+AND ($18::text IS NULL OR file.policy = $18)
