@@ -38,6 +38,7 @@ __all__ = [
     "CHANNELS",
     "Absence",
     "Answer",
+    "BadDirectory",
     "Channel",
     "Directory",
     "Language",
@@ -141,6 +142,14 @@ class Problem(NamedTuple):
         return f"{self.table}.{self.row}.{self.field}: {self.message}"
 
 
+class BadDirectory(Refused):
+    """A directory that cannot be: code ``bad_directory``, every problem in the message."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("bad_directory", "directory: " + "; ".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
 class Directory:
     """All units, people, absences and shifts, checked. Does not change."""
 
@@ -173,14 +182,14 @@ class Directory:
             roles: the roles that a person may have, where a policy says so.
 
         Raises:
-            Refused: code ``bad_directory``, with every problem.
+            BadDirectory: with every problem.
         """
         made = cls()
         made.units, made.people = tuple(units), tuple(people)
         made.absences, made.shifts = tuple(absences), tuple(shifts)
         wrong = list(problems(made.units, made.people, made.absences, made.shifts, roles))
         if wrong:
-            raise Refused("bad_directory", "directory: " + "; ".join(map(str, wrong)))
+            raise BadDirectory(wrong)
         made._index()
         return made
 

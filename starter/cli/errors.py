@@ -10,7 +10,9 @@ from starter.embedded import StackError
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 # Refusals that say "this is not well formed" rather than "the rules do not allow this now".
-_MALFORMED = frozenset({"invalid", "unknown_kind", "unknown_command", "unknown_role", "unknown_policy", "bad_policy"})
+_MALFORMED = frozenset(
+    {"invalid", "unknown_kind", "unknown_command", "unknown_role", "unknown_policy", "bad_policy", "bad_directory"}
+)
 
 
 class BadInput(Exception):

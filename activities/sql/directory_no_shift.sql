@@ -1,0 +1,1 @@
+DELETE FROM shift WHERE id = ANY($1::text[])

@@ -1,0 +1,1 @@
+SELECT id, name, role, unit, language, deputies, contacts FROM staff ORDER BY id
