@@ -94,9 +94,12 @@ class Shell:
         """Do what is asked and answer with the case view, or fail with ``Refused``."""
         try:
             if name == OPENED:
-                return (await self._opened()).view()
+                outside = await self._opened()
+                outside.spoke()
+                return outside.view()
             command = self._read(name, args)
             outside = await self._opened()
+            outside.spoke()
             self._apply(outside.case, command)
             return outside.view()
         except Refused as refusal:
@@ -115,11 +118,12 @@ class Shell:
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
         """Do what is asked; a refusal is recorded, since the sender does not hear it."""
         try:
-            case = (await self._opened()).case
+            outside = await self._opened()
         except Refused:
             workflow.logger.warning("a signal came for an intake that was refused")
             return
-        by = SYSTEM
+        outside.heard()
+        case, by = outside.case, SYSTEM
         try:
             if name not in SIGNALS:
                 raise Refused("unknown_command", f"signal = {name!r}: allowed: {', '.join(sorted(SIGNALS))}")
@@ -225,7 +229,9 @@ class Shell:
             rang, self._rang = self._rang, False
             self._elapse(case, rang)
             outside.start_waiting()
-            self._arm(case)
+            if self._arm(case):
+                outside.spoke()
+            outside.keep_apart()
             outside.show()
             if self._long() and workflow.all_handlers_finished():
                 # What is under way is not cancelled: a cancellation in the task that ends the run
@@ -281,19 +287,21 @@ class Shell:
     def _has_work(self, outside: Outside) -> bool:
         due = outside.case.due()
         nearer = due is not None and (self._alarm_at is None or due < self._alarm_at)
-        return self._rang or nearer or bool(outside.case.outbox) or _finished(outside) or self._long()
+        waiting = self._rang or nearer or bool(outside.case.outbox)
+        return waiting or outside.news or _finished(outside) or self._long()
 
-    def _arm(self, case: Case) -> None:
-        """Wake up no later than the case is due. A timer that rings early costs less history than
-        one that is cancelled and set again at every command."""
+    def _arm(self, case: Case) -> bool:
+        """Wake up no later than the case is due; whether that took a new timer. One that rings early
+        costs less history than one that is cancelled and set again at every command."""
         due = case.due()
         if due is None or (self._alarm_at is not None and self._alarm_at <= due):
-            return
+            return False
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = due
         wait = max(due - self._now(), timedelta(milliseconds=1))
         self._alarm = asyncio.create_task(self._ring(wait))
+        return True
 
     async def _ring(self, wait: timedelta) -> None:
         await workflow.sleep(wait, summary="until the case is due")
