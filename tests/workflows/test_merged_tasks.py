@@ -9,6 +9,8 @@ replay, which sees that the update was accepted, hands them over apart.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from operator import lt
 
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
@@ -78,7 +80,7 @@ async def test_a_worker_that_takes_a_case_over_decides_like_every_replay_after_i
         for notice in slow.notices:
             before = await tasks_done()
             notice.set()
-            await eventually(tasks_done, lambda n, before=before: n > before)
+            await eventually(tasks_done, partial(lt, before))
     async with worker(100):
         await cases.command(case_id, "note", {"by": AGENT, "text": "sent to the worker that took over"})
         slow.record_may_end.set()
