@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -22,7 +22,7 @@ from cases.events import SYSTEM, Actor, Event, EventType
 from cases.facts import Intake
 from cases.policy import Policy
 from cases.refusals import Refused, invalid
-from cases.timeline import Notice, Payment
+from cases.timeline import Errand, Notice, Payment
 
 T = EventType
 
@@ -173,6 +173,13 @@ class Case(Approvals):
     def payout_failed(self, reason: str, at: datetime) -> None:
         """By the system: money that the case asked for could not be sent."""
 
+    def errand_done(self, errand: Errand, result: Mapping[str, Any], at: datetime) -> None:
+        """By the system: what came of an errand of the kind."""
+
+    def rehearsed(self, errand: Errand) -> Mapping[str, Any]:
+        """What comes of an errand in a rehearsal."""
+        return {}
+
     def rehearse_effects(self, at: datetime, notices: str = "ok", payout: str = "ok") -> None:
         """In a rehearsal effects come out at once: every one succeeds, or every one fails.
 
@@ -191,6 +198,8 @@ class Case(Approvals):
                 self.payout_made(f"rehearsal-{effect.event.seq}", at)
             elif isinstance(effect, Payment) and payout == "fail":
                 self.payout_failed("rehearsal", at)
+            elif isinstance(effect, Errand):
+                self.errand_done(effect, self.rehearsed(effect), at)
 
     def _arrival(self, now: datetime) -> datetime:
         """When word from outside arrives: after all that fell due before, like a command."""
@@ -206,7 +215,7 @@ class Case(Approvals):
         if by.role not in self.policy.all_roles:
             allowed = ", ".join(self.policy.all_roles)
             raise Refused("unknown_role", f"by.role = {by.role!r} is not a role; allowed: {allowed}")
-        permitted = self.policy.permitted(name)
+        permitted = self.policy.permitted(name, self.KIND)
         if by.role not in permitted:
             allowed = ", ".join(role for role in self.policy.all_roles if role in permitted)
             raise Refused("role", f"by.role = {by.role!r} may not {name}; allowed: {allowed}")
@@ -235,10 +244,15 @@ class Case(Approvals):
             raise Refused("upward", f"to.role = {to.role!r} is above {ladder.rung}: escalate instead")
         if ladder.height(by.role) < ladder.height(ladder.rung):
             raise Refused("not_holder", f"by.role = {by.role!r} may not take the case from {ladder.rung}")
-        data = {
+        if command.held_by is not None and command.held_by != ladder.holder_id:
+            holder = ladder.holder_id or ladder.rung
+            raise Refused("not_held", f"held_by = {command.held_by!r}: it is {holder} who holds the case")
+        data: dict[str, Any] = {
             "from": {"role": ladder.rung, "id": ladder.holder_id},
             "to": {"role": to.role, "id": to.id},
         }
+        if command.reason is not None:
+            data["reason"] = command.reason
         self._emit(T.ASSIGNED, at, data, by=by, clauses=("CARD",))
         if to.id == by.id:
             self._emit(T.ACKNOWLEDGED, at, {"role": to.role, "id": to.id}, by=by, clauses=("CARD",))

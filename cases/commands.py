@@ -67,10 +67,15 @@ class Acknowledge(Command):
 
 
 class Assign(Command):
-    """Give the case to a person on the present rung or a lower one."""
+    """Give the case to a person on the present rung or a lower one.
+
+    With ``held_by`` only while that person holds it, so that it is not taken from whoever took it up meanwhile.
+    """
 
     NAME = "assign"
     to: By
+    held_by: Token | None = None
+    reason: Text | None = None
 
 
 class Escalate(Command):
@@ -347,7 +352,9 @@ class Settle(Command):
 
 
 class Sign(Command):
-    """Sign the month-end summary; the first who sign give cause and prevention in ``text`` (S3-4.3.1.10)."""
+    """Sign: the month-end summary, where the first who sign give cause and prevention in ``text``
+    (S3-4.3.1.10); a handover, both (S4-3.3.1); a shift swap, the department manager (S1-1.7).
+    """
 
     NAME = "sign"
     text: Text | None = None
@@ -357,6 +364,26 @@ class SendBack(Command):
     """Refuse to sign: the summary goes back to the step before, with the reason (S3-4.3.1.10)."""
 
     NAME = "send_back"
+    reason: Text
+
+
+class NameRelief(Command):
+    """Say who relieves, where the roster did not, or somebody else comes (S4-3.3.1)."""
+
+    NAME = "name_relief"
+    to: By
+
+
+class Agree(Command):
+    """The other party agrees to the shift swap (S1-1.7)."""
+
+    NAME = "agree"
+
+
+class Refuse(Command):
+    """The shift swap is off: a party does not want it, or the manager does not sign it (S1-1.7)."""
+
+    NAME = "refuse"
     reason: Text
 
 

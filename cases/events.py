@@ -75,9 +75,18 @@ class EventType(StrEnum):
     PAYOUT_FAILED = "payout_failed"  # reason
     DISPUTED = "disputed"  # path
     SIGNATURE_ASKED = "signature_asked"  # step, role, due, sent_back?
-    SIGNED = "signed"  # step, role, text?
+    SIGNED = "signed"  # step or side, role, text?
     SENT_BACK = "sent_back"  # step, to, role, reason
     SUMMARY_SENT = "summary_sent"  # month, said: cause and prevention by role
+    RELIEF_TOLD = "relief_told"  # people, role, from, due, cases: how many
+    RELIEF_MISSING = "relief_missing"  # role, from, due
+    RELIEF_NAMED = "relief_named"  # to
+    HANDING_OVER = "handing_over"  # round, from, to
+    HANDED_OVER = "handed_over"  # round, people, role, cases, left: case and code
+    SWAP_ASKED = "swap_asked"  # people, role, due
+    SWAP_AGREED = "swap_agreed"  # role, due
+    SWAP_REFUSED = "swap_refused"  # people, role, reason? or code and message
+    ROSTER_CHANGED = "roster_changed"  # people, role, moves: shift, from, to
 
 
 @dataclass(frozen=True, slots=True)

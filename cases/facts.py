@@ -80,6 +80,13 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Staff(Model):
+    """One of the staff, by an id that is no personal data."""
+
+    id: Token
+    role: Role
+
+
 class Customer(Model):
     """Who complains or claims (personal data: kept apart from the ledger)."""
 

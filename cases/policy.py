@@ -151,6 +151,19 @@ class Route(Model):
     clause: str
 
 
+class SwapLimits(Model):
+    """What a shift swap must keep to (S1-1.7).
+
+    Args:
+        per_month: in how many swaps a person may give or take a shift of one calendar month.
+        rest: two shifts follow each other when less than this lies between them.
+    """
+
+    per_month: Annotated[int, Field(gt=0)]
+    rest: Duration
+    clause: str
+
+
 class CaseRule(Model):
     """What a kind of case has of its own: its clocks and its times after the solution."""
 
@@ -174,6 +187,13 @@ class CaseRule(Model):
     reminders: Reminders | None = None
     # When a payout that failed is tried again.
     payout_retries: Reminders | None = None
+    # Who may send what to this kind, where that differs from [permissions].
+    permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    # How long before the end of a shift the relief is told, and how long after it the last look for
+    # cases is taken (S4-3.3.1).
+    tell_before: Duration | None = None
+    look_again: Duration | None = None
+    limits: SwapLimits | None = None
 
 
 class CompensationRule(Model):
@@ -238,8 +258,10 @@ class Policy(Model):
     inquiry: CaseRule
     claim: CaseRule
     exception: CaseRule
-    # Cases pinned their policy before there were summaries.
+    # Cases pinned their policy before there were summaries, handovers and swaps.
     summary: CaseRule | None = None
+    handover: CaseRule | None = None
+    swap: CaseRule | None = None
     compensation: CompensationRule
     notice: tuple[Route, ...] = ()
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
@@ -280,6 +302,12 @@ class Policy(Model):
                     raise ValueError(f"{kind}.clocks.{name}.working_time needs hours in calendar.windows")
         if self.summary is not None:
             self._complete_summary(self.summary)
+        if self.handover is not None:
+            for name in ("tell_before", "look_again"):
+                if getattr(self.handover, name) is None:
+                    raise ValueError(f"handover.{name} is missing")
+        if self.swap is not None and self.swap.limits is None:
+            raise ValueError("swap.limits is missing")
         top = self.ladder.rungs[-1]
         if top in self.authority.limits:
             # An amount above it could never be decided.
@@ -293,7 +321,7 @@ class Policy(Model):
             raise ValueError("summary.reminders is missing")
         for command in ("sign", "send_back"):
             for role in (role for step in rule.signatures for role in step):
-                if role not in self.permitted(command):
+                if role not in self.permitted(command, "summary"):
                     raise ValueError(f"permissions.{command}: {role} is missing, who signs by summary.signatures")
 
     def _named(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
@@ -301,9 +329,11 @@ class Policy(Model):
         rungs = self.ladder.rungs
         roles = (*self.all_roles, *(f"{rung}+" for rung in rungs), "ladder")
         known = tuple(sorted(model.NAME for model in Command.__subclasses__()))
-        for command, allowed in self.permissions.items():
-            yield f"permissions.{command}", command, "command", known
-            yield from ((f"permissions.{command}", role, "role", roles) for role in allowed)
+        tables = {"permissions": self.permissions, **{f"{k}.permissions": self.rule(k).permissions for k in self.kinds}}
+        for path, table in tables.items():
+            for command, allowed in table.items():
+                yield f"{path}.{command}", command, "command", known
+                yield from ((f"{path}.{command}", role, "role", roles) for role in allowed)
         for route in self.notice:
             yield from ((f"notice.{route.name}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
             yield from ((f"notice.{route.name}.kinds", kind, "kind", KINDS) for kind in route.kinds)
@@ -370,12 +400,19 @@ class Policy(Model):
         return self.working.local(instant)
 
     @cached_property
-    def _permitted(self) -> dict[str, frozenset[str]]:
-        return {command: frozenset(self.expand(allowed)) for command, allowed in self.permissions.items()}
+    def _permitted(self) -> dict[tuple[str | None, str], frozenset[str]]:
+        tables: dict[str | None, dict[str, tuple[str, ...]]] = {None: self.permissions}
+        tables.update((kind, self.rule(kind).permissions) for kind in self.kinds)
+        return {
+            (kind, command): frozenset(self.expand(allowed))
+            for kind, table in tables.items()
+            for command, allowed in table.items()
+        }
 
-    def permitted(self, command: str) -> frozenset[str]:
-        """The roles that may send a command; the rungs where the policy says nothing of it."""
-        return self._permitted.get(command, frozenset(self.ladder.rungs))
+    def permitted(self, command: str, kind: str | None = None) -> frozenset[str]:
+        """The roles that may send a command to a kind of case; the rungs where the policy says nothing of it."""
+        of_all = self._permitted.get((None, command), frozenset(self.ladder.rungs))
+        return self._permitted.get((kind, command), of_all)
 
     def expand(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Roles with ``ladder`` and ``ROLE+`` written out, in ladder order, each once."""
@@ -432,7 +469,7 @@ class Policy(Model):
 
 
 # Clocks that are due when a command says, so that they may have no limit of their own.
-GIVEN = frozenset({"promise", "proposal"})
+GIVEN = frozenset({"promise", "proposal", "handover", "swap"})
 # The clocks of each kind. A rung clock is optional.
 CLOCKS = {
     "complaint": (
@@ -444,6 +481,8 @@ CLOCKS = {
     ),
     "inquiry": ("rung", "inquiry", "promise", "approval"),
     "summary": ("signature",),
+    "handover": ("handover",),
+    "swap": ("swap",),
 }  # fmt: skip
 KINDS = tuple(CLOCKS)
 

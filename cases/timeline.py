@@ -48,7 +48,18 @@ class Opening:
     event: Event
 
 
-Effect = Notice | Payment | Opening
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something of the case's own kind must be done outside, by the activity of this name; what came of it returns.
+
+    The event says what: the activity gets nothing else.
+    """
+
+    name: str
+    event: Event
+
+
+Effect = Notice | Payment | Opening | Errand
 
 
 def _nothing(_: datetime) -> None:
