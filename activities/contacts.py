@@ -5,7 +5,8 @@
     webhook = ["https://chat.example.com/hooks/duty"]
     language = "zh"
 
-Addresses are personal data: no message or log line repeats one.
+These are shared addresses, for roles that the directory of staff has nobody for. Addresses are
+personal data: no message or log line repeats one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import structlog
 from pydantic import AfterValidator, Field, ValidationError
 
 from activities.channels import SettingError
-from cases.addresses import email_address, web_address
+from cases.addresses import CHANNELS, apprise_address, email_address, secure_address, web_address
 from cases.facts import Model, Role
 
 Language = Literal["zh", "en"]
@@ -27,17 +28,24 @@ Language = Literal["zh", "en"]
 log = structlog.get_logger(__name__)
 
 
+Bot = Annotated[str, AfterValidator(secure_address)]
+
+
 class Contact(Model):
-    """How to reach a role."""
+    """How to reach a role: every address gets each notice."""
 
     email: tuple[Annotated[str, AfterValidator(email_address)], ...] = ()
+    wecom: tuple[Bot, ...] = ()
+    dingtalk: tuple[Bot, ...] = ()
+    feishu: tuple[Bot, ...] = ()
     webhook: tuple[Annotated[str, AfterValidator(web_address)], ...] = ()
+    apprise: tuple[Annotated[str, AfterValidator(apprise_address)], ...] = ()
     language: Language = "zh"
 
     def addresses(self) -> Iterator[tuple[str, str]]:
         """Every address with the name of its channel."""
-        yield from (("email", address) for address in self.email)
-        yield from (("webhook", address) for address in self.webhook)
+        for channel in CHANNELS:
+            yield from ((channel, address) for address in getattr(self, channel))
 
 
 class Contacts(Model):
@@ -72,7 +80,7 @@ def _complaints(error: ValidationError) -> Iterator[str]:
         if item["type"] == "extra_forbidden":
             known = Contacts.model_fields if len(location) == 1 else Contact.model_fields
             yield f"{path} is not a known key; allowed: {', '.join(known)}"
-        elif "email" in location or "webhook" in location or isinstance(item["input"], (dict, list)):
+        elif not set(CHANNELS).isdisjoint(location) or isinstance(item["input"], (dict, list)):
             yield f"{path}: {message}"
         else:
             yield f"{path} = {item['input']!r}: {message}"

@@ -86,12 +86,25 @@ class NoticeOrder:
 
 
 @dataclass(frozen=True)
+class Burst:
+    """When notices to one recipient become a digest: more than so many within so many seconds."""
+
+    more_than: int
+    within: float
+
+
+@dataclass(frozen=True)
 class NoticeBatch:
-    """The notices of one step of a case. ``view`` is the case view, free of personal data."""
+    """The notices of one step of a case. ``view`` is the case view, free of personal data.
+
+    Args:
+        digest: what the case's policy says of bursts; None for no digests.
+    """
 
     case_id: str
     view: dict[str, Any]
     notices: list[NoticeOrder]
+    digest: Burst | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,13 @@ class NoticeResult:
     ``outcome`` is ``sent`` (somebody of every role was reached), ``partly`` (of some roles),
     ``no_address`` (no role has an address) or ``failed``; ``reasons`` say why for what did not
     arrive, by role.
+
+    Args:
+        meant: for each role who was to hear it and why, ``{"role", "recipient", "why", "because"}``.
+        attempts: every attempt, those of one kind as one entry: ``{"recipient", "channel", "outcome"
+            (sent, delayed or failed), "reason", "first", "last", "count"}``. A recipient is a staff
+            id or a role, never an address.
+        remarks: what else is to be known, such as a template that did not work.
     """
 
     id: str
@@ -110,6 +130,9 @@ class NoticeResult:
     channel: str = ""
     at: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
+    meant: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
