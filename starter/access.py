@@ -130,7 +130,7 @@ def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
     """
     if caller.kind != "person" or view["status"] not in ("open", "resolved") or not may_see(caller, view):
         return False
-    return caller.id == view["holder"] or (caller.role == view["rung"] == view["holder"])
+    return bool(caller.id == view["holder"] or caller.role == view["rung"] == view["holder"])
 
 
 def may_read_looks(caller: Caller) -> bool:

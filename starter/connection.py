@@ -17,12 +17,13 @@ class Unreachable(Exception):
     """No Temporal server answers; the message says where it was looked for and what to do."""
 
 
-async def connect(data: Path, runtime: Runtime | None = None) -> Client:
+async def connect(data: Path, runtime: Runtime | None = None, *, lazy: bool = False) -> Client:
     """Connect to the configured server, or to the embedded stack that runs on the data folder.
 
     Args:
         data: the data folder of the embedded stack, used when no address is configured.
         runtime: where the SDK reports its metrics.
+        lazy: connect at the first use, so that the server may be away now.
 
     Raises:
         Unreachable: the configuration cannot be used, or nobody answers.
@@ -35,7 +36,7 @@ async def connect(data: Path, runtime: Runtime | None = None) -> Client:
         config["target_host"], config["namespace"] = stack.temporal, stack.namespace
     address = config.setdefault("target_host", "localhost:7233")
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime)
+        return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime, lazy=lazy)
     except (RuntimeError, ValueError) as error:
         where = "TEMPORAL_ADDRESS" if "TEMPORAL_ADDRESS" in os.environ else "the default address"
         raise Unreachable(

@@ -1,0 +1,192 @@
+"""Who is at the door: a bearer token of the OIDC issuer, or a system's key, turned into a caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+import httpx
+import jwt
+import structlog
+
+from activities.doors import KEY_PREFIX, DoorBook
+from cases.directory import Directory
+from cases.refusals import Refused
+from starter.access import AccessTable, Caller, caller_of
+
+# Seconds. Keys are asked for again after so long, and for an unknown key id not more often than this.
+KEYS_AGE, KEYS_AGAIN = 3600, 30
+# Characters of a token; no issuer needs more, and a header that long is refused anyway.
+LONGEST = 8192
+
+log = structlog.get_logger(__name__)
+
+
+class IssuerAway(Exception):
+    """The issuer's keys cannot be had now, so no token can be checked."""
+
+
+class Keys(Protocol):
+    """Where an issuer's public keys come from."""
+
+    async def find(self, kid: str | None) -> jwt.PyJWK | None:
+        """The key of an id; without an id the only one. Raises `IssuerAway`."""
+
+
+class LocalKeys:
+    """The keys of a key set at hand.
+
+    Args:
+        jwks: a JSON Web Key Set.
+    """
+
+    def __init__(self, jwks: Mapping[str, Any]) -> None:
+        self._keys = _usable(jwks)
+
+    async def find(self, kid: str | None) -> jwt.PyJWK | None:
+        """See `Keys`."""
+        return _pick(self._keys, kid)
+
+
+class RemoteKeys:
+    """The keys that an issuer publishes, fetched when they are needed and kept.
+
+    An unknown key id means that the issuer may have changed its keys, so they are asked for again.
+    While the issuer is away the last ones hold.
+
+    Args:
+        table: names the key set, or the issuer whose discovery document does.
+    """
+
+    def __init__(self, table: AccessTable, client: httpx.AsyncClient) -> None:
+        self._table, self._client = table, client
+        self._keys: list[jwt.PyJWK] = []
+        self._fetched = self._tried = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, kid: str | None) -> jwt.PyJWK | None:
+        """See `Keys`."""
+        found = _pick(self._keys, kid)
+        if found is not None and monotonic() - self._fetched < KEYS_AGE:
+            return found
+        async with self._lock:
+            if monotonic() - self._tried >= KEYS_AGAIN:
+                await self._fetch()
+        if not self._keys:
+            raise IssuerAway
+        return _pick(self._keys, kid)
+
+    async def _fetch(self) -> None:
+        self._tried = monotonic()
+        try:
+            address = self._table.jwks
+            if address is None:
+                document = await self._get(f"{self._table.issuer.rstrip('/')}/.well-known/openid-configuration")
+                if document["issuer"] != self._table.issuer:
+                    raise ValueError("the discovery document is that of another issuer")
+                address = str(document["jwks_uri"])
+            keys = _usable(await self._get(address))
+            if not keys:
+                raise ValueError("the key set holds no usable key")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+            log.error("issuer_keys_not_fetched", reason=str(error) or type(error).__name__, kept=len(self._keys))
+        else:
+            self._keys, self._fetched = keys, monotonic()
+
+    async def _get(self, address: str) -> Any:
+        answer = await self._client.get(address)
+        answer.raise_for_status()
+        return answer.json()
+
+
+class Verifier:
+    """Turns a bearer token or a key into a caller.
+
+    Args:
+        table: whose tokens count, and for what.
+        keys: the issuer's public keys.
+        doors: where systems' keys are.
+        directory: asks for the directory of staff.
+    """
+
+    def __init__(
+        self, table: AccessTable, keys: Keys, doors: DoorBook, directory: Callable[[], Awaitable[Directory]]
+    ) -> None:
+        self.table = table
+        self._keys, self._doors, self._directory = keys, doors, directory
+
+    async def caller(self, credential: str) -> Caller:
+        """Whose credential it is.
+
+        Raises:
+            Refused: ``bad_token``, ``bad_key`` or ``no_role``. It says why, but never repeats the credential.
+            IssuerAway: the issuer's keys cannot be had.
+            DatabaseAway: the database cannot serve.
+        """
+        if credential.startswith(KEY_PREFIX):
+            key = await self._doors.key(credential)
+            if key is None:
+                raise Refused("bad_key", "the key is not known, or was revoked")
+            return Caller(key.name, key.role, key.units, "system", key.scopes)
+        return caller_of(await self.claims(credential), self.table, await self._directory())
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token whose signature, issuer, audience and times hold.
+
+        Raises:
+            Refused: ``bad_token``.
+            IssuerAway: the issuer's keys cannot be had.
+        """
+        table = self.table
+        try:
+            if len(token) > LONGEST:
+                raise jwt.InvalidTokenError("it is too long")
+            header = jwt.get_unverified_header(token)
+            # Looked at before the key, so that no public key ever serves as the secret of an HMAC.
+            if header.get("alg") not in table.algorithms:
+                raise jwt.InvalidAlgorithmError(f"its algorithm is none of {', '.join(table.algorithms)}")
+            kid = header.get("kid")
+            key = await self._keys.find(kid if isinstance(kid, str) else None)
+            if key is None:
+                raise jwt.InvalidTokenError("no key of the issuer signed it")
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.key,
+                algorithms=list(table.algorithms),
+                issuer=table.issuer,
+                audience=table.audience,
+                leeway=table.skew,
+                options={"require": ["exp", "iss", "aud", table.claims.id]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Refused("bad_token", "the token has expired") from None
+        except (jwt.PyJWTError, TypeError, ValueError, UnicodeError) as error:
+            # What the library says names claims, never their values, save these of its own.
+            reason = str(error) if type(error) in _PLAIN else type(error).__name__
+            raise Refused("bad_token", f"the token is not accepted: {reason}") from None
+        return claims
+
+
+_PLAIN = (jwt.InvalidTokenError, jwt.InvalidAlgorithmError, jwt.MissingRequiredClaimError)
+
+
+def _usable(jwks: Any) -> list[jwt.PyJWK]:
+    """The signing keys of a key set; what this program cannot use, or must not, is left out."""
+    keys = []
+    for raw in jwks["keys"] if isinstance(jwks, Mapping) else ():
+        # A symmetric key in a published set would let its readers sign.
+        if not isinstance(raw, Mapping) or raw.get("kty") == "oct" or raw.get("use", "sig") != "sig":
+            continue
+        try:
+            keys.append(jwt.PyJWK.from_dict(dict(raw)))
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            continue
+    return keys
+
+
+def _pick(keys: list[jwt.PyJWK], kid: str | None) -> jwt.PyJWK | None:
+    if kid is None:
+        return keys[0] if len(keys) == 1 else None
+    return next((key for key in keys if key.key_id == kid), None)
