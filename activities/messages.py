@@ -15,6 +15,7 @@ RECORD = "record"
 NOTIFY = "notify"
 PAY = "pay"
 GATHER = "gather_month"
+SHIFT_END = "shift_end"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,54 @@ class Recorded:
 
     number: str
     head_seq: int
+
+
+@dataclass(frozen=True)
+class ErrandOrder:
+    """Something of a case's own kind to be done; the same order again has the same effect once.
+
+    Args:
+        what: plain JSON, as the activity of the errand takes it.
+        seq: of the event that asked for it.
+        at: when that was, RFC 3339.
+        policy_hash: of the policy that the case is pinned to.
+    """
+
+    case_id: str
+    what: dict[str, Any]
+    seq: int
+    at: str
+    policy_hash: str
+
+
+@dataclass(frozen=True)
+class ShiftOrder:
+    """A shift whose end is looked at.
+
+    Args:
+        policy: the name of the policy that its handover is pinned to.
+        gather: whether the handover begins now, so that its facts are needed.
+    """
+
+    shift: str
+    policy: str
+    gather: bool = False
+
+
+@dataclass(frozen=True)
+class ShiftEnd:
+    """How a shift ends by the roster as it is now.
+
+    Args:
+        state: ``coming``; or, when there is nothing to hand over, ``gone`` (not in the roster), ``goes_on``
+            (the person works on) or ``no_rung`` (the person holds no cases).
+        tell_at: when the handover begins, RFC 3339; empty unless it is coming.
+        facts: of the handover (`cases.handover.HandoverFacts`) as plain JSON, where asked for.
+    """
+
+    state: Literal["coming", "gone", "goes_on", "no_rung"]
+    tell_at: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ class Handover(Case):
         assert self.relief is not None
         data = {"round": self.rounds + 1, "from": dict(self.outgoing), "to": dict(self.relief)}
         self._emit(T.HANDING_OVER, at, data, clauses=(CLAUSE,))
-        self.outbox.append(Errand(HAND_OVER, self.events[-1]))
+        self.outbox.append(Errand(HAND_OVER, data, self.events[-1]))
 
     def errand_done(self, errand: Errand, result: Mapping[str, Any], at: datetime) -> None:
         """The cases have changed hands: which, and which not and why."""

@@ -129,7 +129,7 @@ class ShiftSwap(Case):
         if command.text is not None:
             data["text"] = command.text
         self._emit(T.SIGNED, at, data, by=by, clauses=(CLAUSE,))
-        self.outbox.append(Errand(CHANGE_ROSTER, self.events[-1]))
+        self.outbox.append(Errand(CHANGE_ROSTER, self.swap.model_dump(mode="json", exclude_none=True), self.events[-1]))
         self._meet(at, "swap")
 
     def _do_refuse(self, command: commands.Refuse, at: datetime, by: Actor) -> None:

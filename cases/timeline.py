@@ -50,12 +50,11 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Something of the case's own kind must be done outside, by the activity of this name; what came of it returns.
-
-    The event says what: the activity gets nothing else.
-    """
+    """Something of the case's own kind must be done outside: by the activity of this name, with this as
+    plain JSON. What came of it returns to the case."""
 
     name: str
+    what: Mapping[str, Any]
     event: Event
 
 

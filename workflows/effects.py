@@ -32,6 +32,7 @@ from activities.messages import (
     PAY,
     RECORD,
     Batch,
+    ErrandOrder,
     NoticeBatch,
     NoticeOrder,
     NoticeResult,
@@ -44,7 +45,7 @@ from cases.events import SYSTEM
 from cases.facts import Intake, read_intake
 from cases.kinds import KINDS
 from cases.refusals import Refused
-from cases.timeline import Effect, Notice, Opening, Payment
+from cases.timeline import Effect, Errand, Notice, Opening, Payment
 from workflows import attributes, details
 
 # How long a notice is tried before it counts as failed.
@@ -161,6 +162,8 @@ class Outside:
                 self._start([effect], self._pay(effect))
             elif isinstance(effect, Opening):
                 self._start([effect], self._open(effect))
+            elif isinstance(effect, Errand):
+                self._start([effect], self._run(effect))
 
     def _start(self, effects: list[Effect], work: Coroutine[Any, Any, None]) -> None:
         self._started += 1
@@ -306,6 +309,22 @@ class Outside:
         except WorkflowAlreadyStartedError:
             refusal = Refused("conflict", f"{case_id} was filed already")
             self.case.refused("open_claim", SYSTEM, refusal, self._now())
+
+    # --- what a kind has of its own -----------------------------------------------------------------
+
+    async def _run(self, errand: Errand) -> None:
+        """Have an errand done, however long what it needs is away."""
+        case_id, event = workflow.info().workflow_id, errand.event
+        order = ErrandOrder(case_id, dict(errand.what), event.seq, event.at.isoformat(), self.case.policy.hash)
+        result: dict[str, Any] = await workflow.execute_activity(
+            errand.name,
+            order,
+            result_type=dict[str, Any],
+            start_to_close_timeout=timedelta(minutes=10),
+            heartbeat_timeout=timedelta(seconds=30),
+            retry_policy=BACK_OFF,
+        )
+        self.case.errand_done(errand, result, self._now())
 
 
 def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:

@@ -18,7 +18,7 @@ from cases.events import Event
 from cases.facts import Intake, Model, read_intake
 from cases.policy import LONGEST, Policy
 from cases.refusals import Refused, invalid
-from cases.timeline import Effect, Notice, Opening, Payment
+from cases.timeline import Effect, Errand, Notice, Opening, Payment
 
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over.
@@ -65,13 +65,15 @@ class Seen(Model):
 
 
 class Pending(Model):
-    """An effect that was under way: a notice, or else a payment or the opening of another case."""
+    """An effect that was under way: a notice, or else a payment, an errand or the opening of another case."""
 
     seq: int
     notice: str | None = None
     roles: tuple[str, ...] = ()
     clause: str = ""
     amount: Decimal | None = None
+    errand: str | None = None
+    what: dict[str, Any] | None = None
     kind: str | None = None
     intake: dict[str, Any] | None = None
 
@@ -163,6 +165,8 @@ def _pending(effect: Effect) -> Pending:
         return Pending(seq=seq, notice=effect.name, roles=effect.roles, clause=effect.clause)
     if isinstance(effect, Payment):
         return Pending(seq=seq, amount=effect.amount)
+    if isinstance(effect, Errand):
+        return Pending(seq=seq, errand=effect.name, what=dict(effect.what))
     return Pending(seq=seq, kind=effect.kind, intake=dict(effect.intake))
 
 
@@ -172,4 +176,6 @@ def _effect(pending: Pending, events: Sequence[Event]) -> Effect:
         return Notice(pending.notice, pending.roles, event, pending.clause)
     if pending.amount is not None:
         return Payment(pending.amount, event)
+    if pending.errand is not None:
+        return Errand(pending.errand, pending.what or {}, event)
     return Opening(pending.kind or "", pending.intake or {}, event)

@@ -7,17 +7,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from workflows.claim import Claim
 from workflows.complaint import Complaint
 from workflows.exception_report import ExceptionReport
+from workflows.handover import Handover, ShiftEnd
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
+from workflows.shift_swap import ShiftSwap
 from workflows.summary import MonthEnd, MonthlySummary
 
 TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
-WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry, MonthlySummary)
+WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry, MonthlySummary, Handover, ShiftSwap)
 # What runs beside the cases.
-JOBS: tuple[type, ...] = (MonthEnd,)
+JOBS: tuple[type, ...] = (MonthEnd, ShiftEnd)
 MONTH_END = MonthEnd.__name__
-MONTH_END = MonthEnd.__name__
+SHIFT_END = ShiftEnd.__name__
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -1,0 +1,24 @@
+"""The workflow ``ShiftSwap``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from cases.shift_swap import ShiftSwap as SwapCase
+    from workflows.shell import NO_INPUT, Shell
+
+
+@workflow.defn(name="ShiftSwap")
+class ShiftSwap(Shell):
+    """A durable shift swap; its input is one intake as JSON."""
+
+    CASE = SwapCase
+
+    @workflow.run
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()
