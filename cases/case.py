@@ -274,7 +274,9 @@ class Case(Approvals):
         self._emit(T.NOTED, at, {"text": command.text}, by=by)
 
     def _do_attach(self, command: commands.Attach, at: datetime, by: Actor) -> None:
-        data = {"name": command.name, "sha256": command.sha256, "where": command.where}
+        data: dict[str, Any] = {"name": command.name, "sha256": command.sha256, "where": command.where}
+        if command.size is not None:
+            data["size"] = command.size
         self._emit(T.ATTACHED, at, data, by=by, clauses=("S0-2.3.5",))
 
     def _do_log_contact(self, command: commands.LogContact, at: datetime, by: Actor) -> None:

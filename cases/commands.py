@@ -94,12 +94,16 @@ class Note(Command):
 
 
 class Attach(Command):
-    """Reference a document that is stored elsewhere (call recording, photograph): S0-2.3.5."""
+    """Reference a document that is stored elsewhere (call recording, photograph): S0-2.3.5.
+
+    ``size`` in bytes.
+    """
 
     NAME = "attach"
     name: Text
     sha256: Sha256
     where: Text
+    size: Annotated[int, Field(ge=0, lt=1 << 53)] | None = None
 
 
 class LogContact(Command):
