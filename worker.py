@@ -23,12 +23,14 @@ from temporalio.runtime import (
 )
 from temporalio.worker import Worker
 
-from activities import calendar_years, casebook, payouts
+from activities import calendar_years, casebook, directory, handovers, payouts
+from activities.handovers import Handovers
 from activities.logs import configure
 from activities.month_end import MonthBook
 from activities.notices import build_notifier
 from activities.policies import Policies
 from activities.settings import Settings, SettingsError, load_settings
+from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
 from workflows.types import JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
@@ -65,8 +67,11 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         casebook.connect(url) as book,
         calendar_years.connect(url) as calendar,
         payouts.connect(settings) as paying,
+        directory.connect(url) as staff,
+        handovers.connect(url, staff) as swaps,
     ):
         policies = Policies(settings.policies, calendar.current)
+        shifts = Handovers(book, staff, swaps, policies, CaseClient(client).command, calendar.current)
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
@@ -77,6 +82,9 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
                 paying.pay,
                 policies.load_policy,
                 MonthBook(book, policies).gather_month,
+                shifts.shift_end,
+                shifts.hand_over,
+                shifts.change_roster,
             ],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,

@@ -96,6 +96,8 @@ class Casebook:
     _BY_NUMBER = statement("by_number")
     _EVENTS = statement("events")
     _MONTH = statement("month")
+    _ASSIGNED_FOR = statement("handover_assigned")
+    _POLICY = statement("policy_document")
     _PERSONAL = statement("personal")
     _ERASE = statement("erase_personal")
     _VERIFY_HEADS = statement("verify_heads")
@@ -269,6 +271,17 @@ class Casebook:
         """
         async with connection_of(self._pool) as connection:
             return [dict(row) for row in await connection.fetch(self._MONTH, month)]
+
+    async def assigned_for(self, reason: str) -> list[str]:
+        """The ids of the cases that were assigned for this very reason."""
+        async with connection_of(self._pool) as connection:
+            return [row["case_id"] for row in await connection.fetch(self._ASSIGNED_FOR, reason)]
+
+    async def policy_document(self, policy_hash: str) -> str | None:
+        """The canonical JSON of a policy that a case was ever pinned to; None for any other hash."""
+        async with connection_of(self._pool) as connection:
+            document: str | None = await connection.fetchval(self._POLICY, policy_hash)
+            return document
 
     async def personal(self, case_id: str) -> dict[str, Any] | None:
         """The personal facts of a case; None when it has none, or none any more."""
