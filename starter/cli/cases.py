@@ -156,7 +156,7 @@ async def do(
     """
     body = {} if with_ is None else read_json_object(with_, "--with")
     assign(body, pairs, command)
-    return await _send(case, command, sender, body, options)
+    return await send(case, command, sender, body, options)
 
 
 async def acknowledge(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
@@ -165,7 +165,7 @@ async def acknowledge(case: str, /, *, sender: Actor = NOBODY, options: Asking =
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
     """
-    return await _send(case, "acknowledge", sender, {}, options)
+    return await send(case, "acknowledge", sender, {}, options)
 
 
 async def escalate(
@@ -178,7 +178,7 @@ async def escalate(
         reason: why.
         to: a higher rung.
     """
-    return await _send(case, "escalate", sender, {"reason": reason, "to": to}, options)
+    return await send(case, "escalate", sender, {"reason": reason, "to": to}, options)
 
 
 async def approve(
@@ -197,7 +197,7 @@ async def approve(
         subject: what is approved; needed only where several things wait for a decision.
         reason: why.
     """
-    return await _send(case, "approve", sender, {"subject": subject, "reason": reason}, options)
+    return await send(case, "approve", sender, {"subject": subject, "reason": reason}, options)
 
 
 async def reject(
@@ -210,10 +210,15 @@ async def reject(
         reason: why.
         subject: what is rejected; needed only where several things wait for a decision.
     """
-    return await _send(case, "reject", sender, {"subject": subject, "reason": reason}, options)
+    return await send(case, "reject", sender, {"subject": subject, "reason": reason}, options)
 
 
-async def _send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> int:
+async def send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> int:
+    """Send a command and print the case after it.
+
+    Raises:
+        BadInput: nobody is named as sender.
+    """
     body = sender.onto({name: value for name, value in body.items() if value is not None})
     if "by" not in body:
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")

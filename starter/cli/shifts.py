@@ -1,0 +1,253 @@
+"""Commands about shifts: ``handover list|show|sign`` and ``swap ask|agree|sign|refuse|show``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from starter.cli import output
+from starter.cli.cases import AGAIN, send
+from starter.cli.errors import OK, BadInput
+from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+
+handover = App(name="handover", help="Handovers of shifts: what waits to be signed, and signing.")
+swap = App(name="swap", help="Shift swaps: both agree, the department manager signs, only then the roster changes.")
+_NUMBER = re.compile(r"\d{4}-\d{2}-\d{4,}")
+
+
+@handover.command(name="list")
+async def list_handovers(*, options: Place = PLACE) -> int:
+    """List the handovers that are not over, what is due first comes first."""
+    async with options.casebook() as book:
+        page = await book.list_cases(kind="handover", is_open=True, limit=1000)
+    if options.json:
+        output.print_json(page.cases)
+    elif page.cases:
+        columns = ("shift", "ends", "goes", "comes", "to sign", "cases", "status")
+        output.table(columns, [_row(view) for view in page.cases])
+    else:
+        output.line("no handovers wait")
+    return OK
+
+
+def _row(view: Mapping[str, Any]) -> tuple[Any, ...]:
+    facts = view["facts"]
+    comes = view["relief"]["id"] if view["relief"] else "nobody"
+    signers = ", ".join(one["id"] for one in view["signers"])
+    late = "late" if "handover" in view["breached"] else view["status"]
+    ends = output.instant(facts["shift_ends_at"])
+    return facts["shift"], ends, view["outgoing"]["id"], comes, signers, facts["total"], late
+
+
+@handover.command(name="show")
+async def show_handover(shift: str, /, *, options: Asking = ASKING) -> int:
+    """Show a handover: who goes and comes, who has yet to sign, and the cases with promises and pauses.
+
+    Args:
+        shift: the id of the shift, or of the handover (handover:KEY), or its number.
+    """
+    client = await options.client()
+    case_id = await _handover_id(shift, options)
+    async with options.patiently():
+        view = await client.case(case_id)
+    if options.json:
+        output.print_json(view)
+        return OK
+    facts, relief = view["facts"], view["relief"]
+    output.fields(
+        [
+            ("handover", view["id"]),
+            ("number", view["number"]),
+            ("status", view["status"] + (f": {view['outcome']}" if view["outcome"] else "")),
+            ("shift", f"{facts['shift']} until {output.instant(facts['shift_ends_at'])}"),
+            ("goes", _person(view["outgoing"])),
+            ("comes", _person(relief) if relief else "nobody in the roster; see name_relief"),
+            ("signed", ", ".join(f"{one['id']} {output.instant(one['at'])}" for one in view["signed"])),
+            ("to sign", ", ".join(one["id"] for one in view["signers"])),
+            ("responsible", view["responsible"]),
+            ("breached", ", ".join(view["breached"])),
+            ("handed over", view["handed"]),
+            ("left alone", ", ".join(f"{one['case']} ({one['code']})" for one in view["left"])),
+        ]
+    )
+    if facts.get("cases"):
+        rows = [
+            (
+                one["id"],
+                one["rung"],
+                output.instant(one.get("next_due")),
+                ", ".join(output.instant(due) for due in one.get("promised", ())),
+                ", ".join(one.get("paused", ())),
+            )
+            for one in facts["cases"]
+        ]
+        output.table(("case", "rung", "next due", "promised", "paused"), rows)
+    return OK
+
+
+@handover.command(name="sign")
+async def sign_handover(
+    shift: str, /, *, text: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+) -> int:
+    """Sign a handover, as the one who goes or the one who comes. When both have, the cases change hands.
+
+    Args:
+        shift: the id of the shift, or of the handover (handover:KEY), or its number.
+        text: a remark with the signature; others go by: caseladder do handover:KEY note text=...
+    """
+    return await send(await _handover_id(shift, options), "sign", sender, {"text": text}, options)
+
+
+async def _handover_id(shift: str, options: Place) -> str:
+    from cases.handover import key_of
+
+    if shift.startswith("handover:"):
+        return shift
+    if _NUMBER.fullmatch(shift):
+        return await options.case_id(f"handover/{shift}")
+    return f"handover:{key_of(shift)}"
+
+
+def _person(person: Mapping[str, str]) -> str:
+    return f"{person['id']} ({person['role']})"
+
+
+@swap.command
+async def ask(
+    *,
+    by: str,
+    with_: Annotated[str, Parameter(name="--with")],
+    give: str,
+    take: str | None = None,
+    key: str | None = None,
+    policy: str = "default",
+    options: Asking = ASKING,
+) -> int:
+    """Ask somebody to take a shift, perhaps for one of theirs, and print the case.
+
+    It is looked at at once by the rules of S1-1.7, and again when the manager signs.
+
+    Args:
+        by: id of who gives the shift.
+        with_: id of who is asked to take it.
+        give: id of the shift in the roster.
+        take: id of the shift that comes back for it.
+        key: the caller's own key; the same key with the same swap gives the same case.
+        policy: the name of the policy that the case is pinned to.
+    """
+    from activities import calendar_years, directory, handovers
+    from activities.policies import Policies
+    from starter.client import CaseClient
+    from starter.connection import connect
+    from starter.swaps import ask, facts_of
+
+    settings, url = options.settings(), options.database_url()
+    async with AsyncExitStack() as stack:
+        staff = await stack.enter_async_context(directory.connect(url))
+        swaps = await stack.enter_async_context(handovers.connect(url, staff))
+        years = await stack.enter_async_context(calendar_years.connect(url))
+        pinned = Policies(settings.policies).load(policy, await years.current())
+        facts = facts_of(await staff.read(), by, with_, give, take)
+        client = CaseClient(await connect(settings.data))
+        async with options.patiently("it may be filed already; asking again is harmless"):
+            view = await ask(client, swaps, facts, pinned, datetime.now(UTC), key)
+    return _print_swap(view, options)
+
+
+@swap.command
+async def agree(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+    """Agree to a swap, as the one who was asked.
+
+    Args:
+        case: its id (swap:KEY) or its number.
+    """
+    return _print_swap(await _send(case, "agree", sender, {}, options), options)
+
+
+@swap.command(name="sign")
+async def sign_swap(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+    """Sign a swap that both agree to, as the department manager, and wait until the roster has changed.
+
+    Args:
+        case: its id (swap:KEY) or its number.
+    """
+    return _print_swap(await _send(case, "sign", sender, {}, options), options)
+
+
+@swap.command
+async def refuse(case: str, /, *, reason: str, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+    """Refuse a swap, as one of the two or as who would sign it.
+
+    Args:
+        case: its id (swap:KEY) or its number.
+        reason: why.
+    """
+    return _print_swap(await _send(case, "refuse", sender, {"reason": reason}, options), options)
+
+
+async def _send(
+    case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking
+) -> dict[str, Any]:
+    """Send a command to a swap; with the signature, until the roster has changed or is known not to."""
+    body = sender.onto(body)
+    if "by" not in body:
+        raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
+    case_id = await _swap_id(case, options)
+    client = await options.client()
+    async with options.patiently(AGAIN):
+        view = await client.command(case_id, command, body)
+        while view["signed"] and view["status"] != "closed":
+            await asyncio.sleep(0.1)
+            view = await client.case(case_id)
+    return view
+
+
+@swap.command(name="show")
+async def show_swap(case: str, /, *, options: Asking = ASKING) -> int:
+    """Show a swap as it stands.
+
+    Args:
+        case: its id (swap:KEY) or its number.
+    """
+    client = await options.client()
+    case_id = await _swap_id(case, options)
+    async with options.patiently(AGAIN):
+        return _print_swap(await client.case(case_id), options)
+
+
+async def _swap_id(case: str, options: Place) -> str:
+    return await options.case_id(f"swap/{case}" if _NUMBER.fullmatch(case) else case)
+
+
+def _print_swap(view: Mapping[str, Any], options: Place) -> int:
+    if options.json:
+        output.print_json(view)
+        return OK
+    facts, signed = view["facts"], view["signed"]
+    returned = facts.get("returned")
+    output.fields(
+        [
+            ("swap", view["id"]),
+            ("number", view["number"]),
+            ("status", view["status"] + (f": {view['outcome']}" if view["outcome"] else "")),
+            ("gives", f"{_person(facts['initiator'])} shift {_shift(facts['given'])}"),
+            ("takes it", _person(facts["counterparty"])),
+            ("gives back", f"shift {_shift(returned)}" if returned else None),
+            ("agreed", "yes" if view["agreed"] else "not yet"),
+            ("signed", _person(signed) if signed else "not yet"),
+            ("valid", "yes: the roster has changed" if view["valid"] else "no"),
+            ("because", view["refusal"]),
+            ("next due", output.due(view["next_due"])),
+        ]
+    )
+    return OK
+
+
+def _shift(shift: Mapping[str, str]) -> str:
+    return f"{shift['id']}, {output.instant(shift['starts_at'])} to {output.instant(shift['ends_at'])}"
