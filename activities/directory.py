@@ -32,12 +32,45 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Stored:
-    """What the tables hold, unchecked."""
+    """What the tables hold; whether it is a directory, `build` tells."""
 
     units: Sequence[Unit] = ()
     people: Sequence[Person] = ()
     absences: Sequence[Absence] = ()
     shifts: Sequence[Shift] = ()
+
+    def build(self, roles: Collection[str] | None = None) -> Directory:
+        """The directory of these.
+
+        Raises:
+            BadDirectory: with every problem.
+        """
+        return Directory.build(self.units, self.people, self.absences, self.shifts, roles)
+
+    def with_people(
+        self,
+        people: Sequence[Person],
+        units: Sequence[Unit] | None,
+        absences: Sequence[Absence] | None,
+        now: datetime,
+    ) -> Stored:
+        """The same with other people; see `DirectoryBook.replace_people`."""
+        ids = {person.id for person in people}
+        gone = {person.id for person in self.people} - ids
+        later = sorted({shift.person for shift in self.shifts if shift.person in gone and shift.ends_at > now})
+        if later:
+            raise Refused("on_roster", f"still on the duty roster, change that first: {', '.join(later)}")
+        return Stored(
+            self.units if units is None else units,
+            people,
+            [one for one in self.absences if one.person in ids] if absences is None else absences,
+            [shift for shift in self.shifts if shift.person not in gone],
+        )
+
+    def with_shifts(self, shifts: Sequence[Shift], period: tuple[datetime, datetime] | None) -> Stored:
+        """The same with other shifts, the given ones first; see `DirectoryBook.replace_shifts`."""
+        kept = () if period is None else [one for one in self.shifts if not period[0] <= one.starts_at < period[1]]
+        return replace(self, shifts=[*shifts, *kept])
 
 
 class DirectoryBook:
@@ -84,7 +117,7 @@ class DirectoryBook:
                 return
             async with asyncio.timeout(READING):
                 version, stored = await self._stored(datetime.now(UTC) - KEPT)
-                self._seen = await asyncio.to_thread(_build, stored)
+                self._seen = await asyncio.to_thread(stored.build)
             self._version = version
         except (DatabaseAway, StatementFailed, TimeoutError) as error:
             log.warning("directory_not_read", reason=type(error).__name__, people=len(self._seen.people))
@@ -99,8 +132,15 @@ class DirectoryBook:
         Raises:
             Refused: code ``bad_directory``; somebody changed the tables by hand.
         """
-        _, stored = await self._stored(None)
-        return await asyncio.to_thread(_build, stored)
+        return await asyncio.to_thread((await self.stored()).build)
+
+    async def stored(self) -> Stored:
+        """What the tables hold, of one moment.
+
+        Raises:
+            Refused: code ``bad_directory``; an entry is none.
+        """
+        return (await self._stored(None))[1]
 
     async def replace_people(
         self,
@@ -126,23 +166,9 @@ class DirectoryBook:
             BadDirectory: with every problem.
             Refused: code ``on_roster``, somebody who is left out has a shift now or later.
         """
-        given = tuple(people)
-        ids = {person.id for person in given}
-        now = datetime.now(UTC)
-
-        def change(old: Stored) -> Stored:
-            gone = {person.id for person in old.people} - ids
-            later = sorted({shift.person for shift in old.shifts if shift.person in gone and shift.ends_at > now})
-            if later:
-                raise Refused("on_roster", f"still on the duty roster, change that first: {', '.join(later)}")
-            return Stored(
-                old.units if units is None else tuple(units),
-                given,
-                [one for one in old.absences if one.person in ids] if absences is None else tuple(absences),
-                [shift for shift in old.shifts if shift.person not in gone],
-            )
-
-        return await self._change(change, roles)
+        given, now = tuple(people), datetime.now(UTC)
+        others = (None if units is None else tuple(units), None if absences is None else tuple(absences))
+        return await self._change(lambda old: old.with_people(given, *others, now), roles)
 
     async def replace_shifts(
         self, shifts: Iterable[Shift], *, period: tuple[datetime, datetime] | None = None
@@ -159,13 +185,7 @@ class DirectoryBook:
             BadDirectory: with every problem; the given shifts come first in its roster.
         """
         given = tuple(shifts)
-
-        def change(old: Stored) -> Stored:
-            kept = () if period is None else [one for one in old.shifts if not period[0] <= one.starts_at < period[1]]
-            # The given ones first: what is wrong with them is told by their own place.
-            return replace(old, shifts=[*given, *kept])
-
-        return await self._change(change)
+        return await self._change(lambda old: old.with_shifts(given, period))
 
     async def change_shifts(self, before: Iterable[Shift], after: Iterable[Shift]) -> Directory:
         """Put shifts in place of others, if those are still as they were. Done already, it does nothing.
@@ -198,7 +218,7 @@ class DirectoryBook:
             await connection.fetchval(self._LOCK)
             old = await self._tables(connection, None)
             new = change(old)
-            directory = await asyncio.to_thread(_build, new, roles)
+            directory = await asyncio.to_thread(new.build, roles)
             # Every constraint between the tables waits for the commit.
             await self._put(connection, "unit", old.units, new.units)
             await self._put(connection, "staff", old.people, new.people)
@@ -234,10 +254,6 @@ class DirectoryBook:
             _models(Absence, await connection.fetch(self._ABSENCES, since)),
             _models(Shift, await connection.fetch(self._SHIFTS, since)),
         )
-
-
-def _build(stored: Stored, roles: Collection[str] | None = None) -> Directory:
-    return Directory.build(stored.units, stored.people, stored.absences, stored.shifts, roles)
 
 
 def _models(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
