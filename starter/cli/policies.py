@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,16 +84,13 @@ def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
         a: a policy's name, or the path of a file.
         b: another one.
     """
-    left, right = ({path: value for path, value in _leaves(json.loads(find(name).document))} for name in (a, b))
-    changed = [
-        {"key": key, "a": left.get(key), "b": right.get(key)}
-        for key in sorted(left.keys() | right.keys())
-        if left.get(key) != right.get(key)
-    ]
+    from starter.policies import differences
+
+    changed = differences(find(a), find(b))
     if options.json:
-        output.print_json(changed)
+        output.print_json([asdict(row) for row in changed])
     elif changed:
-        output.table(("key", a, b), [(row["key"], _shown(row["a"]), _shown(row["b"])) for row in changed])
+        output.table(("key", a, b), [(row.key, _shown(row.a), _shown(row.b)) for row in changed])
     else:
         output.line(f"{a} and {b} say the same")
     return OK
@@ -148,21 +146,6 @@ def _limit(rule: ClockRule) -> str:
     if rule.next_opening:
         return "next opening"
     return "as promised" if rule.elapsed is None else output.span(rule.elapsed)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key path with its value. Tables in a list go by their name, a second one of it with #2."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
-        seen: dict[str, int] = {}
-        for inner in value:
-            name = str(inner.get("name"))
-            seen[name] = seen.get(name, 0) + 1
-            yield from _leaves(inner, f"{path}.{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""))
-    else:
-        yield path, value
 
 
 def _shown(value: Any) -> str:

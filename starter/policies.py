@@ -1,0 +1,44 @@
+"""What differs between two policies: for the CLI and the console."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cases.policy import Policy
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key path whose value is not the same; None where it is missing."""
+
+    key: str
+    a: Any
+    b: Any
+
+
+def differences(a: Policy, b: Policy) -> list[Difference]:
+    """Every key path in which two policies differ, in order of the path."""
+    left, right = (dict(_leaves(json.loads(policy.document))) for policy in (a, b))
+    return [
+        Difference(key, left.get(key), right.get(key))
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key path with its value. Tables in a list go by their name, a second one of it with #2."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
+        seen: dict[str, int] = {}
+        for inner in value:
+            name = str(inner.get("name"))
+            seen[name] = seen.get(name, 0) + 1
+            yield from _leaves(inner, f"{path}.{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""))
+    else:
+        yield path, value
