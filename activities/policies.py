@@ -103,11 +103,19 @@ class Policies:
             texts.insert(0, _text(left[0]))
         return texts
 
+    async def in_force(self, name: str) -> Policy:
+        """The policy that a case which opens now would pin: with the years that were loaded.
+
+        Raises:
+            Refused: code ``unknown_policy`` or ``bad_policy``.
+        """
+        return self.load(name, await self._loaded() if self._loaded else None)
+
     @activity.defn(name=LOAD_POLICY)
     async def load_policy(self, name: str) -> str:
         """The canonical JSON document of a policy, for a case to pin."""
         try:
-            return self.load(name, await self._loaded() if self._loaded else None).document
+            return (await self.in_force(name)).document
         except Refused as refusal:
             details = {"code": refusal.code, "clause": refusal.clause}
             raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None

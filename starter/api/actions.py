@@ -1,0 +1,382 @@
+"""What the API and the console do for a caller: find a case, file one, send a command, look at whom it is about.
+
+Everything here asks `starter.access` first. A case out of a caller's reach is answered as one that
+does not exist, so that nobody learns of it by asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from activities.doors import Answered
+from cases.case import Case
+from cases.commands import read_command
+from cases.events import Event, canonical
+from cases.kinds import KINDS
+from cases.policy import Policy
+from cases.refusals import Refused
+from starter.access import (
+    Caller,
+    Scope,
+    in_reach,
+    may_change,
+    may_file,
+    may_read_looks,
+    may_read_personal,
+    may_see,
+)
+from starter.api import schemas
+from starter.api.services import Services
+
+# Seconds to wait for a worker's answer.
+PATIENCE = 10
+
+Json = dict[str, Any]
+
+
+class NoAnswer(Exception):
+    """No worker answered in time, or Temporal is away; the request may still be carried out."""
+
+
+@asynccontextmanager
+async def patiently(seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Wait for an answer of Temporal or a worker.
+
+    Raises:
+        NoAnswer: there was none.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        raise NoAnswer(f"no worker answered within {seconds:g} s") from None
+    except RPCError as error:
+        raise NoAnswer(f"the Temporal server does not do it ({error.status.name})") from None
+    except RuntimeError as error:
+        # What a client that was never connected says of a server that is away.
+        if "connect" not in str(error).lower():
+            raise
+        raise NoAnswer("the Temporal server does not answer") from None
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def find(services: Services, caller: Caller, case_id: str, scope: Scope = "read") -> Json:
+    """The view of a case that the caller sees, from the casebook; what is not there yet, from the case.
+
+    Raises:
+        Refused: ``not_found``, also for a case out of reach; ``scope``.
+        NoAnswer: only the case itself could say.
+    """
+    check_scope(caller, scope)
+    missing = Refused("not_found", "there is no such case")
+    kind, colon, key = case_id.partition(":")
+    if kind not in KINDS or not colon or not key or len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
+        raise missing
+    view = await services.book.case(case_id)
+    if view is None:
+        # Filed a moment ago, or the casebook was away since.
+        try:
+            async with patiently():
+                view = await services.cases.case(case_id)
+        except Refused:
+            raise missing from None
+    if "rung" not in view or not may_see(caller, view):
+        raise missing
+    return view
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Refuse a system whose key is not for this."""
+    if caller.kind == "system" and scope not in caller.scopes:
+        raise Refused("scope", f"this key is not for {scope!r}; its scopes: {', '.join(sorted(caller.scopes))}")
+
+
+async def events(services: Services, case_id: str) -> list[Json]:
+    """The events of a case that was found: from the ledger, or from the case while that has none yet.
+
+    Raises:
+        NoAnswer: only the case itself could say.
+    """
+    recorded = await services.book.events(case_id)
+    if recorded:
+        return recorded
+    async with patiently():
+        return await services.cases.timeline(case_id)
+
+
+async def explain(services: Services, view: Mapping[str, Any]) -> list[Json]:
+    """Why each clock of a case is due when it is, worked out from its events: no workflow is asked.
+
+    Raises:
+        NoAnswer: see `events`.
+    """
+    policy = await policy_of(services, view)
+    recorded = await events(services, view["id"])
+    case = KINDS[view["kind"]].replay(policy, map(Event.from_json, recorded))
+    return case.explain(max(datetime.now(UTC), case.events[-1].at))
+
+
+async def personal(services: Services, caller: Caller, case_id: str) -> Json:
+    """The personal facts of a case, masked unless the caller handles it. The look is recorded with it.
+
+    Raises:
+        Refused: ``not_found``.
+    """
+    view = await find(services, caller, case_id)
+    masked = not may_read_personal(caller, view)
+    facts, erased = await services.doors.look(case_id, caller.id, caller.role, masked=masked)
+    return {"masked": masked, "erased": erased, "facts": mask(facts) if masked else facts}
+
+
+async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
+    """Who looked at the personal facts of a case, the last first.
+
+    Raises:
+        Refused: ``role``, ``not_found``.
+    """
+    await find(services, caller, case_id)
+    if not may_read_looks(caller):
+        raise Refused("role", f"role {caller.role!r} may not read who looked; QA, the general manager and auditors may")
+    return await services.doors.looks(case_id)
+
+
+def mask(value: Any) -> Any:
+    """Personal facts as those see them who do not handle the case: that they are there, and how they begin."""
+    if isinstance(value, Mapping):
+        return {name: mask(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [mask(inner) for inner in value]
+    return f"{value[0]}***" if isinstance(value, str) and 1 < len(value) <= 40 else "***"
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+async def file(
+    services: Services,
+    caller: Caller,
+    kind: str,
+    intake: Mapping[str, Any],
+    idempotency_key: str | None = None,
+    *,
+    strict: bool = False,
+) -> Json:
+    """File a case, or find the one that was filed under the same key with the same content.
+
+    Args:
+        strict: hold the body against the published schema, so that "1" is no number and 1 no truth.
+
+    Raises:
+        Refused: what the rules say; ``scope``, ``read_only``, ``unit`` or ``role`` for who may not file it.
+        NoAnswer: it may be filed all the same; filing it again is harmless.
+    """
+    check_scope(caller, "file")
+    facts = intake.get("facts")
+    unit = facts.get("unit") if isinstance(facts, Mapping) else None
+    _check_file(caller, kind, unit if isinstance(unit, str) else None)
+    if strict and kind in KINDS:
+        schemas.check(KINDS[kind].INTAKE, intake, "intake")
+
+    async def do() -> Json:
+        async with patiently():
+            return await services.cases.file(kind, intake)
+
+    return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
+
+
+def _check_file(caller: Caller, kind: str, unit: str | None) -> None:
+    if not may_change(caller):
+        raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
+    if kind in KINDS and not may_file(caller, kind, unit):
+        if in_reach(caller, kind, next(iter(caller.units or ()), None)) and caller.units is not None:
+            allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
+            raise Refused("unit", f"facts.unit = {unit!r}: this caller files for: {allowed}")
+        raise Refused("role", f"role {caller.role!r} files no {kind}")
+
+
+async def command(
+    services: Services,
+    caller: Caller,
+    case_id: str,
+    name: str,
+    body: Mapping[str, Any],
+    request_id: str | None = None,
+    *,
+    strict: bool = False,
+) -> Json:
+    """Send a command as the caller, whoever the body says it is by.
+
+    Args:
+        body: the command's fields. A ``by`` in it must be the caller.
+        request_id: makes a repeat harmless: the case answers it again and the door keeps the answer.
+        strict: as for `file`.
+
+    Returns:
+        The case view after it.
+
+    Raises:
+        Refused: what the rules say; ``not_found``, ``scope``, ``read_only``, ``not_you``.
+        NoAnswer: it may be carried out all the same; with a request id it can be repeated.
+    """
+    view = await find(services, caller, case_id, "command")
+    if not may_change(caller):
+        raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
+    known = KINDS[view["kind"]].COMMANDS
+    if name not in known:
+        raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
+    by = {"id": caller.id, "role": caller.role}
+    if body.get("by", by) != by:
+        raise Refused("not_you", f"by: a command is by who sends it, here {caller.id} as {caller.role}; leave it out")
+    whole = {**body, "by": by}
+    if request_id is not None and whole.get("request_id") is None:
+        # Keys are each caller's own; the case has one memory for all of them.
+        whole["request_id"] = hashlib.sha256(f"{caller.kind}\n{caller.id}\n{request_id}".encode()).hexdigest()
+
+    if strict:
+        schemas.check(known[name], body, name)
+    read_command(known, name, whole)
+
+    async def do() -> Json:
+        async with patiently():
+            return await services.cases.command(case_id, name, whole)
+
+    return await once(services, caller, request_id, ("command", case_id, name, dict(body)), do)
+
+
+async def once(
+    services: Services, caller: Caller, key: str | None, request: tuple[Any, ...], do: Callable[[], Awaitable[Json]]
+) -> Json:
+    """Do something once under a caller's key; asked again, answer as the first time.
+
+    One that died under way is done again: what it does is itself harmless to repeat.
+
+    Raises:
+        Refused: as the first time; ``idempotency_key_reused`` for another request.
+    """
+    if key is None:
+        return await do()
+    who = f"{caller.kind}:{caller.id}"
+    digest = hashlib.sha256(canonical({"request": list(request)}).encode("utf-8", "surrogatepass")).digest()
+    kept = await services.doors.begin(who, key, digest)
+    if kept is not None:
+        answer: Json = json.loads(kept.body)
+        if "refused" in answer:
+            raise Refused(**answer["refused"])
+        return dict(answer["view"])
+    try:
+        view = await do()
+    except Refused as refusal:
+        await services.doors.end(who, key, Answered(409, json.dumps({"refused": refusal.as_json()})))
+        raise
+    await services.doors.end(who, key, Answered(200, json.dumps({"view": view}, ensure_ascii=False)))
+    return view
+
+
+# --- what somebody may do now ---------------------------------------------------------------------
+
+
+async def policy_of(services: Services, view: Mapping[str, Any]) -> Policy:
+    """The policy that a case is pinned to."""
+    document = await services.doors.policy_document(view["policy_hash"])
+    return services.policies.load(view["policy"]) if document is None else _policy(document)
+
+
+# Reading a document takes long in proportion to a page, and most cases have the same few.
+@lru_cache(maxsize=32)
+def _policy(document: str) -> Policy:
+    return Policy.from_document(document)
+
+
+def actions_for(caller: Caller, view: Mapping[str, Any], policy: Policy) -> list[str]:
+    """The commands that this person may send now, as far as the view tells; the case has the last word."""
+    if not may_change(caller) or not may_see(caller, view) or view["status"] == "closed":
+        return []
+    if caller.kind == "system" and "command" not in caller.scopes:
+        return []
+    kind: type[Case] = KINDS[view["kind"]]
+    names = [name for name in kind.COMMANDS if caller.role in policy.permitted(name, kind.KIND)]
+    if view["status"] == "resolved":
+        names = [name for name in names if name in kind.AFTER_RESOLVED]
+    return [name for name in names if name not in _NOW or _NOW[name](caller, view, policy)]
+
+
+def _height(role: str, policy: Policy) -> int:
+    rungs = policy.ladder.rungs
+    return rungs.index(role) if role in rungs else -1
+
+
+def _holds(caller: Caller, view: Mapping[str, Any], policy: Policy) -> bool:
+    return _height(caller.role, policy) >= _height(view["rung"], policy)
+
+
+def _resolved(_: Caller, view: Mapping[str, Any], __: Policy) -> bool:
+    return bool(view["status"] == "resolved")
+
+
+def _decides(caller: Caller, view: Mapping[str, Any], policy: Policy) -> bool:
+    return any(may_decide(caller, approval, policy) for approval in view["approvals"])
+
+
+def may_decide(caller: Caller, approval: Mapping[str, Any], policy: Policy) -> bool:
+    """Whether this person may approve or reject what a view says is asked for."""
+    if approval["state"] != "open" or approval["requested_by"] == caller.id:
+        return False
+    authority = policy.authority_of
+    if approval["amount"] is None:
+        return authority.rank(caller.role) >= authority.rank(approval["role"])
+    amount = Decimal(approval["amount"])
+    return authority.covers(caller.role, amount) and authority.rank(caller.role) >= authority.rank(
+        authority.lowest_for(amount)
+    )
+
+
+def _turn(caller: Caller, view: Mapping[str, Any], _: Policy) -> bool:
+    return caller.role in view.get("turn", (caller.role,))
+
+
+def _unless(*fields: str) -> Callable[[Caller, Mapping[str, Any], Policy], bool]:
+    return lambda _, view, __: not any(view.get(field) for field in fields)
+
+
+def _if(field: str, *unless: str) -> Callable[[Caller, Mapping[str, Any], Policy], bool]:
+    return lambda _, view, __: bool(view.get(field)) and not any(view.get(name) for name in unless)
+
+
+_NOW: dict[str, Callable[[Caller, Mapping[str, Any], Policy], bool]] = {
+    "acknowledge": lambda caller, view, policy: not view["acknowledged"] and _holds(caller, view, policy),
+    "assign": _holds,
+    "escalate": lambda _, view, policy: bool(view["rung"] != policy.ladder.rungs[-1]),
+    "approve": _decides,
+    "reject": _decides,
+    "follow_up": _resolved,
+    "reopen": _resolved,
+    "close": _resolved,
+    "sign": _turn,
+    "send_back": _turn,
+    "answer_option": _if("offered"),
+    "open_claim": _unless("claim"),
+    "answer_claim": _unless("limit_due"),
+    "assess": _unless("agreed"),
+    "offer": _if("assessment", "agreed"),
+    "accept_offer": _if("offered", "agreed"),
+    "decline_offer": _if("offered", "agreed"),
+    "confirm_payment": _if("agreed", "paid"),
+    "withdraw": lambda _, view, __: not (view.get("agreed") and not view.get("paid")),
+    "confirm_phone_notice": _if("to_call"),
+    "find": _unless("found"),
+    "correct": _if("found"),
+    "settle": _unless("settled"),
+}

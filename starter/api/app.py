@@ -1,0 +1,105 @@
+"""The HTTP application: the API, the acknowledge link, health, and the console beside them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, RedirectResponse
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.service import RPCError
+
+from activities.database import DatabaseAway, StatementFailed
+from starter.api import guards, problems, routes
+from starter.api.services import Services
+from starter.api.shapes import describe
+from workflows.types import TASK_QUEUE
+
+# Seconds that a check of readiness waits for each part.
+CHECK = 3
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application on these services, which stay the caller's to close."""
+    app = FastAPI(
+        title="caseladder",
+        version="1",
+        # The pages that FastAPI offers load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.services = services
+    problems.install(app)
+    app.include_router(routes.router, prefix="/api/v1")
+    describe(app)
+    _add_health(app, services)
+    _add_console(app, services)
+    guards.install(app, services.settings, local_only=services.issuer is not None)
+    return app
+
+
+def _add_console(app: FastAPI, services: Services) -> None:
+    try:
+        from starter.console import mount  # type: ignore[attr-defined]
+    except ImportError:
+        return
+    mount(app, services)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/console/")
+
+
+def _add_health(app: FastAPI, services: Services) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def alive() -> JSONResponse:
+        """This process runs."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def ready() -> JSONResponse:
+        """Whether what it needs is there: the database, Temporal, and a worker that polls."""
+        database, (temporal, worker) = await asyncio.gather(_database(services), _engine(services))
+        parts = {"database": database, "temporal": temporal, "worker": worker}
+        good = all(state == "ok" for state in parts.values())
+        return JSONResponse({"status": "ready" if good else "not ready", **parts}, 200 if good else 503)
+
+
+async def _database(services: Services) -> str:
+    try:
+        async with asyncio.timeout(CHECK):
+            await services.feed.head()
+    except (DatabaseAway, StatementFailed) as error:
+        return error.message
+    except TimeoutError:
+        return "the database does not answer"
+    return "ok"
+
+
+async def _engine(services: Services) -> tuple[str, str]:
+    """The state of Temporal, and of the workers, which only Temporal knows."""
+    client = services.temporal
+    try:
+        async with asyncio.timeout(CHECK):
+            found = await client.workflow_service.describe_task_queue(
+                DescribeTaskQueueRequest(
+                    namespace=client.namespace,
+                    task_queue=TaskQueue(name=TASK_QUEUE),
+                    task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+                )
+            )
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        reason = error.status.name if isinstance(error, RPCError) else "it does not answer"
+        return f"the Temporal server does not serve ({reason})", "unknown"
+    # A poller that has not been heard of for a minute is gone; one that polls is heard of as often.
+    recent = [poller for poller in found.pollers if _age(poller.last_access_time.seconds) < 70]
+    return "ok", "ok" if recent else "no worker polls"
+
+
+def _age(seconds: int) -> float:
+    from time import time
+
+    return time() - seconds

@@ -1,0 +1,135 @@
+"""What every request passes before it is looked at: how much may be sent, how often, and what the answer forbids."""
+
+from __future__ import annotations
+
+import re
+from time import time
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from activities.settings import Settings
+from cases.refusals import Refused
+from starter.api.issuer import is_loopback
+from starter.api.problems import fault, log_fault, refused
+
+# An encoded slash belongs to a case's key, a plain one may also part the path. The server decodes
+# both alike, so the encoded one travels as this character until the path has been taken apart.
+SLASH = "\x1f"
+_ENCODED = re.compile(rb"%2[fF]")
+CASES = "/api/v1/cases/"
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Cache-Control": "no-store",
+}
+
+
+class Limiter:
+    """Counts what each caller asks for, in this process.
+
+    Args:
+        rate: like ``600/minute``.
+    """
+
+    def __init__(self, rate: str) -> None:
+        self._rate: RateLimitItem = parse(rate)
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def wait(self, who: str) -> int:
+        """Seconds until this caller may ask again; 0 when the request may go on, and is counted."""
+        if await self._limiter.hit(self._rate, who):
+            return 0
+        stats = await self._limiter.get_window_stats(self._rate, who)
+        return max(1, round(stats.reset_time - time()))
+
+
+class Guard:
+    """The outermost layer: host, body limit, headers, the encoded slash, and what nobody else caught.
+
+    Args:
+        limit: bytes of a request's body.
+        local_only: whether only names of this machine are taken as Host, so that no page of another
+            site reaches the development issuer under its own name.
+        secure: whether people come by https.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, local_only: bool, secure: bool) -> None:
+        self._app, self._limit, self._local_only = app, limit, local_only
+        self._headers = {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, seen = False, 0
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                own = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    own.setdefault(name, value)
+            await send(message)
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise self._too_large()
+            return message
+
+        path: str = scope["path"]
+        if path.startswith(CASES) and _ENCODED.search(scope.get("raw_path", b"")):
+            scope["path"] = unquote(_ENCODED.sub(b"%1F", scope["raw_path"]).decode("ascii", "replace"))
+        try:
+            self._check(Headers(scope=scope))
+            await self._app(scope, counted, answer)
+        except Refused as refusal:
+            if not begun:
+                await refused(refusal)(scope, receive, answer)
+        except Exception as error:
+            log_fault(scope, error)
+            if not begun:
+                await fault()(scope, receive, answer)
+
+    def _check(self, headers: Headers) -> None:
+        host, colon, port = headers.get("host", "").rpartition(":")
+        if self._local_only and not is_loopback(host if colon and port.isdigit() else host + colon + port):
+            raise Refused("bad_host", "Host: the development issuer serves names of this machine only")
+        if int(headers.get("content-length", "0")) > self._limit:
+            raise self._too_large()
+
+    def _too_large(self) -> Refused:
+        return Refused("too_large", f"a body has at most {self._limit} bytes")
+
+
+def install(app: FastAPI, settings: Settings, *, local_only: bool) -> None:
+    """Put the guards before the app."""
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Retry-After", "Location"],
+        )
+    app.state.limiter = Limiter(settings.rate_limit)
+    secure = (settings.public_url or "").startswith("https://")
+    app.add_middleware(Guard, limit=settings.body_limit, local_only=local_only, secure=secure)

@@ -1,0 +1,122 @@
+"""Every "no" of the API as a problem document (RFC 9457), with the refusal's code and clause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from activities.database import DatabaseAway, StatementFailed
+from cases.refusals import Refused
+from starter.api.actions import NoAnswer
+from starter.api.auth import IssuerAway
+
+MEDIA_TYPE = "application/problem+json"
+# Of a refusal by its code. What is not named here contradicts the state of the case: 409.
+STATUS = {
+    **dict.fromkeys(("malformed", "bad_json", "bad_host"), 400),
+    **dict.fromkeys(("unauthenticated", "bad_token", "bad_key"), 401),
+    **dict.fromkeys(("no_role", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
+    **dict.fromkeys(("four_eyes", "not_holder", "not_yours"), 403),
+    **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
+    **dict.fromkeys(("token_expired", "token_used"), 410),
+    **dict.fromkeys(("invalid", "unknown_role", "unknown_policy", "bad_policy"), 422),
+    "token_forged": 404,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "too_many_requests": 429,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyRequests(Refused):
+    """The caller asks too often; ``seconds`` says when to ask again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too_many_requests", f"too many requests; ask again in {seconds} s")
+        self.seconds = seconds
+
+
+def status_of(refusal: Refused) -> int:
+    """The HTTP status of a refusal."""
+    return STATUS.get(refusal.code, 409)
+
+
+def problem(
+    status: int, code: str, detail: str, clause: str = "", headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A problem document."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
+    if clause:
+        body["clause"] = clause
+    return JSONResponse({**body, **more}, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def refused(refusal: Refused) -> JSONResponse:
+    """The problem document of a refusal."""
+    status = status_of(refusal)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(refusal, TooManyRequests):
+        headers["Retry-After"] = str(refusal.seconds)
+    return problem(status, refusal.code, refusal.message, refusal.clause, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(Refused)
+    async def _refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Refused)
+        return refused(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        found = error.errors()
+        wrong = [f"{'.'.join(map(str, item['loc'][1:])) or item['loc'][0]}: {item['msg']}" for item in found]
+        # What a rule of ours says fits the schema, and yet has a value that is not taken.
+        if all(item["type"] == "value_error" for item in found):
+            return problem(422, "invalid", "; ".join(wrong))
+        return problem(400, "malformed", "; ".join(wrong))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        status = HTTPStatus(error.status_code)
+        code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+        return problem(status, code, str(error.detail), headers=error.headers)
+
+    async def away(_: Request, error: Exception) -> JSONResponse:
+        log.warning("unavailable", reason=str(error) or type(error).__name__)
+        code = {NoAnswer: "no_answer", IssuerAway: "issuer_away"}.get(type(error), "database_away")
+        detail = {
+            "no_answer": f"{error}; a write may still be carried out: repeat it with the same Idempotency-Key",
+            "issuer_away": "the issuer of tokens does not answer, so no token can be checked",
+        }.get(code, str(getattr(error, "message", error)))
+        return problem(503, code, detail, headers={"Retry-After": "5"})
+
+    for kind in (NoAnswer, IssuerAway, DatabaseAway, StatementFailed):
+        app.exception_handler(kind)(away)
+
+
+def fault() -> JSONResponse:
+    """The problem document of a fault in this program."""
+    return problem(500, "fault", "something went wrong here; it was logged")
+
+
+def log_fault(scope: Scope, error: Exception) -> None:
+    """Log where a fault came from; not its text, which may quote what was sent."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = None if frame is None else f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
+    route = getattr(scope.get("route"), "path", None)
+    log.error("fault", error=type(error).__name__, place=place, method=scope["method"], route=route)

@@ -1,0 +1,433 @@
+"""The operations of the API, under /api/v1. Each asks `starter.api.actions` or the desk and says what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import ConfigDict, Field
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import Response
+
+from activities.desk import SEVERITIES, STATUSES, Filter
+from activities.feed import FeedEvent, read_position
+from cases.commands import Attach, Command
+from cases.facts import Instant, Model
+from cases.kinds import KINDS
+from cases.refusals import Refused
+from starter.access import Caller, may_file, sees
+from starter.api import actions, shapes
+from starter.api.guards import SLASH, Limiter
+from starter.api.live import visible
+from starter.api.problems import TooManyRequests
+from starter.api.services import Services
+from starter.api.stream import EventStream, Wanted
+
+Json = dict[str, Any]
+KIND_NAMES = tuple(KINDS)
+COMMANDS: dict[str, type[Command]] = {
+    name: model for kind in KINDS.values() for name, model in sorted(kind.COMMANDS.items())
+}
+
+
+class CaseConvertor(Convertor[str]):
+    """A case's id in a path. Slashes in it are encoded, or plain where that cannot be misread."""
+
+    regex = ".+"
+
+    def convert(self, value: str) -> str:
+        """See `starter.api.guards.SLASH`."""
+        return value.replace(SLASH, "/")
+
+    def to_string(self, value: str) -> str:
+        """The id in a path."""
+        return value.replace("/", "%2F")
+
+
+register_url_convertor("case", CaseConvertor())
+router = APIRouter(default_response_class=JSONResponse)
+
+
+# --- who calls ------------------------------------------------------------------------------------
+
+_BEARER = HTTPBearer(auto_error=False, description="A token of the configured OIDC issuer, or a system's key.")
+
+
+def services_of(request: Request) -> Services:
+    """The services that the app was made on."""
+    services: Services = request.app.state.services
+    return services
+
+
+async def caller_of(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> Caller:
+    """Who calls, if not too often.
+
+    Raises:
+        Refused: ``unauthenticated``, ``bad_token``, ``bad_key``, ``no_role``, ``too_many_requests``.
+    """
+    limiter = limiter_of(request)
+    try:
+        if credentials is None:
+            raise Refused("unauthenticated", "Authorization: give a bearer token, or a system's key as one")
+        caller = await services_of(request).verifier.caller(credentials.credentials)
+    except Refused:
+        # Who is refused is counted by address, so that guessing gets slower, and nobody else does.
+        await _count(limiter, f"address:{request.client.host if request.client else ''}")
+        raise
+    await _count(limiter, f"{caller.kind}:{caller.id}")
+    return caller
+
+
+def limiter_of(request: Request) -> Limiter:
+    """The one limiter of the app."""
+    limiter: Limiter = request.app.state.limiter
+    return limiter
+
+
+async def _count(limiter: Limiter, who: str) -> None:
+    wait = await limiter.wait(who)
+    if wait:
+        raise TooManyRequests(wait)
+
+
+CallerOf = Annotated[Caller, Depends(caller_of)]
+ServicesOf = Annotated[Services, Depends(services_of)]
+CaseId = Annotated[str, Path(description="The case's id, `{kind}:{key}`", examples=["complaint:call-2026-0042"])]
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$", description="See above"),
+]
+
+
+async def _object(request: Request) -> Json:
+    """The JSON object that was sent.
+
+    Raises:
+        Refused: ``unsupported_media_type``, ``bad_json``, ``too_large``.
+    """
+    sort = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sort != "application/json":
+        raise Refused("unsupported_media_type", "Content-Type: allowed is application/json")
+    raw = await request.body()
+    try:
+        found = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_once_each)
+        # Half a surrogate pair is JSON, but no text.
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if type(error) is ValueError else "it cannot be read"
+        raise Refused("bad_json", f"the body must be one JSON object: {reason}") from None
+    if not isinstance(found, dict):
+        raise Refused("malformed", "the body must be one JSON object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands in an object twice")
+    return found
+
+
+# --- filing and commands --------------------------------------------------------------------------
+
+
+def _filing(kind: str) -> Callable[..., Awaitable[Response]]:
+    async def file(request: Request, services: ServicesOf, caller: CallerOf, key: Key = None) -> Response:
+        intake = await _object(request)
+        view = await actions.file(services, caller, kind, intake, key, strict=True)
+        return JSONResponse(view, headers={"Location": _address(view["id"])})
+
+    return file
+
+
+def _address(case_id: str) -> str:
+    return f"/api/v1/cases/{case_id.replace('/', '%2F')}"
+
+
+for _kind, _case in KINDS.items():
+    router.add_api_route(
+        f"/cases/{_kind}",
+        _filing(_kind),
+        methods=["POST"],
+        tags=["filing"],
+        operation_id=f"file_{_kind}",
+        summary=f"File a case: {_kind}",
+        description=f"{(_case.__doc__ or '').splitlines()[0]} The same `key` and content give the same case.",
+        response_description="The case, new or as it was filed before",
+        responses={200: {"model": shapes.CaseView}, **shapes.problems(409, 413, 415)},
+        openapi_extra=shapes.body(_case.INTAKE, shapes.INTAKES.get(_kind)),
+    )
+
+
+def _sending(name: str) -> Callable[..., Awaitable[Response]]:
+    async def send(
+        request: Request, services: ServicesOf, caller: CallerOf, case_id: CaseId, key: Key = None
+    ) -> Response:
+        body = await _object(request)
+        return JSONResponse(await actions.command(services, caller, case_id, name, body, key, strict=True))
+
+    return send
+
+
+def _command_route(path: str, name: str, model: type[Command], operation: str) -> None:
+    takes = [kind for kind, case in KINDS.items() if name in case.COMMANDS]
+    router.add_api_route(
+        path,
+        _sending(name),
+        methods=["POST"],
+        tags=["commands"],
+        operation_id=operation,
+        summary=f"Send a command: {name}",
+        description=f"{model.__doc__ or ''}\n\nFor {', '.join(takes)}.",
+        response_description="The case after it",
+        responses={200: {"model": shapes.CaseView}, **shapes.problems(404, 409, 413, 415)},
+        openapi_extra=shapes.body(model, shapes.BODIES.get(name, {})),
+    )
+
+
+for _name, _model in COMMANDS.items():
+    _command_route(f"/cases/{{case_id:case}}/commands/{_name}", _name, _model, f"command_{_name}")
+_command_route("/cases/{case_id:case}/attachments", "attach", Attach, "attach_reference")
+
+
+@router.post("/cases/{case_id:case}/commands/{name}", include_in_schema=False)
+async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseId, name: str) -> Response:
+    """Say which commands there are."""
+    view = await actions.find(services, caller, case_id, "command")
+    known = ", ".join(sorted(KINDS[view["kind"]].COMMANDS))
+    raise Refused("unknown_command", f"command = {name!r}: this case takes {known}")
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+class Search(Model):
+    """Which cases are meant; everything given must hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal[KIND_NAMES] | None = None  # type: ignore[valid-type]
+    status: Literal[STATUSES] | None = Field(None, description="`active` is what is not closed")  # type: ignore[valid-type]
+    rung: str | None = Field(None, min_length=1, max_length=128)
+    holder: str | None = Field(None, min_length=1, max_length=128)
+    unit: str | None = Field(None, min_length=1, max_length=128)
+    severity: Literal[SEVERITIES] | None = None  # type: ignore[valid-type]
+    breached: str | None = Field(None, min_length=1, max_length=128, description="the name of a breached clock")
+    is_breached: bool | None = Field(None, description="whether any clock was breached")
+    due_before: Instant | None = Field(None, description="the next deadline is before this instant")
+    number: str | None = Field(None, min_length=1, max_length=40)
+    waybill: str | None = Field(None, min_length=1, max_length=128)
+    text: str | None = Field(
+        None, min_length=1, max_length=200, description="beginnings of words of key, number, waybill, unit, category..."
+    )
+    opened_from: Instant | None = None
+    opened_to: Instant | None = None
+    policy: str | None = Field(None, min_length=1, max_length=128)
+    order: Literal["due", "opened"] = Field("due", description="what is due first, or what was opened last")
+    limit: int = Field(50, ge=1, le=200)
+    after: str | None = Field(None, min_length=1, max_length=1000, description="`after` of the page before")
+
+
+class Paging(Model):
+    """Which page."""
+
+    limit: int = Field(50, ge=1, le=200)
+    after: str | None = Field(None, min_length=1, max_length=1000, description="`after` of the page before")
+
+
+@router.get("/cases", tags=["reading"], responses={200: {"model": shapes.Cases}, **shapes.problems()})
+async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated[Search, Query()]) -> Response:
+    """Find cases among those that the caller sees."""
+    actions.check_scope(caller, "read")
+    units, kinds = sees(caller)
+    given = search.model_dump(exclude={"order", "limit", "after"})
+    page = await services.desk.search(
+        Filter(**given), units=units, kinds=kinds, order=search.order, limit=search.limit, after=search.after
+    )
+    return JSONResponse({"cases": page.cases, "after": page.after})
+
+
+@router.get(
+    "/cases/{case_id:case}/timeline",
+    tags=["reading"],
+    responses={200: {"model": shapes.Timeline}, **shapes.problems(404)},
+)
+async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Everything that happened to a case, from the ledger."""
+    await actions.find(services, caller, case_id)
+    return JSONResponse({"events": await actions.events(services, case_id)})
+
+
+@router.get(
+    "/cases/{case_id:case}/clocks", tags=["reading"], responses={200: {"model": shapes.Clocks}, **shapes.problems(404)}
+)
+async def clocks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Why each clock of a case is due when it is: start, limit, pauses, days off, clause."""
+    view = await actions.find(services, caller, case_id)
+    return JSONResponse({"clocks": await actions.explain(services, view)})
+
+
+@router.get(
+    "/cases/{case_id:case}/personal",
+    tags=["reading"],
+    responses={200: {"model": shapes.Personal}, **shapes.problems(404)},
+)
+async def personal(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Whom a case is about: plain for who handles it, masked for the rest. Each look is recorded."""
+    return JSONResponse(await actions.personal(services, caller, case_id))
+
+
+@router.get(
+    "/cases/{case_id:case}/looks", tags=["reading"], responses={200: {"model": shapes.Looks}, **shapes.problems(404)}
+)
+async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Who looked at the personal facts of a case; for QA, the general manager and auditors."""
+    return JSONResponse({"looks": await actions.looks(services, caller, case_id)})
+
+
+@router.get(
+    "/cases/{case_id:case}/actions",
+    tags=["reading"],
+    responses={200: {"model": shapes.Actions}, **shapes.problems(404)},
+)
+async def possible(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """The commands that the caller may send to a case now."""
+    view = await actions.find(services, caller, case_id)
+    return JSONResponse({"actions": actions.actions_for(caller, view, await actions.policy_of(services, view))})
+
+
+@router.get(
+    "/cases/{case_id:case}", tags=["reading"], responses={200: {"model": shapes.CaseView}, **shapes.problems(404)}
+)
+async def case(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """A case as it stands after its last recorded event."""
+    return JSONResponse(await actions.find(services, caller, case_id))
+
+
+@router.get("/approvals", tags=["reading"], responses={200: {"model": shapes.Approvals}, **shapes.problems()})
+async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Paging, Query()]) -> Response:
+    """The approvals that wait for the caller: asked of their role, by somebody else."""
+    actions.check_scope(caller, "read")
+    units, kinds = sees(caller)
+    page = await services.desk.approvals(
+        roles={caller.role}, not_by=caller.id, units=units, kinds=kinds, limit=paging.limit, after=paging.after
+    )
+    return JSONResponse({"approvals": page.cases, "after": page.after})
+
+
+@router.get("/me", tags=["reading"], responses={200: {"model": shapes.Me}, **shapes.problems()})
+async def me(caller: CallerOf) -> Response:
+    """Who the caller is here, and what they see."""
+    units, kinds = sees(caller)
+    return JSONResponse(
+        {
+            "id": caller.id,
+            "role": caller.role,
+            "kind": caller.kind,
+            "units": None if units is None else sorted(units),
+            "kinds": None if kinds is None else sorted(kinds),
+            "files": [kind for kind in KINDS if may_file(caller, kind, next(iter(caller.units or ()), None))],
+            "scopes": sorted(caller.scopes),
+            "language": caller.language,
+        }
+    )
+
+
+class Wished(Model):
+    """Which policy."""
+
+    name: str = Field("default", min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
+    hash: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="one that a case is pinned to, over `name`")
+
+
+@router.get("/policy", tags=["reading"], responses={200: {"model": shapes.PolicyAnswer}, **shapes.problems(404)})
+async def policy(services: ServicesOf, caller: CallerOf, wished: Annotated[Wished, Query()]) -> Response:
+    """What is in force under a name, or was when a case was opened."""
+    actions.check_scope(caller, "read")
+    names = services.policies.names()
+    if wished.hash is None:
+        if wished.name not in names:
+            raise Refused("not_found", f"name = {wished.name!r}: allowed: {', '.join(names)}")
+        found = await services.policies.in_force(wished.name)
+        answer = {"name": found.name, "hash": found.hash, "policy": json.loads(found.document)}
+    else:
+        document = await services.doors.policy_document(wished.hash)
+        if document is None:
+            raise Refused("not_found", "hash: no case was ever pinned to such a policy")
+        content = json.loads(document)
+        answer = {"name": content["name"], "hash": wished.hash, "policy": content}
+    return JSONResponse({**answer, "names": names})
+
+
+# --- live -----------------------------------------------------------------------------------------
+
+
+class Watching(Model):
+    """Which events; everything given must hold."""
+
+    kind: Literal[KIND_NAMES] | None = None  # type: ignore[valid-type]
+    case: str | None = Field(None, min_length=1, max_length=200)
+    type: str | None = Field(None, min_length=1, max_length=64, description="of the event, like `escalated`")
+    unit: str | None = Field(None, min_length=1, max_length=128)
+    after: str | None = Field(None, max_length=40, description="like Last-Event-ID, for clients that cannot send it")
+
+    def wanted(self, caller: Caller) -> Wanted:
+        """The events that are asked for and may be seen."""
+        seen = visible(caller)
+
+        def wanted(event: FeedEvent) -> bool:
+            return (
+                (self.kind is None or event.kind == self.kind)
+                and (self.case is None or event.case_id == self.case)
+                and (self.unit is None or event.unit == self.unit)
+                and (self.type is None or event.event["type"] == self.type)
+                and seen(event)
+            )
+
+        return wanted
+
+
+@router.get(
+    "/events",
+    tags=["reading"],
+    response_class=EventStream,
+    responses={
+        200: {"description": "Server-sent events: `id` the position, `data` one JSON object"},
+        **shapes.problems(),
+    },
+)
+async def events(
+    request: Request,
+    services: ServicesOf,
+    caller: CallerOf,
+    watching: Annotated[Watching, Query()],
+    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)] = None,
+) -> Response:
+    """The events of the cases that the caller sees, as they are recorded.
+
+    With Last-Event-ID from there on, without a gap. Ends when the caller's token does.
+    """
+    actions.check_scope(caller, "read")
+    after = last or watching.after or None
+    read_position(after)
+    credential = request.headers["authorization"].partition(" ")[2].strip()
+
+    async def still() -> Wanted | None:
+        try:
+            now = await services.verifier.caller(credential)
+            actions.check_scope(now, "read")
+        except Refused:
+            return None
+        return watching.wanted(now)
+
+    return EventStream(services.live, watching.wanted(caller), after, still)

@@ -1,0 +1,79 @@
+"""The server process: uvicorn around the application, ended in good order by SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from activities.settings import Settings
+from starter.api.app import create_app
+from starter.api.issuer import check_loopback
+from starter.api.services import Services, services
+
+# Seconds that requests under way get to end when the process is asked to stop; streams end at once.
+GRACE = 7
+
+log = structlog.get_logger("caseladder.serve")
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP whose connections can be cut: one whose client reads no more never ends by itself."""
+
+    def on_message_begin(self) -> None:
+        """Give the request the means."""
+        super().on_message_begin()
+        self.scope["caseladder.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+
+class Server(uvicorn.Server):
+    """Ends the streams when it is asked to stop, since they would never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, made: Services) -> None:
+        super().__init__(config)
+        self._services = made
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal, and then end like a program that was done: uvicorn would die of it once more."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        log.info("stopping", seconds=GRACE)
+        self._services.live.close()
+        self.should_exit = True
+
+
+async def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a setting cannot be used, or the development issuer would be reached from elsewhere.
+        Unreachable: the configuration of Temporal cannot be used.
+    """
+    if settings.access is None:
+        check_loopback(host, settings.public_url)
+    async with services(settings) as made:
+        config = uvicorn.Config(
+            create_app(made),
+            host=host,
+            port=port,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            # Ours is set up, and a line for each request says nothing that metrics do not.
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            h11_max_incomplete_event_size=16384,
+        )
+        await Server(config, made).serve()
