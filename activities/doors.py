@@ -59,6 +59,7 @@ class DoorBook:
     _LOOK = statement("door_look")
     _LOOKS = statement("door_looks")
     _POLICY = statement("door_policy")
+    _POLICIES = statement("door_policies")
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -162,6 +163,11 @@ class DoorBook:
         async with connection_of(self._pool) as connection:
             document: str | None = await connection.fetchval(self._POLICY, hash)
             return document
+
+    async def policies(self) -> list[tuple[str, str]]:
+        """Hash and name of every policy that a case was ever pinned to, by name, at most 200."""
+        async with connection_of(self._pool) as connection:
+            return [(row["hash"], row["name"] or "") for row in await connection.fetch(self._POLICIES)]
 
 
 def _hash(secret: str) -> bytes:

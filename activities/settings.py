@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "CASELADDER_"
 # Their values may hold a password or a token, so a message never repeats them.
 _SECRET = frozenset(
-    {"database_url", "smtp_url", "webhook_secret"}
+    {"database_url", "smtp_url", "webhook_secret", "console_secret", "console_client_secret"}
     | {"payout_url", "payout_token", "payout_callback_secret"}
 )
 
@@ -61,12 +61,26 @@ class Settings(BaseSettings):
     contacts: Path | None = Field(None, description="file that gives each role its addresses")
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
-        None, description="file that says whose tokens count and which role they give; without it the development issuer"
+        None, description="file that says whose tokens count and for what; without it the development issuer's"
     )
     public_url: str | None = Field(None, description="address of the API and the console as people reach them")
+    console_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="key that seals the console's sessions, the same on every server; 32 characters or more",
+    )
+    console_client: str | None = Field(None, description="the console's client id at the OIDC issuer")
+    console_client_secret: SecretStr | None = Field(
+        None, description="the console's client secret at the OIDC issuer; none for a public client"
+    )
     rate_limit: str = Field("600/minute", description="requests of one caller: NUMBER/second, /minute or /hour")
     body_limit: int = Field(262144, ge=1024, le=16777216, description="bytes of a request's body")
     cors_origins: str = Field("", description="origins that browsers may call the API from, separated by commas")
+    private_subscribers: Literal["forbid", "loopback", "allow"] = Field(
+        "forbid",
+        description="whether events may go to addresses that are not public: forbid, loopback (this machine too,"
+        " as on the embedded stack) or allow",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus metrics; 0 for none")
     log_format: Literal["json", "console"] = "json"
 
@@ -180,6 +194,9 @@ class Settings(BaseSettings):
             update={
                 "database_url": self.database_url or SecretStr(database_url),
                 "smtp_url": self.smtp_url or SecretStr(f"maildir:{self.data / 'mail'}"),
+                "private_subscribers": self.private_subscribers
+                if "private_subscribers" in self.model_fields_set
+                else "loopback",
             }
         )
 
