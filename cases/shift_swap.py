@@ -28,7 +28,7 @@ CHANGE_ROSTER = "change_roster"
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
 NOTHING = timedelta(0)
-_TAKEN = (commands.Note, commands.Attach, commands.Agree, commands.Sign, commands.Refuse)
+_TAKEN = (commands.Note, commands.Attach, commands.Agree, commands.Sign, commands.Refuse, commands.Resend)
 
 
 class SwappedShift(Model):
@@ -237,7 +237,7 @@ def check_terms(swap: SwapFacts, working: WorkingCalendar, now: datetime) -> Non
         raise Refused("same_shift", f"returned = {swap.returned.id!r} is the shift that is given", CLAUSE)
     for shift in swap.shifts:
         begins = working.local(shift.starts_at)
-        if begins <= now:
+        if begins < now:
             raise Refused("past_shift", f"shift {shift.id!r} began {begins.isoformat()}; only a coming one", CLAUSE)
         for day in _days(shift, working):
             if (published := working.years.root.get(day.year)) is not None and day in published.holidays:
