@@ -1,4 +1,4 @@
--- What a filter and the caller's visibility ask of a case file ("file") and what it is found by ("word").
+-- What a filter and the caller's visibility ask of a case file ("file").
 -- Spliced into the statements that list cases. A parameter that is null asks for nothing: since these
 -- statements are planned for their values, such a line is gone before the plan is made.
 --  $1 units and $2 kinds that may be seen ('' for a case without a unit)
@@ -15,8 +15,11 @@ AND ($10::text IS NULL OR (file.breached <> '{}' AND file.breached @> ARRAY[$10:
 AND ($11::boolean IS NULL OR (file.breached <> '{}') = $11)
 AND ($12::timestamptz IS NULL OR file.next_due < $12)
 AND ($13::text IS NULL OR file.number = $13)
-AND ($14::text IS NULL OR word.waybill = $14)
-AND ($15::text IS NULL OR word.words @@ $15::text::tsquery)
-AND ($16::timestamptz IS NULL OR file.opened_at >= $16)
-AND ($17::timestamptz IS NULL OR file.opened_at < $17)
-AND ($18::text IS NULL OR file.policy = $18)
+AND ($14::timestamptz IS NULL OR file.opened_at >= $14)
+AND ($15::timestamptz IS NULL OR file.opened_at < $15)
+AND ($16::text IS NULL OR file.policy = $16)
+-- What text and waybill find was looked up before (desk_words.sql): a few cases come as a list. Where there
+-- are many, the order of this list meets some of them soon.
+AND ($17::text[] IS NULL OR file.case_id = ANY ($17))
+AND ($18::text IS NULL OR (SELECT word.words @@ $18::text::tsquery FROM case_search AS word WHERE word.case_id = file.case_id))
+AND ($19::text IS NULL OR (SELECT word.waybill = $19 FROM case_search AS word WHERE word.case_id = file.case_id))

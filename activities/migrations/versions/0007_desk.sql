@@ -1,18 +1,23 @@
 -- What lists, searches and numbers read. All of it is derived from the case files and the ledger.
 
 CREATE FUNCTION case_words(VARIADIC given text[]) RETURNS tsvector
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    -- Each value from each of its parts on, so that 0007 and 03-0007 find 2026-03-0007 as well. Whatever
-    -- stands between two parts counts as a hyphen. Ids are ASCII; a word longer than 200 is cut.
-    RETURN (
-        SELECT array_to_tsvector(coalesce(array_agg(DISTINCT array_to_string(parts[first:], '-')), '{}'))
-        FROM (
-            SELECT string_to_array(trim('-' FROM regexp_replace(left(lower(value), 200), '[^a-z0-9]+', '-', 'g')), '-')
-                AS parts
-            FROM unnest(given) AS value
-        ) AS split, generate_subscripts(parts, 1) AS first
-        WHERE parts[first] <> ''
-    );
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+-- Each value from each of its parts on, so that 0007 and 03-0007 find 2026-03-0007 as well. Whatever
+-- stands between two parts counts as a hyphen. Ids are ASCII; of a longer one 200 characters count.
+DECLARE
+    value text;
+    parts text[];
+    words text[] := '{}';
+BEGIN
+    FOREACH value IN ARRAY given LOOP
+        parts := string_to_array(trim('-' FROM regexp_replace(lower(left(value, 200)), '[^a-z0-9]+', '-', 'g')), '-');
+        FOR place IN 1..coalesce(cardinality(parts), 0) LOOP
+            words := words || array_to_string(parts[place:], '-');
+        END LOOP;
+    END LOOP;
+    RETURN array_to_tsvector(words);
+END
+$$;
 
 CREATE TABLE case_search (
     case_id text COLLATE "C" PRIMARY KEY,
@@ -47,8 +52,8 @@ CREATE TRIGGER case_file_opened AFTER INSERT ON case_file
     FOR EACH ROW EXECUTE FUNCTION case_file_found_by();
 CREATE TRIGGER case_file_changed AFTER UPDATE ON case_file
     FOR EACH ROW
-    WHEN (OLD.view -> 'facts' IS DISTINCT FROM NEW.view -> 'facts'
-          OR OLD.view -> 'outcome' IS DISTINCT FROM NEW.view -> 'outcome'
+    -- What a case is found by is known when it is opened; only how it ended comes later.
+    WHEN (OLD.closed_at IS DISTINCT FROM NEW.closed_at OR OLD.unit IS DISTINCT FROM NEW.unit
           OR OLD.policy IS DISTINCT FROM NEW.policy)
     EXECUTE FUNCTION case_file_found_by();
 
@@ -63,15 +68,17 @@ CREATE INDEX case_search_words ON case_search USING gin (words);
 CREATE INDEX case_search_waybill ON case_search (waybill) WHERE waybill IS NOT NULL;
 CREATE INDEX case_search_parent ON case_search (parent) WHERE parent IS NOT NULL;
 
--- Few cases are active, so one small index serves every list of them.
+-- No index reads the view: it changes with every step, and each step would then touch every index.
+-- Few cases are active, so one small index serves every list of them; what waits for somebody is looked for
+-- among those.
 CREATE INDEX case_file_active ON case_file ((coalesce(next_due, 'infinity'::timestamptz)), case_id)
     WHERE closed_at IS NULL;
--- What waits for a decision or a signature is a small part even of those.
-CREATE INDEX case_file_approvals ON case_file (case_id)
-    WHERE closed_at IS NULL AND view @> '{"approvals": [{"state": "open"}]}';
-CREATE INDEX case_file_turn ON case_file (case_id) WHERE closed_at IS NULL AND view ? 'turn';
 CREATE INDEX case_file_opened ON case_file (opened_at, case_id);
+CREATE INDEX case_file_holder ON case_file (holder);
 CREATE INDEX case_file_breached ON case_file USING gin (breached) WHERE breached <> '{}';
+-- Counts read this and nothing else. By themselves status and rung tell too little to find a case by.
+CREATE INDEX case_file_counted ON case_file (unit, kind, status, rung);
+DROP INDEX case_file_unit, case_file_status, case_file_rung;
 CREATE INDEX payout_unpaid ON payout (case_id) WHERE state <> 'paid';
 -- What the numbers count over time.
 CREATE INDEX case_event_counted ON case_event (type, at)
