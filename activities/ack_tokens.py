@@ -36,7 +36,7 @@ class Ack:
     expires_at: datetime
 
     def command(self) -> dict[str, Any]:
-        """The body of the command ``acknowledge``; a second click asks the same and is answered again."""
+        """The body of the command ``acknowledge``."""
         return {"by": {"id": self.person, "role": self.role}, "notice": self.seq}
 
 

@@ -1,95 +1,180 @@
 """Telling people: the activity ``notify``.
 
-At least once to every address, each message with one id over all retries. What has become of each
-delivery is kept in the heartbeat, so that a retry sends only the rest.
+Every recipient hears each notice at least once, under one id over all retries and channels. What has
+become of each is kept in the heartbeat, so that a retry, here or on another worker, does only the rest.
+
+The ways to a recipient are taken in order: the preferred channel, the next ones, then whoever is next
+in line. What is refused for good is not tried again, and the next way has its turn at once. What
+fails for now is tried again with growing pauses; each further way joins in when its share of the time
+that the rule leaves has passed. Nobody gives up here: whoever asks decides how long it is tried.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Self
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.channels import Channel, Delayed, Message, SettingError, Undeliverable
+from activities import ack_tokens
+from activities.channels import Channel, Delayed, Deliver, Message, SettingError, Undeliverable
+from activities.channels.apprise import AppriseChannel
+from activities.channels.dingtalk import DingtalkChannel
+from activities.channels.feishu import FeishuChannel
 from activities.channels.mail import read_sender
 from activities.channels.maildir import MaildirChannel
 from activities.channels.smtp import FORM, SmtpChannel
 from activities.channels.webhook import WebhookChannel, read_secret
-from activities.contacts import ContactBook, Contacts
+from activities.channels.wecom import WecomChannel
+from activities.contacts import ContactBook
+from activities.digest import Digests
 from activities.messages import NOTIFY, NoticeBatch, NoticeOrder, NoticeResult
-from activities.templates import Templates
+from activities.recipients import Aim, Step, aims, digest
+from activities.templates import Templates, Text
+from cases.directory import Directory
 
 # The type of the retryable failure. Its first detail is a list of `NoticeResult` as JSON objects:
 # what came of each notice so far, for whoever gives up.
 DELAYED = "NoticeDelayed"
 # Seconds; several of them fit into the time after which an attempt counts as dead.
 HEARTBEAT = 3
+# In which the ways to somebody are all in use where no deadline says anything.
+PATIENCE = timedelta(minutes=10)
+# Of the time until a deadline: the ways are all in use after half of it, so that whoever hears last
+# can still act; and a quarter of it is the most that a notice is held for a digest.
+REACHED_AFTER, HELD_FOR = 0.5, 0.25
+# The pause before the next try is a part of the time that it has taken so far, seconds at least and at most.
+PAUSE_GROWS, SHORTEST, LONGEST = 0.5, 1.0, 900.0
+# Seconds that a notice is held at most, whatever the policy says.
+HOLD = 60
+# So many different attempts of a notice go on record one by one.
+MOST_ATTEMPTS = 40
+# The notices that are answered by acknowledging, and the kinds of case that are acknowledged.
+ACKNOWLEDGED = frozenset({"rung", "reminder"})
+ON_A_LADDER = frozenset({"complaint", "claim", "exception", "inquiry"})
 
 log = structlog.get_logger(__name__)
 
+Staff = Callable[[], Awaitable[Directory]]
+
 
 @dataclass(frozen=True)
-class Delivery:
-    """One notice to one address; ``roles`` are all those that the address serves."""
+class Links:
+    """What notices are acknowledged with: the secret behind codes and links, and where links lead."""
 
-    id: str
-    order: NoticeOrder
-    roles: tuple[str, ...]
-    channel: str
-    address: str
-    language: str
+    secret: str
+    public_url: str | None = None
 
 
-def deliveries(order: NoticeOrder, contacts: Contacts) -> list[Delivery]:
-    """Who gets a notice: every address of its roles, each once.
+@dataclass
+class Progress:
+    """What was achieved so far. Plain JSON, because it travels in the heartbeat.
 
-    The id of a delivery comes from the notice and the address, so it stays the same when the
-    contacts file is edited between two attempts.
+    Args:
+        aims: of each aim ``{"at", "reason" ("" if it arrived), "final", "channel"}``.
+        told: by message id, over which channel a person was told and when.
+        refused: by way, why it is no use.
+        waits: by way, until when the receiver wants to be left alone.
+        tried, meant, remarks: by notice, as in `NoticeResult`.
     """
-    roles: dict[tuple[str, str], list[str]] = {}
-    for role in dict.fromkeys(order.roles):
-        for target in contacts.roles[role].addresses() if role in contacts.roles else ():
-            roles.setdefault(target, []).append(role)
-    return [
-        Delivery(
-            id=_digest(order.id, channel, address),
-            order=order,
-            roles=tuple(served),
-            channel=channel,
-            address=address,
-            language=contacts.roles[served[0]].language,
-        )
-        for (channel, address), served in roles.items()
-    ]
+
+    aims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    meant: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def recall(cls) -> Self:
+        """What earlier attempts achieved, by their last heartbeat."""
+        details = activity.info().heartbeat_details
+        return cls(**details[0]) if details and isinstance(details[0], dict) and "aims" in details[0] else cls()
+
+    def beat(self) -> None:
+        """Let the server keep it."""
+        activity.heartbeat(asdict(self))
+
+    def attempt(self, order: str, recipient: str, channel: str, outcome: str, reason: str, at: str) -> None:
+        """Note an attempt; one more of a kind is counted."""
+        entries = self.tried.setdefault(order, [])
+        marks = {"recipient": recipient, "channel": channel, "outcome": outcome, "reason": reason}
+        for entry in entries:
+            if marks.items() <= entry.items():
+                entry.update(last=at, count=entry["count"] + 1)
+                return
+        if len(entries) < MOST_ATTEMPTS:
+            entries.append({**marks, "first": at, "last": at, "count": 1})
 
 
-# What has become of a delivery: {"at": instant, "reason": "" if it arrived, "final": bool}.
-# Plain JSON, because it travels in the heartbeat.
-Fate = dict[str, Any]
+class Moment:
+    """The time as the server sees it, which in a test is not that of this machine."""
+
+    def __init__(self) -> None:
+        info = activity.info()
+        self.since = info.scheduled_time
+        self._started, self._begun = info.started_time, monotonic()
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        return self._started + timedelta(seconds=monotonic() - self._begun)
+
+    def stamp(self) -> str:
+        """Now, as it goes on record."""
+        return self.now().isoformat(timespec="milliseconds")
+
+
+@dataclass
+class Handed:
+    """A notice that may go out in a digest, and what is to be remarked on it afterwards."""
+
+    message: Message
+    line: dict[str, Any]
+    remarks: list[str] = field(default_factory=list)
+
+
+# Channel, address and language: what goes there together.
+Target = tuple[str, str, str]
 
 
 class Notifier:
     """Sends notices.
 
     Args:
-        contacts: the addresses of each role.
-        channels: by the names that `Contact.addresses` gives: ``email``, ``webhook``. An address
-            whose channel is not among them is recorded as failed.
+        contacts: shared addresses of roles.
+        channels: by the names that addresses go under: ``email``, ``wecom``, ... An address whose
+            channel is not among them is recorded as failed.
         templates: what the notices say.
+        staff: the directory of staff as it is now.
+        links: how notices are acknowledged; without it they say nothing of it.
+        hold: seconds that a notice is held for a digest at most; 0 for no digests.
     """
 
-    def __init__(self, contacts: ContactBook, channels: Mapping[str, Channel], templates: Templates) -> None:
+    def __init__(
+        self,
+        contacts: ContactBook,
+        channels: Mapping[str, Channel],
+        templates: Templates,
+        *,
+        staff: Staff | None = None,
+        links: Links | None = None,
+        hold: float = HOLD,
+    ) -> None:
         self._contacts = contacts
         self._channels = dict(channels)
         self._templates = templates
+        self._staff = staff
+        self._links = links
+        self._digests: Digests[Target, Handed] | None = Digests(self._split, self._hand_on, hold) if hold else None
 
     @activity.defn(name=NOTIFY)
     async def notify(self, batch: NoticeBatch) -> list[NoticeResult]:
@@ -102,93 +187,285 @@ class Notifier:
             ApplicationError: type ``NoticeDelayed``, retryable: something could not be delivered
                 now; everything else was.
         """
+        run = _Run(batch, Progress.recall(), Moment())
         contacts = self._contacts.current()
-        plan = [delivery for order in batch.notices for delivery in deliveries(order, contacts)]
-        fates = _recall()
-        waiting: dict[str, list[Delivery]] = {}
-        for delivery in plan:
-            if not fates.get(delivery.id, {}).get("final", False):
-                waiting.setdefault(delivery.channel, []).append(delivery)
-        alive = asyncio.create_task(_beat(fates))
+        directory = await self._staff() if self._staff else Directory()
+        plan: list[Aim] = []
+        for order in batch.notices:
+            # A case's own clock runs ahead of ours in a test, and behind it when it is told late.
+            at = max(run.moment.now(), datetime.fromisoformat(order.event["recorded_at"]))
+            wanted, meant = aims(order, batch.view, contacts, directory, at)
+            run.progress.meant.setdefault(order.id, meant)
+            plan += wanted
+        waiting = [aim for aim in plan if not run.progress.aims.get(aim.key, {}).get("final", False)]
+        helpers = [asyncio.create_task(_beat(run.progress))]
+        if self._digests is not None:
+            helpers.append(asyncio.create_task(self._let_go(self._digests)))
         try:
-            # Beside each other: a mail server that hangs must not hold up the webhooks.
-            async with asyncio.TaskGroup() as group:
-                for channel, some in waiting.items():
-                    group.create_task(self._serve(channel, some, batch, fates))
+            async with AsyncExitStack() as stack:
+                for name in dict.fromkeys(step.channel for aim in waiting for step in aim.steps):
+                    if name in self._channels:
+                        run.open[name] = await stack.enter_async_context(self._channels[name].session())
+                # Beside each other: a mail server that hangs must not hold up the webhooks.
+                async with asyncio.TaskGroup() as group:
+                    for aim in waiting:
+                        group.create_task(self._pursue(aim, run))
         finally:
-            alive.cancel()
-        results = [_result(order, [d for d in plan if d.order is order], fates) for order in batch.notices]
-        late = [delivery for delivery in plan if not fates[delivery.id]["final"]]
+            for helper in helpers:
+                helper.cancel()
+        results = [_result(order, [aim for aim in plan if aim.order is order], run) for order in batch.notices]
+        late = [aim for aim in plan if not run.progress.aims[aim.key]["final"]]
         if late:
-            why = sorted({f"{role} ({fates[d.id]['reason']})" for d in late for role in d.roles})
+            why = sorted({f"{role} ({run.progress.aims[aim.key]['reason']})" for aim in late for role in aim.roles})
             message = f"{len(late)} of {len(plan)} deliveries delayed: {', '.join(why)}"
-            raise ApplicationError(message, [asdict(result) for result in results], type=DELAYED)
+            details = [asdict(result) for result in results]
+            raise ApplicationError(message, details, type=DELAYED, next_retry_delay=run.pause())
         return results
 
-    async def _serve(self, name: str, waiting: Sequence[Delivery], batch: NoticeBatch, fates: dict[str, Fate]) -> None:
-        """Deliver through one channel, one after the other, noting the fate of each."""
-        channel = self._channels.get(name)
-        if channel is None:
-            for delivery in waiting:
-                self._settle(delivery, f"{name}: not configured", True, fates)
-            return
-        async with channel.session() as deliver:
-            for delivery in waiting:
-                reason, final = "", True
-                try:
-                    await deliver(self._message(delivery, batch))
-                except Undeliverable as error:
-                    reason = f"{name}: {error}"
-                except Delayed as error:
-                    reason, final = f"{name}: {error}", False
-                self._settle(delivery, reason, final, fates)
+    async def _pursue(self, aim: Aim, run: _Run) -> None:
+        """Take the ways to an aim whose turn has come, until one works."""
+        progress = run.progress
+        share = _patience(aim.order, run) / len(aim.steps)
+        reasons: list[str] = []
+        turn, open_ways = 0, False
+        for step in aim.steps:
+            refused = progress.refused.get(step.key)
+            if refused is not None:
+                reasons.append(refused)
+                continue
+            open_ways = True
+            begins = run.moment.since + turn * share
+            if run.moment.now() < begins:
+                run.later(begins)
+                break
+            left_alone = progress.waits.get(step.key)
+            if left_alone is not None and run.moment.now() < datetime.fromisoformat(left_alone):
+                until = datetime.fromisoformat(left_alone)
+                run.later(until)
+                reasons.append(run.failed.get(step.key, f"{_name(step)}: wants to be left alone"))
+                # If it is for longer than its share, the next way has its turn at once.
+                if until < begins + share:
+                    turn += 1
+                continue
+            turn += 1
+            # One at a time for each person: two roles may lead to the same one.
+            async with run.lock(step.id):
+                reason = await self._try(aim, step, run)
+            if not reason:
+                progress.aims[aim.key] = {**progress.told[step.id], "reason": "", "final": True}
+                progress.beat()
+                return
+            reasons.append(reason)
+            if step.key in progress.refused:
+                turn -= 1
+        final = not open_ways or all(step.key in progress.refused for step in aim.steps)
+        said = "; ".join(dict.fromkeys(reasons))
+        progress.aims[aim.key] = {"at": run.moment.stamp(), "channel": "", "reason": said, "final": final}
+        progress.beat()
 
-    def _message(self, delivery: Delivery, batch: NoticeBatch) -> Message:
-        order, view = delivery.order, batch.view
+    async def _try(self, aim: Aim, step: Step, run: _Run) -> str:
+        """Send one message, unless this person has it already. Returns why it did not arrive, or nothing."""
+        progress, order = run.progress, aim.order
+        if step.id in progress.told:
+            return ""
+        if step.key in run.failed:
+            return run.failed[step.key]
+        outcome, why, remark = "sent", "", ""
+        try:
+            if step.channel not in self._channels:
+                raise Undeliverable("not configured")
+            handed = self._compose(aim, step, run)
+            remark = "in a digest" if await self._send(handed, order, step, run) else ""
+            for one in handed.remarks:
+                if one not in progress.remarks.setdefault(order.id, []):
+                    progress.remarks[order.id].append(one)
+        except Undeliverable as error:
+            outcome, why = "failed", str(error)
+            progress.refused[step.key] = f"{_name(step)}: {error}"
+        except Delayed as error:
+            outcome, why = "delayed", str(error)
+            if error.wait > 0:
+                until = run.moment.now() + timedelta(seconds=error.wait)
+                progress.waits[step.key] = until.isoformat()
+                run.later(until)
+        at = run.moment.stamp()
+        progress.attempt(order.id, step.recipient, step.channel, outcome, why or remark, at)
+        if outcome == "sent":
+            progress.told[step.id] = {"at": at, "channel": step.channel}
+        else:
+            run.failed[step.key] = f"{_name(step)}: {why}"
+            log.warning(
+                "notice_failed" if outcome == "failed" else "notice_delayed",
+                notice=order.name,
+                roles=aim.roles,
+                recipient=step.recipient,
+                reason=f"{step.channel}: {why}",
+            )
+        progress.beat()
+        return "" if outcome == "sent" else run.failed[step.key]
+
+    async def _send(self, handed: Handed, order: NoticeOrder, step: Step, run: _Run) -> bool:
+        """Hand a message over, by itself or in a digest; which of the two, says the answer."""
+        burst, due = run.batch.digest, _due(order, run.batch.view)
+        if self._digests is not None and burst is not None and self._channels[step.channel].gathers:
+            left = float("inf") if due is None else (due - run.moment.now()).total_seconds() * HELD_FOR
+            if await self._digests.took((step.channel, step.address, step.language), handed, burst, left):
+                return True
+        async with run.lock(step.channel):
+            await run.open[step.channel](handed.message)
+        return False
+
+    # --- what is said -----------------------------------------------------------------------------
+
+    def _compose(self, aim: Aim, step: Step, run: _Run) -> Handed:
+        order, view, case_id = aim.order, run.batch.view, run.batch.case_id
         facts = {
-            "case_id": batch.case_id,
-            "number": view.get("number") or batch.case_id,
-            "kind": view.get("kind") or batch.case_id.partition(":")[0],
+            "case_id": case_id,
+            "number": view.get("number") or case_id,
+            "kind": view.get("kind") or case_id.partition(":")[0],
             "roles": order.roles,
             "clause": order.clause,
             "event": order.event,
         }
-        text = self._templates.render(order.name, delivery.language, {**facts, "view": view})
+        ack = self._ack(aim, step, str(facts["kind"]), case_id)
+        text = self._templates.render(order.name, step.language, {**facts, "view": view, "ack": ack})
         payload = {
             "type": f"notice.{order.name}",
-            "id": delivery.id,
+            "id": step.id,
             "timestamp": order.event.get("at"),
             "notice": order.name,
             **facts,
             "subject": text.subject,
             "text": text.body,
+            **({"acknowledge": ack} if ack else {}),
         }
-        thread = _digest(batch.case_id)
-        return Message(delivery.id, thread, delivery.address, text.subject, text.body, payload)
+        message = Message(step.id, digest(case_id), step.address, text.subject, text.body, payload)
+        line = {
+            "id": step.id[:10],
+            "number": facts["number"],
+            "case_id": case_id,
+            "title": text.subject.removeprefix(f"[{facts['number']}] "),
+            "due": order.event.get("data", {}).get("due"),
+            "ack": ack,
+        }
+        return Handed(message, line, [text.remark] if text.remark else [])
 
-    def _settle(self, delivery: Delivery, reason: str, final: bool, fates: dict[str, Fate]) -> None:
-        fates[delivery.id] = {"at": _now(), "reason": reason, "final": final}
-        activity.heartbeat(fates)
-        if reason:
-            log.warning(
-                "notice_failed" if final else "notice_delayed",
-                notice=delivery.order.name,
-                roles=delivery.roles,
-                reason=reason,
-            )
+    def _ack(self, aim: Aim, step: Step, kind: str, case_id: str) -> dict[str, str] | None:
+        """What a person takes the case up with; shared addresses are nobody's, so they get nothing."""
+        event = aim.order.event
+        if (
+            self._links is None
+            or step.person is None
+            or aim.order.name not in ACKNOWLEDGED
+            or kind not in ON_A_LADDER
+            or "subject" in event["data"]  # a reminder of an approval
+        ):
+            return None
+        expires = ack_tokens.expiry(event["at"])
+        who = (self._links.secret, case_id, event["seq"], step.person.id)
+        ack = {"code": ack_tokens.short_code(*who, expires), "link": ""}
+        if self._links.public_url is not None:
+            token = ack_tokens.issue(*who, aim.roles[0], expires)
+            ack["link"] = f"{self._links.public_url.rstrip('/')}/a/{token}"
+        return ack
+
+    # --- digests ----------------------------------------------------------------------------------
+
+    def _digest(self, target: Target, items: Sequence[Handed]) -> Text:
+        return self._templates.digest(target[2], [item.line for item in items])
+
+    def _split(self, target: Target, items: Sequence[Handed]) -> list[Sequence[Handed]]:
+        """The parts of a digest that fit into a message of the channel."""
+        capacity = self._channels[target[0]].capacity
+        # Some room for what the channel itself adds.
+        if len(items) < 2 or capacity is None or len(self._digest(target, items).body.encode()) < capacity - 100:
+            return [items]
+        half = len(items) // 2
+        return [*self._split(target, items[:half]), *self._split(target, items[half:])]
+
+    async def _hand_on(self, target: Target, items: Sequence[Handed]) -> None:
+        channel, address, _ = target
+        message = items[0].message
+        if len(items) > 1:
+            text = self._digest(target, items)
+            ids = sorted(item.message.id for item in items)
+            payload = {"type": "notice.digest", "ids": ids}
+            message = Message(digest(*ids), digest(channel, address), address, text.subject, text.body, payload)
+            for item in items if text.remark else ():
+                item.remarks.append(text.remark)
+        async with self._channels[channel].session() as deliver:
+            await deliver(message)
+
+    async def _let_go(self, digests: Digests[Target, Handed]) -> None:
+        """Hold nothing back any more when the worker is asked to stop."""
+        await activity.wait_for_worker_shutdown()
+        digests.let_go()
 
 
-def _result(order: NoticeOrder, plan: Sequence[Delivery], fates: Mapping[str, Fate]) -> NoticeResult:
-    arrived = [delivery for delivery in plan if fates[delivery.id]["reason"] == ""]
-    reached = {role for delivery in arrived for role in delivery.roles}
-    addressed = {role for delivery in plan for role in delivery.roles}
+class _Run:
+    """What one attempt of the activity knows."""
+
+    def __init__(self, batch: NoticeBatch, progress: Progress, moment: Moment) -> None:
+        self.batch, self.progress, self.moment = batch, progress, moment
+        self.open: dict[str, Deliver] = {}
+        # Ways that did not work in this attempt.
+        self.failed: dict[str, str] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._next: datetime | None = None
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """The lock of a person or a channel."""
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    def later(self, moment: datetime) -> None:
+        """Something may be done then."""
+        self._next = moment if self._next is None else min(self._next, moment)
+
+    def pause(self) -> timedelta:
+        """How long to wait before the next attempt."""
+        now = self.moment.now()
+        seconds = (now - self.moment.since).total_seconds() * PAUSE_GROWS
+        if self._next is not None:
+            seconds = min(seconds, (self._next - now).total_seconds())
+        return timedelta(seconds=min(max(seconds, SHORTEST), LONGEST))
+
+
+def _due(order: NoticeOrder, view: Mapping[str, Any]) -> datetime | None:
+    """Until when a notice must have arrived, as far as a rule says so."""
+    if order.event["type"] == "clock_breached":
+        return None
+    due = order.event.get("data", {}).get("due")
+    if due is None and order.name == "report":
+        # The broadcast itself is what the clock waits for.
+        clocks = view.get("clocks", ())
+        due = next(
+            (c["due"] for c in clocks if c["clock"] in ("report", "report_mail") and c["state"] == "running"), None
+        )
+    return None if due is None else datetime.fromisoformat(due)
+
+
+def _patience(order: NoticeOrder, run: _Run) -> timedelta:
+    """Within which the ways to somebody are all in use."""
+    due = _due(order, run.batch.view)
+    return PATIENCE if due is None else min(max((due - run.moment.since) * REACHED_AFTER, timedelta()), PATIENCE)
+
+
+def _name(step: Step) -> str:
+    return f"{step.recipient} {step.channel}" if step.person else step.channel
+
+
+def _result(order: NoticeOrder, plan: Sequence[Aim], run: _Run) -> NoticeResult:
+    progress = run.progress
+    arrived = [aim for aim in plan if progress.aims[aim.key]["reason"] == ""]
+    reached = {role for aim in arrived for role in aim.roles}
+    addressed = {role for aim in plan for role in aim.roles}
     reasons: dict[str, str] = {}
     for role in order.roles:
-        failed = [fates[d.id]["reason"] for d in plan if role in d.roles and fates[d.id]["reason"]]
+        failed = [progress.aims[aim.key]["reason"] for aim in plan if role in aim.roles]
         if role not in addressed:
             reasons[role] = "no address"
-        elif failed:
-            reasons[role] = "; ".join(dict.fromkeys(failed))
+        elif any(failed):
+            reasons[role] = "; ".join(dict.fromkeys(filter(None, failed)))
     if not addressed:
         outcome = "no_address"
     elif not reached:
@@ -200,36 +477,33 @@ def _result(order: NoticeOrder, plan: Sequence[Delivery], fates: Mapping[str, Fa
         name=order.name,
         roles=order.roles,
         outcome=outcome,
-        channel=", ".join(dict.fromkeys(delivery.channel for delivery in arrived)),
-        at=max((fates[delivery.id]["at"] for delivery in arrived or plan), default=_now()),
+        channel=", ".join(dict.fromkeys(progress.aims[aim.key]["channel"] for aim in arrived)),
+        at=max((progress.aims[aim.key]["at"] for aim in arrived or plan), default=run.moment.stamp()),
         reasons=reasons,
+        meant=progress.meant.get(order.id, []),
+        attempts=progress.tried.get(order.id, []),
+        remarks=progress.remarks.get(order.id, []),
     )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _digest(*parts: str) -> str:
-    # 160 bits: unique, and a Message-ID of it fits on one line.
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
-
-
-def _recall() -> dict[str, Fate]:
-    """What earlier attempts achieved, by their last heartbeat."""
-    details = activity.info().heartbeat_details
-    return dict(details[0]) if details else {}
-
-
-async def _beat(fates: Mapping[str, Fate]) -> None:
+async def _beat(progress: Progress) -> None:
     """Say every few seconds that this attempt lives, so that a dead worker is soon replaced."""
     while True:
         await asyncio.sleep(HEARTBEAT)
-        activity.heartbeat(dict(fates))
+        progress.beat()
 
 
 def build_notifier(
-    smtp_url: str | None, webhook_secret: str | None, contacts_path: Path | None, mail_from: str
+    smtp_url: str | None,
+    webhook_secret: str | None,
+    contacts_path: Path | None,
+    mail_from: str,
+    *,
+    apprise: bool = False,
+    templates: Path | None = None,
+    staff: Staff | None = None,
+    links: Links | None = None,
+    hold: float = HOLD,
 ) -> Notifier:
     """A notifier from the settings.
 
@@ -238,14 +512,21 @@ def build_notifier(
             recorded with each notice.
         webhook_secret: see `read_secret`; without it nothing goes to webhooks, since a receiver
             could not tell it from a forgery.
-        contacts_path: the contacts file; without it no role has an address.
+        contacts_path: the contacts file; without it no role has a shared address.
         mail_from: the sender, ``name@example.com``.
+        apprise: whether apprise's addresses are served.
+        templates: a folder of templates that go before the built-in ones.
+        staff, links, hold: see `Notifier`.
 
     Raises:
         SettingError: naming the setting and what is allowed; secrets are not repeated.
     """
     sender = read_sender(mail_from)
-    channels: dict[str, Channel] = {}
+    channels: dict[str, Channel] = {
+        "wecom": WecomChannel(),
+        "dingtalk": DingtalkChannel(),
+        "feishu": FeishuChannel(),
+    }
     if smtp_url is not None:
         scheme, _, folder = smtp_url.partition(":")
         if scheme != "maildir":
@@ -256,4 +537,6 @@ def build_notifier(
             raise SettingError(f"smtp_url = 'maildir:': no folder is named; {FORM}")
     if webhook_secret is not None:
         channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
-    return Notifier(ContactBook(contacts_path), channels, Templates())
+    if apprise:
+        channels["apprise"] = AppriseChannel()
+    return Notifier(ContactBook(contacts_path), channels, Templates(templates), staff=staff, links=links, hold=hold)

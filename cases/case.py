@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -26,6 +26,8 @@ from cases.timeline import Errand, Notice, Payment
 
 T = EventType
 
+# With each of them somebody is waited for to take the case up.
+_ARRIVALS = frozenset({T.CASE_OPENED, T.ESCALATED, T.ASSIGNED, T.REOPENED})
 # How far a caller's clock may run ahead of ours before a receipt counts as an error.
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -37,7 +39,7 @@ class Case(Approvals):
     COMMANDS: ClassVar[dict[str, type[Command]]]
     # What may still be asked once the matter is settled.
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
-        {"note", "attach", "log_contact", "load_calendar", "reply", "request_approval", "approve", "reject"}
+        {"note", "attach", "log_contact", "load_calendar", "resend", "reply", "request_approval", "approve", "reject"}
         | {"follow_up", "reopen", "withdraw", "close"}
     )
 
@@ -153,8 +155,21 @@ class Case(Approvals):
         data = {"command": name, "code": refusal.code}
         self._emit(T.COMMAND_REFUSED, at, data, by=by, clauses=(refusal.clause,) if refusal.clause else ())
 
-    def told(self, notice: Notice, outcome: str, channel: str, at: datetime, reasons: dict[str, str]) -> None:
-        """By the system: what came of a notice (also after the case has closed)."""
+    def told(
+        self,
+        notice: Notice,
+        outcome: str,
+        channel: str,
+        at: datetime,
+        reasons: Mapping[str, str],
+        **more: Sequence[Any],
+    ) -> None:
+        """By the system: what came of a notice (also after the case has closed).
+
+        Args:
+            more: what else goes on record of it, as far as there is any: ``meant``, ``attempts``,
+                ``remarks``.
+        """
         at = self._arrival(at)
         roles = list(notice.roles)
         data: dict[str, Any] = {"notice": notice.name, "roles": roles, "outcome": outcome, "of": notice.event.seq}
@@ -162,8 +177,14 @@ class Case(Approvals):
             data["channel"] = channel
         if reasons:
             data["reasons"] = dict(sorted(reasons.items()))
+        data |= {name: list(said) for name, said in more.items() if said}
+        again = any(
+            event.type is T.NOTIFIED
+            and (event.data["of"], event.data["notice"], event.data["outcome"]) == (data["of"], notice.name, outcome)
+            for event in self.events
+        )
         self._emit(T.NOTIFIED, at, data, clauses=(notice.clause,))
-        if notice.name == "report" and outcome == "sent":
+        if notice.name == "report" and outcome == "sent" and not again:
             self._emit(T.REPORT_SENT, at, {"roles": roles, "channel": channel}, clauses=(notice.clause,))
             self._meet(at, "report", "report_mail")
 
@@ -223,7 +244,9 @@ class Case(Approvals):
             code = "already_resolved" if name == "resolve" else "resolved"
             raise Refused(code, f"{name}: the case is resolved; reopen it first")
 
-    def _do_acknowledge(self, _: commands.Acknowledge, at: datetime, by: Actor) -> None:
+    def _do_acknowledge(self, command: commands.Acknowledge, at: datetime, by: Actor) -> None:
+        if command.notice is not None:
+            self._still_awaited(command.notice)
         if self.ladder.acknowledged:
             raise Refused("already_acknowledged", f"{self.ladder.holder_id} has acknowledged")
         if self.ladder.height(by.role) < self.ladder.height(self.ladder.rung):
@@ -231,6 +254,15 @@ class Case(Approvals):
                 "not_holder", f"by.role = {by.role!r}: {self.ladder.rung} holds the case; it or a higher rung may"
             )
         self._acknowledge(at, by)
+
+    def _still_awaited(self, seq: int) -> None:
+        """Refuse an acknowledgement of an arrival at a rung that is answered or over."""
+        if seq > len(self.events):
+            raise Refused("invalid", f"acknowledge: notice = {seq}: the case has {len(self.events)} events")
+        arrived = max(event.seq for event in self.events if event.type in _ARRIVALS)
+        if self.ladder.acknowledged or seq < arrived:
+            holder = self.ladder.holder_id or self.ladder.rung
+            raise Refused("token_used", f"this notice is answered or over: {holder} holds the case now", "CARD")
 
     def _acknowledge(self, at: datetime, by: Actor) -> None:
         self._emit(T.ACKNOWLEDGED, at, {"role": by.role, "id": by.id}, by=by, clauses=("CARD",))
@@ -286,6 +318,15 @@ class Case(Approvals):
             self._resume_clocks(at, by)
         else:
             self._pause_clocks(at, command.reason or "unreachable", by)
+
+    def _do_resend(self, command: commands.Resend, at: datetime, by: Actor) -> None:
+        told = self.events[command.notice - 1] if command.notice <= len(self.events) else None
+        if told is None or told.type is not T.NOTIFIED:
+            known = ", ".join(str(event.seq) for event in self.events if event.type is T.NOTIFIED) or "none yet"
+            raise Refused("no_such_notice", f"notice = {command.notice}: notices of this case: {known}")
+        name, roles, of = told.data["notice"], told.data["roles"], told.data["of"]
+        self._emit(T.NOTICE_RESENT, at, {"notice": name, "roles": roles, "of": of, "was": told.seq}, by=by)
+        self.outbox.append(Notice(name, tuple(roles), self.events[of - 1], "".join(told.clauses[:1])))
 
     def _do_load_calendar(self, command: commands.LoadCalendar, at: datetime, by: Actor) -> None:
         published = command.published.model_dump(mode="json")

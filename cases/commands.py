@@ -61,9 +61,14 @@ class Command(Model):
 
 
 class Acknowledge(Command):
-    """The holder of a rung takes the case up."""
+    """The holder of a rung takes the case up.
+
+    With ``notice``, the seq of the event that a notice told of: only while the arrival at the rung
+    that it told of is still waited for, so that what came with the notice works once.
+    """
 
     NAME = "acknowledge"
+    notice: Annotated[int, Field(gt=0)] | None = None
 
 
 class Assign(Command):
@@ -128,6 +133,13 @@ class Reply(Command):
     NAME = "reply"
     stage: Literal["interim", "answer"]
     text: Text | None = None
+
+
+class Resend(Command):
+    """Send a notice again, under the same ids: the one whose ``notified`` event has this seq."""
+
+    NAME = "resend"
+    notice: Annotated[int, Field(gt=0)]
 
 
 class RequestApproval(Command):
@@ -401,7 +413,7 @@ class LoadCalendar(Command):
 
 EVERY_KIND: tuple[type[Command], ...] = (
     Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
-    Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close, LoadCalendar,
+    Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close, LoadCalendar, Resend,
 )  # fmt: skip
 
 

@@ -46,7 +46,8 @@ class EventType(StrEnum):
     RESOLVED = "resolved"  # summary
     FOLLOWED_UP = "followed_up"  # satisfied
     REOPENED = "reopened"  # reason
-    NOTIFIED = "notified"  # notice, roles, outcome
+    NOTIFIED = "notified"  # notice, roles, outcome, of: the event's seq, meant?, attempts?, reasons?, remarks?
+    NOTICE_RESENT = "notice_resent"  # notice, roles, of, was: seq of its `notified`
     REPORT_SENT = "report_sent"  # roles, channel
     COMMAND_REFUSED = "command_refused"  # command, code
     PHONE_NOTICE_DUE = "phone_notice_due"  # roles

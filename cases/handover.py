@@ -27,7 +27,7 @@ HAND_OVER = "hand_over"
 OUTGOING, RELIEF = "outgoing", "relief"
 _TAKEN = (
     commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
-    commands.Sign, commands.NameRelief,
+    commands.Sign, commands.NameRelief, commands.Resend,
 )  # fmt: skip
 
 

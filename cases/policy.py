@@ -151,6 +151,14 @@ class Route(Model):
     clause: str
 
 
+class DigestRule(Model):
+    """More than so many notices to one recipient within so much time come as one list."""
+
+    more_than: Annotated[int, Field(ge=1)]
+    within: Duration
+    clause: str
+
+
 class SwapLimits(Model):
     """What a shift swap must keep to (S1-1.7).
 
@@ -264,6 +272,8 @@ class Policy(Model):
     swap: CaseRule | None = None
     compensation: CompensationRule
     notice: tuple[Route, ...] = ()
+    # Without it, every notice goes out by itself.
+    digest: DigestRule | None = None
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
     document: str = ""
 

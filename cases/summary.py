@@ -21,7 +21,7 @@ CLAUSE = "S3-4.3.1.10"
 # What a summary takes: the rest is about a customer's matter, or would end it without its signatures.
 _TAKEN = (
     commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
-    commands.LoadCalendar, commands.Reopen, commands.Sign, commands.SendBack,
+    commands.LoadCalendar, commands.Resend, commands.Reopen, commands.Sign, commands.SendBack,
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from activities.messages import (
     PAY,
     RECORD,
     Batch,
+    Burst,
     ErrandOrder,
     NoticeBatch,
     NoticeOrder,
@@ -48,8 +49,8 @@ from cases.refusals import Refused
 from cases.timeline import Effect, Errand, Notice, Opening, Payment
 from workflows import attributes, details
 
-# How long a notice is tried before it counts as failed.
-GIVE_UP = timedelta(hours=24)
+# How long a notice is tried before it counts as failed: longer than a mail server is away for a day.
+GIVE_UP = timedelta(hours=48)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
 PAYOUT_PATIENCE = timedelta(minutes=30)
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
@@ -249,14 +250,17 @@ class Outside:
             NoticeOrder(f"{case_id}/{n.event.seq}/{n.name}", n.name, list(n.roles), n.clause, n.event.as_json())
             for n in notices
         ]
-        batch = NoticeBatch(case_id, self.view(), orders)
+        rule = self.case.policy.digest
+        burst = Burst(rule.more_than, rule.within.total_seconds()) if rule else None
+        batch = NoticeBatch(case_id, self.view(), orders, burst)
         try:
             results: list[NoticeResult] = await workflow.execute_activity(
                 NOTIFY,
                 batch,
                 result_type=list[NoticeResult],
                 schedule_to_close_timeout=GIVE_UP,
-                start_to_close_timeout=timedelta(minutes=2),
+                # Long enough for every way to everybody to run into its time-out once.
+                start_to_close_timeout=timedelta(minutes=10),
                 heartbeat_timeout=timedelta(seconds=15),
                 retry_policy=BACK_OFF,
             )
@@ -266,7 +270,12 @@ class Outside:
             self._came_out(notice, result, self._now())
 
     def _came_out(self, notice: Notice, result: NoticeResult, at: datetime) -> None:
-        self.case.told(notice, result.outcome, result.channel, at, result.reasons)
+        more: dict[str, Sequence[Any]] = {
+            "meant": result.meant,
+            "attempts": result.attempts,
+            "remarks": result.remarks,
+        }
+        self.case.told(notice, result.outcome, result.channel, at, result.reasons, **more)
 
     # --- paying and opening -----------------------------------------------------------------------
 

@@ -396,6 +396,7 @@ def test_a_closed_case_refuses_every_command(name: str) -> None:
         "attach": {"name": "x", "sha256": HASH, "where": "x"},
         "load_calendar": {"year": 2027, "published": {"source": "x"}},
         "log_contact": {"reached": True},
+        "resend": {"notice": 1},
         "promise": {"reply_by": "2026-03-10T12:00:00+08:00"},
         "reply": {"stage": "answer"},
         "request_approval": {"subject": "x"},
