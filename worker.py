@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
@@ -23,20 +23,26 @@ from temporalio.runtime import (
 )
 from temporalio.worker import Worker
 
-from activities import calendar_years, casebook, directory, handovers, payouts
+from activities import calendar_years, casebook, directory, handovers, payouts, subscriptions
 from activities.handovers import Handovers
 from activities.logs import configure
 from activities.month_end import MonthBook
 from activities.notices import build_notifier
+from activities.outbound import Guard
 from activities.policies import Policies
+from activities.pump import HEARTBEAT, Pump
 from activities.settings import Settings, SettingsError, load_settings
+from activities.subscriptions import Subscriptions
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
-from workflows.types import JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
+from starter.subscriptions import keep
+from workflows.types import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)
+# So many subscriptions one worker delivers for at the same time.
+SUBSCRIBERS = 200
 
 log = structlog.get_logger("caseladder.worker")
 
@@ -69,6 +75,7 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         payouts.connect(settings) as paying,
         directory.connect(url) as staff,
         handovers.connect(url, staff) as swaps,
+        subscriptions.connect(url, Guard(settings.private_subscribers)) as subscribed,
     ):
         policies = Policies(settings.policies, calendar.current)
         shifts = Handovers(book, staff, swaps, policies, CaseClient(client).command, calendar.current)
@@ -90,8 +97,31 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
             max_cached_workflows=cache,
             graceful_shutdown_timeout=DRAIN,
         )
-        async with worker:
+        async with worker, _delivering(client, subscribed):
             yield worker
+
+
+@asynccontextmanager
+async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterator[None]:
+    """Deliver events to subscribers while the block runs. A worker of its own does it: however many
+    subscribers there are and however slow, they take nothing from the cases."""
+    worker = Worker(
+        client,
+        task_queue=EVENTS_QUEUE,
+        activities=[Pump(subscribed).pump],
+        max_concurrent_activities=SUBSCRIBERS,
+        # A change of a subscription is learnt of by the heartbeat.
+        max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT),
+        graceful_shutdown_timeout=DRAIN,
+    )
+    async with worker:
+        keeping = asyncio.create_task(keep(client, subscribed))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
 
 
 async def work(settings: Settings) -> None:

@@ -16,6 +16,7 @@ NOTIFY = "notify"
 PAY = "pay"
 GATHER = "gather_month"
 SHIFT_END = "shift_end"
+PUMP = "pump_events"
 
 
 @dataclass(frozen=True)
@@ -207,3 +208,17 @@ class PayoutResult:
     reference: str = ""
     reason: str = ""
     at: str = ""
+
+
+@dataclass(frozen=True)
+class PumpOrder:
+    """The subscription whose events are to be delivered."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class PumpResult:
+    """How the subscription stands after a while of delivering: ``active`` asks for more of it."""
+
+    state: Literal["active", "parked", "removed"]

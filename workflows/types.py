@@ -11,6 +11,8 @@ from workflows.handover import Handover, ShiftEnd
 from workflows.inquiry import Inquiry
 from workflows.shell import Shell
 from workflows.shift_swap import ShiftSwap
+from workflows.subscription import EVENTS_QUEUE as EVENTS_QUEUE
+from workflows.subscription import Subscription
 from workflows.summary import MonthEnd, MonthlySummary
 
 TASK_QUEUE = "cases"
@@ -18,8 +20,9 @@ TASK_QUEUE = "cases"
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
 WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry, MonthlySummary, Handover, ShiftSwap)
 # What runs beside the cases.
-JOBS: tuple[type, ...] = (MonthEnd, ShiftEnd)
+JOBS: tuple[type, ...] = (MonthEnd, ShiftEnd, Subscription)
 MONTH_END = MonthEnd.__name__
 SHIFT_END = ShiftEnd.__name__
+SUBSCRIPTION = Subscription.__name__
 # Workflow type by the kind that stands in workflow ids.
 WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

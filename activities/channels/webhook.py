@@ -37,6 +37,16 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
+def signed(key: bytes, message_id: str, body: bytes) -> dict[str, str]:
+    """The headers by which a receiver knows a message that is posted now."""
+    timestamp = int(time.time())
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(key, message_id, timestamp, body),
+    }
+
+
 class WebhookChannel:
     """Posts the payload of a message; any 2xx answer means that it was taken.
 
@@ -62,12 +72,7 @@ class WebhookChannel:
 
             async def deliver(message: Message) -> None:
                 body = compact(message.payload)
-                timestamp = int(time.time())
-                headers = {
-                    "webhook-id": message.id,
-                    "webhook-timestamp": str(timestamp),
-                    "webhook-signature": sign(self._key, message.id, timestamp, body),
-                }
+                headers = signed(self._key, message.id, body)
                 (await open_line.post(message.to, body, headers)).check()
 
             yield deliver

@@ -56,3 +56,26 @@ BEGIN
     RETURN true;
 END
 $$;
+
+CREATE TABLE subscription (
+    id            text COLLATE "C" PRIMARY KEY,
+    url           text        NOT NULL,
+    -- Null: all of them.
+    types         text[],
+    kinds         text[],
+    -- What signs must be readable; it goes when the subscription does.
+    secret        text,
+    state         text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'parked', 'removed')),
+    retry_for     interval    NOT NULL CHECK (retry_for >= '0'),
+    -- The last event that is done with, as in case_event.
+    tx            bigint      NOT NULL,
+    position      bigint      NOT NULL,
+    -- Counted up by each that begins to deliver and by each change from outside: who counted last, delivers.
+    pump          bigint      NOT NULL DEFAULT 0,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    delivered_at  timestamptz,
+    failing_since timestamptz,
+    last_error    text        NOT NULL DEFAULT '',
+    CHECK ((state = 'removed') = (secret IS NULL))
+);
+COMMENT ON TABLE subscription IS 'Who is sent the events of the ledger, and how far they are.';
