@@ -23,6 +23,17 @@ CHECK = 3
 
 def create_app(services: Services) -> FastAPI:
     """The application on these services, which stay the caller's to close."""
+    app = bare_app()
+    app.state.services = services
+    problems.install(app)
+    _add_health(app, services)
+    _add_console(app, services)
+    guards.install(app, services.settings, local_only=services.issuer is not None)
+    return app
+
+
+def bare_app() -> FastAPI:
+    """The operations alone, enough to tell what they are."""
     app = FastAPI(
         title="caseladder",
         version="1",
@@ -31,19 +42,14 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.services = services
-    problems.install(app)
     app.include_router(routes.router, prefix="/api/v1")
     describe(app)
-    _add_health(app, services)
-    _add_console(app, services)
-    guards.install(app, services.settings, local_only=services.issuer is not None)
     return app
 
 
 def _add_console(app: FastAPI, services: Services) -> None:
     try:
-        from starter.console import mount  # type: ignore[attr-defined]
+        from starter.console import mount
     except ImportError:
         return
     mount(app, services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from time import time
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activities.settings import Settings
@@ -25,6 +27,9 @@ SLASH = "\x1f"
 _ENCODED = re.compile(rb"%2[fF]")
 CASES = "/api/v1/cases/"
 
+# Seconds that a client may take to read what it is sent.
+SLOWEST = 30.0
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,6 +40,11 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "Cache-Control": "no-store",
 }
+
+
+def cut(scope: Scope) -> None:
+    """Cut the connection of a request, where the server can (`starter.api.serve`)."""
+    scope.get("caseladder.abort", lambda: None)()
 
 
 class Limiter:
@@ -84,7 +94,13 @@ class Guard:
                 own = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     own.setdefault(name, value)
-            await send(message)
+            try:
+                async with asyncio.timeout(SLOWEST):
+                    await send(message)
+            except TimeoutError:
+                # What waits in the socket would wait for ever: the connection is cut, not closed.
+                cut(scope)
+                raise ClientDisconnect from None
 
         async def counted() -> Message:
             nonlocal seen
@@ -103,6 +119,8 @@ class Guard:
         except Refused as refusal:
             if not begun:
                 await refused(refusal)(scope, receive, answer)
+        except ClientDisconnect:
+            return
         except Exception as error:
             log_fault(scope, error)
             if not begun:

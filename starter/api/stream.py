@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from activities.feed import FeedEvent
+from starter.api.guards import cut
 from starter.api.live import Dropped, Live, Passed, Stream
 
 Wanted = Callable[[FeedEvent], bool]
 
-# Seconds between two signs of life on a quiet stream, and that a client may take to read what it is sent.
-HEARTBEAT, SLOWEST = 15.0, 30.0
+# Seconds between two signs of life on a quiet stream.
+HEARTBEAT = 15.0
 
 
 class EventStream(Response):
@@ -47,8 +48,7 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
         async def write(text: str) -> None:
-            async with asyncio.timeout(SLOWEST):
-                await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
         serving = asyncio.create_task(self._serve(write))
         leaving = asyncio.create_task(_gone(receive))
@@ -58,9 +58,8 @@ class EventStream(Response):
                 serving.result()
                 with suppress(OSError):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (Dropped, TimeoutError):
-            # What waits in the socket would wait for ever: the connection is cut, not closed.
-            scope.get("caseladder.abort", lambda: None)()
+        except Dropped:
+            cut(scope)
         finally:
             for task in (serving, leaving):
                 task.cancel()

@@ -95,7 +95,7 @@ def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT
     """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
 
     Args:
-        kind: complaint, claim, exception or inquiry.
+        kind: complaint, claim, exception or inquiry; openapi for the HTTP API as a whole.
         command: a command's name: acknowledge, reply, ...
         options: the answer is JSON in any case.
     """
@@ -111,8 +111,13 @@ def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT
             either = super().decimal_schema(schema)
             return next(one for one in either["anyOf"] if one["type"] == "string")
 
+    if kind == "openapi" and command is None:
+        from starter.api.app import bare_app
+
+        output.print_json(bare_app().openapi())
+        return OK
     if kind not in KINDS:
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}, openapi")
     known = KINDS[kind].COMMANDS
     if command is not None and command not in known:
         raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(known))}")

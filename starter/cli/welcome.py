@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -23,9 +24,12 @@ from starter.embedded import Addresses, Ports
 
 if TYPE_CHECKING:
     from activities.casebook import Casebook
+    from cases.directory import Person
     from starter.client import CaseClient
 
 
+# So many sample people are listed.
+MOST_PEOPLE = 20
 # Seconds. An example is not worth a longer wait.
 _PATIENCE = 5
 
@@ -91,9 +95,13 @@ def welcome(
     log: Path,
     samples: list[Sample],
     steps: list[str],
+    api: str,
+    people: Sequence[Person],
 ) -> None:
     """Say that everything runs, where it is to be found, and what to try."""
     places = {
+        "console": f"{api}/console/",
+        "api": f"{api}/api/v1",
         "ui": addresses.ui,
         "temporal": addresses.temporal,
         "namespace": addresses.namespace,
@@ -103,7 +111,8 @@ def welcome(
     }
     if options.json:
         filed = [{"id": sample.id, "outcome": sample.outcome} for sample in samples]
-        output.print_json({"pid": addresses.pid, **places, "samples": filed, "next": steps})
+        known = [{"id": one.id, "role": one.role, "unit": one.unit or None} for one in people]
+        output.print_json({"pid": addresses.pid, **places, "people": known, "samples": filed, "next": steps})
         sys.stdout.flush()
         return
     output.fields([(sample.id, sample.outcome) for sample in samples])
@@ -114,6 +123,8 @@ def welcome(
     output.line("")
     output.fields(
         [
+            ("Console", places["console"]),
+            ("API", places["api"]),
             ("Temporal UI", places["ui"]),
             ("Temporal", f"{places['temporal']} (namespace {places['namespace']})"),
             ("PostgreSQL", f"{places['database']}{password}"),
@@ -122,6 +133,11 @@ def welcome(
             ("Taken", f"{' and '.join(map(str, taken))} by another program, so free ports are used" if taken else None),
         ]
     )
+    if people:
+        output.line("\nLog in as one of these, or call the API with their token (`caseladder token ID`):\n")
+        output.table(("id", "role", "unit"), [(one.id, one.role, one.unit) for one in people[:MOST_PEOPLE]])
+        if len(people) > MOST_PEOPLE:
+            output.line(f"and {len(people) - MOST_PEOPLE} more (caseladder staff export)")
     output.line("\nEverything runs. In another terminal, try:\n")
     for step in steps:
         output.line(f"  {step}")

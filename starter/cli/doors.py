@@ -1,0 +1,193 @@
+"""Commands about the doors: serve, token, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from starter.cli import output
+from starter.cli.errors import OK, BadInput, Failed
+from starter.cli.options import PLACE, Place
+
+if TYPE_CHECKING:
+    from activities.doors import DoorBook
+    from cases.directory import Person
+
+keys = App(name="keys", help="Keys of systems that call the API.")
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(serve)
+    app.command(token)
+    app.command(keys)
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8080,
+    options: Place = PLACE,
+) -> int:
+    """Serve the HTTP API and the console until SIGTERM or Ctrl-C. Its log is on stderr.
+
+    Args:
+        host: address to listen on; another than this machine's own needs CASELADDER_ACCESS.
+        port: 0 takes any free one.
+    """
+    from activities.logs import configure
+    from starter.api.serve import serve as run
+
+    options.database_url()
+    settings = options.settings()
+    configure(settings.log_format)
+    asyncio.run(run(settings, host, port))
+    return OK
+
+
+async def token(
+    person: str,
+    /,
+    *,
+    hours: Annotated[int, Parameter(validator=Number(gte=1, lte=24))] = 8,
+    options: Place = PLACE,
+) -> int:
+    """Print a token of the development issuer, by which a sample person calls the API.
+
+    Args:
+        person: one of those that `caseladder up` lists: agent-1, supervisor-1, ...
+        hours: how long it is good.
+    """
+    from datetime import timedelta
+
+    from starter.api.issuer import Issuer
+
+    settings = options.settings()
+    if settings.access is not None:
+        raise Failed("CASELADDER_ACCESS is set: tokens come from the issuer that it names")
+    people = {one.id: one for one in await people_of(options)}
+    if person not in people:
+        raise BadInput(f"PERSON = {person!r}: allowed: {', '.join(people)}")
+    made = Issuer(settings.data).token(people[person], datetime.now(UTC), timedelta(hours=hours))
+    if options.json:
+        output.print_json({"token": made, "person": person, "role": people[person].role})
+    else:
+        print(made)
+    return OK
+
+
+async def people_of(options: Place) -> list[Person]:
+    """Whom the development issuer knows."""
+    from activities import directory
+    from activities.policies import Policies
+    from starter.api.issuer import sample_people
+    from starter.api.services import all_roles
+
+    settings = options.settings()
+    async with directory.connect(options.database_url()) as book:
+        return sample_people(await book.read(), all_roles(Policies(settings.policies)))
+
+
+@asynccontextmanager
+async def _doors(options: Place) -> AsyncIterator[DoorBook]:
+    from activities import doors
+
+    async with doors.connect(options.database_url(), size=1) as book:
+        yield book
+
+
+@keys.command
+async def create(
+    name: str,
+    /,
+    *,
+    scope: Annotated[list[str], Parameter(negative="")],
+    role: str = "system",
+    unit: Annotated[list[str] | None, Parameter(negative="")] = None,
+    options: Place = PLACE,
+) -> int:
+    """Make a key and print it. It is shown this once; only its hash is stored.
+
+    Args:
+        name: who acts by it, as the record names them: order-system, hotline, ...
+        scope: file, command or read. May be repeated.
+        role: as whom it acts: system, customer, platform or finance.
+        unit: a unit whose cases it reaches; without any it reaches all. May be repeated.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from cases.facts import Token
+    from starter.access import SCOPES, SYSTEM_ROLES
+
+    wrong = [one for one in scope if one not in SCOPES]
+    if wrong:
+        raise BadInput(f"--scope = {wrong[0]!r}: allowed: {', '.join(SCOPES)}")
+    if role not in SYSTEM_ROLES:
+        raise BadInput(f"--role = {role!r}: allowed: {', '.join(SYSTEM_ROLES)}")
+    for what, value in (("NAME", name), *(("--unit", one) for one in unit or ())):
+        try:
+            TypeAdapter(Token).validate_python(value)
+        except ValidationError:
+            raise BadInput(f"{what} = {value!r}: allowed are letters, digits and . _ : / @ -, at most 128") from None
+    async with _doors(options) as book:
+        made, text = await book.create_key(name, role, set(scope), set(unit) if unit else None)
+    if options.json:
+        output.print_json({"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes), "key": text})
+    else:
+        print(text)
+    return OK
+
+
+@keys.command(name="list")
+async def list_keys(*, options: Place = PLACE) -> int:
+    """List the keys, revoked ones too; none of them can be shown again."""
+    async with _doors(options) as book:
+        found = await book.keys()
+    rows: list[dict[str, Any]] = [
+        {
+            "id": one.id,
+            "name": one.name,
+            "role": one.role,
+            "scopes": sorted(one.scopes),
+            "units": None if one.units is None else sorted(one.units),
+            "created_at": None if one.created_at is None else one.created_at.isoformat(),
+            "revoked_at": None if one.revoked_at is None else one.revoked_at.isoformat(),
+        }
+        for one in found
+    ]
+    if options.json:
+        output.print_json(rows)
+    elif not rows:
+        output.line("no keys")
+    else:
+        shown = [
+            (
+                row["id"], row["name"], row["role"], " ".join(row["scopes"]), " ".join(row["units"] or ["all"]),
+                output.instant(row["created_at"]), output.instant(row["revoked_at"]),
+            )
+            for row in rows
+        ]  # fmt: skip
+        output.table(("id", "name", "role", "scopes", "units", "created", "revoked"), shown)
+    return OK
+
+
+@keys.command
+async def revoke(key: str, /, *, options: Place = PLACE) -> int:
+    """Revoke a key; it stops working at once.
+
+    Args:
+        key: its id or its name.
+    """
+    async with _doors(options) as book:
+        await book.revoke_key(key)
+    if options.json:
+        output.print_json({"revoked": key})
+    else:
+        output.line(f"{key} is revoked")
+    return OK
