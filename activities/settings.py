@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "CASELADDER_"
 # Their values may hold a password or a token, so a message never repeats them.
 _SECRET = frozenset(
-    {"database_url", "smtp_url", "webhook_secret", "console_secret", "console_client_secret"}
+    {"database_url", "smtp_url", "webhook_secret", "link_secret", "console_secret", "console_client_secret"}
     | {"payout_url", "payout_token", "payout_callback_secret"}
 )
 
@@ -58,7 +58,18 @@ class Settings(BaseSettings):
     payout_callback_secret: SecretStr | None = Field(
         None, description="key that the gateway's callbacks are signed with, whsec_ and base64 (Standard Webhooks)"
     )
-    contacts: Path | None = Field(None, description="file that gives each role its addresses")
+    contacts: Path | None = Field(None, description="file that gives roles shared addresses, beside the staff's own")
+    templates: Path | None = Field(None, description="folder of templates that go before the built-in ones")
+    apprise: bool = Field(False, description="whether apprise's addresses are served; needs caseladder[notify-more]")
+    digest_hold: int = Field(
+        60, ge=0, le=300, description="seconds that a notice waits for a digest at most; 0 for no digests"
+    )
+    link_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="key behind the links and codes that notices are acknowledged with, the same on every server;"
+        " 32 characters or more; without it notices have none, on the embedded stack it makes its own",
+    )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
         None, description="file that says whose tokens count and for what; without it the development issuer's"
@@ -177,9 +188,9 @@ class Settings(BaseSettings):
             raise ValueError("there is no such file")
         return value
 
-    @field_validator("policies")
+    @field_validator("policies", "templates")
     @classmethod
-    def _check_policies(cls, value: Path | None) -> Path | None:
+    def _check_folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("there is no such folder")
         return value
@@ -194,11 +205,22 @@ class Settings(BaseSettings):
             update={
                 "database_url": self.database_url or SecretStr(database_url),
                 "smtp_url": self.smtp_url or SecretStr(f"maildir:{self.data / 'mail'}"),
+                "link_secret": self.link_secret or _secret_in(self.data),
                 "private_subscribers": self.private_subscribers
                 if "private_subscribers" in self.model_fields_set
                 else "loopback",
             }
         )
+
+
+def link_secret_file(data: Path) -> Path:
+    """Where an embedded stack keeps the key behind its links."""
+    return data / "link-secret"
+
+
+def _secret_in(data: Path) -> SecretStr | None:
+    file = link_secret_file(data)
+    return SecretStr(file.read_text(encoding="ascii")) if file.is_file() else None
 
 
 def _check_url(value: SecretStr, schemes: tuple[str, ...], other: str = "") -> None:

@@ -169,6 +169,8 @@ async def open_office(
         smtp_url=SecretStr(smtp or f"maildir:{folder / 'mail'}"),
         contacts=contacts,
         policies=policies,
+        # Time passes by leaps here, and nobody waits a minute for a digest.
+        digest_hold=0,
     )
     async with casebook.connect(database) as book, polling(env.client, settings, cache=cache) as worker:
         yield Office(env, worker, book, folder)
