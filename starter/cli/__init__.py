@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from starter.cli import assess, calendar, cases, payouts, policies, shifts, summary, system
+from starter.cli import assess, calendar, cases, payouts, policies, shifts, staff, summary, system
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
 from starter.cli.up import up
 
@@ -30,6 +30,8 @@ def _app() -> App:
     app.command(policies.app)
     app.command(summary.app)
     app.command(calendar.app)
+    app.command(staff.app)
+    app.command(staff.duty)
     app.command(shifts.handover)
     app.command(shifts.swap)
     system.register(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from activities.settings import link_secret_file
 from starter.cli import output
+from starter.cli.doors import people_of
 from starter.cli.errors import OK
 from starter.cli.options import PLACE, Place
+from starter.cli.staff import import_sample
 from starter.cli.welcome import Sample, next_steps, welcome
 from starter.embedded import Addresses, Stack, StackError
 from starter.embedded.server import Server
@@ -30,6 +34,8 @@ if TYPE_CHECKING:  # half a second to import, which other commands do not need
 # Seconds. A server that lives longer than the last of them has recovered.
 _PAUSES = (1, 2, 4, 8, 16, 30)
 _RECOVERED = 60
+# The wanted port of the API; another one if it is taken.
+API_PORT = 8080
 # How often the casebook is asked for the samples before the start goes on without; 20 a second.
 _RECORD_TRIES = 200
 
@@ -81,16 +87,50 @@ class WorkerProcess(Server):
         return "it does not poll"
 
 
+class ApiProcess(Server):
+    """The HTTP API and the console as a child process, bound to this one like the servers are.
+
+    Args:
+        log: file that its log is appended to.
+        port: the wanted port.
+    """
+
+    name = "the API"
+    stop_signal = signal.SIGTERM
+
+    def prepare_port(self) -> str:
+        """Choose the port now, since notices link to it; answers the address."""
+        if self.port is None:
+            self._choose_ports()
+        return f"http://{self.address}"
+
+    async def _prepare(self) -> None:
+        return None
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "starter.cli", "serve", "--port", str(self.port)]
+
+    async def _trouble(self) -> str | None:
+        import httpx
+
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+                answer = await client.get(f"http://{self.address}/healthz")
+        except httpx.HTTPError as error:
+            return type(error).__name__
+        return None if answer.status_code == 200 else f"it answers {answer.status_code}"
+
+
 async def up(
     *, examples: Annotated[bool, Parameter(negative="", show_default=False)] = False, options: Place = PLACE
 ) -> int:
-    """Start PostgreSQL, Temporal and a worker, and keep them running until Ctrl-C.
+    """Start PostgreSQL, Temporal, a worker and the API with its console, and keep them running until Ctrl-C.
 
     Their data stays in the data folder, so that the next start finds every case where it was. With
     --json the addresses come as one JSON object on stdout once everything runs, the rest on stderr.
 
     Args:
-        examples: file the sample cases of examples/ and use its contacts.
+        examples: file the sample cases of examples/, use its contacts, and import its staff if there is none.
     """
     tell: Callable[[str], None] = _tell_stderr if options.json else output.line
     # Ctrl-C asks once; what is being stopped in order is not interrupted by another one.
@@ -102,7 +142,7 @@ async def up(
         nonlocal asked
         if not asked:
             asked = True
-            tell("stopping the worker, Temporal and PostgreSQL")
+            tell("stopping the API, the worker, Temporal and PostgreSQL")
             running.cancel()
 
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -139,30 +179,42 @@ async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> No
 
         settings = options.settings()
         _use(settings, addresses)
+        _make_link_secret(settings)
         tell("bringing the database schema up to date")
         url = options.database_url()
         await database.migrate(url)
+        if folder is not None and await import_sample(folder, url):
+            tell(f"imported the sample staff of {folder}")
         client = await Client.connect(
             addresses.temporal, namespace=addresses.namespace, data_converter=pydantic_data_converter
         )
         worker = WorkerProcess(stack.postgres.log.with_name("worker.log"), client)
-        if worker.log.exists():
-            worker.log.replace(worker.log.with_suffix(".log.1"))
+        api = ApiProcess(stack.postgres.log.with_name("api.log"), API_PORT)
+        for server in (worker, api):
+            if server.log.exists():
+                server.log.replace(server.log.with_suffix(".log.1"))
+        # Notices link to it.
+        os.environ.setdefault("CASELADDER_PUBLIC_URL", api.prepare_port())
         keepers: list[asyncio.Task[None]] = []
         try:
             tell("starting the worker")
             await worker.start()
-            keepers = [asyncio.create_task(_keep(server, tell)) for server in (stack.postgres, stack.temporal, worker)]
+            tell("starting the API and the console")
+            await api.start()
+            servers = (stack.postgres, stack.temporal, worker, api)
+            keepers = [asyncio.create_task(_keep(server, tell)) for server in servers]
             async with casebook.connect(url, size=2) as book:
                 cases = CaseClient(client)
                 samples = [] if folder is None else await _file(folder, cases, book)
                 steps = await next_steps(cases, book, options)
-            welcome(options, settings, addresses, worker.log, samples, steps)
+            people = await people_of(options) if settings.access is None else []
+            welcome(options, settings, addresses, worker.log, samples, steps, f"http://{api.address}", people)
             await asyncio.gather(*keepers)
         finally:
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
+            await api.stop()
             await worker.stop()
 
 
@@ -177,6 +229,14 @@ def _use(settings: Settings, addresses: Addresses) -> None:
         TEMPORAL_NAMESPACE=addresses.namespace,
         CASELADDER_DATA=str(settings.data.expanduser().resolve()),
     )
+
+
+def _make_link_secret(settings: Settings) -> None:
+    """The key that acknowledges from notices, made once and kept: the codes of yesterday still count."""
+    file = link_secret_file(settings.data)
+    if not file.exists():
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
+            new.write(secrets.token_urlsafe(32))
 
 
 async def _keep(server: Server, tell: Callable[[str], None]) -> None:

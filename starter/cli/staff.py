@@ -1,0 +1,423 @@
+"""Commands about people: ``staff`` (who there is, and who holds a rung) and ``duty`` (the roster)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+from cyclopts import App, Parameter
+
+from cases.directory import problems
+from cases.refusals import Refused
+from starter.cli import output, staff_files
+from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
+from starter.cli.intake import read_instant
+from starter.cli.options import PLACE, Place
+from starter.cli.staff_files import Fault, Sheet, Stray
+
+if TYPE_CHECKING:  # half a second to import
+    from activities.directory import Stored
+
+app = App(name="staff", help="People: import, export and check them, ask who holds a rung.")
+duty = App(name="duty", help="The duty roster: import it, show it.")
+
+File = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)]
+# What `duty show` shows without being told.
+AHEAD = timedelta(days=7)
+
+
+@app.command(name="import")
+async def import_(
+    file: File,
+    /,
+    *,
+    units: Path | None = None,
+    absences: Path | None = None,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
+    """Put the people of a file in place of all that there are. With one bad line nothing is changed.
+
+    Args:
+        file: CSV with the columns id, name, role, unit, deputies, language, email, wecom, dingtalk, feishu,
+            webhook, apprise, prefer; of these id, role and unit are needed. - reads stdin.
+        units: CSV with id and parent, in place of all units; without it the units stay.
+        absences: CSV with person, from and to, in place of all absences; without it they stay.
+        policy: in whose zone times without an offset are.
+    """
+    from activities import directory
+
+    zone, roles = _zone(policy, options), _roles(options)
+    given = _Given(file, units, absences, None, zone)
+    async with directory.connect(options.database_url()) as book:
+        old = await book.stored()
+        _refuse(given.wrong(old, roles))
+        new = await book.replace_people(given.people, units=given.units, absences=given.absences, roles=roles)
+    before, after = {one.id: one for one in old.people}, {one.id: one for one in new.people}
+    told = {
+        "people": len(after),
+        "new": sorted(after.keys() - before.keys()),
+        "changed": sorted(id for id in after.keys() & before.keys() if after[id] != before[id]),
+        "gone": sorted(before.keys() - after.keys()),
+        "units": len(new.units),
+        "absences": len(new.absences),
+    }
+    if options.json:
+        output.print_json(told)
+        return OK
+    counts = ", ".join(f"{len(told[name])} {name}" for name in ("new", "changed", "gone"))  # type: ignore[arg-type]
+    output.line(f"people: {len(after)} ({counts}), units: {len(new.units)}, absences: {len(new.absences)}")
+    if told["gone"]:
+        output.line(f"gone: {', '.join(sorted(before.keys() - after.keys()))}")
+    return OK
+
+
+@app.command
+async def check(
+    file: File,
+    /,
+    *,
+    units: Path | None = None,
+    absences: Path | None = None,
+    roster: Path | None = None,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
+    """Say everything that is wrong with files, and store nothing. Exit code 2 if anything is.
+
+    What is not given is taken from the casebook, as an import would find it; without one, only the files count.
+
+    Args:
+        file: CSV with people, as for import.
+        units: CSV with units.
+        absences: CSV with absences.
+        roster: CSV with shifts, as for `duty import`.
+        policy: in whose zone times without an offset are.
+    """
+    from activities import directory
+
+    given = _Given(file, units, absences, roster, _zone(policy, options))
+    note = ""
+    try:
+        async with directory.connect(options.database_url()) as book:
+            old = await book.stored()
+    except Failed:
+        old, note = directory.Stored(), "no casebook at hand: only the files were checked"
+    wrong = given.wrong(old, _roles(options))
+    if options.json:
+        output.print_json([one._asdict() for one in wrong])
+    elif wrong:
+        rows = [
+            (one.file, one.line, one.column, one.message)
+            if isinstance(one, Fault)
+            else (one.where, "", "", one.message)
+            for one in wrong
+        ]
+        output.table(("file", "line", "column", "what is wrong"), rows)
+    else:
+        output.line(f"nothing is wrong: {output.count(len(given.people), 'line')} of people")
+    if note and not options.json:
+        output.line(note)
+    if wrong:
+        say(f"{output.count(len(wrong), 'fault')}; nothing was stored")
+        return BAD_INPUT
+    return OK
+
+
+@app.command
+async def export(
+    target: Annotated[Path, Parameter(name="TARGET", allow_leading_hyphen=True)],
+    /,
+    *,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
+    """Write the directory as CSV files that can be imported again. They hold personal data.
+
+    Args:
+        target: a folder, which gets units.csv, staff.csv, absences.csv and roster.csv; or a file that ends in
+            .csv, or - for stdout, for the people alone.
+        policy: in whose zone times are written.
+    """
+    from activities import directory
+
+    zone = _zone(policy, options)
+    async with directory.connect(options.database_url()) as book:
+        found = await book.read()
+    if str(target) == "-":
+        print(staff_files.staff_csv(found.people), end="")
+        return OK
+    if target.suffix == ".csv":
+        files = {target: staff_files.staff_csv(found.people)}
+    else:
+        files = {
+            target / "units.csv": staff_files.units_csv(found.units),
+            target / "staff.csv": staff_files.staff_csv(found.people),
+            target / "absences.csv": staff_files.absences_csv(found.absences, zone),
+            target / "roster.csv": staff_files.roster_csv(found.shifts, zone),
+        }
+        target.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        staff_files.write(file, text)
+    if options.json:
+        output.print_json([str(file) for file in files])
+    else:
+        output.line(f"written: {', '.join(map(str, files))}")
+    return OK
+
+
+@app.command
+async def who(role: str, /, *, unit: str | None = None, at: str | None = None, options: Place = PLACE) -> int:
+    """Who holds a rung, and why; and who is told next if that person cannot be reached.
+
+    Args:
+        role: for example supervisor.
+        unit: of the case; without it headquarters.
+        at: when, for example 2026-03-10T09:00:00+08:00; without it now.
+    """
+    from activities import directory
+
+    when = datetime.now(UTC) if at is None else read_instant(at, "--at")
+    roles = _roles(options)
+    if role not in roles:
+        raise BadInput(f"ROLE = {role!r}: not a known role; allowed: {', '.join(sorted(roles))}")
+    async with directory.connect(options.database_url()) as book:
+        found = await book.read()
+    line = found.line(role, unit, when)
+    if options.json:
+        plain = [
+            {
+                "person": answer.person and answer.person.id,
+                "why": answer.why,
+                "acts_for": answer.acts_for,
+                "unit": answer.unit,
+                "because": answer.because,
+            }
+            for answer in line
+        ]
+        output.print_json({**plain[0], "next": plain[1:]})
+        return OK
+    first, *others = line
+    output.line(f"{first.person.id if first.person else 'nobody'} ({_because(first.why, first.acts_for)})")
+    for step in first.because:
+        output.line(f"  {step}")
+    if others:
+        rows = [
+            (place, one.person and one.person.id, _because(one.why, one.acts_for), one.because[-1])
+            for place, one in enumerate(others, 2)
+        ]
+        output.table(("", "then", "why", "who is"), rows)
+    return OK
+
+
+@duty.command(name="import")
+async def import_roster(
+    file: File,
+    /,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
+    """Put the shifts of a file in place of those that begin in its period. With one bad line nothing is changed.
+
+    Args:
+        file: CSV with the columns id, person, from and to; - reads stdin.
+        from_: where the period begins; without it, with the first shift of the file.
+        to: where the period ends; without it, with the last shift of the file.
+        policy: in whose zone times without an offset are.
+    """
+    from activities import directory
+
+    zone = _zone(policy, options)
+    sheet = staff_files.read_roster(file, zone)
+    period = _period(sheet, _time(from_, "--from", zone), _time(to, "--to", zone))
+    async with directory.connect(options.database_url()) as book:
+        old = await book.stored()
+        new = old.with_shifts(sheet.entries, period)
+        _refuse(staff_files.faults([sheet], problems(new.units, new.people, new.absences, new.shifts)))
+        await book.replace_shifts(sheet.entries, period=period)
+    replaced = len(old.shifts) + len(sheet.entries) - len(new.shifts)
+    begins, ends = (moment.astimezone(zone).isoformat() for moment in period)
+    if options.json:
+        output.print_json({"shifts": len(sheet.entries), "replaced": replaced, "from": begins, "to": ends})
+    else:
+        output.line(
+            f"shifts: {len(sheet.entries)}, in place of {replaced} that began from {output.instant(begins)}"
+            f" to before {output.instant(ends)}"
+        )
+    return OK
+
+
+@duty.command
+async def show(
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    unit: str | None = None,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
+    """Show who is on duty when; without times, from now on for a week.
+
+    Args:
+        from_: shifts that end after this.
+        to: shifts that begin before this.
+        unit: only people of this unit and those below it.
+        policy: in whose zone times are.
+    """
+    from activities import directory
+
+    zone = _zone(policy, options)
+    begins = _time(from_, "--from", zone) or datetime.now(UTC)
+    ends = _time(to, "--to", zone) or begins + AHEAD
+    if ends <= begins:
+        raise BadInput(f"--to = {ends.isoformat()}: not after --from = {begins.isoformat()}")
+    async with directory.connect(options.database_url()) as book:
+        found = await book.read()
+    units = None if unit is None else found.units_under(unit)
+    rows = []
+    for shift in sorted(found.shifts, key=lambda one: (one.starts_at, one.id)):
+        person = found.person(shift.person)
+        if person is None or shift.ends_at <= begins or shift.starts_at >= ends:
+            continue
+        if units is None or person.unit in units:
+            rows.append(
+                {
+                    "id": shift.id,
+                    "person": person.id,
+                    "role": person.role,
+                    "unit": person.unit,
+                    "from": shift.starts_at.astimezone(zone).isoformat(),
+                    "to": shift.ends_at.astimezone(zone).isoformat(),
+                    "absent": any(
+                        one.person == person.id and one.starts_at < shift.ends_at and shift.starts_at < one.ends_at
+                        for one in found.absences
+                    ),
+                }
+            )
+    if options.json:
+        output.print_json(rows)
+        return OK
+    output.table(
+        ("shift", "person", "role", "unit", "from", "to", ""),
+        [
+            (
+                *(row[name] for name in ("id", "person", "role", "unit")),
+                output.instant(str(row["from"])),
+                output.instant(str(row["to"])),
+                "absent" if row["absent"] else "",
+            )
+            for row in rows
+        ],
+    )
+    return OK
+
+
+class _Given:
+    """The files of a command."""
+
+    def __init__(
+        self, file: Path, units: Path | None, absences: Path | None, roster: Path | None, zone: ZoneInfo
+    ) -> None:
+        self._units = None if units is None else staff_files.read_units(units)
+        self._people = staff_files.read_staff(file)
+        self._absences = None if absences is None else staff_files.read_absences(absences, zone)
+        self._roster = None if roster is None else staff_files.read_roster(roster, zone)
+        self.people = self._people.entries
+        self.units = None if self._units is None else self._units.entries
+        self.absences = None if self._absences is None else self._absences.entries
+
+    def wrong(self, old: Stored, roles: frozenset[str]) -> list[Fault | Stray]:
+        """What is wrong with them, over what is stored.
+
+        Raises:
+            Refused: somebody who is left out is still on the roster.
+        """
+        sheets: list[Sheet[Any]] = [one for one in (self._units, self._people, self._absences, self._roster) if one]
+        try:
+            new = old.with_people(self.people, self.units, self.absences, datetime.now(UTC))
+        except Refused:
+            # Somebody whose line is bad is not left out.
+            if any(sheet.faults for sheet in sheets):
+                return staff_files.faults(sheets, ())
+            raise
+        if self._roster is not None and self._roster.entries:
+            new = new.with_shifts(self._roster.entries, _period(self._roster, None, None))
+        return staff_files.faults(sheets, problems(new.units, new.people, new.absences, new.shifts, roles))
+
+
+def _refuse(wrong: Sequence[Fault | Stray]) -> None:
+    if wrong:
+        raise BadInput("; ".join(map(str, wrong)))
+
+
+def _period(sheet: Sheet[Any], begins: datetime | None, ends: datetime | None) -> tuple[datetime, datetime]:
+    """What a roster is the roster of. Shifts before or after it are faults.
+
+    Raises:
+        BadInput: nothing says so.
+    """
+    if begins is not None and ends is not None and ends <= begins:
+        raise BadInput(f"--to = {ends.isoformat()}: not after --from = {begins.isoformat()}")
+    if not sheet.entries and not sheet.faults and (begins is None or ends is None):
+        raise BadInput(f"{sheet.file}: holds no shift; to empty a period, give --from and --to")
+    starts = [shift.starts_at for shift in sheet.entries]
+    begins = begins or min(starts, default=datetime.max.replace(tzinfo=UTC))
+    ends = ends or max((shift.ends_at for shift in sheet.entries), default=begins)
+    for start, line in zip(starts, sheet.lines, strict=True):
+        if not begins <= start < ends:
+            message = f"{start.isoformat()} lies outside the period from {begins.isoformat()} to {ends.isoformat()}"
+            sheet.faults.append(Fault(sheet.file, line, "from", message))
+    return begins, ends
+
+
+def _time(text: str | None, option: str, zone: ZoneInfo) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return staff_files.read_time(text, zone)
+    except ValueError as error:
+        raise BadInput(f"{option} = {error}") from None
+
+
+def _zone(policy: str, options: Place) -> ZoneInfo:
+    from activities.policies import Policies
+
+    return ZoneInfo(Policies(options.settings().policies).load(policy).zone)
+
+
+def _roles(options: Place) -> frozenset[str]:
+    """The roles of all policies: one person may stand on the ladder of any."""
+    from activities.policies import Policies
+
+    policies = Policies(options.settings().policies)
+    return frozenset(role for name in policies.names() for role in policies.load(name).all_roles)
+
+
+def _because(why: str, acts_for: str | None) -> str:
+    return f"deputy of {acts_for}" if acts_for else why.replace("_", " ")
+
+
+async def import_sample(folder: Path, url: str) -> bool:
+    """Import the staff in a folder of samples, if there is any and the directory is empty.
+
+    Returns:
+        Whether it did.
+    """
+    from activities import directory
+
+    if not (folder / "staff.csv").is_file():
+        return False
+    async with directory.connect(url) as book:
+        stored = await book.stored()
+        if stored.people or stored.units:
+            return False
+        units, people = staff_files.read_units(folder / "units.csv"), staff_files.read_staff(folder / "staff.csv")
+        _refuse(staff_files.faults([units, people], problems(units.entries, people.entries, (), ())))
+        await book.replace_people(people.entries, units=units.entries)
+    return True

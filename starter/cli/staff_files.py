@@ -1,0 +1,388 @@
+"""The directory as CSV files: units, staff, absences and the duty roster; see docs/people.md.
+
+A file is read to its end: every bad line is named with its number and its column. Names and
+addresses are personal data, so no message repeats a cell that may hold one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from cases.addresses import FORMS
+from cases.directory import CHANNELS, Absence, Channel, Person, Problem, Shift, Unit
+from cases.facts import Model
+from starter.cli.errors import BadInput
+from starter.cli.intake import STDIN
+
+Table = Literal["units", "staff", "absences", "roster"]
+COLUMNS: Mapping[Table, tuple[str, ...]] = {
+    "units": ("id", "parent"),
+    "staff": ("id", "name", "role", "unit", "deputies", "language", *CHANNELS, "prefer"),
+    "absences": ("person", "from", "to"),
+    "roster": ("id", "person", "from", "to"),
+}
+REQUIRED: Mapping[Table, tuple[str, ...]] = {
+    "units": ("id",),
+    "staff": ("id", "role", "unit"),
+    "absences": ("person", "from", "to"),
+    "roster": ("id", "person", "from", "to"),
+}
+# Only what looks like an id or a time is repeated in a message: columns may be mixed up.
+_SHOWN = re.compile(r"[A-Za-z0-9._:/+ -]{1,40}")
+# A spreadsheet takes a cell that begins like this for a formula. One quote in front makes it text;
+# reading takes it off again, and so that nothing is lost, a quote itself gets one too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+# Also as spreadsheets write it: 2026/3/9 8:00.
+_TIME = re.compile(
+    r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})[T ](\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d:\d\d)?"
+)
+_FIELDS = {"starts_at": "from", "ends_at": "to"}
+E = TypeVar("E", bound=Model)
+
+
+class Fault(NamedTuple):
+    """What is wrong in a file: where, and a sentence."""
+
+    file: str
+    line: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.column}: {self.message}"
+
+
+@dataclass
+class Sheet(Generic[E]):
+    """A file that was read: its entries, the line of each, and what is wrong.
+
+    An entry with a fault is among them as far as it goes, so that others may refer to it.
+    """
+
+    table: Table
+    file: str
+    entries: list[E] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class Stray(NamedTuple):
+    """What is wrong with an entry that stands in no given file but in the casebook."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+def read_units(file: Path) -> Sheet[Unit]:
+    """The units of a file.
+
+    Raises:
+        BadInput: it cannot be read, or has not the columns.
+    """
+    return _read(file, "units", Unit, lambda cells, fault: {"id": cells["id"], "parent": cells["parent"] or None})
+
+
+def read_staff(file: Path) -> Sheet[Person]:
+    """The people of a file.
+
+    Raises:
+        BadInput: it cannot be read, or has not the columns.
+    """
+    return _read(file, "staff", Person, _person)
+
+
+def read_absences(file: Path, zone: ZoneInfo) -> Sheet[Absence]:
+    """The absences of a file; a time without an offset is one of the zone.
+
+    Raises:
+        BadInput: it cannot be read, or has not the columns.
+    """
+    return _read(file, "absences", Absence, lambda cells, fault: _span(cells, fault, zone))
+
+
+def read_roster(file: Path, zone: ZoneInfo) -> Sheet[Shift]:
+    """The shifts of a file; a time without an offset is one of the zone.
+
+    Raises:
+        BadInput: it cannot be read, or has not the columns.
+    """
+    return _read(file, "roster", Shift, lambda cells, fault: {"id": cells["id"], **_span(cells, fault, zone)})
+
+
+def faults(sheets: Iterable[Sheet[Any]], problems: Iterable[Problem]) -> list[Fault | Stray]:
+    """What is wrong with files on their own and together, by file and line.
+
+    Args:
+        problems: of the directory that the sheets' entries make, each table beginning with them.
+    """
+    read = {sheet.table: sheet for sheet in sheets}
+    found = [fault for sheet in read.values() for fault in sheet.faults]
+    told = {(fault.file, fault.line, fault.column) for fault in found}
+    strays = []
+    for problem in problems:
+        sheet = read.get(problem.table)
+        if sheet is None or problem.row >= len(sheet.lines):
+            strays.append(Stray(f"{problem.table} in the casebook", f"{problem.field}: {problem.message}"))
+            continue
+        fault = Fault(sheet.file, sheet.lines[problem.row], problem.field, problem.message)
+        # A cell that is no value at all is not told again to be an unknown one.
+        if fault[:3] not in told:
+            found.append(fault)
+    order = [sheet.file for sheet in read.values()]
+    return [*sorted(found, key=lambda one: (order.index(one.file), one.line)), *strays]
+
+
+Complain = Callable[[str, str], None]
+
+
+def _read(
+    file: Path, table: Table, model: type[E], values_of: Callable[[dict[str, str], Complain], dict[str, Any]]
+) -> Sheet[E]:
+    name = "stdin" if str(file) == STDIN else str(file)
+    sheet: Sheet[E] = Sheet(table, name)
+    for line, cells in _rows(_text(file, name), table, sheet):
+        wrong: dict[str, str] = {}
+
+        def complain(column: str, message: str, wrong: dict[str, str] = wrong) -> None:
+            wrong.setdefault(column, message)
+
+        values = values_of(cells, complain)
+        wrong.update((column, "is missing") for column in REQUIRED[table] if not cells[column] and column not in wrong)
+        entry = _entry(model, values, wrong)
+        sheet.faults.extend(Fault(name, line, column, message) for column, message in wrong.items())
+        if entry is not None:
+            sheet.entries.append(entry)
+            sheet.lines.append(line)
+    return sheet
+
+
+def _entry(model: type[E], values: dict[str, Any], wrong: dict[str, str]) -> E | None:
+    """The entry of these values; what is wrong with them goes to ``wrong``."""
+    try:
+        entry = model.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_context=False):
+            column = _FIELDS.get(str(item["loc"][0]), str(item["loc"][0]))
+            shown = f"{_shown(item['input'])}: " if isinstance(item["input"], str) else ""
+            wrong.setdefault(column, shown + item["msg"].removeprefix("Value error, "))
+    else:
+        if not wrong:
+            return entry
+    # Nobody refers to an absence or a shift; to a unit or a person by the id, which must be good then.
+    if "id" in wrong or model not in (Unit, Person):
+        return None
+    good = {name: value for name, value in values.items() if name not in wrong}
+    blank: dict[str, Any] = {name: () if name == "deputies" else None for name in wrong if name in model.model_fields}
+    return cast(E, model.model_construct(**good, **blank))
+
+
+def _person(cells: dict[str, str], fault: Complain) -> dict[str, Any]:
+    contacts: dict[Channel, str] = {}
+    for channel in CHANNELS:
+        if cells[channel]:
+            try:
+                contacts[channel] = FORMS[channel](cells[channel])
+            except ValueError as error:
+                fault(channel, str(error))
+    preferred = _words(cells["prefer"])
+    for word in preferred:
+        if word not in CHANNELS or not cells[word]:
+            allowed = ", ".join(channel for channel in CHANNELS if cells[channel])
+            fault("prefer", f"{_shown(word)} is no channel that has an address here; allowed: {allowed or 'none'}")
+    order = [channel for word in preferred for channel in CHANNELS if channel == word]
+    return {
+        "id": cells["id"],
+        "name": cells["name"] or None,
+        "role": cells["role"],
+        "unit": cells["unit"],
+        "deputies": tuple(_words(cells["deputies"])),
+        "language": cells["language"] or "zh",
+        "contacts": {channel: contacts[channel] for channel in (*order, *CHANNELS) if channel in contacts},
+    }
+
+
+def _span(cells: dict[str, str], fault: Complain, zone: ZoneInfo) -> dict[str, Any]:
+    values: dict[str, Any] = {"person": cells["person"]}
+    for name, column in _FIELDS.items():
+        if cells[column]:
+            try:
+                values[name] = read_time(cells[column], zone)
+            except ValueError as error:
+                fault(column, str(error))
+    return values
+
+
+def read_time(text: str, zone: ZoneInfo) -> datetime:
+    """The instant in a text: with an offset, or local in the zone.
+
+    Raises:
+        ValueError: it is none, or the zone has no such time, or has it twice.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{_shown(text)}: not a time; allowed: 2026-03-10T08:00 (in {zone.key}) or 2026-03-10T08:00:00+08:00"
+        )
+    year, _, month, day, hour, minute, second, fraction, offset = found.groups()
+    try:
+        local = datetime.fromisoformat(
+            f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second or '00'}.{(fraction or '0'):0<6}{offset or ''}"
+        )
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    if local.tzinfo is not None:
+        return local
+    first, second_ = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() != second_.utcoffset():
+        raise ValueError(f"{text!r}: when the clocks change in {zone.key}, a time needs an offset like +08:00")
+    # With a fixed offset, as everything that is compared and stored.
+    return datetime.fromisoformat(first.isoformat())
+
+
+def _shown(cell: str) -> str:
+    return repr(cell) if _SHOWN.fullmatch(cell) else "what stands there"
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\s;]+", text) if word]
+
+
+def _text(file: Path, name: str) -> str:
+    try:
+        return (sys.stdin.buffer.read() if name == "stdin" else file.read_bytes()).decode("utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"{name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadInput(f"{name}:{line}: not UTF-8; save it as CSV UTF-8") from None
+
+
+def _rows(text: str, table: Table, sheet: Sheet[Any]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of every row that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: list[str] | None = None
+    while True:
+        # A quoted cell may hold line breaks; a row is named by its first line.
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise BadInput(f"{sheet.file}:{line}: not CSV: {error}") from None
+        if row is None:
+            break
+        cells = [_unquoted(cell) for cell in row]
+        if not any(cells):
+            continue
+        if columns is None:
+            columns = _header(cells, table, f"{sheet.file}:{line}")
+        elif len(cells) != len(columns):
+            sheet.faults.append(Fault(sheet.file, line, "row", f"has {len(cells)} cells, the header {len(columns)}"))
+        else:
+            yield line, dict.fromkeys(COLUMNS[table], "") | dict(zip(columns, cells, strict=True))
+    if columns is None:
+        raise BadInput(f"{sheet.file}: is empty; its first line names the columns: {','.join(COLUMNS[table])}")
+
+
+def _header(names: list[str], table: Table, where: str) -> list[str]:
+    known = COLUMNS[table]
+    # Where the header was forgotten, these are somebody's name and address.
+    wrong = [f"column {place} is not a known one" for place, name in enumerate(names, 1) if name not in known]
+    wrong += [f"{name!r} is there twice" for name in known if names.count(name) > 1]
+    wrong += [f"{name!r} is missing" for name in REQUIRED[table] if name not in names]
+    if wrong:
+        raise BadInput(f"{where}: header of {table}: {', '.join(wrong)}; allowed: {','.join(known)}")
+    return names
+
+
+def _unquoted(cell: str) -> str:
+    cell = cell.strip(" ")
+    return (cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell).strip(" \t\r\n")
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def units_csv(units: Iterable[Unit]) -> str:
+    """Units as CSV."""
+    return _csv("units", ((one.id, one.parent or "") for one in units))
+
+
+def staff_csv(people: Iterable[Person]) -> str:
+    """People as CSV."""
+    return _csv(
+        "staff",
+        (
+            (
+                one.id,
+                one.name or "",
+                one.role,
+                one.unit,
+                " ".join(one.deputies),
+                one.language,
+                *(one.contacts.get(channel, "") for channel in CHANNELS),
+                _preference(list(one.contacts)),
+            )
+            for one in people
+        ),
+    )
+
+
+def absences_csv(absences: Iterable[Absence], zone: ZoneInfo) -> str:
+    """Absences as CSV, in the zone."""
+    return _csv("absences", ((one.person, *_local(one, zone)) for one in absences))
+
+
+def roster_csv(shifts: Iterable[Shift], zone: ZoneInfo) -> str:
+    """Shifts as CSV, in the zone."""
+    return _csv("roster", ((one.id, one.person, *_local(one, zone)) for one in shifts))
+
+
+def write(file: Path, text: str) -> None:
+    """Put a file in its place as a whole; nobody else on the machine may read it.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    new = file.with_name(f".{file.name}.new")
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            # With the mark by which spreadsheets know UTF-8.
+            out.write(text.encode("utf-8-sig"))
+        new.replace(file)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _preference(channels: Sequence[Channel]) -> str:
+    """The column ``prefer``; the order of the columns needs none."""
+    return "" if channels == [channel for channel in CHANNELS if channel in channels] else " ".join(channels)
+
+
+def _local(entry: Absence | Shift, zone: ZoneInfo) -> tuple[str, str]:
+    return entry.starts_at.astimezone(zone).isoformat(), entry.ends_at.astimezone(zone).isoformat()
+
+
+def _csv(table: Table, rows: Iterable[Sequence[str]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS[table])
+    writer.writerows([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in rows)
+    return out.getvalue()
