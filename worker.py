@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -24,10 +25,12 @@ from temporalio.runtime import (
 from temporalio.worker import Worker
 
 from activities import calendar_years, casebook, directory, handovers, payouts, subscriptions
+from activities.digest import MOST_HELD
+from activities.directory import DirectoryBook
 from activities.handovers import Handovers
 from activities.logs import configure
 from activities.month_end import MonthBook
-from activities.notices import build_notifier
+from activities.notices import Links, Notifier, build_notifier
 from activities.outbound import Guard
 from activities.policies import Policies
 from activities.pump import HEARTBEAT, Pump
@@ -41,6 +44,8 @@ from workflows.types import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)
+# At the same time: twice as many as may be held for a digest, so that recording never waits for those.
+ACTIVITIES = 2 * MOST_HELD
 # So many subscriptions one worker delivers for at the same time.
 SUBSCRIBERS = 200
 
@@ -61,13 +66,6 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
-    secret = settings.webhook_secret
-    notifier = build_notifier(
-        settings.smtp_url.get_secret_value() if settings.smtp_url else None,
-        secret.get_secret_value() if secret else None,
-        settings.contacts,
-        settings.mail_from,
-    )
     url = settings.database_url.get_secret_value()
     async with (
         casebook.connect(url) as book,
@@ -77,6 +75,7 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         handovers.connect(url, staff) as swaps,
         subscriptions.connect(url, Guard(settings.private_subscribers)) as subscribed,
     ):
+        notifier = _notifier(settings, staff)
         policies = Policies(settings.policies, calendar.current)
         shifts = Handovers(book, staff, swaps, policies, CaseClient(client).command, calendar.current)
         worker = Worker(
@@ -95,10 +94,31 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
             ],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
+            max_concurrent_activities=ACTIVITIES,
             graceful_shutdown_timeout=DRAIN,
         )
         async with worker, _delivering(client, subscribed):
             yield worker
+
+
+def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
+    """The notifier by the settings. Raises `SettingError`, which is a ValueError."""
+
+    def said(secret: SecretStr | None) -> str | None:
+        return None if secret is None else secret.get_secret_value()
+
+    key = said(settings.link_secret)
+    return build_notifier(
+        said(settings.smtp_url),
+        said(settings.webhook_secret),
+        settings.contacts,
+        settings.mail_from,
+        apprise=settings.apprise,
+        templates=settings.templates,
+        staff=staff.current,
+        links=None if key is None else Links(key, settings.public_url),
+        hold=settings.digest_hold,
+    )
 
 
 @asynccontextmanager
