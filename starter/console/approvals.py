@@ -1,0 +1,108 @@
+"""Approvals: one after the other, with what it takes to decide."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from starlette.responses import Response
+
+from cases.refusals import Refused
+from starter.access import sees
+from starter.api import actions
+from starter.api.actions import NoAnswer, may_decide, policy_of
+from starter.console.case import refused
+from starter.console.now import STREAM
+from starter.console.web import Look, Message
+
+# Of more than these the ones that fall due first are shown.
+MOST = 100
+HERE = "/console/approvals"
+
+Json = dict[str, Any]
+
+
+async def approvals(look: Look) -> Response:
+    """The page with one approval open, and the decision on it where the form was sent."""
+    if look.request.method == "POST":
+        return await _decide(look)
+    return await _page(look, look.draft())
+
+
+async def waiting(look: Look) -> Response:
+    """The list beside it, as a fragment."""
+    asked = await _asked(look)
+    return look.page("approvals_list.html", asked=asked, place=_place(look, asked))
+
+
+async def _asked(look: Look) -> list[Json]:
+    """What this person may decide now."""
+    units, kinds = sees(look.who)
+    rungs = look.policy.ladder.rungs
+    # A higher rung may decide what a lower one is asked for.
+    roles = frozenset(rungs[: rungs.index(look.who.role) + 1]) if look.who.role in rungs else frozenset()
+    if not roles:
+        return []
+    page = await look.services.desk.approvals(
+        roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST
+    )
+    found = []
+    for asked in page.cases:
+        policy = await policy_of(look.services, asked["case"])
+        if may_decide(look.who, asked["approval"], policy):
+            limit = policy.authority.limits.get(look.who.role)
+            found.append({**asked, "limit": None if limit is None else f"{limit:.2f}"})
+    return found
+
+
+def _place(look: Look, asked: list[Json]) -> int:
+    wanted = look.request.query_params.get("id"), look.request.query_params.get("subject")
+    places = [(one["case"]["id"], one["approval"]["subject"]) for one in asked]
+    return places.index(wanted) if wanted in places else 0
+
+
+async def _page(look: Look, draft: Any = None, *, status: int = 200) -> Response:
+    asked = await _asked(look)
+    place = _place(look, asked)
+    typed = draft.fields if draft else look.fields
+    return look.page(
+        "approvals.html",
+        status=status,
+        page="approvals",
+        live=STREAM,
+        asked=asked,
+        place=place,
+        one=asked[place] if asked else None,
+        reason=(typed.get("reason") or [""])[0],
+        request_id=uuid4().hex,
+    )
+
+
+async def _decide(look: Look) -> Response:
+    case_id, subject = look.request.query_params.get("id", ""), look.request.query_params.get("subject", "")
+    decision = "approve" if look.field("decision") == "approve" else "reject"
+    body = {"subject": subject}
+    if reason := (look.field("reason") or "").replace("\r\n", "\n").strip():
+        body["reason"] = reason
+    try:
+        await actions.command(look.services, look.who, case_id, decision, body, look.field("request_id"))
+    except Refused as refusal:
+        look.message = Message("bad", look.say("case.again", why=refused(look, refusal)))
+        return await _page(look, status=422)
+    except NoAnswer:
+        look.message = Message("bad", look.say("error.away"))
+        return await _page(look, status=503)
+    return look.go(f"{HERE}/next?{look.request.url.query}&done={decision}")
+
+
+async def following(look: Look) -> Response:
+    """After a decision: what comes next, once the casebook knows of the decision."""
+    done = look.request.query_params.get("done")
+    if done in ("approve", "reject"):
+        look.message = Message("good", look.say("case.done", what=look.words.word("command", done)))
+    decided = look.request.query_params.get("id"), look.request.query_params.get("subject")
+    asked = [one for one in await _asked(look) if (one["case"]["id"], one["approval"]["subject"]) != decided]
+    return look.page(
+        "approvals.html", page="approvals", live=STREAM, asked=asked, place=0, one=asked[0] if asked else None,
+        reason="", request_id=uuid4().hex,
+    )  # fmt: skip

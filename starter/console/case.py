@@ -1,0 +1,368 @@
+"""One case: who holds it, its way up the ladder, its clocks, its history, its money, and what may be done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from cases.events import Event
+from cases.kinds import KINDS
+from cases.policy import Policy
+from cases.refusals import Refused
+from starter.access import may_change, may_read_personal, sees
+from starter.api import actions
+from starter.api.actions import NoAnswer, actions_for, may_decide, policy_of
+from starter.console import drawing
+from starter.console.forms import Options, body_of, fields_of
+from starter.console.times import Times
+from starter.console.web import Look, Message, NotForYou, case_url
+
+STREAM = "/console/stream"
+# A page after a write waits so long, in tries of 50 ms, until the casebook has it.
+TRIES = 40
+
+Json = dict[str, Any]
+View = Mapping[str, Any]
+
+
+async def case(look: Look) -> Response:
+    """The page, with the form of one command where ``do`` asks for it; a form that was sent comes here too."""
+    view, policy = await _find(look)
+    doing = look.request.query_params.get("do")
+    allowed = actions_for(look.who, view, policy)
+    if look.request.method == "POST":
+        return await _send(look, view, policy, doing or "")
+    done = look.request.query_params.get("done")
+    if done in KINDS[view["kind"]].COMMANDS:
+        view = await _caught_up(look, view)
+        allowed = actions_for(look.who, view, policy)
+        look.message = Message("good", look.say("case.done", what=look.words.word("command", done)))
+    typed = look.draft() if doing else None
+    form = None
+    if doing in allowed:
+        form = await _form(look, view, policy, doing, typed.fields if typed else {})
+    elif doing and typed:
+        look.message = Message("bad", look.say("case.changed"))
+    return await _page(look, view, policy, allowed, form)
+
+
+async def body(look: Look) -> Response:
+    """What the case says of itself, as a fragment."""
+    view, policy = await _find(look)
+    return look.page("case_body.html", **await _told(look, view, policy))
+
+
+async def doing(look: Look) -> Response:
+    """What may be done, as a fragment."""
+    view, policy = await _find(look)
+    return look.page("case_actions.html", view=view, allowed=actions_for(look.who, view, policy), form=None)
+
+
+async def personal(look: Look) -> Response:
+    """The page with the customer's data; the look is recorded."""
+    view, policy = await _find(look)
+    if look.request.method != "POST":
+        return look.go(case_url(view["id"]))
+    seen = await actions.personal(look.services, look.who, view["id"])
+    return await _page(look, view, policy, actions_for(look.who, view, policy), None, seen)
+
+
+async def verify(look: Look) -> Response:
+    """The page with what checking the case's chain found."""
+    view, policy = await _find(look)
+    if look.request.method != "POST":
+        return look.go(case_url(view["id"]))
+    report = await look.services.book.verify(view["id"])
+    if report.fault is None:
+        look.message = Message("good", look.say("case.verified", events=report.events))
+    else:
+        look.message = Message("bad", look.say("case.broken", seq=report.fault.seq, what=report.fault.detail))
+    return await _page(look, view, policy, actions_for(look.who, view, policy), None)
+
+
+async def events(look: Look) -> Response:
+    """Every event of the case as JSON, to be kept."""
+    view, _ = await _find(look)
+    found = await look.services.book.events(view["id"])
+    text = json.dumps(found, ensure_ascii=False, indent=1)
+    name = f"{view['kind']}-{view['number'] or 'case'}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+# --- sending a command ----------------------------------------------------------------------------
+
+
+async def _send(look: Look, view: View, policy: Policy, name: str) -> Response:
+    form = await _form(look, view, policy, name, look.fields)
+    body = body_of(form["fields"], look.fields, ZoneInfo(policy.zone))
+    request_id = look.field("request_id") or uuid4().hex
+    try:
+        after = await actions.command(look.services, look.who, view["id"], name, body, request_id)
+    except Refused as refusal:
+        look.message = Message("bad", look.say("case.again", why=refused(look, refusal)))
+        # The same request would be answered the same again, so the next try is a new one.
+        form["request_id"] = uuid4().hex
+        fresh = await actions.find(look.services, look.who, view["id"])
+        page = await _page(look, fresh, policy, actions_for(look.who, fresh, policy), form)
+        page.status_code = 422
+        return page
+    except NoAnswer:
+        look.message = Message("bad", look.say("error.away"))
+        page = await _page(look, view, policy, actions_for(look.who, view, policy), form)
+        page.status_code = 503
+        return page
+    return look.go(case_url(view["id"], done=name, events=str(after["events"])))
+
+
+def refused(look: Look, refusal: Refused) -> str:
+    """A refusal in words: the rules' own sentence, with its clause."""
+    said = look.words.word("code", refusal.code) if look.words.has("code", refusal.code) else ""
+    clause = f" [{refusal.clause}]" if refusal.clause else ""
+    return f"{said} ({refusal.message}){clause}" if said else f"{refusal.message}{clause}"
+
+
+async def _form(look: Look, view: View, policy: Policy, name: str, typed: Mapping[str, list[str]]) -> Json:
+    model = KINDS[view["kind"]].COMMANDS.get(name)
+    if model is None:
+        raise NotForYou
+    choices = await _choices(look, view, policy, name)
+    values = {"rung": look.words.word("role", view["rung"])}
+    values |= {field: view.get(field) or "" for field in ("offered", "agreed")}
+    consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""
+    return {
+        "name": name,
+        "fields": fields_of(model, look.words, choices),
+        "typed": typed or _suggested(view, policy, name, look),
+        "consequence": consequence,
+        "request_id": (typed.get("request_id") or [uuid4().hex])[0],
+    }
+
+
+async def _choices(look: Look, view: View, policy: Policy, name: str) -> dict[str, Options]:
+    """What the case allows now for fields that the schema leaves open."""
+    words, rungs = look.words, policy.ladder.rungs
+    place = rungs.index(view["rung"]) if view["rung"] in rungs else 0
+    if name == "assign":
+        directory = await look.services.directory.current()
+        people = [person for rung in rungs[: place + 1] for person in directory.people_of(rung)]
+        named = [(f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}") for one in people]
+        mine = (f"{look.who.id}|{look.who.role}", f"{look.who.id} ({look.say('app.you')})")
+        own = [mine] if look.who.role in rungs[: place + 1] else []
+        return {"to": [*own, *(one for one in named if one[0] != mine[0])]}
+    if name == "name_relief":
+        directory = await look.services.directory.current()
+        return {
+            "to": [
+                (f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}")
+                for one in directory.people
+                if one.id != look.who.id
+            ]
+        }
+    if name == "escalate":
+        return {"to": [(rung, words.word("role", rung)) for rung in rungs[place + 1 :]]}
+    if name in ("approve", "reject"):
+        waiting = [approval for approval in view["approvals"] if may_decide(look.who, approval, policy)]
+        return {"subject": [(one["subject"], _subject(look, one)) for one in waiting]}
+    if name == "extend":
+        rules = policy.rule(view["kind"]).clocks
+        names = [clock["clock"] for clock in view["clocks"]]
+        may = [clock for clock in names if rules[clock.partition(":")[0]].extendable]
+        return {"clock": [(clock, words.word("clock", clock)) for clock in may]}
+    if name == "confirm_phone_notice":
+        return {"roles": [(role, words.word("role", role)) for role in view.get("to_call", ())]}
+    if name == "check_goods":
+        witnesses = policy.rule(view["kind"]).witnesses
+        return {"checklist.witnesses": [(role, words.word("role", role)) for role in witnesses]}
+    return {}
+
+
+def _subject(look: Look, approval: View) -> str:
+    amount = f" · {look.say('app.yuan', amount=approval['amount'])}" if approval["amount"] is not None else ""
+    return f"{look.words.word('subject', approval['subject'])}{amount}"
+
+
+def _suggested(view: View, policy: Policy, name: str, look: Look) -> dict[str, list[str]]:
+    """What a form begins with where the answer is likely."""
+    if name in ("approve", "reject"):
+        waiting = [one for one in view["approvals"] if may_decide(look.who, one, policy)]
+        return {"subject": [waiting[0]["subject"]]} if len(waiting) == 1 else {}
+    if name == "offer" and view.get("assessment"):
+        return {"amount": [view["assessment"]["total"]]}
+    if name == "claimant":
+        return {"claimant.relation": ["sender"]}
+    return {}
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+async def _find(look: Look) -> tuple[Json, Policy]:
+    try:
+        view = await actions.find(look.services, look.who, look.request.query_params.get("id", ""))
+    except Refused:
+        raise NotForYou from None
+    return view, await policy_of(look.services, view)
+
+
+async def _caught_up(look: Look, view: Json) -> Json:
+    """The view once the casebook has what was just done; what it has after a while."""
+    wanted = look.request.query_params.get("events", "")
+    for _ in range(TRIES):
+        if not wanted.isdigit() or len(wanted) > 6 or view["events"] >= int(wanted):
+            break
+        await asyncio.sleep(0.05)
+        view = await look.services.book.case(view["id"]) or view
+    return view
+
+
+async def _page(
+    look: Look, view: View, policy: Policy, allowed: list[str], form: Json | None, seen: Json | None = None
+) -> Response:
+    told = await _told(look, view, policy)
+    return look.page(
+        "case.html",
+        page="find",
+        live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
+        allowed=allowed,
+        form=form,
+        seen=seen,
+        may_change=may_change(look.who),
+        may_read=may_read_personal(look.who, view),
+        **told,
+    )
+
+
+async def _told(look: Look, view: View, policy: Policy) -> Json:
+    """What the page shows of a case, from its recorded events."""
+    recorded = await look.services.book.events(view["id"])
+    units, kinds = sees(look.who)
+    linked = await look.services.desk.linked(view["id"], units=units, kinds=kinds)
+    replayed = KINDS[view["kind"]].replay(policy, (Event.from_json(event) for event in recorded))
+    times = Times(ZoneInfo(policy.zone), look.words)
+    warned = {name: rule.warn_percent for name, rule in policy.rule(view["kind"]).clocks.items()}
+    now = datetime.now(UTC)
+    if recorded:
+        # Between two events only time has passed; a case never runs backwards.
+        now = max(now, datetime.fromisoformat(recorded[-1]["at"]))
+    return {
+        "view": {**view, "escalated": view["rung"] != policy.ladder.rungs[0] and view["status"] == "open"},
+        "events": list(reversed(recorded)),
+        "ladder": drawing.ladder(recorded, policy.ladder.rungs),
+        "clocks": drawing.clocks(replayed.explain(now), warned, now),
+        "bar": drawing.BAR,
+        "linked": linked,
+        "times": times,
+        "facts": facts_of(view),
+        "options": list(getattr(replayed, "options", ())),
+        "details": lambda event: details_of(event, look),
+    }
+
+
+# What a fact is, for the way in which it is shown; by name.
+_MONEY = frozenset(
+    {"base_freight", "surcharges", "insured_amount", "agreed_compensation", "demand", "estimated_amount"}
+    | {"total_value", "lost_value"}
+)
+_TIMES = frozenset({"promised_at", "delivered_at", "signed_at", "known_at", "occurred_at"})
+_WORDS = {"category": "category", "source": "source", "severity": "severity", "route": "route", "factor": "factor"}
+_CHOICES = frozenset({"cause", "relation", "packed_by"})
+# Shown elsewhere on the page, or too long for it.
+_NOT_FACTS = frozenset({"unit", "severity", "exceptions", "counts"})
+
+
+def facts_of(view: View) -> list[tuple[str, str, Any]]:
+    """The facts of a case as (name, how it is shown, value); none of them is personal."""
+    shown: list[tuple[str, str, Any]] = []
+
+    def walk(facts: View) -> None:
+        for name, value in facts.items():
+            if name in _NOT_FACTS or value is None:
+                continue
+            if isinstance(value, Mapping):
+                walk(value)
+            elif name in _MONEY:
+                shown.append((name, "money", value))
+            elif name in _TIMES:
+                shown.append((name, "time", value))
+            elif isinstance(value, bool):
+                shown.append((name, "yesno", value))
+            elif name in _WORDS:
+                shown.append((name, _WORDS[name], value))
+            elif name in _CHOICES:
+                shown.append((name, "choice", value))
+            elif isinstance(value, list):
+                shown.append((name, "roles" if name == "witnesses" else "text", value))
+            else:
+                shown.append((name, "text", value))
+
+    walk(view["facts"])
+    return shown
+
+
+# Fields of an event that are free text, said whole and apart from the rest.
+_FREE = ("text", "reason", "summary", "finding", "action", "why_not", "responsibility", "option")
+# Fields that say nothing to people, or stand elsewhere on the page.
+_SILENT = frozenset(
+    {"key", "kind", "policy", "policy_hash", "facts", "holder_role", "of", "lines", "inputs", "published", "found"}
+    | {"notes", "refusal", "overridden", "clauses", "inspection_offered", "sha256", "reasons", "checklist", "waits"}
+    | {"days_off", "was", "needs_person", "eligible", "said", "options"}
+)
+_ROLES = frozenset({"role", "rung"})
+
+
+def details_of(event: View, look: Look) -> tuple[list[str], list[str]]:
+    """What an event says beside its type: short remarks, and its free texts."""
+    words, data, kind = look.words, event["data"], event["type"]
+    remarks: list[str] = []
+    texts = [str(data[name]) for name in _FREE if data.get(name) and isinstance(data[name], str)]
+    if kind == "found":
+        texts.insert(0, str(data["cause"]))
+    texts += [str(option) for option in data.get("options", ())] if kind == "proposed" else []
+    for name, value in data.items():
+        if name in _FREE or name in _SILENT or value is None or (kind == "found" and name == "cause"):
+            continue
+        if name == "clock":
+            remarks.append(words.word("clock", value))
+        elif name == "clocks":
+            remarks.append(words.words("clock", value))
+        elif name in ("due", "reply_by", "limit_due", "reached_at", "reported_at", "known_at"):
+            moment = look.times.moment(value)
+            remarks.append(f"{look.say('case.due')} {moment.short}" if moment else "")
+        elif kind == "escalated" and name in ("from", "to"):
+            remarks.append(("→ " if name == "to" else "") + words.word("role", value))
+        elif kind == "escalated" and name == "cause":
+            remarks.append(words.word("cause", value))
+        elif kind == "assigned" and name in ("from", "to"):
+            remarks.append(("→ " if name == "to" else "") + str(value["id"] or words.word("role", value["role"])))
+        elif name == "roles":
+            remarks.append(words.words("role", value))
+        elif name in _ROLES:
+            remarks.append(words.word("role", value))
+        elif name in ("amount", "total", "counter"):
+            remarks.append(look.say("app.yuan", amount=value))
+        elif name == "fraction":
+            remarks.append(f"{value[2:]} %" if str(value).startswith("0.") else str(value))
+        elif name in ("stage", "path", "delay_cause", "report", "cause"):
+            remarks.append(words.word("choice", "false_report" if (name, value) == ("report", "false") else value))
+        elif name == "refused_because":
+            remarks.append(words.word("refusal", value))
+        elif name == "subject":
+            remarks.append(words.word("subject", value))
+        elif name in ("satisfied", "accepted", "reached", "justified", "carried_out"):
+            answer = look.say("app.yes" if value else "app.no")
+            remarks.append(f"{words.word('field', name)}: {answer}")
+        elif name == "outcome":
+            remarks.append(words.word("why_closed" if kind == "closed" else "outcome", value))
+        elif name == "notice":
+            remarks.append(words.word("notice", value))
+        elif isinstance(value, (str, int)) and not isinstance(value, bool):
+            remarks.append(str(value).replace("_", " ") if name in ("code", "command") else str(value))
+    return [remark for remark in remarks if remark], texts

@@ -1,0 +1,147 @@
+"""The pictures of a case as plain numbers: the way up the ladder, and each clock as a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+# The ladder's units are pixels of a drawing 900 wide, which the page stretches.
+WIDTH, LEFT, RIGHT, TOP, RUNG = 900, 150, 30, 34, 46
+# A bar is so many units long, whatever its time.
+BAR = 1000
+# More turns than these are drawn from the last ones; the history has all of them.
+MOST = 14
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A turn on the way: ``what`` names it, ``at`` when, ``x`` and ``y`` where it is drawn."""
+
+    what: str
+    at: str
+    rung: str
+    x: int
+    y: int
+    id: str = ""
+    cause: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The drawing: the rungs, top first, the stops, and the lines between them."""
+
+    width: int
+    height: int
+    rungs: tuple[tuple[str, int], ...]
+    stops: tuple[Stop, ...]
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    left_out: int = 0
+
+
+def ladder(events: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -> Ladder:
+    """A case's way over the rungs.
+
+    Args:
+        events: public event JSON, in order.
+        rungs: of the case's policy, lowest first.
+    """
+    turns = _turns(events)
+    shown = turns[-MOST:]
+    top = {rung: TOP + (len(rungs) - 1 - place) * RUNG for place, rung in enumerate(rungs)}
+    step = (WIDTH - LEFT - RIGHT - 40) / max(len(shown) - 1, 1) if len(shown) > 1 else 0
+    step = min(step, 150)
+    stops = tuple(
+        Stop(**turn, x=round(LEFT + 20 + step * place), y=top.get(turn["rung"], TOP))
+        for place, turn in enumerate(shown)
+    )
+    named = tuple((rung, top[rung]) for rung in reversed(rungs))
+    return Ladder(WIDTH, TOP + len(rungs) * RUNG + 4, named, stops, left_out=len(turns) - len(shown))
+
+
+def _turns(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = []
+    rung = ""
+    for event in events:
+        what, data, at = event["type"], event["data"], event["at"]
+        if what == "case_opened":
+            rung = data["holder_role"]
+            turns.append({"what": what, "at": at, "rung": rung})
+        elif what == "escalated":
+            rung = data["to"]
+            turns.append({"what": what, "at": at, "rung": rung, "cause": data["cause"]})
+        elif what == "assigned":
+            rung = data["to"]["role"]
+            turns.append({"what": what, "at": at, "rung": rung, "id": data["to"]["id"]})
+        elif what == "acknowledged":
+            turns.append({"what": what, "at": at, "rung": rung, "id": data["id"]})
+        elif what == "reminded" and turns and turns[-1]["what"] == "reminded":
+            # A row of reminders is one stop.
+            turns[-1] |= {"at": at, "count": data["count"]}
+        elif what == "reminded":
+            turns.append({"what": what, "at": at, "rung": rung, "count": data["count"]})
+        elif what in ("resolved", "reopened", "closed", "withdrawn"):
+            turns.append({"what": what, "at": at, "rung": rung})
+    return turns
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A clock as a bar of `BAR` units: spans as (start, length), moments as a place.
+
+    Args:
+        run: the time that ran, until the end or now.
+        over: the time past the due instant.
+        warnings: where the policy warns.
+    """
+
+    run: tuple[int, int]
+    over: tuple[int, int] | None
+    pauses: tuple[tuple[int, int], ...]
+    warnings: tuple[int, ...]
+    due: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock's explanation and its bar."""
+
+    said: Mapping[str, Any]
+    bar: Bar = field(repr=False)
+
+
+def clocks(explained: Sequence[Mapping[str, Any]], warned: Mapping[str, Sequence[int]], now: datetime) -> list[Clock]:
+    """The clocks of a case, those that still run first, by their due instants.
+
+    Args:
+        explained: what the case says of each (`cases.case.Case.explain`).
+        warned: percents of the limit at which each sort of clock warns.
+    """
+    order = {"running": 0, "paused": 0, "breached": 1, "met": 2, "cancelled": 3}
+    drawn = [Clock(said, _bar(said, warned.get(said["clock"].partition(":")[0], ()), now)) for said in explained]
+    return sorted(drawn, key=lambda clock: (order[clock.said["state"]], datetime.fromisoformat(clock.said["due"])))
+
+
+def _bar(said: Mapping[str, Any], warned: Sequence[int], now: datetime) -> Bar:
+    start, due = datetime.fromisoformat(said["started_at"]), datetime.fromisoformat(said["due"])
+    ended = datetime.fromisoformat(said["ended_at"]) if said["ended_at"] else None
+    until = max(ended or now, start)
+    last = max(due, until)
+    whole = (last - start).total_seconds() or 1
+
+    def place(at: datetime) -> int:
+        return round(min(max((at - start).total_seconds() / whole, 0), 1) * BAR)
+
+    pauses = tuple(
+        (place(begin), max(place(end) - place(begin), 3))
+        for begin, end in (
+            (datetime.fromisoformat(pause["from"]), datetime.fromisoformat(pause["to"]) if pause["to"] else until)
+            for pause in said["pauses"]
+        )
+    )
+    at_due = place(due)
+    over = (at_due, place(until) - at_due) if until > due and said["state"] in ("running", "paused") else None
+    return Bar((0, min(place(until), at_due)), over, pauses, tuple(round(at_due * p / 100) for p in warned), at_due)

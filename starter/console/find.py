@@ -1,0 +1,139 @@
+"""Find: filters over every case that somebody may see, counts, exports, and the check of the whole chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from activities.desk import SEVERITIES, STATUSES, Filter
+from cases.policy import CLOCKS
+from cases.refusals import Refused
+from starter.access import sees
+from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
+
+PAGE = 50
+# Cases in one file; more is a matter for the API, page by page.
+MOST = 50_000
+# Who checks the whole ledger, which takes as long as it takes.
+AUDITORS = frozenset({"auditor", "general_manager", "qa_manager"})
+ORDERS = ("due", "opened")
+_INSTANTS = frozenset({"due_before", "opened_from", "opened_to"})
+NAMES = tuple(field.name for field in fields(Filter))
+
+
+async def find(look: Look) -> Response:
+    """The page."""
+    return await _page(look)
+
+
+async def verify(look: Look) -> Response:
+    """The page with what checking the whole ledger found."""
+    if look.request.method != "POST":
+        return look.go("/console/find")
+    if look.who.role not in AUDITORS:
+        raise NotForYou
+    report = await look.services.book.verify()
+    fault = report.fault
+    if fault is None:
+        look.message = Message("good", look.say("find.verified_all", cases=report.cases, events=report.events))
+    else:
+        where = {"case": fault.case_id or "—", "seq": fault.seq, "what": fault.detail}
+        look.message = Message("bad", look.say("find.broken_all", **where))
+    return await _page(look)
+
+
+async def export(look: Look) -> Response:
+    """What is filtered as a file: ``csv`` or ``xlsx``."""
+    # The library that writes workbooks takes a while to import.
+    from starter import exports
+
+    sort = look.request.query_params.get("as")
+    filter, _ = _filter(look)
+    units, kinds = sees(look.who)
+    rows: list[Mapping[str, Any]] = []
+    async for view in look.services.desk.rows(filter, units=units, kinds=kinds):
+        rows.append(view)
+        if len(rows) == MOST:
+            break
+    name = f"cases-{look.times.now:%Y%m%d-%H%M}"
+    if sort == "xlsx":
+        media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        return _file(exports.xlsx_bytes(rows), media, f"{name}.xlsx")
+    return _file(exports.csv_text(rows).encode("utf-8"), "text/csv; charset=utf-8", f"{name}.csv")
+
+
+def _file(content: bytes, media: str, name: str) -> Response:
+    return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+async def _page(look: Look) -> Response:
+    units, kinds = sees(look.who)
+    given = {name: look.request.query_params.get(name, "").strip() for name in NAMES}
+    order = look.request.query_params.get("order")
+    order = order if order in ORDERS else "due"
+    after = look.request.query_params.get("after") or None
+    shown: dict[str, Any] = {"cases": [], "after": None, "count": None}
+    status = 200
+    try:
+        filter, given = _filter(look)
+        page = await look.services.desk.search(
+            filter, units=units, kinds=kinds, order="opened" if order == "opened" else "due", limit=PAGE, after=after
+        )
+        count = await look.services.desk.count(filter, units=units, kinds=kinds)
+        lowest = look.policy.ladder.rungs[0]
+        cases = [{**view, "escalated": view["rung"] != lowest and view["status"] == "open"} for view in page.cases]
+        shown = {"cases": cases, "after": page.after, "count": count}
+    except Refused as refusal:
+        look.message, status = Message("bad", refusal.message), 422
+    asked = {name: value for name, value in given.items() if value} | ({"order": order} if order != "due" else {})
+    return look.page(
+        "find.html",
+        status=status,
+        page="find",
+        given=given,
+        order=order,
+        asked=urlencode(asked),
+        paged=after is not None,
+        kinds=kinds_seen(look.who, kinds),
+        statuses=("active", *(status for status in STATUSES if status != "active")),
+        severities=SEVERITIES,
+        rungs=look.policy.ladder.rungs,
+        clocks=tuple(dict.fromkeys(clock for clocks in CLOCKS.values() for clock in clocks)),
+        may_verify=look.who.role in AUDITORS,
+        **shown,
+    )
+
+
+def _filter(look: Look) -> tuple[Filter, dict[str, str]]:
+    """The filter that the address says, and what it says as text.
+
+    Raises:
+        Refused: naming the field, its value and what is allowed.
+    """
+    given = {name: look.request.query_params.get(name, "").strip() for name in NAMES}
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if not text:
+            continue
+        if name in _INSTANTS:
+            values[name] = _instant(look, name, text)
+        elif name == "is_breached":
+            values[name] = {"yes": True, "no": False}.get(text)
+        else:
+            values[name] = text
+    return Filter(**values), given
+
+
+def _instant(look: Look, name: str, text: str) -> datetime:
+    try:
+        at = instant(text, look.times.zone)
+    except ValueError:
+        at = None
+    if at is None:
+        raise Refused("invalid", f"{look.words.word('find', name)}: 2026-03-04T09:00")
+    return at

@@ -1,0 +1,101 @@
+"""Policy: what is in force with its clauses, and what differs between two versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from cases.policy import WEEKDAYS, ClockRule, Policy
+from cases.refusals import Refused
+from starter.console.times import span
+from starter.console.web import Look, Message
+from starter.policies import differences
+
+# Of a hash so much is shown.
+SHORT = 8
+
+
+async def policy(look: Look) -> Response:
+    """The page: one policy, and beside it the difference to another where ``with`` names one."""
+    wanted = look.request.query_params
+    pinned = await look.services.doors.policies()
+    shown, other = look.policy, None
+    try:
+        shown = await _load(look, wanted.get("hash") or wanted.get("name") or "default")
+        other = await _load(look, wanted["with"]) if wanted.get("with") else None
+    except Refused as refusal:
+        look.message = Message("bad", refusal.message)
+    names = [(name, name) for name in look.services.policies.names()]
+    names += [(hash, f"{name} · {hash[:SHORT]}") for hash, name in pinned]
+    return look.page(
+        "policy.html",
+        page="policy",
+        shown=shown,
+        chosen=wanted.get("hash") or wanted.get("name") or "default",
+        other=other,
+        compared=wanted.get("with") or "",
+        changed=differences(shown, other) if other else [],
+        names=names,
+        rules=list(_rules(shown, look)),
+        clocks=[(kind, clock, rule, _limit(rule, look)) for kind, clock, rule in _clocks(shown)],
+        permissions=sorted((name, shown.expand(roles)) for name, roles in shown.permissions.items()),
+        short=SHORT,
+    )
+
+
+async def _load(look: Look, name: str) -> Policy:
+    """A policy by its name, or by the hash that a case is pinned to."""
+    document = await look.services.doors.policy_document(name) if len(name) == 64 else None
+    return look.services.policies.load(name) if document is None else Policy.from_document(document)
+
+
+def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
+    """What is in force as (what, rule, clause)."""
+    say, words = look.say, look.words
+    ladder, reminders = policy.ladder, policy.ladder.reminders
+    yield say("policy.ladder"), " → ".join(words.word("role", rung) for rung in ladder.rungs), ladder.clause
+    growing = say(
+        "policy.reminders_are",
+        first=_span(reminders.first, look),
+        factor=reminders.factor,
+        longest=_span(reminders.longest, look),
+    )
+    yield say("policy.reminders"), growing, reminders.clause
+    for rung in ladder.rungs:
+        limit = policy.authority.limits.get(rung)
+        allowed = say("policy.any_amount") if limit is None else say("policy.up_to", amount=limit)
+        yield say("policy.decides", role=words.word("role", rung)), allowed, policy.authority.clause
+    for level, rung in policy.severity.starts_at.items():
+        started = say("policy.starts_at", role=words.word("role", rung))
+        yield say("policy.severity", severity=words.word("severity", level)), started, policy.severity.clause
+    for place, day in enumerate(WEEKDAYS):
+        windows = ", ".join(policy.calendar.windows.get(day, ())) or say("policy.off")
+        yield say(f"weekday.{place + 1}"), windows, policy.calendar.clause
+    for kind in policy.kinds:
+        rule, named = policy.rule(kind), words.word("kind", kind)
+        yield say("policy.reopened", kind=named), say("policy.within_days", count=rule.reopen_days), rule.reopen_clause
+        if rule.validity_years is not None:
+            within = say("policy.within_years", count=rule.validity_years)
+            yield say("policy.answerable", kind=named), within, "S0-2.2.2"
+
+
+def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:
+    for kind in policy.kinds:
+        for clock, rule in policy.rule(kind).clocks.items():
+            yield kind, clock, rule
+
+
+def _span(length: timedelta, look: Look) -> str:
+    return span(length.total_seconds(), look.words)
+
+
+def _limit(rule: ClockRule, look: Look) -> str:
+    if rule.calendar_days is not None:
+        return look.say("policy.calendar_days", count=rule.calendar_days)
+    if rule.working_time is not None:
+        return look.say("policy.working", span=_span(rule.working_time, look))
+    if rule.next_opening:
+        return look.say("policy.next_opening")
+    return look.say("policy.as_promised") if rule.elapsed is None else _span(rule.elapsed, look)

@@ -1,0 +1,58 @@
+/* Counts instants down, and says when the connection is lost. Every page works without it. */
+"use strict";
+(() => {
+  const words = JSON.parse(document.body.dataset.words);
+  // The server's clock counts, not this machine's.
+  const ahead = Date.parse(document.body.dataset.now) - Date.now();
+  const SOON = 15 * 60;
+
+  const put = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const two = (whole, size, name, rest) => {
+    const large = Math.floor(whole / size.large);
+    const small = Math.floor((whole % size.large) / size.small);
+    return small ? put(words[rest], { [name[0]]: large, [name[1]]: small }) : put(words[name[2]], { n: large });
+  };
+  const span = (seconds) => {
+    const whole = Math.floor(seconds);
+    if (whole < 90) return put(words.seconds, { n: whole });
+    if (whole < 90 * 60) return put(words.minutes, { n: Math.floor(whole / 60) });
+    if (whole < 36 * 3600) return two(whole, { large: 3600, small: 60 }, ["h", "m", "hours"], "hours_minutes");
+    return two(whole, { large: 86400, small: 3600 }, ["d", "h", "days"], "days_hours");
+  };
+  const tick = () => {
+    const now = Date.now() + ahead;
+    for (const shown of document.querySelectorAll(".rel[data-at]")) {
+      const left = (Date.parse(shown.dataset.at) - now) / 1000;
+      const text = Math.abs(left) < 1 ? words.now : put(left > 0 ? words.in : words.ago, { span: span(Math.abs(left)) });
+      if (shown.textContent !== text) shown.textContent = text;
+      if ("due" in shown.dataset) {
+        shown.classList.toggle("late", left < 0);
+        shown.classList.toggle("soon", left >= 0 && left <= SOON);
+      }
+    }
+  };
+  tick();
+  setInterval(tick, 1000);
+
+  const live = document.getElementById("live");
+  const banner = document.getElementById("lost");
+  const say = (state, text) => {
+    if (!live || !banner) return;
+    live.dataset.state = state;
+    live.textContent = state === "open" ? live.dataset.open : live.dataset.lost;
+    banner.hidden = state === "open";
+    if (text) banner.firstElementChild.textContent = text;
+  };
+  document.body.addEventListener("htmx:sseOpen", () => say("open"));
+  document.body.addEventListener("htmx:sseError", () => say("lost", banner && banner.dataset.lost));
+  document.body.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status === 401) say("lost", banner && banner.dataset.expired);
+  });
+  document.body.addEventListener("htmx:afterSwap", tick);
+  // A case that opens or a filter that changes must not be asked for twice by a double click.
+  document.addEventListener("submit", (event) => {
+    for (const button of event.target.querySelectorAll("button[type=submit]:not([name])")) {
+      setTimeout(() => { button.disabled = true; setTimeout(() => { button.disabled = false; }, 3000); });
+    }
+  });
+})();

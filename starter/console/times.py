@@ -1,0 +1,88 @@
+"""Instants as people read them: in the policy's zone, with how far away they are beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from starter.console.text import Words
+
+# What is due within this time counts as due soon.
+SOON = timedelta(minutes=15)
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An instant on a page: machine-readable, in the zone, and relative to now."""
+
+    iso: str
+    full: str
+    short: str
+    relative: str
+    overdue: bool
+    soon: bool
+
+
+class Times:
+    """Shows instants as of one now.
+
+    Args:
+        zone: of the policy.
+        now: an aware instant; the moment at which the page is made.
+    """
+
+    def __init__(self, zone: ZoneInfo, words: Words, now: datetime | None = None) -> None:
+        self.zone = zone
+        self.now = (now or datetime.now(UTC)).astimezone(zone)
+        self._words = words
+
+    def moment(self, instant: str | datetime | None) -> Moment | None:
+        """An instant, given as text with an offset or as an aware datetime."""
+        if instant is None or instant == "":
+            return None
+        at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+        at = at.astimezone(self.zone)
+        left = at - self.now
+        return Moment(
+            iso=at.isoformat(timespec="seconds"),
+            full=f"{at:%Y-%m-%d %H:%M:%S}",
+            short=self._short(at),
+            relative=relative(left, self._words),
+            overdue=left < timedelta(),
+            soon=timedelta() <= left <= SOON,
+        )
+
+    def clock_time(self, instant: datetime) -> str:
+        """An instant in the fewest characters: the time, with the day where it is another one."""
+        return self._short(instant.astimezone(self.zone))
+
+    def _short(self, at: datetime) -> str:
+        if at.date() == self.now.date():
+            return f"{at:%H:%M}"
+        return f"{at:%m-%d %H:%M}" if at.year == self.now.year else f"{at:%Y-%m-%d %H:%M}"
+
+
+def relative(left: timedelta, words: Words) -> str:
+    """How far away an instant is: "in 4 min", "2 h 10 min ago". The page's script says it the same way."""
+    seconds = left.total_seconds()
+    if abs(seconds) < 1:
+        return words.say("rel.now")
+    return words.say("rel.in" if seconds > 0 else "rel.ago", span=span(abs(seconds), words))
+
+
+def span(seconds: float, words: Words) -> str:
+    """A length of time in words, in its two largest units at most."""
+    whole = int(seconds)
+    if whole < 90:
+        return words.say("rel.seconds", n=whole)
+    if whole < 90 * _MINUTE:
+        return words.say("rel.minutes", n=whole // _MINUTE)
+    if whole < 36 * _HOUR:
+        hours, minutes = divmod(whole // _MINUTE, 60)
+        if minutes:
+            return words.say("rel.hours_minutes", h=hours, m=minutes)
+        return words.say("rel.hours", n=hours)
+    days, hours = divmod(whole // _HOUR, 24)
+    return words.say("rel.days_hours", d=days, h=hours) if hours else words.say("rel.days", n=days)

@@ -1,0 +1,355 @@
+"""What every page of the console goes through: who looks, in which language, and is the form theirs.
+
+Handlers get a `Look` and answer a response. Nothing here decides what somebody may see or do in a
+case: that is asked of `starter.access` and `starter.api.actions`, as the API asks it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode
+from zoneinfo import ZoneInfo
+
+import structlog
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from activities.database import DatabaseAway, StatementFailed
+from cases.kinds import KINDS
+from cases.policy import Policy
+from cases.refusals import Refused
+from starter.access import Caller, caller_of
+from starter.api.issuer import is_loopback
+from starter.api.services import Services
+from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
+from starter.console.text import LANGUAGES, Words, words_of
+from starter.console.times import Times
+
+log = structlog.get_logger(__name__)
+
+COOKIE = "caseladder_session"
+# The development issuer's own, in the data folder.
+KEY_FILE = "issuer.pem"
+LANGUAGE, THEME = "caseladder_language", "caseladder_theme"
+THEMES = ("auto", "light", "dark")
+STATIC = "/console/static"
+# Bytes of a form; the longest texts that a command takes fit in well.
+LARGEST = 256 * 1024
+# A working day: who went home is logged out.
+SESSION = timedelta(hours=10)
+YEAR = 365 * 24 * 3600
+# The wording of how far away an instant is, for the script that counts it down.
+_RELATIVE = ("now", "in", "ago", "seconds", "minutes", "hours", "hours_minutes", "days", "days_hours")
+CSP = "; ".join(
+    (
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'",
+        "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+    )
+)  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # What a page shows is for this person now, and so is what the back button shows.
+    "Cache-Control": "no-store",
+}
+
+Handler = Callable[["Look"], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What came of something: ``good``, ``bad`` or ``note``, with its text."""
+
+    tone: str
+    text: str
+
+
+class NotForYou(Exception):
+    """There is no such case, or this caller may not see it: they are told the same."""
+
+
+class Site:
+    """The console of one process."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.sealer = Sealer(_secret(services))
+        self.drafts = Drafts()
+        self.pages = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def endpoint(self, handler: Handler, *, login: bool = True) -> Callable[[Request], Awaitable[Response]]:
+        """A handler as an endpoint.
+
+        Args:
+            login: whether only somebody who is logged in gets there.
+        """
+
+        async def serve(request: Request) -> Response:
+            look = Look(self, request)
+            try:
+                response = await look.enter(handler, login=login)
+            except NotForYou:
+                response = look.problem("case.not_found", 404)
+            except Refused as refusal:
+                response = look.page("error.html", status=422, why=refusal.message)
+            except (DatabaseAway, StatementFailed):
+                response = look.problem("error.away", 503)
+            except HTTPException as error:
+                known = {404: "error.not_found", 413: "error.body", 403: "error.forbidden"}
+                response = look.problem(known.get(error.status_code, "error.not_found"), error.status_code)
+            return look.dressed(response)
+
+        return serve
+
+
+class Look:
+    """One request of somebody who looks at the console."""
+
+    def __init__(self, site: Site, request: Request) -> None:
+        self.site, self.services, self.request = site, site.services, request
+        found = Session.read(site.sealer, request.cookies.get(COOKIE))
+        self._kept = found
+        self.session = found or Session()
+        self.caller: Caller | None = None
+        self.fields: dict[str, list[str]] = {}
+        self.message: Message | None = None
+        theme = request.cookies.get(THEME)
+        self.theme = theme if theme in THEMES else "auto"
+        self._cookies: list[tuple[str, str, int | None]] = []
+
+    # --- who looks --------------------------------------------------------------------------------
+
+    async def enter(self, handler: Handler, *, login: bool) -> Response:
+        """Let the handler answer, if who looks may get there."""
+        await self._recognize()
+        writes = self.request.method == "POST"
+        if writes:
+            self.fields = await self._read_form()
+        if login and self.caller is None:
+            return self._out(writes)
+        if writes and not (self._same_origin() and self.session.guarded(self.field("csrf"))):
+            return self.problem("error.csrf", 403)
+        return await handler(self)
+
+    async def _recognize(self) -> None:
+        claims = self.session.claims
+        if claims is None or self.session.expired:
+            return
+        try:
+            directory = await self.services.directory.current()
+            self.caller = caller_of(claims, self.services.verifier.table, directory)
+        except Refused:
+            # What they were granted is granted no more.
+            self.session = Session()
+
+    def _out(self, writes: bool) -> Response:
+        """Send somebody to log in; what they typed is kept if the form was theirs."""
+        here = self.here
+        if self.request.headers.get("HX-Request"):
+            return Response(status_code=401)
+        draft = None
+        if writes and self.session.expired and self._same_origin() and self.session.guarded(self.field("csrf")):
+            table = self.services.verifier.table
+            person = str((self.session.claims or {}).get(table.claims.id, ""))
+            typed = {name: values for name, values in self.fields.items() if name != "csrf"}
+            draft = self.site.drafts.keep(Draft(here, typed, person))
+        target = {"next": here} | ({"draft": draft} if draft else {})
+        if self.session.expired:
+            target["ended"] = "1"
+        return RedirectResponse(f"/console/login?{urlencode(target)}", 303)
+
+    def _same_origin(self) -> bool:
+        # Browsers say where a form came from; whoever says nothing still needs the form's token.
+        said = self.request.headers.get("Sec-Fetch-Site")
+        return said in (None, "same-origin", "none")
+
+    async def _read_form(self) -> dict[str, list[str]]:
+        body = bytearray()
+        async for chunk in self.request.stream():
+            body += chunk
+            if len(body) > LARGEST:
+                raise HTTPException(413)
+        try:
+            return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=500, errors="strict")
+        except (UnicodeDecodeError, ValueError):
+            raise HTTPException(403) from None
+
+    def field(self, name: str) -> str | None:
+        """The first value of a field of the form that was sent."""
+        return next(iter(self.fields.get(name, ())), None)
+
+    @property
+    def who(self) -> Caller:
+        """Whoever is logged in."""
+        assert self.caller is not None
+        return self.caller
+
+    @property
+    def here(self) -> str:
+        """The address of this page, without the host."""
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    def draft(self) -> Draft | None:
+        """What was typed into this page's form when the session ran out; given back once."""
+        name = self.session.draft
+        found = self.site.drafts.look(name, self.who.id, self.here)
+        if found is not None:
+            self.site.drafts.drop(name)
+            self.session = self.session.without_draft()
+            self.message = Message("note", self.say("case.draft_back"))
+        return found
+
+    # --- words and times --------------------------------------------------------------------------
+
+    @cached_property
+    def words(self) -> Words:
+        """The words of the language that was chosen, or of the person, or of the browser."""
+        chosen = self.request.cookies.get(LANGUAGE)
+        if chosen not in LANGUAGES:
+            wanted = self.request.headers.get("Accept-Language", "zh")[:2].lower()
+            chosen = self.caller.language if self.caller else ("en" if wanted == "en" else "zh")
+        return words_of(chosen)
+
+    def say(self, key: str, **values: Any) -> str:
+        """A text in the language of this look."""
+        return self.words.say(key, **values)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy that is in force; its zone is that of pages about more than one case."""
+        return self.services.policies.load("default")
+
+    @cached_property
+    def times(self) -> Times:
+        """Shows instants in the zone of the policy."""
+        return Times(ZoneInfo(self.policy.zone), self.words)
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def page(self, template: str, *, status: int = 200, page: str = "", live: str = "", **values: Any) -> HTMLResponse:
+        """A page, or a fragment of one.
+
+        Args:
+            page: the name of its place in the navigation.
+            live: the address of the stream that refreshes it.
+        """
+        words = self.words
+        shown: dict[str, Any] = {
+            "say": words.say,
+            "word": words.word,
+            "several": words.words,
+            "has_word": words.has,
+            "words": words,
+            "times": self.times,
+            "caller": self.caller,
+            "theme": self.theme,
+            "page": page,
+            "live": live,
+            "static": STATIC,
+            "path": self.here,
+            "message": self.message,
+            "rel_words": json.dumps({name: words.say(f"rel.{name}") for name in _RELATIVE}, ensure_ascii=False),
+            "hidden": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(self.session.csrf),
+            "case_url": case_url,
+            "money": money,
+            "matter_of": lambda view: matter_of(view, words),
+        }
+        text = self.site.pages.get_template(template).render({**shown, **values})
+        return HTMLResponse(text, status)
+
+    def problem(self, key: str, status: int) -> HTMLResponse:
+        """A page that says what went wrong."""
+        return self.page("error.html", status=status, why=self.say(key))
+
+    def go(self, address: str) -> RedirectResponse:
+        """On to another page, which is then the one that is reloaded."""
+        return RedirectResponse(address, 303)
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a preference in a cookie of its own."""
+        self._cookies.append((name, value, YEAR))
+
+    def dressed(self, response: Response) -> Response:
+        """The response with its headers, and the session where it is a new one."""
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["Cache-Control"] = HEADERS["Cache-Control"]
+        secure = not is_loopback(self.request.url.hostname or "")
+        if self.session is not self._kept:
+            sealed = self.session.sealed(self.site.sealer)
+            assert len(sealed) <= LONGEST
+            self._cookies.append((COOKIE, sealed, None))
+        for name, value, age in self._cookies:
+            response.set_cookie(
+                name, value, max_age=age, path="/console", secure=secure, httponly=True, samesite="lax"
+            )
+        return response
+
+
+def _secret(services: Services) -> str | None:
+    """What seals sessions: the setting; with the development issuer its key, which outlives a restart."""
+    if services.settings.console_secret is not None:
+        return services.settings.console_secret.get_secret_value()
+    return (services.settings.data / KEY_FILE).read_text("ascii") if services.issuer is not None else None
+
+
+def case_url(case_id: str, **more: str) -> str:
+    """The address of a case's page. Keys may hold slashes, so the id is no part of the path."""
+    return f"/console/case?{urlencode({'id': case_id, **more}, quote_via=quote)}"
+
+
+def back_to(address: str | None) -> str:
+    """An address within the console, or its first page: nobody is sent anywhere else."""
+    good = address is not None and address.startswith("/console/") and "\\" not in address and "//" not in address
+    return address if good and address is not None and address.isprintable() else "/console/"
+
+
+def money(amount: str) -> str:
+    """Yuan, given as a decimal text, with thousands apart."""
+    return f"{Decimal(amount):,.2f}"
+
+
+def matter_of(view: Mapping[str, Any], words: Words) -> dict[str, str]:
+    """What a case is about in few words, free of personal data: its category or factor, and its waybill."""
+    facts = view.get("facts") or {}
+    value = view.get("matter") or facts.get("category") or facts.get("factor") or facts.get("month") or ""
+    section = "factor" if view["kind"] == "claim" else "category"
+    waybill = view.get("waybill") or (facts.get("shipment") or {}).get("waybill") or ""
+    return {"matter": words.word(section, value) if value else "", "waybill": waybill}
+
+
+def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
+    """What a field for a date and a time holds, in the zone.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=zone) if at.tzinfo is None else at
+
+
+def kinds_seen(caller: Caller, kinds: frozenset[str] | None) -> tuple[str, ...]:
+    """The kinds of case to choose from."""
+    return tuple(kind for kind in KINDS if kinds is None or kind in kinds)

@@ -1,0 +1,31 @@
+"""One served console and one browser for all tests; each test has a browser window of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser
+
+from activities.database import migrate
+from tests.console.browser import browser as chromium
+from tests.console.place import Place, open_place
+from tests.postgres import cluster
+from tests.temporal import time_skipping
+
+
+@pytest.fixture(scope="session")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """The console, over an office of its own."""
+    with cluster() as postgres:
+        database = await postgres.fresh_database()
+        await migrate(database)
+        async with time_skipping() as env, open_place(env, database, tmp_path_factory.mktemp("console")) as made:
+            yield made
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium."""
+    async with chromium() as made:
+        yield made

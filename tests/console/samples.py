@@ -1,0 +1,85 @@
+"""Cases that make the console worth looking at: on every rung, late, waiting, paid, closed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.console.place import Place
+
+HOUR = 3600.0
+
+
+def shipment(waybill: str, **more: Any) -> dict[str, Any]:
+    """A parcel that was posted twenty days ago and promised for ten days ago."""
+    now = datetime.now(UTC)
+    return {
+        "waybill": waybill,
+        "posted_on": (now - timedelta(days=20)).date().isoformat(),
+        "promised_at": (now - timedelta(days=10)).isoformat(),
+        "route": "domestic",
+        "base_freight": "18.00",
+        "weight_kg": "2.5",
+        **more,
+    }
+
+
+def person(name: str, phone: str) -> dict[str, str]:
+    """A customer, made up."""
+    return {"name": name, "phone": phone}
+
+
+async def claim_for_approval(place: Place, waybill: str, insured: str, unit: str = "north") -> str:
+    """A claim whose offer waits for somebody with more authority than the agent."""
+    facts = {
+        "factor": "loss",
+        "claimant": {"relation": "sender"},
+        "unit": unit,
+        "shipment": shipment(waybill, insured_amount=insured),
+        "customer": person("林小满", "010-5550-1234"),
+    }
+    case_id = await place.file("claim", facts, ago=3 * HOUR)
+    await place.do(case_id, "acknowledge", "ann-7") if insured == "0" else None
+    await place.do(case_id, "answer_claim", "ann-7")
+    await place.do(case_id, "assess", "ann-7", cause="company")
+    await place.do(case_id, "offer", "ann-7")
+    return case_id
+
+
+async def fill(place: Place) -> dict[str, str]:
+    """File the sample cases; answers some of their ids by what they show."""
+    file, do = place.file, place.do
+    ids: dict[str, str] = {}
+    attitude = {"category": "attitude", "unit": "north", "customer": person("何雨", "010-5550-8721")}
+    delay = {"category": "delay", "unit": "north", "shipment": shipment("YD-204417")}
+    await file("complaint", attitude, ago=60)
+    ids["complaint"] = await file("complaint", delay, ago=26 * HOUR)
+    await do(ids["complaint"], "acknowledge", "gus-1")
+    await do(ids["complaint"], "reply", "gus-1", stage="interim", text="The parcel stands in the sorting centre.")
+    await do(ids["complaint"], "log_contact", "gus-1", reached=False, channel="phone", reason="nobody answers")
+    taken = await file("complaint", {**attitude, "category": "damage", "shipment": shipment("YD-204519")}, ago=200)
+    await do(taken, "acknowledge", "ann-7")
+    await file("complaint", {"category": "loss", "unit": "east", "severity": "serious", "shipment": shipment("YD-9")}, ago=280)
+    await file("complaint", {"category": "delay", "unit": "north", "severity": "critical"}, ago=100)
+    waiting = await file("complaint", {**delay, "shipment": shipment("YD-204600")}, ago=400)
+    await do(waiting, "acknowledge", "sue-1")
+    await file("complaint", {"category": "other", "unit": "north"}, ago=420)
+    ids["claim"] = await claim_for_approval(place, "YD-300871", "1860.00")
+    await claim_for_approval(place, "YD-300902", "640.00")
+    await claim_for_approval(place, "YD-301555", "7200.00", "east")
+    paid = await claim_for_approval(place, "YD-299120", "150.00")
+    await do(paid, "accept_offer", "ann-7")
+    inquiry = {"shipment": shipment("YD-4412"), "unit": "north"}
+    answered = await file("inquiry", inquiry, ago=500)
+    await do(answered, "reply", "ann-7", stage="answer", text="Signed for at noon.")
+    await file("inquiry", {**inquiry, "shipment": shipment("YD-4413")}, ago=1000)
+    await file("inquiry", {**inquiry, "unit": "east", "shipment": shipment("YD-4414")}, ago=2000)
+    known = datetime.now(UTC) - timedelta(minutes=4)
+    broken = {"source": "self_found", "known_at": known.isoformat(), "category": "damage", "unit": "east"}
+    await file("exception", {**broken, "estimated_amount": "12000.00"}, ago=120)
+    done = await file("complaint", {**attitude, "shipment": shipment("YD-1001")}, ago=2 * HOUR)
+    await do(done, "resolve", "zhou-3", summary="apologised, freight returned")
+    await do(done, "follow_up", "zhou-3", satisfied=True)
+    await do(done, "close", "zhou-3")
+    ids["closed"] = done
+    return ids

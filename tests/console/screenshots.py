@@ -1,0 +1,97 @@
+"""A picture of each page, in both languages, light and dark: ``python -m tests.console.screenshots``.
+
+They go to docs/screenshots/, over an office with sample cases that is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import Browser, Page
+
+from activities.database import migrate
+from tests.console.browser import NoBrowser
+from tests.console.browser import browser as chromium
+from tests.console.place import Place, open_place
+from tests.console.samples import fill
+from tests.postgres import cluster
+from tests.temporal import time_skipping
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+SIZE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+
+
+async def take(folder: Path) -> int:
+    """Take all pictures; answers how many."""
+    with cluster() as postgres, tempfile.TemporaryDirectory() as work:
+        database = await postgres.fresh_database()
+        await migrate(database)
+        async with (
+            time_skipping() as env,
+            open_place(env, database, Path(work)) as place,
+            chromium() as browser,
+        ):
+            ids = await fill(place)
+            return await _all(place, browser, ids, folder)
+
+
+async def _all(place: Place, browser: Browser, ids: dict[str, str], folder: Path) -> int:
+    pages = {
+        "now": "/console/",
+        "case": f"/console/case?id={ids['claim']}",
+        "case-complaint": f"/console/case?id={ids['complaint']}",
+        "action": f"/console/case?id={ids['claim']}&do=assess",
+        "approvals": "/console/approvals",
+        "find": "/console/find",
+        "numbers": "/console/numbers",
+        "policy": "/console/policy?with=cross_company",
+    }
+    count = 0
+    for language in ("en", "zh"):
+        for light in ("light", "dark"):
+            context = await browser.new_context(
+                viewport=SIZE, color_scheme="light" if light == "light" else "dark", locale=language
+            )
+            page = await context.new_page()
+            await page.goto(f"{place.url}/console/login")
+            await page.screenshot(path=folder / f"login-{language}-{light}.png")
+            await login(page, place, "sue-1", language)
+            for name, path in pages.items():
+                await page.goto(place.url + path)
+                await page.screenshot(path=folder / f"{name}-{language}-{light}.png", full_page=name != "policy")
+                count += 1
+            await page.set_viewport_size(PHONE)
+            for name in ("now", "case"):
+                await page.goto(place.url + pages[name])
+                await page.screenshot(path=folder / f"{name}-phone-{language}-{light}.png")
+                count += 1
+            await context.close()
+    return count
+
+
+async def login(page: Page, place: Place, person: str, language: str | None = None) -> None:
+    """Log in as one of the staff, in a language."""
+    if language is not None:
+        await page.context.add_cookies([{"name": "caseladder_language", "value": language, "url": f"{place.url}/console/"}])
+    await page.goto(f"{place.url}/console/login")
+    await page.locator(f"button[name=person][value='{person}']").click()
+    await page.wait_for_url(f"{place.url}/console/")
+
+
+def main() -> int:
+    """Take them, and say where they are."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        count = asyncio.run(take(FOLDER))
+    except NoBrowser as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{count} pictures in {FOLDER}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
