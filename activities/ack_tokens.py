@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,6 +97,37 @@ def read_code(text: str) -> str | None:
     if len(letters) != _LENGTH or not set(letters) <= set(_ALPHABET):
         return None
     return f"{letters[:4]}-{letters[4:]}"
+
+
+def find(
+    secret: str, case_id: str, events: Iterable[Mapping[str, Any]], people: Collection[str], code: str
+) -> Ack | None:
+    """Whose code it is: who of these people was told so of one of the case's events; None for nobody's.
+
+    Args:
+        events: all events of the case as public JSON, in order.
+        people: staff ids.
+        code: as `read_code` gives it. Whether it is still good is not looked at.
+    """
+    rung = ""
+    for event in events:
+        data = event["data"]
+        match event["type"]:
+            case "case_opened":
+                rung = data["holder_role"]
+            case "escalated":
+                rung = data["to"]
+            case "assigned":
+                rung = data["to"]["role"]
+            case "clock_started" | "reminded":
+                pass
+            case _:
+                continue
+        expires = expiry(event["at"])
+        for person in people:
+            if hmac.compare_digest(short_code(secret, case_id, event["seq"], person, expires), code):
+                return Ack(case_id, event["seq"], person, rung, expires)
+    return None
 
 
 def expiry(event_at: str) -> datetime:

@@ -98,6 +98,7 @@ class Casebook:
     _MONTH = statement("month")
     _ASSIGNED_FOR = statement("handover_assigned")
     _POLICY = statement("policy_document")
+    _NOTICES = statement("notices")
     _PERSONAL = statement("personal")
     _ERASE = statement("erase_personal")
     _VERIFY_HEADS = statement("verify_heads")
@@ -259,6 +260,16 @@ class Casebook:
         """The recorded events of a case, in order; empty when there are none."""
         async with connection_of(self._pool) as connection:
             return [loads(row["body"]) for row in await connection.fetch(self._EVENTS, case_id)]
+
+    async def notices(self, case_id: str | None = None, *, limit: int = 100) -> list[dict[str, Any]]:
+        """What became of notices, the newest first; see the table ``notification``.
+
+        Args:
+            case_id: only those of a case.
+            limit: at most so many.
+        """
+        async with connection_of(self._pool) as connection:
+            return [dict(row) for row in await connection.fetch(self._NOTICES, case_id, limit)]
 
     async def exceptions(self, month: str) -> list[dict[str, Any]]:
         """The exception reports of a month in order of their numbers, withdrawn ones too.

@@ -50,9 +50,12 @@ WITH head AS (
     -- Sorted, so that the order in which others read them is theirs.
     SELECT $1, seq, type, at, recorded_at, body, prev_hash, hash FROM fresh ORDER BY seq
 ), told AS (
-    INSERT INTO notification (case_id, seq, notice, roles, outcome, channel, at)
+    INSERT INTO notification (
+        case_id, seq, notice, roles, outcome, channel, at, id, meant, attempts, reasons, remarks)
     SELECT $1, seq, data ->> 'notice', ARRAY(SELECT jsonb_array_elements_text(data -> 'roles')),
-           data ->> 'outcome', coalesce(data ->> 'channel', ''), at
+           data ->> 'outcome', coalesce(data ->> 'channel', ''), at,
+           $1 || '/' || (data ->> 'of') || '/' || (data ->> 'notice'), coalesce(data -> 'meant', '[]'),
+           coalesce(data -> 'attempts', '[]'), coalesce(data -> 'reasons', '{}'), coalesce(data -> 'remarks', '[]')
     FROM (SELECT seq, at, body::jsonb -> 'data' AS data FROM fresh WHERE type = 'notified') AS n
 ), paid AS (
     -- What a gateway paid, the book knows already. What finance confirmed by hand it learns here, so

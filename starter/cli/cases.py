@@ -159,13 +159,24 @@ async def do(
     return await send(case, command, sender, body, options)
 
 
-async def acknowledge(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+async def acknowledge(
+    case: str, /, *, code: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+) -> int:
     """Take a case up, as the rung that holds it or a higher one.
 
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        code: the one that the notice gives, in place of --by and --role: it says who acts. Works once.
     """
-    return await send(case, "acknowledge", sender, {}, options)
+    if code is None:
+        return await send(case, "acknowledge", sender, {}, options)
+    if sender.by is not None or sender.role is not None:
+        raise BadInput("--code says who acts; leave out --by and --role")
+    from starter.cli.notices import whose
+
+    ack = await whose(code, case, options)
+    by_code = Actor(ack.person, ack.role, sender.request_id)
+    return await send(ack.case_id, "acknowledge", by_code, {"notice": ack.seq}, options)
 
 
 async def escalate(

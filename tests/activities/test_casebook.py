@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from traceback import format_exception
 from typing import Any
 
@@ -21,6 +23,7 @@ from activities.database import BadDatabaseAddress, DatabaseAway, MigrationFaile
 from activities.messages import Batch, Recorded
 from tests.postgres import Cluster, cluster
 
+MIGRATIONS = Path(__file__).parents[2] / "activities" / "migrations" / "versions"
 CASE = "complaint:C-1"
 MARCH = "2026-03-10T09:00:00+08:00"
 
@@ -259,23 +262,62 @@ async def test_the_policy_is_kept_once(book: Casebook, superuser: asyncpg.Connec
 
 
 async def test_notified_events_become_rows(book: Casebook, superuser: asyncpg.Connection) -> None:
+    attempt = {"recipient": "s-1", "channel": "email", "outcome": "sent", "reason": "", "count": 1}
     told: dict[str, Any] = {
         "notice": "report",
+        "of": 1,
         "roles": ["supervisor", "qa_manager"],
         "outcome": "sent",
         "channel": "mail",
+        "meant": [{"role": "supervisor", "recipient": "s-1", "why": "on_duty"}],
+        "attempts": [attempt],
+        "remarks": ["a template does not work"],
     }
-    untold: dict[str, Any] = {"notice": "breach", "roles": ["agent"], "outcome": "no_address"}
+    reasons = {"agent": "no address"}
+    untold: dict[str, Any] = {"notice": "breach", "of": 2, "roles": ["agent"], "outcome": "no_address"}
+    untold["reasons"] = reasons
     await book.record(Batch(CASE, "complaint", [event(1), event(2, "notified", **told)], view_of(CASE)))
     later = Batch(CASE, "complaint", [event(2, "notified", **told), event(3, "notified", **untold)], view_of(CASE))
     await book.record(later)
     await book.record(later)
-    rows = await superuser.fetch("SELECT * FROM notification ORDER BY seq")
+    rows = await superuser.fetch(
+        "SELECT case_id, seq, notice, roles, outcome, channel, at, id FROM notification ORDER BY seq"
+    )
     at = datetime.fromisoformat(MARCH)
     assert [tuple(row) for row in rows] == [
-        (CASE, 2, "report", ["supervisor", "qa_manager"], "sent", "mail", at),
-        (CASE, 3, "breach", ["agent"], "no_address", "", at),
+        (CASE, 2, "report", ["supervisor", "qa_manager"], "sent", "mail", at, f"{CASE}/1/report"),
+        (CASE, 3, "breach", ["agent"], "no_address", "", at, f"{CASE}/2/breach"),
     ]
+    read = await book.notices(CASE)
+    assert [row["seq"] for row in read] == [3, 2]
+    assert [row["reasons"] for row in read] == [reasons, {}]
+    assert [row["attempts"] for row in read] == [[], [attempt]]
+    assert (read[1]["meant"], read[1]["remarks"]) == (told["meant"], told["remarks"])
+    assert await book.notices("complaint:other") == []
+    assert len(await book.notices(limit=1)) == 1
+
+
+async def test_notices_of_before_their_attempts_were_kept_get_their_id_and_reasons(postgres: Cluster) -> None:
+    address = await postgres.fresh_database()
+    await migrate(address)
+    old = await asyncpg.connect(address)
+    try:
+        names = ("id", "meant", "attempts", "reasons", "remarks")
+        await old.execute("".join(f"ALTER TABLE notification DROP COLUMN {name};" for name in names))
+        await old.execute("DROP INDEX notification_at")
+        data = {"notice": "breach", "of": 7, "reasons": {"agent": "no address"}}
+        body = json.dumps({"data": data})
+        await old.execute(
+            "INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)"
+            " VALUES ($1, 8, 'notified', now(), now(), $2, $3, $3)",
+            CASE, body, b"0" * 32,
+        )  # fmt: skip
+        await old.execute("INSERT INTO notification VALUES ($1, 8, 'breach', '{agent}', 'no_address', '', now())", CASE)
+        await old.execute((MIGRATIONS / "0005_notices.sql").read_text("utf-8"))
+        row = await old.fetchrow("SELECT id, reasons::text, attempts::text FROM notification")
+        assert tuple(row) == (f"{CASE}/7/breach", '{"agent": "no address"}', "[]")
+    finally:
+        await old.close()
 
 
 # --- numbers (S1-5.8) -----------------------------------------------------------------------------

@@ -1,0 +1,149 @@
+"""Commands about notices: ``notices list|explain|resend``, and whose a code is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from cases.refusals import Refused
+from starter.cli import output
+from starter.cli.cases import send
+from starter.cli.errors import OK, BadInput, Failed
+from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+
+if TYPE_CHECKING:
+    from activities.ack_tokens import Ack
+
+app = App(name="notices", help="Who was told of what, and what came of it.")
+
+
+@app.command(name="list")
+async def list_notices(
+    case: str | None = None,
+    /,
+    *,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
+    options: Place = PLACE,
+) -> int:
+    """List what became of notices, the newest first. One that is still under way comes when it is over.
+
+    Args:
+        case: only those of a case: its id (complaint:KEY) or its number.
+        limit: at most so many, 1 to 1000.
+    """
+    case_id = None if case is None else await options.case_id(case)
+    async with options.casebook() as book:
+        rows = await book.notices(case_id, limit=limit)
+    if options.json:
+        output.print_json([_plain(row) for row in rows])
+    elif rows:
+        columns = ("at", "case", "#", "notice", "to", "outcome", "by", "attempts", "why not")
+        output.table(columns, [_line(row) for row in rows])
+    else:
+        output.line("no notices")
+    return OK
+
+
+@app.command
+async def explain(case: str, notice: int, /, *, options: Place = PLACE) -> int:
+    """Explain a notice: who was meant and why, and every attempt with its reason.
+
+    Args:
+        case: its id (complaint:KEY) or its number.
+        notice: its number in the list (#).
+    """
+    case_id = await options.case_id(case)
+    async with options.casebook() as book:
+        rows = await book.notices(case_id, limit=1000)
+    row = next((row for row in rows if row["seq"] == notice), None)
+    if row is None:
+        known = ", ".join(str(row["seq"]) for row in rows) or "none"
+        raise Refused("no_such_notice", f"notice = {notice}: notices of {case_id}: {known}")
+    if options.json:
+        output.print_json(_plain(row))
+        return OK
+    output.fields(
+        [
+            ("notice", f"{row['notice']} ({row['id']})"),
+            ("of", f"{case_id} ({row['number']})"),
+            ("outcome", row["outcome"]),
+            ("over", output.instant(row["at"].isoformat())),
+            ("remarks", "; ".join(row["remarks"])),
+        ]
+    )
+    if row["meant"]:
+        meant = [
+            (one["role"], one["recipient"] or "nobody", one["why"], "\n".join(one.get("because", ())))
+            for one in row["meant"]
+        ]
+        output.table(("role", "meant", "why", "because"), meant)
+    if row["attempts"]:
+        output.table(
+            ("recipient", "channel", "outcome", "reason", "times", "first", "last"),
+            [_attempt(a) for a in row["attempts"]],
+        )
+    for role, reason in row["reasons"].items():
+        output.line(f"{role}: {reason}")
+    return OK
+
+
+@app.command
+async def resend(case: str, notice: int, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+    """Send a notice again, under the same ids, to whoever is in charge now.
+
+    Args:
+        case: its id (complaint:KEY) or its number.
+        notice: its number in the list (#).
+    """
+    return await send(case, "resend", sender, {"notice": notice}, options)
+
+
+async def whose(code: str, case: str, options: Asking) -> Ack:
+    """What a code of a notice says.
+
+    Raises:
+        BadInput: it is no code.
+        Refused: code ``token_forged``, it is nobody's; code ``token_expired``.
+        Failed: nothing here knows codes.
+    """
+    from activities import ack_tokens, directory
+
+    given = ack_tokens.read_code(code)
+    if given is None:
+        raise BadInput(f"--code = {code!r}: a code is eight letters and digits like K7Q2-M9XA")
+    secret = options.settings().link_secret
+    if secret is None:
+        raise Failed("no notice here carries a code: CASELADDER_LINK_SECRET is not set")
+    case_id = await options.case_id(case)
+    client = await options.client()
+    async with options.patiently():
+        events = await client.timeline(case_id)
+    async with directory.connect(options.database_url()) as book:
+        people = [person.id for person in (await book.current()).people]
+    ack = ack_tokens.find(secret.get_secret_value(), case_id, events, people, given)
+    if ack is None:
+        raise Refused("token_forged", f"--code = {given}: no notice of {case_id} has this code")
+    ack_tokens.check_expiry(ack.expires_at, datetime.now(UTC))
+    return ack
+
+
+def _line(row: Mapping[str, Any]) -> Sequence[Any]:
+    reasons = "; ".join(f"{role}: {reason}" for role, reason in row["reasons"].items())
+    to = ", ".join(dict.fromkeys(one["recipient"] or one["role"] for one in row["meant"])) or ", ".join(row["roles"])
+    tried = sum(one["count"] for one in row["attempts"])
+    at = output.instant(row["at"].isoformat())
+    return at, row["case_id"], row["seq"], row["notice"], to, row["outcome"], row["channel"], tried or "", reasons
+
+
+def _attempt(one: Mapping[str, Any]) -> Sequence[Any]:
+    last = output.instant(one["last"]) if one["count"] > 1 else ""
+    marks = (one["recipient"], one["channel"], one["outcome"], one["reason"])
+    return *marks, one["count"], output.instant(one["first"]), last
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "at": row["at"].isoformat()}
