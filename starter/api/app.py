@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
 from activities.database import DatabaseAway, StatementFailed
-from starter.api import guards, problems, routes
+from starter.api import acknowledge, guards, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from workflows.types import TASK_QUEUE
@@ -26,6 +26,7 @@ def create_app(services: Services) -> FastAPI:
     app = bare_app()
     app.state.services = services
     problems.install(app)
+    app.include_router(acknowledge.router)
     _add_health(app, services)
     _add_console(app, services)
     guards.install(app, services.settings, local_only=services.issuer is not None)

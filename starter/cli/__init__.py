@@ -9,7 +9,20 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from starter.cli import assess, calendar, cases, payouts, policies, shifts, staff, summary, system
+from starter.cli import (
+    assess,
+    calendar,
+    cases,
+    doors,
+    notices,
+    payouts,
+    policies,
+    shifts,
+    staff,
+    subscriptions,
+    summary,
+    system,
+)
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
 from starter.cli.up import up
 
@@ -34,6 +47,9 @@ def _app() -> App:
     app.command(staff.duty)
     app.command(shifts.handover)
     app.command(shifts.swap)
+    app.command(notices.app)
+    app.command(subscriptions.app)
+    doors.register(app)
     system.register(app)
     return app
 
