@@ -89,6 +89,14 @@ class ShiftSwap(Case):
         """The two, by id."""
         return {one.id: one for one in (self.swap.initiator, self.swap.counterparty)}
 
+    @property
+    def turn(self) -> tuple[str, ...]:
+        """The roles of which one is to sign now."""
+        if self.status != "open" or self.agreed is None or self.signed is not None:
+            return ()
+        permitted = self.policy.permitted("sign", self.KIND)
+        return tuple(role for role in self.policy.all_roles if role in permitted)
+
     # --- opening ----------------------------------------------------------------------------------
 
     def _admit(self, intake: Intake, received: datetime) -> None:
@@ -171,13 +179,14 @@ class ShiftSwap(Case):
     # --- what others see --------------------------------------------------------------------------
 
     def view(self) -> dict[str, Any]:
-        """The case view, with who has agreed and signed, and whether the swap is valid."""
+        """The case view, with who has agreed and signed, whose turn it is, and whether the swap is valid."""
         return {
             **super().view(),
             "agreed": self.agreed is not None,
             "signed": None if self.signed is None else {"id": self.signed.actor.id, "role": self.signed.actor.role},
             "valid": self.outcome == "valid",
             "refusal": self.refusal,
+            "turn": list(self.turn),
         }
 
     # --- how events change the state --------------------------------------------------------------

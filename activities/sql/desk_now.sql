@@ -1,7 +1,7 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
 WITH seen AS (
-    SELECT case_id, view, status, rung, holder, next_due
+    SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
     WHERE file.closed_at IS NULL
       AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
@@ -12,9 +12,11 @@ WITH seen AS (
     FROM seen
     WHERE holder = $4 AND (status = 'open' OR view @> '{"clocks": [{"state": "running"}]}')
     UNION ALL
+    -- What is among the staff itself reaches a rung only when it is late.
     SELECT case_id, 'rung', 'rung'
     FROM seen
     WHERE rung = $3 AND holder <> $4 AND status = 'open' AND view @> '{"acknowledged": false}'
+      AND (kind NOT IN ('summary', 'handover', 'swap') OR breached <> '{}')
     UNION ALL
     SELECT case_id, 'approval', 'approval:' || asked.number
     FROM seen, jsonb_array_elements(view -> 'approvals') WITH ORDINALITY AS asked(approval, number)
@@ -26,9 +28,17 @@ WITH seen AS (
     JOIN payout USING (case_id)
     WHERE $5::boolean AND (payout.state = 'failed' OR payout.state = 'waiting' AND payout.gateway = 'manual')
     UNION ALL
-    SELECT case_id, 'signature', 'signature:' || (view ->> 'step')
+    -- A summary waits for a role, a handover for two people, a swap for the other party and then for a role
+    -- that neither of the two may act in.
+    SELECT case_id, 'signature', CASE kind WHEN 'summary' THEN 'signature:' || (view ->> 'step') ELSE kind END
     FROM seen
-    WHERE view ? 'turn' AND view -> 'turn' ? $3
+    WHERE status = 'open' AND kind IN ('summary', 'handover', 'swap')
+      AND (view -> 'turn' ? $3 AND $4 NOT IN (
+               coalesce(view -> 'facts' -> 'initiator' ->> 'id', ''),
+               coalesce(view -> 'facts' -> 'counterparty' ->> 'id', ''))
+           OR view -> 'signers' @> jsonb_build_array(jsonb_build_object('id', $4::text))
+           OR view @> jsonb_build_object('agreed', false,
+                  'facts', jsonb_build_object('counterparty', jsonb_build_object('id', $4::text))))
 )
 SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view
 FROM needed
