@@ -31,7 +31,7 @@ from cases.refusals import Refused
 
 # Seconds: between looks at a ledger with nothing new, for one whole request, between two signs of life,
 # and for one run of the activity.
-POLL, TIMEOUT, HEARTBEAT, SHIFT = 0.5, 10.0, 3.0, 600.0
+POLL, TIMEOUT, HEARTBEAT, SHIFT = 0.5, 10.0, 2.0, 600.0
 # So many events are read at once, and sent so many cases beside each other.
 WINDOW, LANES = 100, 8
 GONE = 410

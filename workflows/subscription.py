@@ -43,7 +43,7 @@ class Subscription:
                 result_type=PumpResult,
                 task_queue=EVENTS_QUEUE,
                 start_to_close_timeout=timedelta(minutes=20),
-                heartbeat_timeout=timedelta(seconds=10),
+                heartbeat_timeout=timedelta(seconds=6),
                 retry_policy=BACK_OFF,
                 # Two that deliver at the same time would mix up the order.
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

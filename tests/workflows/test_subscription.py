@@ -1,0 +1,169 @@
+"""Subscriptions on a real server: a worker dies in the middle of a delivery, another one goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from activities import casebook, subscriptions
+from activities.casebook import Casebook
+from activities.database import migrate
+from activities.outbound import Guard
+from activities.settings import Settings
+from activities.subscriptions import Subscriptions
+from starter.subscriptions import wake
+from tests.activities.test_feed import batch
+from tests.postgres import Cluster
+from tests.receiver import Call, Receiver, always, receiver
+from tests.temporal import address, eventually, time_skipping
+from worker import polling
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server, a database, and who may work on them."""
+
+    client: Client
+    dsn: str
+    book: Casebook
+    subscriptions: Subscriptions
+    settings: Settings
+
+    @contextmanager
+    def process(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker that can be killed."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "CASELADDER_"))}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            cwd=ROOT,
+            env={
+                **own,
+                "TEMPORAL_CONFIG_FILE": os.devnull,
+                "TEMPORAL_ADDRESS": address(self.client),
+                "CASELADDER_DATABASE_URL": self.dsn,
+                "CASELADDER_PRIVATE_SUBSCRIBERS": "loopback",
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    async def calls(self, receiver: Receiver, wanted: int, seconds: float = 20) -> None:
+        """Wait until so many calls have come in."""
+
+        async def seen() -> int:
+            return len(receiver.calls)
+
+        await eventually(seen, lambda count: count >= wanted, seconds)
+
+    async def ended(self, id: str) -> str:
+        """What the subscription's workflow ended with."""
+        result: str = await asyncio.wait_for(self.client.get_workflow_handle(f"subscription:{id}").result(), 10)
+        return result
+
+
+@pytest.fixture(scope="module")
+async def place(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A server of its own: no other test's worker may take its work."""
+    dsn = await postgres.fresh_database()
+    await migrate(dsn)
+    settings = Settings(
+        data=tmp_path_factory.mktemp("place"), database_url=SecretStr(dsn), private_subscribers="loopback"
+    )
+    async with (
+        time_skipping() as env,
+        casebook.connect(dsn) as book,
+        subscriptions.connect(dsn, Guard("loopback")) as made,
+    ):
+        yield Place(env.client, dsn, book, made, settings)
+
+
+async def test_a_killed_worker_s_delivery_is_taken_over(place: Place) -> None:
+    async with receiver() as hook:
+        # Nobody starts a workflow for it: the worker sees to that.
+        made, _ = await place.subscriptions.add(hook.url())
+        for case_id in ("complaint:A", "complaint:B"):
+            await place.book.record(batch(case_id, 1, 6))
+
+        async def stuck(call: Call) -> str:
+            return "hang" if call.place[1] == 3 else "200 OK"
+
+        hook.behaviour = stuck
+        with place.process() as worker:
+            await place.calls(hook, 6)
+            worker.kill()
+        hook.behaviour = always("200 OK")
+        before = len(hook.calls)
+        async with polling(place.client, place.settings):
+            await place.calls(hook, before + 12)
+            await place.subscriptions.remove(made.id)
+
+    ids: dict[tuple[str, int], set[str]] = {}
+    for call in hook.calls:
+        ids.setdefault(call.place, set()).add(call.id)
+    # Nothing is lost, and whatever came twice came with the same id.
+    assert sorted(ids) == [(case_id, seq) for case_id in ("complaint:A", "complaint:B") for seq in range(1, 7)]
+    assert all(len(known) == 1 for known in ids.values())
+    for case_id in ("complaint:A", "complaint:B"):
+        assert [seq for case, seq in hook.places()[before:] if case == case_id] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_dead_subscriber_is_parked_and_goes_on_when_it_is_resumed(place: Place) -> None:
+    async with receiver() as hook, receiver() as other, polling(place.client, place.settings):
+        hook.behaviour = always("500 Internal Server Error")
+        dead, _ = await place.subscriptions.add(hook.url(), retry_for=timedelta(seconds=1))
+        alive, _ = await place.subscriptions.add(other.url())
+        for one in (dead, alive):
+            await wake(place.client, one.id)
+        await place.book.record(batch("complaint:P", 1, 2))
+        await place.calls(other, 2)
+        assert await place.ended(dead.id) == "parked"
+        assert (await place.subscriptions.get(dead.id)).state == "parked"
+        assert set(hook.places()) == {("complaint:P", 1)}
+
+        tried = len(hook.calls)
+        hook.behaviour = always("200 OK")
+        await place.subscriptions.resume(dead.id)
+        await wake(place.client, dead.id)
+        await place.calls(hook, tried + 2)
+        assert hook.places()[tried:] == [("complaint:P", 1), ("complaint:P", 2)]
+        assert other.places() == [("complaint:P", 1), ("complaint:P", 2)]
+        for one in (dead, alive):
+            await place.subscriptions.remove(one.id)
+            await wake(place.client, one.id)
+            assert await place.ended(one.id) == "removed"
+
+
+async def test_who_waits_for_the_next_try_is_woken(place: Place) -> None:
+    async with receiver() as hook, polling(place.client, place.settings):
+        hook.behaviour = always("503 Service Unavailable\nretry-after: 3000")
+        made, _ = await place.subscriptions.add(hook.url())
+        await place.book.record(batch("complaint:W", 1, 1))
+        await wake(place.client, made.id)
+        await eventually(lambda: place.subscriptions.get(made.id), lambda seen: seen.failing_since is not None)
+
+        hook.behaviour = always("200 OK")
+        await place.subscriptions.resume(made.id)
+        await wake(place.client, made.id)
+        await place.calls(hook, 2)
+        await place.subscriptions.remove(made.id)
+        await wake(place.client, made.id)
+        assert await place.ended(made.id) == "removed"
+    assert hook.places() == [("complaint:W", 1)] * 2
