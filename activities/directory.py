@@ -21,8 +21,9 @@ from cases.refusals import Refused, invalid
 
 # Seconds. What is asked for in between gets the answer from before.
 FRESH = 1.0
-# Seconds. Whoever asks must not wait for the database longer than this; a changed directory takes longer to read.
-PATIENCE, READING = 1, 5
+# Seconds. Whoever asks waits for the database no longer than this; one of them reads what has changed, which
+# may take longer, and the others get the answer from before.
+PATIENCE, READING = 1, 20
 # `current` knows the shifts back to here, and of each person the last before.
 KEPT = timedelta(days=62)
 
@@ -101,12 +102,13 @@ class DirectoryBook:
 
         May be a second old. Knows no shifts that ended before `KEPT`; see `read`.
         """
-        if monotonic() - self._asked >= FRESH:
-            async with self._turn:
-                # Whoever waited for another's answer has it now.
-                if monotonic() - self._asked >= FRESH:
-                    await self._refresh()
-                    self._asked = monotonic()
+        if monotonic() - self._asked < FRESH or (self._turn.locked() and self._version is not None):
+            return self._seen
+        async with self._turn:
+            # Whoever waited for the first answer has it now.
+            if monotonic() - self._asked >= FRESH:
+                await self._refresh()
+                self._asked = monotonic()
         return self._seen
 
     async def _refresh(self) -> None:
