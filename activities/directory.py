@@ -250,12 +250,16 @@ class DirectoryBook:
             return await connection.fetchval(self._VERSION), await self._tables(connection, since)
 
     async def _tables(self, connection: asyncpg.Connection, since: datetime | None) -> Stored:
-        return Stored(
-            _models(Unit, await connection.fetch(self._UNITS)),
-            _models(Person, await connection.fetch(self._STAFF)),
-            _models(Absence, await connection.fetch(self._ABSENCES, since)),
-            _models(Shift, await connection.fetch(self._SHIFTS, since)),
-        )
+        units, people = await connection.fetch(self._UNITS), await connection.fetch(self._STAFF)
+        absences, shifts = await connection.fetch(self._ABSENCES, since), await connection.fetch(self._SHIFTS, since)
+
+        def stored() -> Stored:
+            return Stored(
+                _models(Unit, units), _models(Person, people), _models(Absence, absences), _models(Shift, shifts)
+            )
+
+        # A roster of a large company takes seconds, in which the worker's loop must not stand still.
+        return await asyncio.to_thread(stored)
 
 
 def _models(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
