@@ -30,7 +30,6 @@ PAGES: dict[str, Handler] = {
     "/stream": stream.stream,
     "/case": case.case,
     "/case/body": case.body,
-    "/case/doing": case.doing,
     "/case/personal": case.personal,
     "/case/verify": case.verify,
     "/case/events": case.events,

@@ -11,7 +11,7 @@ from cases.refusals import Refused
 from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer, may_decide, policy_of
-from starter.console.case import refused
+from starter.console.case import formula, refused
 from starter.console.now import STREAM
 from starter.console.web import Look, Message
 
@@ -43,9 +43,7 @@ async def _asked(look: Look) -> list[Json]:
     roles = frozenset(rungs[: rungs.index(look.who.role) + 1]) if look.who.role in rungs else frozenset()
     if not roles:
         return []
-    page = await look.services.desk.approvals(
-        roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST
-    )
+    page = await look.services.desk.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
     found = []
     for asked in page.cases:
         policy = await policy_of(look.services, asked["case"])
@@ -73,6 +71,7 @@ async def _page(look: Look, draft: Any = None, *, status: int = 200) -> Response
         asked=asked,
         place=place,
         one=asked[place] if asked else None,
+        formula=lambda line: formula(line, look.words),
         reason=(typed.get("reason") or [""])[0],
         request_id=uuid4().hex,
     )
@@ -104,5 +103,5 @@ async def following(look: Look) -> Response:
     asked = [one for one in await _asked(look) if (one["case"]["id"], one["approval"]["subject"]) != decided]
     return look.page(
         "approvals.html", page="approvals", live=STREAM, asked=asked, place=0, one=asked[0] if asked else None,
-        reason="", request_id=uuid4().hex,
+        formula=lambda line: formula(line, look.words), reason="", request_id=uuid4().hex,
     )  # fmt: skip

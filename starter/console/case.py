@@ -21,6 +21,7 @@ from starter.api import actions
 from starter.api.actions import NoAnswer, actions_for, may_decide, policy_of
 from starter.console import drawing
 from starter.console.forms import Options, body_of, fields_of
+from starter.console.text import Words
 from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url
 
@@ -54,15 +55,11 @@ async def case(look: Look) -> Response:
 
 
 async def body(look: Look) -> Response:
-    """What the case says of itself, as a fragment."""
+    """What the case says of itself and what may be done, as a fragment; the form that is open stays as it is."""
     view, policy = await _find(look)
-    return look.page("case_body.html", **await _told(look, view, policy))
-
-
-async def doing(look: Look) -> Response:
-    """What may be done, as a fragment."""
-    view, policy = await _find(look)
-    return look.page("case_actions.html", view=view, allowed=actions_for(look.who, view, policy), form=None)
+    allowed = ordered(actions_for(look.who, view, policy))
+    told = await _told(look, view, policy)
+    return look.page("case_fresh.html", allowed=allowed, form=None, may_change=may_change(look.who), **told)
 
 
 async def personal(look: Look) -> Response:
@@ -95,6 +92,15 @@ async def events(look: Look) -> Response:
     name = f"{view['kind']}-{view['number'] or 'case'}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type="application/json", headers=headers)
+
+
+# What somebody most likely came for stands first.
+_FIRST = ("approve", "reject", "sign", "confirm_payment", "acknowledge", "reply", "resolve", "escalate")
+
+
+def ordered(names: list[str]) -> list[str]:
+    """Commands in the order in which a page offers them."""
+    return sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
 # --- sending a command ----------------------------------------------------------------------------
@@ -178,10 +184,19 @@ async def _choices(look: Look, view: View, policy: Policy, name: str) -> dict[st
         return {"clock": [(clock, words.word("clock", clock)) for clock in may]}
     if name == "confirm_phone_notice":
         return {"roles": [(role, words.word("role", role)) for role in view.get("to_call", ())]}
+    if name == "resend":
+        recorded = await look.services.book.events(view["id"])
+        told = [event for event in recorded if event["type"] == "notified"]
+        return {"notice": [(str(event["seq"]), _notice(look, event)) for event in reversed(told)]}
     if name == "check_goods":
         witnesses = policy.rule(view["kind"]).witnesses
         return {"checklist.witnesses": [(role, words.word("role", role)) for role in witnesses]}
     return {}
+
+
+def _notice(look: Look, event: View) -> str:
+    data, words = event["data"], look.words
+    return f"#{event['seq']} {words.word('notice', data['notice'])} · {words.words('role', data['roles'])}"
 
 
 def _subject(look: Look, approval: View) -> str:
@@ -229,9 +244,8 @@ async def _page(
     told = await _told(look, view, policy)
     return look.page(
         "case.html",
-        page="find",
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
-        allowed=allowed,
+        allowed=ordered(allowed),
         form=form,
         seen=seen,
         may_change=may_change(look.who),
@@ -262,8 +276,34 @@ async def _told(look: Look, view: View, policy: Policy) -> Json:
         "times": times,
         "facts": facts_of(view),
         "options": list(getattr(replayed, "options", ())),
+        "signed": signatures_of(view, look),
+        "formula": lambda line: formula(line, look.words),
         "details": lambda event: details_of(event, look),
     }
+
+
+def formula(line: View, words: Words) -> str:
+    """How an amount was reckoned, in the language of the page; where it has no words, in the rules' own."""
+    if not words.has("formula", line["name"]):
+        return str(line["formula"])
+    numbers = {**line["inputs"], "role": words.word("role", line["inputs"].get("role"))}
+    try:
+        said = words.say(f"formula.{line['name']}", **numbers)
+        return said + (words.say("formula.share", **numbers) if "of" in numbers else "")
+    except KeyError:
+        return str(line["formula"])
+
+
+def signatures_of(view: View, look: Look) -> list[tuple[str, str]]:
+    """Who has signed, as a sentence and what they wrote: of a summary's steps, a handover or a swap."""
+    signed = view.get("signed") or []
+    found = []
+    for one in [signed] if isinstance(signed, Mapping) else signed:
+        said = f"{look.words.word('role', one['role'])} ({one['id']})"
+        if "step" in one:
+            said = look.say("case.signed_by", step=one["step"], role=look.words.word("role", one["role"]), id=one["id"])
+        found.append((said, one.get("text") or ""))
+    return found
 
 
 # What a fact is, for the way in which it is shown; by name.
@@ -286,7 +326,9 @@ def facts_of(view: View) -> list[tuple[str, str, Any]]:
         for name, value in facts.items():
             if name in _NOT_FACTS or value is None:
                 continue
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and value.keys() == {"id", "role"}:
+                shown.append((name, "person", value))
+            elif isinstance(value, Mapping):
                 walk(value)
             elif name in _MONEY:
                 shown.append((name, "money", value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -110,7 +110,12 @@ class Clock:
     """A clock's explanation and its bar."""
 
     said: Mapping[str, Any]
-    bar: Bar = field(repr=False)
+    bar: Bar
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.said["state"] in ("running", "paused")
 
 
 def clocks(explained: Sequence[Mapping[str, Any]], warned: Mapping[str, Sequence[int]], now: datetime) -> list[Clock]:

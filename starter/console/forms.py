@@ -17,7 +17,7 @@ from starter.console.text import Words
 
 Options = Sequence[tuple[str, str]]
 # Fields that the console fills in, or that only a rehearsed case takes.
-_OWN = frozenset({"by", "request_id", "at", "notice", "held_by"})
+_OWN = frozenset({"by", "request_id", "at", "held_by"})
 # Texts of one line, though they may be long.
 _SHORT = frozenset({"name", "where", "label", "channel"})
 # A text of more characters than this gets several lines.
@@ -74,7 +74,7 @@ def _fields(
     needed = schema.get("required", ()) if group is None or group.required else ()
     above = "" if group is None else f"{group.name}."
     for name, raw in schema["properties"].items():
-        if not above and name in _OWN:
+        if not above and (name in _OWN or (name == "notice" and name not in choices)):
             continue
         path = f"{above}{name}"
         shape = _shape(raw, known)

@@ -17,7 +17,9 @@ from starter.console.web import Look
 
 PERIODS = (7, 30, 90, 365)
 # A bar's full length, in the drawing's units.
-FULL = 400
+FULL = 360
+# Colours in a chart; units beyond them share one, and the table tells them apart.
+SERIES = 6
 # So many clocks, and units, have bars; the table has all.
 MOST = 12
 
@@ -59,6 +61,8 @@ async def numbers(look: Look) -> Response:
         open_bars=_open(look, found["open"], rungs),
         open=_pivot(found["open"], "rung", "age", "cases"),
         breach_bars=_breaches(look, found["breaches"]),
+        breach_units=sorted({_unit(look, row) for row in found["breaches"]}),
+        series=SERIES,
         breaches=found["breaches"],
         fast=[_speed(look, row) for row in _ordered(found["acknowledged"], rungs)],
         fastest=max((row["p90"] or 0 for row in found["acknowledged"]), default=0),
@@ -114,17 +118,20 @@ def _open(look: Look, rows: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -
 def _breaches(look: Look, rows: Sequence[Mapping[str, Any]]) -> list[Bar]:
     table: dict[str, list[tuple[str, int]]] = {}
     for row in rows:
-        unit = row["unit"] or look.say("numbers.no_unit")
-        table.setdefault(row["clock"], []).append((unit, row["breaches"]))
+        table.setdefault(row["clock"], []).append((_unit(look, row), row["breaches"]))
     lines = sorted(table.items(), key=lambda line: -sum(count for _, count in line[1]))[:MOST]
-    units = sorted({unit for _, pieces in lines for unit, _ in pieces})
-    series = {unit: place % 5 for place, unit in enumerate(units)}
+    units = sorted({_unit(look, row) for row in rows})
+    series = {unit: place % SERIES for place, unit in enumerate(units)}
     return _bars(
         [
             (look.words.word("clock", clock), [(unit, count, series[unit]) for unit, count in pieces])
             for clock, pieces in lines
         ]
     )
+
+
+def _unit(look: Look, row: Mapping[str, Any]) -> str:
+    return row["unit"] or look.say("numbers.no_unit")
 
 
 def _speed(look: Look, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -300,9 +300,7 @@ class Look:
             assert len(sealed) <= LONGEST
             self._cookies.append((COOKIE, sealed, None))
         for name, value, age in self._cookies:
-            response.set_cookie(
-                name, value, max_age=age, path="/console", secure=secure, httponly=True, samesite="lax"
-            )
+            response.set_cookie(name, value, max_age=age, path="/console", secure=secure, httponly=True, samesite="lax")
         return response
 
 

@@ -59,7 +59,9 @@ async def fill(place: Place) -> dict[str, str]:
     await do(ids["complaint"], "log_contact", "gus-1", reached=False, channel="phone", reason="nobody answers")
     taken = await file("complaint", {**attitude, "category": "damage", "shipment": shipment("YD-204519")}, ago=200)
     await do(taken, "acknowledge", "ann-7")
-    await file("complaint", {"category": "loss", "unit": "east", "severity": "serious", "shipment": shipment("YD-9")}, ago=280)
+    await file(
+        "complaint", {"category": "loss", "unit": "east", "severity": "serious", "shipment": shipment("YD-9")}, ago=280
+    )
     await file("complaint", {"category": "delay", "unit": "north", "severity": "critical"}, ago=100)
     waiting = await file("complaint", {**delay, "shipment": shipment("YD-204600")}, ago=400)
     await do(waiting, "acknowledge", "sue-1")

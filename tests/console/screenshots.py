@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, ViewportSize
 
 from activities.database import migrate
 from tests.console.browser import NoBrowser
@@ -21,7 +21,8 @@ from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
-SIZE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+SIZE: ViewportSize = {"width": 1280, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 async def take(folder: Path) -> int:
@@ -75,7 +76,9 @@ async def _all(place: Place, browser: Browser, ids: dict[str, str], folder: Path
 async def login(page: Page, place: Place, person: str, language: str | None = None) -> None:
     """Log in as one of the staff, in a language."""
     if language is not None:
-        await page.context.add_cookies([{"name": "caseladder_language", "value": language, "url": f"{place.url}/console/"}])
+        await page.context.add_cookies(
+            [{"name": "caseladder_language", "value": language, "url": f"{place.url}/console/"}]
+        )
     await page.goto(f"{place.url}/console/login")
     await page.locator(f"button[name=person][value='{person}']").click()
     await page.wait_for_url(f"{place.url}/console/")

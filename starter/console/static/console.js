@@ -36,6 +36,7 @@
 
   const live = document.getElementById("live");
   const banner = document.getElementById("lost");
+  let waiting = 0;
   const say = (state, text) => {
     if (!live || !banner) return;
     live.dataset.state = state;
@@ -43,12 +44,27 @@
     banner.hidden = state === "open";
     if (text) banner.firstElementChild.textContent = text;
   };
-  document.body.addEventListener("htmx:sseOpen", () => say("open"));
-  document.body.addEventListener("htmx:sseError", () => say("lost", banner && banner.dataset.lost));
+  document.body.addEventListener("htmx:sseOpen", () => {
+    clearTimeout(waiting);
+    waiting = 0;
+    say("open");
+  });
+  // The server lets everybody come back now and then; only what lasts is worth a word.
+  document.body.addEventListener("htmx:sseError", () => {
+    waiting ||= setTimeout(() => say("lost", banner && banner.dataset.lost), 2500);
+  });
   document.body.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) say("lost", banner && banner.dataset.expired);
   });
-  document.body.addEventListener("htmx:afterSwap", tick);
+  // What somebody unfolded stays so when its part of the page is renewed.
+  let unfolded = [];
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    unfolded = [...event.detail.target.querySelectorAll("details[id][open]")].map((one) => one.id);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+    tick();
+  });
   // A case that opens or a filter that changes must not be asked for twice by a double click.
   document.addEventListener("submit", (event) => {
     for (const button of event.target.querySelectorAll("button[type=submit]:not([name])")) {
