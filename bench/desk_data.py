@@ -40,7 +40,7 @@ CHUNK = 1000
 Act = tuple[float, str, str, dict[str, Any]]
 
 _MARKS = ("KEYMARK", "WAYBILLMARK", "UNITMARK", "PERSONMARK", "NUMBERMARK")
-_SPLIT = re.compile(rf"(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00|{'|'.join(_MARKS)})")
+_SPLIT = re.compile(rf"(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+08:00|{'|'.join(_MARKS)})")
 _EVENT = ("case_id", "seq", "type", "at", "recorded_at", "body", "prev_hash", "hash")
 _FILE = (
     "case_id", "kind", "number", "status", "rung", "holder", "unit", "severity", "policy", "opened_at",
