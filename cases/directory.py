@@ -320,13 +320,13 @@ class Directory:
     def _state(self, person: str, at: datetime) -> str:
         ends = [one.ends_at for one in self._absent.get(person, ()) if one.starts_at <= at < one.ends_at]
         if ends:
-            return f"absent until {max(ends).isoformat()}"
+            return f"absent until {_told(max(ends), at)}"
         if (shift := self.shift_at(person, at)) is not None:
-            return f"on duty since {shift.starts_at.isoformat()}"
+            return f"on duty since {_told(shift.starts_at, at)}"
         if person not in self._roster:
             return "on duty (has no roster)"
         following = self._next_shift(person, at)
-        return "off duty" + (f" until {following.starts_at.isoformat()}" if following else "")
+        return "off duty" + (f" until {_told(following.starts_at, at)}" if following else "")
 
     # --- look-ups -----------------------------------------------------------------------------------
 
@@ -474,6 +474,11 @@ def _unknown(value: str, what: str, allowed: Collection[str]) -> str:
 
 def _on_duty(here: bool) -> Why:
     return "on_duty" if here else "parent_unit"
+
+
+def _told(moment: datetime, at: datetime) -> str:
+    """An instant in the zone of whoever asks."""
+    return moment.astimezone(at.tzinfo).isoformat()
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from cases.directory import problems
 from cases.refusals import Refused
 from starter.cli import output, staff_files
 from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
-from starter.cli.intake import read_instant
 from starter.cli.options import PLACE, Place
 from starter.cli.staff_files import Fault, Sheet, Stray
 
@@ -170,17 +169,27 @@ async def export(
 
 
 @app.command
-async def who(role: str, /, *, unit: str | None = None, at: str | None = None, options: Place = PLACE) -> int:
+async def who(
+    role: str,
+    /,
+    *,
+    unit: str | None = None,
+    at: str | None = None,
+    policy: str = "default",
+    options: Place = PLACE,
+) -> int:
     """Who holds a rung, and why; and who is told next if that person cannot be reached.
 
     Args:
         role: for example supervisor.
         unit: of the case; without it headquarters.
-        at: when, for example 2026-03-10T09:00:00+08:00; without it now.
+        at: when, for example 2026-03-10T09:00 or 2026-03-10T09:00:00+08:00; without it now.
+        policy: in whose zone times are.
     """
     from activities import directory
 
-    when = datetime.now(UTC) if at is None else read_instant(at, "--at")
+    zone = _zone(policy, options)
+    when = (_time(at, "--at", zone) or datetime.now(UTC)).astimezone(zone)
     roles = _roles(options)
     if role not in roles:
         raise BadInput(f"ROLE = {role!r}: not a known role; allowed: {', '.join(sorted(roles))}")

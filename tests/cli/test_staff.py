@@ -170,6 +170,10 @@ def test_what_was_imported_answers(staffed: Ask) -> None:
     shown = staffed(*who, "2024-03-10T09:00:00+08:00").out
     assert "agent-2 (on duty)\n  agent-2 is agent of north, on duty (has no roster)\n" in shown
     assert "deputy of agent-1" in shown
+    # A time without an offset is local, as in the files; so are the times of the answer.
+    local = staffed(*who, "2024-03-10T09:00", "--json").json
+    assert local == answer
+    assert any("absent until 2024-03-11T00:00:00+08:00" in step for step in answer["next"][0]["because"])
     assert "nobody (nobody)" in staffed("staff", "who", "general_manager").out
     assert "陈小雨" not in shown
 
