@@ -69,6 +69,12 @@ def test_a_start_says_where_everything_is_and_what_to_try(up: Up) -> None:
     assert spawn("show", "complaint:nobody", "--data", str(up.data)).refused(1)
 
 
+def test_the_sample_staff_holds_the_rungs(up: Up) -> None:
+    answer = up("staff", "who", "supervisor", "--unit", "north", "--json").json
+    assert (answer["person"], answer["why"]) == ("supervisor-1", "on_duty")
+    assert up("staff", "who", "qa_manager", "--unit", "east", "--json").json["why"] == "parent_unit"
+
+
 def test_a_case_from_filing_to_its_end(up: Up) -> None:
     intake = {"key": "life", "facts": {"category": "damage", "description": "brøken 破损", "customer": {"name": "N"}}}
     view = up("file", "complaint", "-", "--set", "facts.unit=east", "--json", given=json.dumps(intake)).json
