@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -122,7 +122,7 @@ class Moment:
     def __init__(self) -> None:
         info = activity.info()
         self.since = info.scheduled_time
-        self._started, self._begun = info.started_time, monotonic()
+        self._started, self._begun = info.started_time.astimezone(UTC), monotonic()
 
     def now(self) -> datetime:
         """Now, in UTC."""

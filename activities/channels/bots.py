@@ -7,7 +7,6 @@ decides. The address of a bot holds its key; a secret to sign with follows after
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -35,12 +34,11 @@ class BotChannel:
     def __init__(self, *, timeout: float = 10.0, clock: Callable[[], float] = time.time) -> None:
         self._timeout = timeout
         self._clock = clock
-        self._tls = ssl.create_default_context()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
         """One HTTP client; see `Channel.session`."""
-        async with line(self._tls, self._timeout) as open_line:
+        async with line(self._timeout) as open_line:
 
             async def deliver(message: Message) -> None:
                 address, _, secret = message.to.partition("#")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -61,7 +62,6 @@ class Line:
     """One HTTP client for one batch. Who does not answer once is not waited for again.
 
     Args:
-        tls: the trust store.
         timeout: seconds for one whole request.
     """
 
@@ -104,11 +104,20 @@ class Line:
             raise Delayed(f"no answer ({type(error).__name__})") from None
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    # Loading the trust store takes tens of milliseconds: once, not once a batch.
+    return ssl.create_default_context()
+
+
 @asynccontextmanager
-async def line(tls: ssl.SSLContext, seconds: float) -> AsyncIterator[Line]:
-    """A line that is open for the block. Loading the trust store takes tens of milliseconds, so it
-    is given: once for a channel, not once for a batch."""
-    async with httpx.AsyncClient(verify=tls, timeout=seconds) as client:
+async def line(seconds: float) -> AsyncIterator[Line]:
+    """A line that is open for the block.
+
+    Args:
+        seconds: for one whole request.
+    """
+    async with httpx.AsyncClient(verify=_trust(), timeout=seconds) as client:
         yield Line(client, seconds)
 
 

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,12 +62,11 @@ class WebhookChannel:
     def __init__(self, key: bytes, *, timeout: float = 10.0) -> None:
         self._key = key
         self._timeout = timeout
-        self._tls = ssl.create_default_context()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
         """One HTTP client; see `Channel.session`."""
-        async with line(self._tls, self._timeout) as open_line:
+        async with line(self._timeout) as open_line:
 
             async def deliver(message: Message) -> None:
                 body = compact(message.payload)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import email
 import email.policy
 import json
 import logging
 import os
 import re
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -28,8 +24,7 @@ from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.channels import Delayed, Message, SettingError, Undeliverable
@@ -38,11 +33,12 @@ from activities.channels.maildir import MaildirChannel
 from activities.channels.smtp import SmtpChannel
 from activities.contacts import ContactBook, read_contacts
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
-from activities.notices import DELAYED, Notifier, build_notifier
+from activities.notices import Notifier, build_notifier
 from activities.templates import LANGUAGES, Templates
+from cases.addresses import CHANNELS
+from tests.telling import AT, Attempts, HookServer, MailServer, batch, free_port, order
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
-AT = "2026-03-10T09:05:00+08:00"
 
 # A key pair for localhost that serves these tests and nothing else.
 TLS_KEY = """\
@@ -67,93 +63,6 @@ VrsAZRvtpmygGaEok3FOOzpm3ZDOjB/2He7ET1UWUw==
 """
 
 
-# --- servers ----------------------------------------------------------------------------------------
-
-
-class MailServer:
-    """An SMTP server that keeps what it accepts and answers RCPT as told."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.connections = 0
-        self.mails: list[tuple[str, EmailMessage]] = []
-        self.answers: dict[str, str] = {}
-        self.after_data: str | None = None
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        answer = self.answers.get(address)
-        if answer == "hang":
-            await asyncio.Event().wait()
-        if answer == "drop":
-            assert server.transport is not None
-            server.transport.close()
-        if answer is None:
-            envelope.rcpt_tos.append(address)
-        return answer or "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.after_data is not None:
-            return self.after_data
-        mail = email.message_from_bytes(cast(bytes, envelope.content), policy=email.policy.SMTP)
-        assert isinstance(mail, EmailMessage)
-        self.mails.extend((address, mail) for address in envelope.rcpt_tos)
-        return "250 OK"
-
-    @asynccontextmanager
-    async def up(self, *, tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[MailServer]:
-        def connected() -> SMTP:
-            self.connections += 1
-            return SMTP(self, loop=asyncio.get_running_loop(), hostname="mail.test", **options)
-
-        server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", self.port, ssl=tls)
-        async with server:
-            yield self
-
-    @property
-    def recipients(self) -> list[str]:
-        return [address for address, _ in self.mails]
-
-
-class HookServer:
-    """An HTTP server that keeps every request and answers with the next status it was given."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.statuses: list[int] = []
-        self.asked = asyncio.Event()
-        self.url = ""
-
-    @asynccontextmanager
-    async def up(self) -> AsyncIterator[HookServer]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
-            yield self
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
-        body = await reader.readexactly(int(headers["content-length"]))
-        self.requests.append((head[0].split()[1], headers, body))
-        self.asked.set()
-        status = self.statuses.pop(0) if self.statuses else 200
-        if status:  # 0: never answer
-            answer = f"HTTP/1.1 {status} X\r\nlocation: {self.url}/elsewhere\r\ncontent-length: 0\r\n\r\n"
-            writer.write(answer.encode())
-        else:
-            await reader.read()
-        writer.close()
-        await writer.wait_closed()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return cast(int, probe.getsockname()[1])
-
-
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -174,48 +83,7 @@ async def hooks() -> AsyncIterator[HookServer]:
 # --- notices ----------------------------------------------------------------------------------------
 
 
-def order(name: str, *roles: str, id: str = "", type: str = "clock_breached", **data: Any) -> NoticeOrder:
-    event = {
-        "seq": 7,
-        "type": type,
-        "at": AT,
-        "recorded_at": AT,
-        "actor": {"id": "agent-7", "role": "agent"},
-        "clauses": ["S4-2.4"],
-        "data": data or {"clock": "answer", "due": AT},
-    }
-    return NoticeOrder(id=id or f"complaint:C-1/7/{name}", name=name, roles=list(roles), clause="S4-2.4", event=event)
-
-
-def batch(*orders: NoticeOrder, **view: Any) -> NoticeBatch:
-    view = {"number": "2026-03-0007", "kind": "complaint", **view}
-    return NoticeBatch(case_id="complaint:C-1", view=view, notices=list(orders))
-
-
 BREACH = ("breach", "supervisor", "qa_manager")
-
-
-class Attempts:
-    """Runs the activity as a worker would: each attempt reads the heartbeat of the one before."""
-
-    def __init__(self, notifier: Notifier) -> None:
-        self.notifier = notifier
-        self.heartbeats: list[Any] = []
-
-    async def run(self, orders: NoticeBatch) -> list[NoticeResult]:
-        environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(environment.info, heartbeat_details=self.heartbeats[-1:])
-        environment.on_heartbeat = lambda details: self.heartbeats.append(json.loads(json.dumps(details)))
-        return await environment.run(self.notifier.notify, orders)
-
-    async def delayed(self, orders: NoticeBatch) -> ApplicationError:
-        with pytest.raises(ApplicationError) as caught:
-            await self.run(orders)
-        assert caught.value.type == DELAYED
-        assert not caught.value.non_retryable
-        return caught.value
-
-
 Make = Callable[..., Attempts]
 
 
@@ -859,6 +727,7 @@ def test_a_bad_setting_is_named(given: dict[str, Any], message: str) -> None:
 
 
 ADDRESS = "not an e-mail address; allowed: name@example.com, in ASCII letters"
+BOT = "not a secure web address; allowed: https://host/path"
 WEB = "not a web address; allowed: https://host/path or http://host/path"
 
 
@@ -867,7 +736,7 @@ WEB = "not a web address; allowed: https://host/path or http://host/path"
     [
         ("[roles", "not TOML: "),
         ("[role.agent]", "role is not a known key; allowed: roles"),
-        ("[roles.agent]\nmail = []", "roles.agent.mail is not a known key; allowed: email, webhook, language"),
+        ("[roles.agent]\nmail = []", f"roles.agent.mail is not a known key; allowed: {', '.join(CHANNELS)}, language"),
         ("[roles.agent]\nlanguage = 'fr'", "roles.agent.language = 'fr': Input should be 'zh' or 'en'"),
         ("[roles.agent]\nemail = 'a@b.c'", "roles.agent.email: Input should be a valid"),
         ("[roles.agent]\nemail = ['a@b.c', 'wrong']", f"roles.agent.email.1: {ADDRESS}"),
@@ -875,6 +744,10 @@ WEB = "not a web address; allowed: https://host/path or http://host/path"
         ('[roles.agent]\nemail = ["wrong@b.c\\nBcc: x@y.z"]', f"roles.agent.email.0: {ADDRESS}"),
         ("[roles.agent]\nemail = ['wrong@例子.中国']", f"roles.agent.email.0: {ADDRESS}"),
         ("[roles.agent]\nemail = [7]", "roles.agent.email.0: Input should be a valid string"),
+        ("[roles.agent]\nwecom = ['http://wrong/x']", f"roles.agent.wecom.0: {BOT}"),
+        ("[roles.agent]\ndingtalk = ['wrong']", f"roles.agent.dingtalk.0: {BOT}"),
+        ("[roles.agent]\nfeishu = ['wrong']", f"roles.agent.feishu.0: {BOT}"),
+        ("[roles.agent]\napprise = ['wrong']", "roles.agent.apprise.0: not an apprise address; allowed: service://..."),
         ("[roles.agent]\nwebhook = ['ftp://wrong']", f"roles.agent.webhook.0: {WEB}"),
         ("[roles.agent]\nwebhook = ['https://wrong:x/']", f"roles.agent.webhook.0: {WEB}"),
         ('[roles.agent]\nwebhook = ["https://wrong/\\n"]', f"roles.agent.webhook.0: {WEB}"),
