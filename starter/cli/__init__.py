@@ -14,6 +14,7 @@ from starter.cli import (
     calendar,
     cases,
     doors,
+    export,
     notices,
     payouts,
     policies,
@@ -49,6 +50,7 @@ def _app() -> App:
     app.command(shifts.swap)
     app.command(notices.app)
     app.command(subscriptions.app)
+    app.command(export.export)
     doors.register(app)
     system.register(app)
     return app
