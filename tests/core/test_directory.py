@@ -196,6 +196,12 @@ def test_after_whom_is_said() -> None:
     assert told(second) == ("clerk-1", "deputy", "agent-1")
     assert first == found.who("agent", "north", at(10))
     assert second.because[0] == "after agent-1"
+    found = build([person("agent-1"), person("agent-2", "headquarters"), person("agent-3", "headquarters")])
+    assert found.line("agent", "harbour", at(10))[2].because == (
+        "nobody is agent in harbour",
+        "after agent-1, agent-2",
+        "agent-3 is agent of headquarters, on duty (has no roster)",
+    )
 
 
 def test_explanations_hold_no_personal_data() -> None:
