@@ -77,9 +77,10 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
         wait = await request.app.state.limiter.wait(f"link:{request.client.host if request.client else ''}")
         if wait:
             raise TooManyRequests(wait)
-        if services.ack_secret is None:
+        secret = services.settings.link_secret
+        if secret is None:
             raise Refused("token_forged", "no links are issued here")
-        ack = read(services.ack_secret, token, datetime.now(UTC))
+        ack = read(secret.get_secret_value(), token, datetime.now(UTC))
         person = (await services.directory.current()).person(ack.person)
         language = language if person is None else person.language
         if not act:

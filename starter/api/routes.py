@@ -401,6 +401,7 @@ class Watching(Model):
     "/events",
     tags=["reading"],
     response_class=EventStream,
+    status_code=200,
     responses={
         200: {"description": "Server-sent events: `id` the position, `data` one JSON object"},
         **shapes.problems(),

@@ -36,12 +36,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Services:
-    """What a request needs.
-
-    Args:
-        issuer: the development issuer; None with an issuer of one's own.
-        ack_secret: what the links of notices are signed with; None where none are issued.
-    """
+    """What a request needs. ``issuer`` is the development issuer; None with an issuer of one's own."""
 
     settings: Settings
     temporal: Client
@@ -55,7 +50,6 @@ class Services:
     live: Live
     verifier: Verifier
     issuer: Issuer | None
-    ack_secret: str | None
 
 
 @asynccontextmanager
@@ -95,7 +89,6 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             live=live,
             verifier=verifier,
             issuer=issuer,
-            ack_secret=ack_secret(settings),
         )
         tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(keeps))]
         try:
@@ -132,11 +125,6 @@ def all_roles(policies: Policies) -> tuple[str, ...]:
         with suppress(Refused):
             found.update(dict.fromkeys(policies.load(name).all_roles))
     return tuple(found)
-
-
-def ack_secret(settings: Settings) -> str | None:
-    """What the links of notices are signed with."""
-    return None
 
 
 async def _forget(keeps: DoorBook) -> None:

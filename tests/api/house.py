@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,13 +51,13 @@ def new_key() -> str:
 
 def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) -> Json:
     """What a case of a kind is filed with, under a new key."""
-    found: Json = {
+    of: dict[str, Json] = {
         "complaint": {"category": "delay", "customer": CUSTOMER, "description": "call me on 13800001234"},
         "claim": {"factor": "damage", "claimant": {"relation": "sender"}, "shipment": SHIPMENT},
         "exception": {"source": "self_found", "known_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()},
         "inquiry": {"shipment": SHIPMENT},
-    }[kind]
-    return {"key": new_key(), "facts": {**found, **({"unit": unit} if unit else {}), **facts}}
+    }
+    return {"key": new_key(), "facts": {**of[kind], **({"unit": unit} if unit else {}), **facts}}
 
 
 @dataclass
@@ -112,6 +112,10 @@ class House:
         assert view is not None
         return view
 
+    async def held(self, case_id: str, person: str) -> None:
+        """Wait until the casebook says who holds a case."""
+        await eventually(lambda: self.office.book.case(case_id), lambda seen: (seen or {})["holder"] == person)
+
     async def do(self, who: str, case_id: str, name: str, body: Json | None = None, **more: Any) -> httpx.Response:
         """Send a command as somebody."""
         return await self.post(who, f"/cases/{quoted(case_id)}/commands/{name}", body or {}, **more)
@@ -128,7 +132,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> Json:
     assert answer.headers["content-type"] == "application/problem+json"
     found: Json = answer.json()
     assert (found["status"], found["code"]) == (status, code), found
-    assert found["title"] and found["detail"]
+    assert found["title"]
+    assert found["detail"]
     return found
 
 
@@ -157,8 +162,7 @@ async def serving(made: Services) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     # Without its signal handlers, which are the test run's.
     running = asyncio.create_task(server._serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await eventually(_started(server), bool)
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
@@ -167,14 +171,26 @@ async def serving(made: Services) -> AsyncIterator[str]:
         await running
 
 
+def _started(server: uvicorn.Server) -> Callable[[], Awaitable[bool]]:
+    async def started() -> bool:
+        return server.started
+
+    return started
+
+
 @asynccontextmanager
 async def open_house(office: Office, database: str, **settings: Any) -> AsyncIterator[House]:
-    """The API on an office, until the block ends."""
-    given = {"rate_limit": "100000/second", **settings}
+    """The API on an office, until the block ends.
+
+    Args:
+        settings: changed ones; with ``client`` None it finds the Temporal server by itself.
+    """
+    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr("s" * 32), **settings}
+    client = given.pop("client", office.env.client)
     made_for = Settings(
         data=office.folder, database_url=SecretStr(database), policies=office.folder / "policies", **given
     )
-    async with services(made_for, office.env.client) as made, serving(made) as base:
+    async with services(made_for, client) as made, serving(made) as base:
         limits = httpx.Limits(max_connections=300)
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False, limits=limits) as http:
             yield House(base, office, made, http)

@@ -1,0 +1,170 @@
+"""Every operation as every role, against a table written by hand: who gets where, and who is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from starter.api.app import bare_app
+from tests.api.house import CUSTOMER, SHIPMENT, House, intake, quoted
+
+# Who calls, in the order of the columns below. The case is one of the unit north.
+#
+#   n  agent of north            N  supervisor of north (north-1 lies below it)
+#   1  agent of north-1          E  supervisor of east
+#   e  agent of east             H  supervisor of headquarters
+#   Q  QA manager   G  general manager   A  auditor   F  finance   P  project manager
+#   f  key for filing   c  key for commands   r  key for reading   x  key for everything, of east
+#   -  nobody
+WHO = {
+    "n": "agent-n", "1": "agent-n1", "e": "agent-e", "N": "super-n", "E": "super-e", "H": "super-hq", "Q": "qa-1",
+    "G": "gm-1", "A": "auditor-1", "F": "finance-1", "P": "pm-1", "f": "key-file", "c": "key-command",
+    "r": "key-read", "x": "key-east", "-": None,
+}  # fmt: skip
+COLUMNS = ["n", "1", "e", "N", "E", "H", "Q", "G", "A", "F", "P", "f", "c", "r", "x", "-"]
+# Signs: + done, F forbidden (403), 4 no such case (404), U who are you (401), R the rules say no (403 by the case)
+TABLE = """
+                                          n 1 e N E H Q G A F P f c r x -
+GET  /me                                  + + + + + + + + + + + + + + + U
+GET  /policy                              + + + + + + + + + + + F F + + U
+GET  /cases                               + + + + + + + + + + + F F + + U
+GET  /approvals                           + + + + + + + + + + + F F + + U
+GET  /events                              + + + + + + + + + + + F F + + U
+GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 F F + 4 U
+GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 F F + 4 U
+GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + F F + 4 U
+GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 F F + 4 U
+GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 F F + 4 U
+GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 F F + 4 U
+GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 F F + 4 U
+GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 F F F 4 U
+POST /cases/complaint                     + F F + F + + + F F F + F F F U
+POST /cases/claim                         + F F + F + + + F F F + F F F U
+POST /cases/exception                     + F F + F + + + F F + + F F F U
+POST /cases/inquiry                       + F F + F + + + F F F + F F F U
+POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 F + F 4 U
+POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 F + F 4 U
+POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 U
+POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 U
+POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 U
+"""
+BODIES: dict[str, Any] = {
+    "note": {"text": "seen"},
+    "reply": {"stage": "interim", "text": "soon"},
+    "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
+    "attachments": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://x/call.wav", "size": 5},
+}
+STATUS = {"+": (200,), "F": (403,), "4": (404,), "U": (401,), "R": (403,)}
+LINES = [line.split() for line in TABLE.strip().splitlines()[1:]]
+
+
+@pytest.fixture(scope="module")
+async def keyed(house: House) -> House:
+    """The house with a key for each purpose."""
+    for scope in ("file", "command", "read"):
+        await house.key(f"key-{scope}", scope)
+    await house.key("key-east", "file", "command", "read", units=["east"])
+    return house
+
+
+@pytest.mark.parametrize("line", LINES, ids=[" ".join(line[:2]) for line in LINES])
+async def test_who_gets_where(keyed: House, line: list[str]) -> None:
+    method, path, *signs = line
+    assert len(signs) == len(COLUMNS)
+    if re.search("COMPLAINT|CLAIM|EXCEPTION", path):
+        kind = path.split("/")[2]
+        path = path.replace(kind, quoted(await keyed.file(kind.lower(), "north")))
+    answers = await asyncio.gather(*(_ask(keyed, WHO[column], method, path) for column in COLUMNS))
+    for column, sign, (status, text) in zip(COLUMNS, signs, answers, strict=True):
+        # Whether an extension is granted depends on the law; that the role may ask is the matter here.
+        allowed = (200, 409) if sign == "+" and path.endswith("extend") else STATUS[sign]
+        assert status in allowed, f"{WHO[column]}: {method} {path}: {status} {text[:300]}"
+
+
+async def _ask(house: House, who: str | None, method: str, path: str) -> tuple[int, str]:
+    if path == "/events":
+        # It never ends, so only its beginning is looked at.
+        headers = {} if who is None else {"Authorization": f"Bearer {house.token(who)}"}
+        async with house.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
+            return begun.status_code, ""
+    name = path.rpartition("/")[2]
+    answer = await house.call(who, method, path, None if method == "GET" else BODIES.get(name) or intake(name, "north"))
+    return answer.status_code, answer.text
+
+
+def test_the_table_has_every_operation() -> None:
+    """What is not in the table is a command, and those share their way in."""
+    known = {(method, re.sub("(COMPLAINT|CLAIM|EXCEPTION)", "{case_id}", path)) for method, path, *_ in LINES}
+    for path, operations in bare_app().openapi()["paths"].items():
+        for method in operations:
+            operation = (method.upper(), path.removeprefix("/api/v1"))
+            if operation[1] in ("/cases/summary", "/cases/handover", "/cases/swap"):
+                continue
+            assert operation in known or "/commands/" in path, operation
+
+
+async def test_every_command_turns_strangers_away(keyed: House) -> None:
+    """Each command asks the same things first, whatever its body says."""
+    case_id = await keyed.file("complaint", "north")
+    history = len(await keyed.office.book.events(case_id))
+    commands = {path for path in bare_app().openapi()["paths"] if "/commands/" in path}
+    assert len(commands) > 30
+    for path in sorted(commands):
+        own = path.removeprefix("/api/v1").replace("{case_id}", quoted(case_id))
+        assert (await keyed.post(None, own, {})).status_code == 401, path
+        assert (await keyed.post("agent-e", own, {})).status_code == 404, path
+        assert (await keyed.post("auditor-1", own, {})).status_code == 403, path
+        assert (await keyed.post("key-read", own, {})).status_code == 403, path
+    events = await keyed.office.book.events(case_id)
+    assert not [event for event in events[history:] if event["actor"]["id"] in ("agent-e", "auditor-1", "key-read")]
+
+
+async def test_a_command_is_by_who_sends_it(keyed: House) -> None:
+    case_id = await keyed.file("complaint", "north")
+    for by in ({"id": "gm-1", "role": "general_manager"}, {"id": "agent-n", "role": "supervisor"}, "agent-n", None):
+        answer = await keyed.do("agent-n", case_id, "note", {"text": "x", "by": by})
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_you"), answer.text
+    own = {"text": "mine", "by": {"id": "agent-n", "role": "agent"}}
+    assert (await keyed.do("agent-n", case_id, "note", own)).status_code == 200
+    assert (await keyed.do("key-command", case_id, "note", {"text": "from the system"})).status_code == 200
+    notes = [event for event in await keyed.office.client.timeline(case_id) if event["type"] == "noted"]
+    actors = [event["actor"] for event in notes]
+    assert actors == [{"id": "agent-n", "role": "agent"}, {"id": "key-command", "role": "system"}]
+
+
+async def test_a_list_shows_only_what_may_be_seen(keyed: House) -> None:
+    waybill = "W-seen"
+    facts = {"shipment": {**SHIPMENT, "waybill": waybill}}
+    ids = {
+        (kind, unit): await keyed.file(kind, unit, **facts)
+        for kind, unit in (("complaint", "north"), ("complaint", "north-1"), ("claim", "east"), ("complaint", None))
+    }
+    seen = {
+        "agent-n": {"complaint north"},
+        "agent-n1": {"complaint north-1"},
+        "agent-e": {"claim east"},
+        "super-n": {"complaint north", "complaint north-1"},
+        "super-hq": {"complaint north", "complaint north-1", "claim east", "complaint None"},
+        "auditor-1": {"complaint north", "complaint north-1", "claim east", "complaint None"},
+        "finance-1": {"claim east"},
+        "pm-1": set(),
+        "key-east": {"claim east"},
+    }
+    for who, wanted in seen.items():
+        found = (await keyed.get(who, "/cases", params={"waybill": waybill})).json()["cases"]
+        names = {f"{kind} {unit}" for (kind, unit), case_id in ids.items() if case_id in {one["id"] for one in found}}
+        assert names == wanted, who
+        assert len(found) == len(wanted), who
+
+
+async def test_a_caller_of_a_unit_files_for_it_alone(keyed: House) -> None:
+    refused = await keyed.post("agent-n", "/cases/complaint", intake(unit="east"))
+    assert refused.json()["code"] == "unit"
+    assert "north" in refused.json()["detail"]
+    assert (await keyed.post("agent-n", "/cases/complaint", intake(unit=None))).json()["code"] == "unit"
+    assert (await keyed.post("super-n", "/cases/complaint", intake(unit="north-1"))).status_code == 200
+    assert (await keyed.post("key-east", "/cases/complaint", intake(unit="north"))).json()["code"] == "unit"
+    assert CUSTOMER["name"] not in refused.text
