@@ -262,7 +262,7 @@ class Case(Approvals):
         arrived = max(event.seq for event in self.events if event.type in _ARRIVALS)
         if self.ladder.acknowledged or seq < arrived:
             holder = self.ladder.holder_id or self.ladder.rung
-            raise Refused("token_used", f"this notice is answered or over: {holder} holds the case now", "CARD")
+            raise Refused("token_used", f"this notice is answered or over: {holder} holds the case now")
 
     def _acknowledge(self, at: datetime, by: Actor) -> None:
         self._emit(T.ACKNOWLEDGED, at, {"role": by.role, "id": by.id}, by=by, clauses=("CARD",))
