@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter
 
-from cases.directory import problems
+from cases.directory import Shift, problems
 from cases.refusals import Refused
 from starter.cli import output, staff_files
 from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
@@ -234,11 +234,13 @@ async def import_roster(
 ) -> int:
     """Put the shifts of a file in place of those that begin in its period. With one bad line nothing is changed.
 
+    The end of each shift is waited for, so that it is handed over (see `handover`).
+
     Args:
         file: CSV with the columns id, person, from and to; - reads stdin.
         from_: where the period begins; without it, with the first shift of the file.
         to: where the period ends; without it, with the last shift of the file.
-        policy: in whose zone times without an offset are.
+        policy: in whose zone times without an offset are, and by which the shifts are handed over.
     """
     from activities import directory
 
@@ -252,14 +254,30 @@ async def import_roster(
         await book.replace_shifts(sheet.entries, period=period)
     replaced = len(old.shifts) + len(sheet.entries) - len(new.shifts)
     begins, ends = (moment.astimezone(zone).isoformat() for moment in period)
+    planned = await _plan(sheet.entries, policy, options)
     if options.json:
-        output.print_json({"shifts": len(sheet.entries), "replaced": replaced, "from": begins, "to": ends})
+        told = {"shifts": len(sheet.entries), "replaced": replaced, "from": begins, "to": ends}
+        output.print_json({**told, "handovers": planned})
     else:
         output.line(
             f"shifts: {len(sheet.entries)}, in place of {replaced} that began from {output.instant(begins)}"
             f" to before {output.instant(ends)}"
         )
     return OK
+
+
+async def _plan(shifts: Sequence[Shift], policy: str, options: Place) -> int | None:
+    """Have the ends of shifts waited for; how many, or None when nobody is there to do it."""
+    if not any(shift.ends_at > datetime.now(UTC) for shift in shifts):
+        return 0
+    from starter.connection import Unreachable, connect
+    from starter.handovers import plan
+
+    try:
+        return await plan(await connect(options.settings().data), shifts, policy)
+    except Unreachable as error:
+        say(f"the roster is stored, but nobody waits for handovers; import it again then: {error}")
+        return None
 
 
 @duty.command

@@ -375,6 +375,8 @@ def test_a_roster_replaces_its_period_and_is_shown(staffed: Ask, put: Put) -> No
     changed = put("changed.csv", "id,person,from,to\nx,agent-2,2024-03-10T20:00,2024-03-11T06:00\n")
     assert staffed("duty", "import", changed, "--json").json == {
         "shifts": 1, "replaced": 1, "from": "2024-03-10T20:00:00+08:00", "to": "2024-03-11T06:00:00+08:00",
+        # A shift that is over is not handed over any more.
+        "handovers": 0,
     }  # fmt: skip
     window = ["--from", "2024-03-10T20:00", "--to", "2024-03-11T08:00"]
     assert staffed("duty", "show", *window, "--json").json == [
@@ -402,7 +404,9 @@ def test_who_leaves_must_be_off_the_roster(staffed: Ask, put: Put) -> None:
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     later = (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
     roster = put("roster.csv", f"id,person,from,to\ns,agent-2,{soon},{later}\n")
-    assert staffed("duty", "import", roster).code == 0
+    imported = staffed("duty", "import", roster)
+    assert imported.code == 0
+    assert "nobody waits for handovers; import it again then: no Temporal server answers" in imported.err
     fewer = STAFF.replace("agent-2,,agent,north,,en,,,\n", "").replace("agent-2;", "")
     assert "still on the duty roster, change that first: agent-2" in staffed(
         "staff", "import", put("f.csv", fewer)
