@@ -27,8 +27,8 @@ from starter.access import Caller, in_reach
 # Seconds between two looks at the ledger, and while the database is away.
 PAUSE, AWAY = 0.25, 1.0
 # Events read at once; events of the past kept, so that who comes back soon needs no database; events
-# that may wait for one stream.
-PAGE, KEPT, WAITING = 500, 2000, 1000
+# that may wait for one stream, which begins with as many as are kept.
+PAGE, KEPT, WAITING = 500, 1000, 3000
 # So many streams catch up at the same time.
 CATCHING_UP = 4
 

@@ -137,9 +137,9 @@ async def test_a_command_is_by_who_sends_it(keyed: House) -> None:
 
 async def test_a_list_shows_only_what_may_be_seen(keyed: House) -> None:
     waybill = "W-seen"
-    facts = {"shipment": {**SHIPMENT, "waybill": waybill}}
+    shipment = {**SHIPMENT, "waybill": waybill}
     ids = {
-        (kind, unit): await keyed.file(kind, unit, **facts)
+        (kind, unit): await keyed.file(kind, unit, shipment=shipment)
         for kind, unit in (("complaint", "north"), ("complaint", "north-1"), ("claim", "east"), ("complaint", None))
     }
     seen = {

@@ -143,7 +143,7 @@ async def test_keys(house: House) -> None:
     assert text.split("_", 2)[2] not in stored
     forged = [text[:-1] + ("A" if text[-1] != "A" else "B"), text + "x", "cl_", "cl__", "cl_é_x", f"cl_{'a' * 99}_b"]
     for bad in forged:
-        answer = await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {bad}".encode()})
+        answer = await house.http.get("/api/v1/me", headers={b"Authorization": f"Bearer {bad}".encode()})
         problem(answer, 401, "bad_key")
     with pytest.raises(Refused) as refusal:
         await house.services.doors.create_key(name, "system", ["read"])
@@ -170,7 +170,7 @@ async def test_a_system_speaks_for_a_customer(house: House) -> None:
 
 async def test_an_access_table_of_ones_own(ground: Ground, tmp_path: Path) -> None:
     """A real issuer over HTTP: discovery, keys fetched once, changed keys found, and the table's roles."""
-    keys = {"a": rsa.generate_private_key(65537, 2048), "b": ec.generate_private_key(ec.SECP256R1())}
+    keys: dict[str, Any] = {"a": rsa.generate_private_key(65537, 2048), "b": ec.generate_private_key(ec.SECP256R1())}
     published = ["a"]
     asked: list[str] = []
 
@@ -182,7 +182,7 @@ async def test_an_access_table_of_ones_own(ground: Ground, tmp_path: Path) -> No
         for name in published:
             key = keys[name].public_key()
             algorithm = jwt.algorithms.RSAAlgorithm if name == "a" else jwt.algorithms.ECAlgorithm
-            found.append({**algorithm.to_jwk(key, as_dict=True), "kid": name})  # type: ignore[arg-type]
+            found.append({**algorithm.to_jwk(key, as_dict=True), "kid": name})
         # A published secret must never count.
         found.append({"kty": "oct", "kid": "secret", "k": _part("0" * 40)})
         found.append({"kty": "new", "kid": "of the future"})
@@ -202,7 +202,7 @@ async def test_an_access_table_of_ones_own(ground: Ground, tmp_path: Path) -> No
             "iss": base, "aud": ["caseladder", "other"], "sub": "uuid", "employee": "e-1", "groups": ["x", "cs"],
             "department": "east", "exp": datetime.now(UTC) + timedelta(minutes=5), **changed,
         }  # fmt: skip
-        return jwt.encode(said, keys[name], "RS256" if name == "a" else "ES256", {"kid": name})  # type: ignore[arg-type]
+        return jwt.encode(said, keys[name], "RS256" if name == "a" else "ES256", {"kid": name})
 
     async with open_house(ground.office, ground.database, access=path) as house:
 
@@ -272,12 +272,13 @@ def test_claims_make_a_caller() -> None:
     said = {"employee": "super-n", "groups": "cs-lead"}
     caller = caller_of(said, table, DIRECTORY)
     # The directory knows the unit that the token does not say, and the language.
-    assert (caller.role, caller.units, caller.language) == ("supervisor", {"north", "north-1"}, "en")
+    assert (caller.role, caller.units, caller.language) == ("supervisor", frozenset({"north", "north-1"}), "en")
     assert caller_of({**said, "locale": "zh-CN"}, table, DIRECTORY).language == "zh"
-    assert caller_of({**said, "department": "east"}, table, DIRECTORY).units == {"east"}
+    assert caller_of({**said, "department": "east"}, table, DIRECTORY).units == frozenset({"east"})
     stranger = caller_of({"employee": "new", "groups": ["cs"]}, table, DIRECTORY)
-    assert stranger.units == {"hq", NO_UNIT}
-    for wrong in ({}, {"employee": "a", "groups": {"cs": 1}}, {"employee": "a", "groups": 7}):
+    assert stranger.units == frozenset({"hq", NO_UNIT})
+    refused: tuple[dict[str, Any], ...] = ({}, {"employee": "a", "groups": {"cs": 1}}, {"employee": "a", "groups": 7})
+    for wrong in refused:
         with pytest.raises(Refused) as refusal:
             caller_of(wrong, table, DIRECTORY)
         assert refusal.value.code == "no_role"
@@ -288,20 +289,20 @@ def test_claims_make_a_caller() -> None:
 
 def test_whose_cases_somebody_sees() -> None:
     empty = Directory()
-    assert units_of("agent", ["north"], DIRECTORY) == {"north"}
-    assert units_of("agent", ["hq"], DIRECTORY) == {"hq", NO_UNIT}
+    assert units_of("agent", ["north"], DIRECTORY) == frozenset({"north"})
+    assert units_of("agent", ["hq"], DIRECTORY) == frozenset({"hq", NO_UNIT})
     assert units_of("supervisor", ["hq"], DIRECTORY) is None
-    assert units_of("supervisor", ["unknown"], DIRECTORY) == {"unknown"}
-    assert units_of("agent", [], empty) == {NO_UNIT}
+    assert units_of("supervisor", ["unknown"], DIRECTORY) == frozenset({"unknown"})
+    assert units_of("agent", [], empty) == frozenset({NO_UNIT})
     assert units_of("qa_manager", ["north"], DIRECTORY) is None
-    assert units_of("area_office", ["north"], DIRECTORY) == {"north", "north-1"}
+    assert units_of("area_office", ["north"], DIRECTORY) == frozenset({"north", "north-1"})
 
     def person(role: str) -> Caller:
         return Caller("x", role, units_of(role, ["north"], DIRECTORY), "person")
 
-    assert sees(person("window_and_site")) == ({"north"}, None)
+    assert sees(person("window_and_site")) == (frozenset({"north"}), None)
     assert sees(person("headquarters")) == (None, None)
-    assert sees(person("director")) == (None, {"exception", "summary"})
+    assert sees(person("director")) == (None, frozenset({"exception", "summary"}))
     assert not may_change(person("auditor"))
     system = Caller("s", "agent", None, "system", frozenset({"command", "read"}))
     view = {"kind": "complaint", "unit": None, "status": "open", "holder": "agent", "rung": "agent"}

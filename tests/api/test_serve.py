@@ -1,0 +1,164 @@
+"""`caseladder serve` as a process: 200 streams at once, and an end in good time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+
+from starter.api.issuer import Issuer
+from tests.api.conftest import Ground
+from tests.api.house import STAFF, free_socket, new_key
+from tests.api.test_live import batch
+from tests.cli.program import COMMAND, ROOT, environment
+from tests.temporal import address, eventually
+
+STREAMS, RATE, SECONDS = 200, 20, 4
+WATCHERS = ("gm-1", "agent-n", "super-e", "finance-1")
+
+
+class Process:
+    """A running server."""
+
+    def __init__(self, ground: Ground, data: Path) -> None:
+        with free_socket() as found:
+            port = found.getsockname()[1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.data, self.log = data, data / "serve.log"
+        settings = {
+            "CASELADDER_DATABASE_URL": ground.database,
+            "TEMPORAL_ADDRESS": address(ground.office.env.client),
+            "TEMPORAL_NAMESPACE": ground.office.env.client.namespace,
+        }
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", "--port", str(port), "--data", str(data)],
+                cwd=ROOT,
+                env=environment(settings),
+                stdout=log,
+                stderr=log,
+            )
+
+    def token(self, who: str) -> str:
+        """A token of somebody."""
+        person = next(one for one in STAFF if one.id == who)
+        return Issuer(self.data).token(person, datetime.now(UTC))
+
+    async def stop(self, sent: signal.Signals) -> float:
+        """Seconds until it has ended."""
+        began = time.monotonic()
+        self.process.send_signal(sent)
+        await asyncio.to_thread(self.process.wait, 20)
+        return time.monotonic() - began
+
+
+@asynccontextmanager
+async def serve(ground: Ground, data: Path) -> AsyncIterator[Process]:
+    """A server that answers, and is gone afterwards."""
+    made = Process(ground, data)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(300):
+                try:
+                    await client.get(f"{made.base}/healthz")
+                    break
+                except httpx.ConnectError:
+                    assert made.process.poll() is None, made.log.read_text()
+                    await asyncio.sleep(0.1)
+        yield made
+    finally:
+        if made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+
+
+async def watch(base: str, token: str, into: list[tuple[str, int]], ready: asyncio.Semaphore) -> None:
+    """Read a stream to its end, as plainly as can be: there are 200 of these in one process."""
+    reader, writer = await asyncio.open_connection(*base.removeprefix("http://").split(":"), limit=1 << 20)
+    writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    async for line in reader:
+        if line.startswith(b"retry:"):
+            ready.release()
+        elif line.startswith(b"data: "):
+            event = json.loads(line[6:])
+            into.append((event["case"], event["event"]["seq"]))
+    writer.close()
+
+
+async def test_two_hundred_streams_and_an_end_in_time(ground: Ground, tmp_path: Path) -> None:
+    book = ground.office.book
+    cases = {unit: f"complaint:{new_key()}-{unit}" for unit in ("north", "east")}
+    async with serve(ground, tmp_path) as made:
+        tokens = {who: made.token(who) for who in WATCHERS}
+        got: list[tuple[str, list[tuple[str, int]]]] = [(WATCHERS[n % 4], []) for n in range(STREAMS)]
+        ready = asyncio.Semaphore(0)
+        watching = [asyncio.create_task(watch(made.base, tokens[who], into, ready)) for who, into in got]
+        async with asyncio.timeout(20):
+            for _ in range(STREAMS):
+                await ready.acquire()
+        memory = psutil.Process(made.process.pid).memory_info().rss
+        sent: list[tuple[str, int]] = []
+        began = time.monotonic()
+        for number in range(RATE * SECONDS):
+            unit = ("north", "east")[number % 2]
+            seq = number // 2 + 1
+            await book.record(batch(cases[unit], seq, 1, unit))
+            sent.append((cases[unit], seq))
+            await asyncio.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
+        mine = {
+            "gm-1": sent,
+            "agent-n": [place for place in sent if place[0] == cases["north"]],
+            "super-e": [place for place in sent if place[0] == cases["east"]],
+            "finance-1": [],
+        }
+
+        async def missing() -> int:
+            return sum(len(_ours(into, sent)) < len(mine[who]) for who, into in got)
+
+        await eventually(missing, lambda streams: streams == 0)
+        grown = psutil.Process(made.process.pid).memory_info().rss - memory
+        # Every stream is still open when it is asked to end.
+        assert not any(task.done() for task in watching)
+        took = await made.stop(signal.SIGTERM)
+        await asyncio.wait_for(asyncio.gather(*watching), 5)
+        for who, into in got:
+            assert _ours(into, sent) == mine[who], who
+        assert made.process.returncode == 0, made.log.read_text()
+        assert took < 10
+        assert grown < 60 * 1024 * 1024
+        lines = [json.loads(line) for line in made.log.read_text().splitlines()]
+        assert [line["event"] for line in lines if line["logger"] == "caseladder.serve"] == ["stopping"]
+        assert not [line for line in lines if line["level"] == "error"]
+
+
+def _ours(into: list[tuple[str, int]], sent: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    known = set(sent)
+    return [place for place in into if place in known]
+
+
+async def test_it_refuses_to_be_reached_from_elsewhere(ground: Ground, tmp_path: Path) -> None:
+    settings = {"CASELADDER_DATABASE_URL": ground.database}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "starter.cli", "serve", "--host", "0.0.0.0", "--data", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "CASELADDER_ACCESS" in done.stderr
+    assert not os.listdir(tmp_path)
