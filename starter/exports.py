@@ -9,8 +9,11 @@ from __future__ import annotations
 import csv
 from asyncio import to_thread
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
 from decimal import Decimal
 from io import BytesIO, StringIO, TextIOWrapper
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal, TextIO
 
 import xlsxwriter
@@ -71,8 +74,10 @@ def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:
     """
     data = event["data"]
     detail = next((data[name] for name in _DETAILS if isinstance(data.get(name), str)), None)
+    # The same form for all: some tools guess it from the first row.
+    at = datetime.fromisoformat(event["at"]).isoformat(timespec="milliseconds")
     return [
-        view["id"], event["type"], event["at"], event["actor"]["id"], event["actor"]["role"], detail,
+        view["id"], event["type"], at, event["actor"]["id"], event["actor"]["role"], detail,
         " ".join(event["clauses"]), view["kind"], view["unit"], view["number"],
     ]  # fmt: skip
 
@@ -93,10 +98,10 @@ def xlsx_bytes(views: Iterable[Mapping[str, Any]]) -> bytes:
         Refused: code ``too_many``, more than a worksheet holds.
     """
     file = BytesIO()
-    sheet = _Xlsx(file, COLUMNS)
-    for view in views:
-        sheet.add(case_row(view))
-    sheet.close()
+    with closing(_Xlsx(file, COLUMNS)) as sheet:
+        for view in views:
+            sheet.add(case_row(view))
+        sheet.finish()
     return file.getvalue()
 
 
@@ -114,9 +119,7 @@ async def csv_stream(views: AsyncIterable[Mapping[str, Any]], every: int = 500) 
     yield file.getvalue().encode()
 
 
-async def write(
-    rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], file: BinaryIO, format: Format
-) -> int:
+async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], file: BinaryIO, format: Format) -> int:
     """Write rows into a binary file, a few in memory at a time; how many there were.
 
     Raises:
@@ -126,13 +129,12 @@ async def write(
     text = TextIOWrapper(file, "utf-8", newline="") if format == "csv" else None
     sheet = _Xlsx(file, columns) if text is None else _Csv(text, columns)
     count = 0
-    async for row in rows:
-        sheet.add(row)
-        count += 1
-    # What a worksheet kept in a temporary file is packed now, which takes a while.
-    await to_thread(sheet.close)
-    if text is not None:
-        text.detach()
+    with closing(sheet):
+        async for row in rows:
+            sheet.add(row)
+            count += 1
+        # What a worksheet kept in a temporary file is packed now, which takes a while.
+        await to_thread(sheet.finish)
     return count
 
 
@@ -156,11 +158,11 @@ def harmless(text: str) -> str:
 
 
 class _Csv:
-    """Rows as CSV; every cell is quoted, whatever a program takes for the separator."""
+    """Rows as CSV."""
 
     def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
         self._file = file
-        self._writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        self._writer = csv.writer(file)
         self._writer.writerow(columns)
 
     def add(self, row: Sequence[Cell]) -> None:
@@ -169,9 +171,14 @@ class _Csv:
             ["" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in row]
         )
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Let everything reach the file."""
         self._file.flush()
+
+    def close(self) -> None:
+        """Leave the file to whoever opened it."""
+        if isinstance(self._file, TextIOWrapper):
+            self._file.detach()
 
 
 class _Xlsx:
@@ -179,8 +186,10 @@ class _Xlsx:
 
     def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
         # Rows go to a temporary file as they come; no text becomes a formula, a number or a link.
+        self._folder = TemporaryDirectory(prefix="caseladder-export-")
         options = {
             "constant_memory": True,
+            "tmpdir": self._folder.name,
             "strings_to_formulas": False,
             "strings_to_numbers": False,
             "strings_to_urls": False,
@@ -211,9 +220,15 @@ class _Xlsx:
                 self._sheet.write_number(self._rows, place, cell, self._yuan if isinstance(cell, Decimal) else None)
         self._rows += 1
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Pack the workbook."""
         self._book.close()
+
+    def close(self) -> None:
+        """Leave nothing behind, also where it was not finished."""
+        # The library closes its own file only in packing.
+        self._sheet.row_data_fh.close()
+        self._folder.cleanup()
 
 
 def _yes(value: bool) -> str:

@@ -1,0 +1,80 @@
+"""``caseladder export`` against a running stack with the sample cases."""
+
+from __future__ import annotations
+
+import csv
+from io import BytesIO
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from starter.exports import COLUMNS
+from tests.cli.program import Up, spawn
+
+
+def test_cases_and_their_events_go_into_files(up: Up, tmp_path: Path) -> None:
+    cases, events = tmp_path / "cases.csv", tmp_path / "events.csv"
+    listed = up("list", "--kind", "claim", "--limit", "1000", "--json").json
+    assert listed
+    assert f" in {cases}\n" in up("export", "cases", "-o", str(cases), "--kind", "claim").out
+    with cases.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"] for row in rows} == {view["id"] for view in listed}
+    told = up("export", "events", "-o", str(events), "--kind", "claim", "--json").json
+    with events.open(newline="") as file:
+        log = list(csv.DictReader(file))
+    assert told == {"rows": len(log), "file": str(events)}
+    assert {row["case:concept:name"] for row in log} == {row["case"] for row in rows}
+    assert sum(int(row["events"]) for row in rows) == len(log)
+
+    book = tmp_path / "cases.xlsx"
+    up("export", "cases", "-o", str(book), "--kind", "claim", "--format", "xlsx", "--json")
+    sheet = openpyxl.load_workbook(BytesIO(book.read_bytes())).active
+    assert [cell.value for cell in next(sheet.iter_rows())] == list(COLUMNS)
+    assert sheet.max_row == len(rows) + 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "cases.xlsx", "events.csv"]
+
+
+def test_filters_narrow_it(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "none.csv"
+    assert up("export", "cases", "-o", str(file), "--text", "nothing", "--json").json["rows"] == 0
+    assert file.read_text().count("\n") == 1
+    soon = ("--opened-to", "2020-01-01T00:00:00+08:00")
+    assert up("export", "events", "-o", str(file), *soon, "--json").json["rows"] == 0
+
+
+def test_it_goes_to_stdout_and_nothing_else_does(up: Up) -> None:
+    shown = spawn("export", "cases", "-o", "-", "--text", "nothing", "--data", str(up.data))
+    assert (shown.code, shown.err) == (0, "")
+    assert next(csv.reader([shown.out])) == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("cases", "-o", "{}/x", "--opened-from", "2026-03-10"), 2, "--opened-from = '2026-03-10': give an"),
+        (("cases", "-o", "{}/x", "--kind", "parcel"), 2, "kind = 'parcel': allowed: complaint, claim"),
+        (("cases", "-o", "{}/x", "--format", "pdf"), 2, 'Invalid value "pdf" for --format'),
+        (("people", "-o", "{}/x"), 2, 'Invalid value "people"'),
+        (("cases",), 2, "requires an argument"),
+        (("cases", "-o", "{}/no/x"), 1, "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_exported_leaves_nothing(
+    up: Up, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    given = [argument.format(tmp_path) for argument in arguments]
+    assert message in up("export", *given).refused(code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_takes_its_name_once_it_is_whole(up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there before stays until then."""
+    file = tmp_path / "cases.xlsx"
+    file.write_text("before")
+    monkeypatch.setattr("starter.exports.MOST_ROWS", 1)
+    line = up("export", "cases", "-o", str(file), "--format", "xlsx").refused(1)
+    assert line == "a worksheet holds 0 rows: narrow the filter, or take csv"
+    assert file.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["cases.xlsx"]
