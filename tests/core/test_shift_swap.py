@@ -84,16 +84,18 @@ def test_both_agree_the_manager_signs_and_only_then_is_it_valid() -> None:
     assert asked.data == {"people": ["agent-2"], "role": "agent", "due": at("10-20 08:00:00").isoformat()}
     assert told(case, "swap_asked") == [("agent",)]
     assert (case.view()["agreed"], case.view()["valid"], case.view()["unit"]) == (False, False, "north")
+    assert case.view()["turn"] == []
     do(case, "10-12 10:00:00", "agree", OTHER)
     assert told(case, "swap_agreed") == [("department_manager",)]
     # Agreement of both without the manager's signature is not valid.
     assert (case.view()["agreed"], case.view()["valid"], errands(case)) == (True, False, [])
+    assert case.view()["turn"] == ["supervisor", "department_manager"]
     do(case, "10-12 11:00:00", "sign", MANAGER)
     [errand] = errands(case)
     assert errand.name == CHANGE_ROSTER
     assert SwapFacts.model_validate(errand.what) == case.swap
     # Signed, but the roster has not changed yet.
-    assert (case.view()["valid"], case.status) == (False, "open")
+    assert (case.view()["valid"], case.view()["turn"], case.status) == (False, [], "open")
     event = answer(case, moves=moves(case.swap))
     assert event.data == {
         "people": ["agent-1", "agent-2"],
