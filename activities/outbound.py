@@ -126,17 +126,15 @@ def _reach(address: str) -> Literal["public", "loopback", "private", "never"]:
     """Where an address leads."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        # An IPv4 address in disguise leads where that one does.
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = ip.ipv4_mapped or ip.sixtofour or nat64 or ip
     if ip.is_loopback:
         return "loopback"
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         return "never"
-    if isinstance(ip, ipaddress.IPv6Address) and (ip not in _UNICAST or ip.sixtofour or ip.teredo):
-        return "private"
-    return "public" if ip.is_global else "private"
+    public = ip.is_global and (ip.version == 4 or ip in _UNICAST)
+    return "public" if public else "private"
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):

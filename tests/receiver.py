@@ -58,8 +58,8 @@ class Receiver:
         """One connection."""
         self.connections += 1
         try:
-            # A client that goes away in the middle is part of what is tested.
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            # A client that goes away in the middle is part of what is tested, and so is ending in the middle.
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 while True:
                     call = await _read(reader)
                     self.calls.append(call)

@@ -5,9 +5,7 @@
 --  $6 what failed, or null   $7 whether for good   $8 for how long the subscriber wants to be left alone
 WITH held AS (
     SELECT id, retry_for,
-           CASE WHEN $6::text IS NULL THEN NULL
-                WHEN $5 OR failing_since IS NULL THEN now()
-                ELSE failing_since END AS since
+           CASE WHEN $6::text IS NOT NULL THEN coalesce(failing_since, now()) END AS since
     FROM subscription
     WHERE id = $1 AND pump = $2 AND state = 'active'
     FOR UPDATE

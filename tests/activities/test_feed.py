@@ -154,6 +154,16 @@ async def test_a_transaction_that_is_given_up_holds_nothing_up(
     assert seen(await reader.after(None, 10)) == [(B, 1)]
 
 
+async def test_a_transaction_that_only_reads_holds_nothing_up(
+    reader: Feed, one: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    # As an audit does, which may take long.
+    async with one.transaction(isolation="repeatable_read", readonly=True):
+        await one.fetch("SELECT * FROM case_event")
+        await write(other, B, 1)
+        assert seen(await reader.after(None, 10)) == [(B, 1)]
+
+
 async def test_readers_beside_many_writers_read_everything_once(dsn: str, reader: Feed) -> None:
     done = asyncio.Event()
     chance = random.Random(4)
@@ -258,6 +268,15 @@ async def test_a_ledger_that_is_where_it_was_is_not_shifted(dsn: str, book: Case
     await book.record(batch(A, 1, 2))
     await migrate(dsn)
     assert await one.fetchval("SELECT case_event_shift()") == 0
+
+
+async def test_who_commits_beside_a_migration_shifts_nothing(
+    one: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    async with one.transaction():
+        await one.execute("SELECT pg_current_xact_id()")
+        await write(other, A, 1)
+        assert await one.fetchval("SELECT case_event_resume()") is False
 
 
 async def test_a_page_is_read_off_the_index(book: Casebook, one: asyncpg.Connection) -> None:
