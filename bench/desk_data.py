@@ -49,6 +49,7 @@ _FILE = (
 _PAYOUT = ("key", "case_id", "amount", "state", "reference", "requested_at", "settled_at", "gateway")
 TABLES = {"case_event": _EVENT, "case_file": _FILE, "payout": _PAYOUT, "personal": ("case_id", "facts")}
 YEAR = 365 * 86400
+UNITS = [f"{city}-{number:02}" for city in ("HZ", "SH", "NJ", "SZ") for number in range(1, 11)]
 
 
 @dataclass(frozen=True)
@@ -302,13 +303,12 @@ class _Maker:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.units = [f"{city}-{number:02}" for city in ("HZ", "SH", "NJ", "SZ") for number in range(1, 11)]
         self.serials: dict[tuple[str, int, int], int] = {}
         self.keys = 0
 
     def marks(self) -> dict[str, str]:
         """What tells one case from another."""
-        chance, unit = self.chance, self.chance.choice(self.units)
+        chance, unit = self.chance, self.chance.choice(UNITS)
         self.keys += 1
         return {
             "KEYMARK": f"CC-{self.keys:06}",

@@ -1,0 +1,228 @@
+"""How long pages and searches take over HTTP with 100,000 closed and 5,000 open cases, and filing over HTTP.
+
+    python bench/pages.py [--closed 100000] [--open 5000] [--requests 60] [--readers 4] [--filings 60]
+
+A server of its own process (`caseladder serve`) on the embedded stack; cases of bench/desk_data.py. Each
+page is asked for by one reader, and by several at a time, who log in as people of different roles and ask
+for other cases and words each time. The aim for the Now page, a search and a case page is a p95 of 150 ms.
+Filing is measured against filing the same complaints through the client, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from temporalio.client import Client
+
+from activities import desk, directory
+from activities.desk import Filter
+from activities.settings import Settings
+from bench import support
+from bench.desk_data import UNITS, fill
+from cases.directory import Person, Unit
+from starter.api.issuer import Issuer
+from starter.client import CaseClient
+from worker import polling
+
+AIM = 150
+PEOPLE = (
+    Person(id="HZ-01.3-agent", role="agent", unit="HZ-01"),
+    Person(id="super-hz", role="supervisor", unit="HZ"),
+    Person(id="qa-1", role="qa_manager", unit="hq"),
+    Person(id="gm-1", role="general_manager", unit="hq"),
+    Person(id="auditor-1", role="auditor", unit="hq"),
+    Person(id="finance-1", role="finance", unit="hq"),
+)
+ALL: dict[str, Any] = {"units": None, "kinds": None}
+numbers = itertools.count()
+# Asks for something as the reader of that place in the row, for the n-th time.
+Ask = Callable[[int], Awaitable[httpx.Response]]
+
+
+async def staff(dsn: str) -> None:
+    """The branches that the cases belong to, and somebody of each role who looks."""
+    cities = sorted({unit.partition("-")[0] for unit in UNITS})
+    units = [Unit(id="hq"), *(Unit(id=city, parent="hq") for city in cities)]
+    units += [Unit(id=unit, parent=unit.partition("-")[0]) for unit in UNITS]
+    async with directory.connect(dsn) as book:
+        await book.replace_people(PEOPLE, units=units)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, temporal: str) -> AsyncIterator[str]:
+    """`caseladder serve` in a process of its own; its address."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    assert settings.database_url is not None
+    environment = {
+        **os.environ,
+        "CASELADDER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "CASELADDER_RATE_LIMIT": "100000/second",
+        "TEMPORAL_ADDRESS": temporal,
+    }
+    command = ["-m", "starter.cli", "serve", "--port", str(port), "--data", str(settings.data)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with httpx.AsyncClient() as http:
+            for _ in range(300):
+                try:
+                    await http.get(f"http://127.0.0.1:{port}/healthz")
+                    break
+                except httpx.TransportError:
+                    assert process.returncode is None, "the server ended"
+                    await asyncio.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def log_in(base: str, person: str) -> httpx.AsyncClient:
+    """A browser in which somebody has logged in to the console."""
+    http = httpx.AsyncClient(base_url=base, timeout=60, follow_redirects=False)
+    page = await http.get("/console/login")
+    guard = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert guard is not None, page.text
+    answer = await http.post("/console/login", data={"person": person, "csrf": guard[1]})
+    assert answer.status_code == 303, answer.text
+    return http
+
+
+async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str, Ask]:
+    """What is asked for, by the name it is printed under."""
+    async with desk.connect(dsn, size=2) as read:
+        closed = (await read.search(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
+        active = (await read.search(Filter(status="active"), **ALL, limit=1000)).cases[::7]
+    waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]
+    words = ("complaint damage", "claim hz", "delay", "withdrawn inquiry", "sh-04 loss", "platform", "2026")
+
+    def page(person: str, *paths: str) -> Ask:
+        return lambda number: readers[person].get(paths[number % len(paths)])
+
+    def case(views: list[dict[str, Any]]) -> Ask:
+        return page("gm-1", *(f"/console/case?id={quote(view['id'], safe='')}" for view in views))
+
+    return {
+        "Now, agent of a branch": page("HZ-01.3-agent", "/console/"),
+        "Now, supervisor of ten branches": page("super-hz", "/console/"),
+        "Now, general manager": page("gm-1", "/console/"),
+        "Now, finance": page("finance-1", "/console/"),
+        "Find, everything": page(
+            "auditor-1", "/console/find", "/console/find?order=opened", "/console/find?status=open"
+        ),
+        "Find, by waybill": page("auditor-1", *(f"/console/find?text={waybill}" for waybill in waybills)),
+        "Find, by words": page("auditor-1", *(f"/console/find?text={quote(text)}" for text in words)),
+        "Find, by filters": page(
+            "auditor-1",
+            "/console/find?breached=interim_reply&kind=complaint",
+            "/console/find?holder=HZ-01.3-agent",
+            "/console/find?unit=NJ-05&status=closed",
+            "/console/find?rung=general_manager&severity=critical",
+        ),
+        "a closed case": case(closed),
+        "an open case": case(active),
+        "Approvals, supervisor": page("super-hz", "/console/approvals"),
+        "Numbers, general manager": page("gm-1", "/console/numbers"),
+    }
+
+
+async def measure(asks: Mapping[str, Ask], requests: int, together: int) -> None:
+    """Ask for each so many times, so many at a time, and print median and p95 in milliseconds."""
+    print(f"{together} at a time ({support.load()})")
+    for name, ask in asks.items():
+        taken: list[float] = []
+
+        async def one(number: int, ask: Ask = ask, taken: list[float] = taken) -> None:
+            began = time.perf_counter()
+            answer = await ask(number)
+            taken.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 200, (answer.status_code, answer.text[:200])
+
+        # The first ones connect and warm up.
+        await support.at_once(together, together, one)
+        taken.clear()
+        await support.at_once(requests, together, one)
+        p95 = support.percentile(taken, 95)
+        missed = "" if p95 <= AIM or name.startswith("Numbers") else f"  over the aim of {AIM} ms"
+        print(f"  {name:32} median {median(taken):6.0f} ms   p95 {p95:6.0f} ms{missed}", flush=True)
+
+
+async def filing(client: Client, http: httpx.AsyncClient, token: str, count: int, rounds: int = 4) -> None:
+    """File the same complaints through the client and over HTTP, in turns, and print the ratio."""
+    cases = CaseClient(client)
+    facts = {"category": "delay", "unit": "HZ-01"}
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async def through_client(_: int) -> None:
+        await cases.file("complaint", {"key": f"F-{next(numbers)}", "facts": facts})
+
+    async def over_http(_: int) -> None:
+        key = f"F-{next(numbers)}"
+        body = {"key": key, "facts": facts}
+        answer = await http.post("/api/v1/cases/complaint", json=body, headers={**headers, "Idempotency-Key": key})
+        assert answer.status_code == 200, answer.text
+
+    rates: dict[str, list[float]] = {"client": [], "HTTP": []}
+    for turn in range(rounds + 1):
+        for name, life in (("client", through_client), ("HTTP", over_http)):
+            taken = await support.at_once(count, 10, life)
+            # The first turn warms up.
+            if turn:
+                rates[name].append(count / taken)
+    for name, found in rates.items():
+        print(f"filing through {name}: {support.spread(found, 1)} a second")
+    ratios = [over / through for over, through in zip(rates["HTTP"], rates["client"], strict=True)]
+    print(f"filing over HTTP: {support.spread(ratios)} of filing through the client, round by round ({support.load()})")
+
+
+async def main() -> None:
+    """Fill a casebook, serve it, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--closed", type=int, default=100_000)
+    parser.add_argument("--open", type=int, default=5_000)
+    parser.add_argument("--requests", type=int, default=60, help="of each page")
+    parser.add_argument("--readers", type=int, default=4, help="at a time, in the second part")
+    parser.add_argument("--filings", type=int, default=60, help="in one round")
+    given = parser.parse_args()
+    async with support.stack() as (client, settings):
+        assert settings.database_url is not None
+        dsn = settings.database_url.get_secret_value()
+        filled = await fill(dsn, closed=given.closed, opened=given.open)
+        print(f"{filled.cases} cases with {filled.events} events, made in {filled.seconds:.0f} s")
+        await staff(dsn)
+        async with serving(settings, client.service_client.config.target_host) as base:
+            readers = {person.id: await log_in(base, person.id) for person in PEOPLE}
+            asks = await pages(dsn, readers)
+            for together in (1, given.readers):
+                await measure(asks, given.requests, together)
+            async with polling(client, settings):
+                await filing(client, readers["gm-1"], token(settings), given.filings)
+            for http in readers.values():
+                await http.aclose()
+
+
+def token(settings: Settings) -> str:
+    """A token of the general manager."""
+    [person] = [person for person in PEOPLE if person.role == "general_manager"]
+    return Issuer(settings.data).token(person, datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    support.run(main)
