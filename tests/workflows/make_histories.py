@@ -300,6 +300,61 @@ async def summed_up(office: Office, _: Cluster) -> Handle:
     return case
 
 
+async def handed(office: Office, _: Cluster) -> Handle:
+    """A shift ends: signed too late, the cases are given over, and once more for those that came meanwhile."""
+    ends = datetime.now(UTC) + 15 * MINUTE
+    people = {"outgoing": {"id": "agent-1", "role": "agent"}, "relief": {"id": "agent-2", "role": "agent"}}
+    facts = {"shift": "S-1", **people, "shift_ends_at": ends.isoformat(), "unit": "north"}
+    await office.client.file("handover", {"key": "S-1", "facts": facts})
+    case = office.handle("handover:S-1")
+    await seen(office, case, "relief_told")
+    await office.do(case, "note", text="the scanner is broken")
+    await office.do(case, "sign")
+    await office.wait(case, 20 * MINUTE)
+    await office.client.command(case.id, "sign", {"by": people["relief"]})
+    await seen(office, case, "handed_over")
+    await office.wait(case, 5 * MINUTE)
+    await case.result()
+    return case
+
+
+async def unrelieved(office: Office, _: Cluster) -> Handle:
+    """Nobody relieves; the supervisor says who does."""
+    ends = datetime.now(UTC) + 15 * MINUTE
+    facts = {"shift": "S-2", "outgoing": {"id": "agent-1", "role": "agent"}, "shift_ends_at": ends.isoformat()}
+    await office.client.file("handover", {"key": "S-2", "facts": facts})
+    case = office.handle("handover:S-2")
+    await office.wait(case, HOUR)
+    await office.do(case, "name_relief", "supervisor", to={"id": "agent-2", "role": "agent"})
+    return case
+
+
+async def swapped(office: Office, _: Cluster) -> Handle:
+    """Both agree and the manager signs; by then the roster does not have the shift any more."""
+    case = await swap(office, "W-1")
+    await office.client.command(case.id, "agree", {"by": {"id": "agent-2", "role": "agent"}})
+    await office.do(case, "sign", "department_manager")
+    await case.result()
+    return case
+
+
+async def lapsed(office: Office, _: Cluster) -> Handle:
+    """Nobody agrees before the shift begins."""
+    case = await swap(office, "W-2")
+    await office.wait(case, timedelta(days=3))
+    await case.result()
+    return case
+
+
+async def swap(office: Office, key: str) -> Handle:
+    """A swap of a shift that begins the day after tomorrow."""
+    begins = datetime.now(UTC) + timedelta(days=2)
+    shift = {"id": "S-1", "starts_at": begins.isoformat(), "ends_at": (begins + 12 * HOUR).isoformat()}
+    people = {"initiator": {"id": "agent-1", "role": "agent"}, "counterparty": {"id": "agent-2", "role": "agent"}}
+    await office.client.file("swap", {"key": key, "facts": {**people, "given": shift}})
+    return office.handle(f"swap:{key}")
+
+
 async def seen(office: Office, case: Handle, type_: str, times: int = 1) -> list[Json]:
     """The events of a type, once there are so many."""
     return await eventually(lambda: office.timeline(case, type_), lambda events: len(events) >= times)
@@ -352,6 +407,8 @@ LIVES: dict[str, dict[str, Life]] = {
     "exception": {life.__name__: life for life in (called, uncalled, corrected)},
     "inquiry": {life.__name__: life for life in (answered, breached, expired)},
     "summary": {life.__name__: life for life in (summed_up,)},
+    "handover": {life.__name__: life for life in (handed, unrelieved)},
+    "swap": {life.__name__: life for life in (swapped, lapsed)},
 }  # fmt: skip
 
 
