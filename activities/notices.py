@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities import ack_tokens
 from activities.channels import Channel, Delayed, Deliver, Message, SettingError, Undeliverable
@@ -104,16 +104,17 @@ class Progress:
         """Let the server keep it."""
         activity.heartbeat(asdict(self))
 
-    def attempt(self, order: str, recipient: str, channel: str, outcome: str, reason: str, at: str) -> None:
-        """Note an attempt; one more of a kind is counted."""
+    def attempt(self, order: str, recipient: str, channel: str, outcome: str, reason: str, at: str) -> int:
+        """Note an attempt. Answers how many of its kind there are now."""
         entries = self.tried.setdefault(order, [])
         marks = {"recipient": recipient, "channel": channel, "outcome": outcome, "reason": reason}
         for entry in entries:
             if marks.items() <= entry.items():
                 entry.update(last=at, count=entry["count"] + 1)
-                return
+                return int(entry["count"])
         if len(entries) < MOST_ATTEMPTS:
             entries.append({**marks, "first": at, "last": at, "count": 1})
+        return 1
 
 
 class Moment:
@@ -219,7 +220,14 @@ class Notifier:
             why = sorted({f"{role} ({run.progress.aims[aim.key]['reason']})" for aim in late for role in aim.roles})
             message = f"{len(late)} of {len(plan)} deliveries delayed: {', '.join(why)}"
             details = [asdict(result) for result in results]
-            raise ApplicationError(message, details, type=DELAYED, next_retry_delay=run.pause())
+            # Expected and logged already: the SDK need not tell it with a stack trace each time.
+            raise ApplicationError(
+                message,
+                details,
+                type=DELAYED,
+                next_retry_delay=run.pause(),
+                category=ApplicationErrorCategory.BENIGN,
+            )
         return results
 
     async def _pursue(self, aim: Aim, run: _Run) -> None:
@@ -289,18 +297,20 @@ class Notifier:
                 progress.waits[step.key] = until.isoformat()
                 run.later(until)
         at = run.moment.stamp()
-        progress.attempt(order.id, step.recipient, step.channel, outcome, why or remark, at)
+        times = progress.attempt(order.id, step.recipient, step.channel, outcome, why or remark, at)
         if outcome == "sent":
             progress.told[step.id] = {"at": at, "channel": step.channel}
         else:
             run.failed[step.key] = f"{_name(step)}: {why}"
-            log.warning(
-                "notice_failed" if outcome == "failed" else "notice_delayed",
-                notice=order.name,
-                roles=aim.roles,
-                recipient=step.recipient,
-                reason=f"{step.channel}: {why}",
-            )
+            # The record counts; a log line for each try of a day says nothing more.
+            if times == 1:
+                log.warning(
+                    "notice_failed" if outcome == "failed" else "notice_delayed",
+                    notice=order.name,
+                    roles=aim.roles,
+                    recipient=step.recipient,
+                    reason=f"{step.channel}: {why}",
+                )
         progress.beat()
         return "" if outcome == "sent" else run.failed[step.key]
 

@@ -65,6 +65,7 @@ class Office:
     worker: Worker
     book: Casebook
     folder: Path
+    database: str
 
     @property
     def client(self) -> CaseClient:
@@ -173,7 +174,7 @@ async def open_office(
         digest_hold=0,
     )
     async with casebook.connect(database) as book, polling(env.client, settings, cache=cache) as worker:
-        yield Office(env, worker, book, folder)
+        yield Office(env, worker, book, folder, database)
 
 
 def happened(events: list[Json]) -> list[tuple[str, str]]:

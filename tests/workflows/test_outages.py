@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from activities import directory
 from activities.database import migrate
+from cases.directory import Person, Unit
 from cases.refusals import Refused
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
@@ -227,3 +230,91 @@ async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
     await office.do(case, "close")
     assert (await case.result())["status"] == "closed"
     assert datetime.fromisoformat(again["opened_at"]) < datetime.now(UTC)
+
+
+PEOPLE = [
+    Person(id=f"{role}-{number}", role=role, unit="hq", contacts={"email": f"{role}-{number}@example.com"})
+    for role in ("agent", "supervisor", "qa_manager", "general_manager")
+    for number in (1, 2)
+]
+
+
+@pytest.fixture
+async def staff(office: Office, inbox: Inbox) -> AsyncIterator[None]:
+    """Two people of each rung in the directory, and the mail server there again when the test ends."""
+    async with directory.connect(office.database) as book:
+        await book.replace_people(PEOPLE, units=[Unit(id="hq")])
+        await asyncio.sleep(1.1)  # what the worker knows is a second old at most
+        yield
+        inbox.stop()
+        inbox.start()
+        await book.replace_people([])
+        await asyncio.sleep(1.1)
+
+
+async def test_a_day_without_a_mail_server(
+    office: Office, inbox: Inbox, staff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fewer tries than there are, for the sake of those who wait for this test.
+    monkeypatch.setattr("activities.notices.LONGEST", 3600.0)
+    inbox.stop()
+    inbox.arrived.clear()
+    case = await office.file()
+    opened = datetime.fromisoformat((await case.query("case"))["opened_at"])
+    await office.wait(case, 11 * MINUTE)
+    await office.do(case, "acknowledge", "qa_manager")
+    await office.wait(case, timedelta(hours=24) - 12 * MINUTE)
+
+    # No ladder and no deadline was late because of it.
+    assert not inbox.arrived
+    happened = {
+        (event["data"].get("to") or event["data"]["clock"], datetime.fromisoformat(event["at"]) - opened)
+        for event in await office.timeline(case, "escalated", "clock_warned", "clock_breached")
+    }
+    assert happened == {
+        ("rung", 5 * MINUTE),
+        ("supervisor", 5 * MINUTE),
+        ("report", 5 * MINUTE),
+        ("rung", 10 * MINUTE),
+        ("qa_manager", 10 * MINUTE),
+        ("interim_reply", 30 * MINUTE),
+        ("answer", timedelta(hours=9)),
+        ("answer", timedelta(hours=12)),
+    }
+    assert await office.timeline(case, "notified") == []
+
+    inbox.start()
+    await office.wait(case, 61 * MINUTE)
+
+    due = 1 + 3 + 3 + 1  # the broadcast, the rungs, the deadlines missed, the one that is near
+    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= due)
+    assert {event["data"]["outcome"] for event in told} == {"sent"}
+    # Everybody who was meant has each notice once, under an id of its own.
+    assert set(inbox.arrived.values()) == {1}
+    meant = Counter(one["recipient"] + "@example.com" for event in told for one in event["data"]["meant"])
+    assert Counter(recipient for _, recipient in inbox.arrived) == meant
+    # The record says exactly what happened: how often it was tried in vain, from when to when, and then not.
+    for event in told:
+        tries = event["data"]["attempts"]
+        assert [one["count"] for one in tries if one["outcome"] == "sent"] == [1] * len(event["data"]["roles"])
+        vain = {(one["outcome"], one["reason"]) for one in tries if one["outcome"] != "sent"}
+        assert vain == {("delayed", "no connection (SMTPConnectError)")}
+    rung = next(event for event in told if event["data"]["notice"] == "rung" and event["data"]["roles"] == ["agent"])
+    first, second = [one for one in rung["data"]["attempts"] if one["outcome"] == "delayed"]
+    assert (first["recipient"], second["recipient"]) == ("agent-1", "agent-2")
+    # The deputy joined in within the five minutes of the rung; both were tried for a day.
+    begun = [datetime.fromisoformat(one["first"]) - opened for one in (first, second)]
+    assert begun[0] < MINUTE < begun[1] < 5 * MINUTE
+    assert datetime.fromisoformat(first["last"]) - opened > timedelta(hours=22)
+    assert first["count"] > 30
+    # In the end it was the one who was meant.
+    assert rung["data"]["attempts"][-1]["recipient"] == "agent-1"
+    assert "example.com" not in str(await office.timeline(case))
+
+    # A repeat has the same id.
+    await office.do(case, "resend", "qa_manager", notice=rung["seq"])
+    await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) > len(told))
+    assert [times for times in inbox.arrived.values() if times > 1] == [2]
+    await sound(office, case)
+    recorded = {row["seq"]: row for row in await office.book.notices(case.id)}
+    assert recorded[rung["seq"]]["attempts"] == rung["data"]["attempts"]
