@@ -7,13 +7,13 @@ instant is RFC 3339 text in both formats, since a cell of a workbook knows no of
 from __future__ import annotations
 
 import csv
-from asyncio import to_thread
+from asyncio import sleep, to_thread
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO, StringIO, TextIOWrapper
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, Literal, TextIO
 
 import xlsxwriter
@@ -42,6 +42,8 @@ _DETAILS = ("clock", "to", "stage", "notice", "rung", "outcome", "command", "pat
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 # A worksheet ends there, its head included.
 MOST_ROWS = 1_048_576
+# Bytes, or characters, of a piece that is sent; and so many rows are written in one go.
+PIECE, TURN = 1 << 16, 50
 
 
 def case_row(view: Mapping[str, Any]) -> list[Cell]:
@@ -105,18 +107,28 @@ def xlsx_bytes(views: Iterable[Mapping[str, Any]]) -> bytes:
     return file.getvalue()
 
 
-async def csv_stream(views: AsyncIterable[Mapping[str, Any]], every: int = 500) -> AsyncIterator[bytes]:
-    """The cases as CSV in pieces of so many rows, for an answer that is sent while it is made."""
-    file = StringIO()
-    sheet, rows = _Csv(file, COLUMNS), 0
-    async for view in views:
-        sheet.add(case_row(view))
-        rows += 1
-        if rows % every == 0:
-            yield file.getvalue().encode()
-            file.seek(0)
-            file.truncate()
-    yield file.getvalue().encode()
+async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], format: Format) -> AsyncIterator[bytes]:
+    """A file in pieces, for an answer over HTTP; CSV is sent while it is made.
+
+    Raises:
+        Refused: code ``too_many``, more than a worksheet holds.
+    """
+    if format == "csv":
+        text = StringIO()
+        sheet = _Csv(text, columns)
+        async for row in rows:
+            sheet.add(row)
+            if text.tell() >= PIECE:
+                yield text.getvalue().encode()
+                text.seek(0)
+                text.truncate()
+        yield text.getvalue().encode()
+        return
+    with TemporaryFile() as file:
+        await write(rows, columns, file, format)
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece
 
 
 async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], file: BinaryIO, format: Format) -> int:
@@ -133,6 +145,9 @@ async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], fil
         async for row in rows:
             sheet.add(row)
             count += 1
+            if count % TURN == 0:
+                # Others may have their turn: rows come in batches, and a worksheet takes its time.
+                await sleep(0)
         # What a worksheet kept in a temporary file is packed now, which takes a while.
         await to_thread(sheet.finish)
     return count

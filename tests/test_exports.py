@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -255,12 +256,44 @@ async def test_rows_do_not_gather_in_memory(format: Format) -> None:
     assert peaks[1] - peaks[0] < 300_000, peaks
 
 
-async def test_a_stream_comes_in_pieces() -> None:
-    views = [{**question().view(), "number": f"2026-03-{n:04}"} for n in range(5)]
-    pieces = [piece async for piece in exports.csv_stream(some(views), every=2)]
-    assert len(pieces) == 3
-    assert b"".join(pieces).decode() == exports.csv_text(views)
-    assert [piece async for piece in exports.csv_stream(some([]))] == [exports.csv_text([]).encode()]
+@pytest.mark.parametrize("format", exports.FORMATS)
+async def test_a_stream_comes_in_pieces(monkeypatch: pytest.MonkeyPatch, format: Format) -> None:
+    monkeypatch.setattr(exports, "PIECE", 1000)
+    rows = [exports.case_row({**question().view(), "number": f"2026-03-{n:04}"}) for n in range(40)]
+    seen: list[list[Cell]] = []
+
+    async def read_slowly() -> AsyncIterator[list[Cell]]:
+        for row in rows:
+            seen.append(row)
+            yield row
+
+    pieces = exports.stream(read_slowly(), COLUMNS, format)
+    first = await anext(pieces)
+    # CSV goes out while it is made; a workbook is packed when all of it is there.
+    assert (len(seen) < len(rows)) == (format == "csv")
+    content = first + b"".join([piece async for piece in pieces])
+    assert read(content, format) == await table(rows, COLUMNS, format)
+    assert (
+        b"".join([piece async for piece in exports.stream(some([]), COLUMNS, "csv")])
+        == b",".join(name.encode() for name in COLUMNS) + b"\r\n"
+    )
+
+
+async def test_a_long_export_lets_others_have_their_turn() -> None:
+    """Rows that are all there at once still do not keep the loop to themselves."""
+    row = exports.case_row(question().view())
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await exports.write(some([row] * 500), COLUMNS, BytesIO(), "csv")
+    beside.cancel()
+    assert turns >= 10
 
 
 def test_a_worksheet_has_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
