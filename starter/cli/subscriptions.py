@@ -64,8 +64,7 @@ async def add(
     if options.json:
         output.print_json({**_json(made), "secret": secret})
     else:
-        _print(made)
-        output.fields([("secret", f"{secret} (keep it: it is not shown again)")])
+        _print(made, f"{secret} (keep it: it is not shown again)")
     return OK
 
 
@@ -193,7 +192,7 @@ def _answer(one: Subscription, options: Place) -> int:
     return OK
 
 
-def _print(one: Subscription) -> None:
+def _print(one: Subscription, secret: str | None = None) -> None:
     output.fields(
         [
             ("subscription", one.id),
@@ -206,6 +205,7 @@ def _print(one: Subscription) -> None:
             ("delivered", _instant(one.delivered_at)),
             ("failing since", _instant(one.failing_since)),
             ("because", one.last_error),
+            ("secret", secret),
         ]
     )
 

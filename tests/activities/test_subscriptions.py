@@ -32,6 +32,7 @@ from activities.database import migrate
 from activities.messages import PumpOrder, PumpResult
 from activities.outbound import Guard, Private, resolve
 from activities.pump import Pump
+from activities.settings import SettingsError, load_settings
 from activities.subscriptions import Subscription, Subscriptions
 from cases.refusals import Refused
 from tests.activities.test_feed import batch
@@ -538,6 +539,19 @@ FORBIDDEN = [
 async def strict(dsn: str) -> AsyncIterator[Post]:
     async with posting(dsn, "forbid") as made:
         yield made
+
+
+def test_private_addresses_are_forbidden_unless_a_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CASELADDER_PRIVATE_SUBSCRIBERS", raising=False)
+    assert load_settings().private_subscribers == "forbid"
+    # On the embedded stack a subscriber on the same machine is what one tries first.
+    assert load_settings().on_embedded("postgresql://x@h/d").private_subscribers == "loopback"
+    for chosen in ("forbid", "allow"):
+        monkeypatch.setenv("CASELADDER_PRIVATE_SUBSCRIBERS", chosen)
+        assert load_settings().on_embedded("postgresql://x@h/d").private_subscribers == chosen
+    monkeypatch.setenv("CASELADDER_PRIVATE_SUBSCRIBERS", "some")
+    with pytest.raises(SettingsError, match=r"CASELADDER_PRIVATE_SUBSCRIBERS = some: .*'forbid', 'loopback' or 'allow'"):
+        load_settings()
 
 
 @pytest.mark.parametrize("host", FORBIDDEN)
