@@ -217,6 +217,21 @@ def test_it_can_still_be_signed_late() -> None:
     assert case.status == "closed"
 
 
+def test_one_that_begins_only_after_the_shift_is_late_at_once() -> None:
+    # Nobody worked for a while: the relief and who is above hear together.
+    case = handover("03-04 21:00:00")
+    assert [(event.type.value, *when([event])) for event in case.events[1:]] == [
+        ("clock_started", "03-04 21:00:00"),
+        ("relief_told", "03-04 21:00:00"),
+        ("clock_breached", "03-04 21:00:00"),
+        ("escalated", "03-04 21:00:00"),
+    ]
+    do(case, "03-04 21:05:00", "sign", OUT)
+    do(case, "03-04 21:06:00", "sign", IN)
+    done(case, "03-04 21:06:01", "complaint:C-1")
+    assert case.due() == at("03-04 21:08:01")
+
+
 def test_a_signature_at_the_limit_is_in_time_and_a_second_later_is_not() -> None:
     for moment, state in ((END, "met"), ("03-04 20:00:01", "breached")):
         case = signed(OUT)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from cases.directory import Absence, Directory, Person, Shift, Unit
 from cases.events import Event
@@ -369,6 +372,48 @@ def test_the_numbers_are_the_policys() -> None:
     limits = DEFAULT[DEFAULT.index("[swap.limits]") : DEFAULT.index("[swap.permissions]")]
     with pytest.raises(Refused, match=r"swap\.limits is missing"):
         policy_with((limits, ""))
+
+
+HOURS = st.integers(0, 14 * 24)
+ROSTERS = st.lists(st.tuples(st.integers(1, 3), HOURS, st.integers(1, 14)), min_size=2, max_size=14)
+
+
+@given(ROSTERS, st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_roster_nobody_comes_to_work_two_in_a_row(rows: list[tuple[int, int, int]], both: bool) -> None:
+    begin = at("11-02 00:00:00")
+    shifts: list[Shift] = []
+    for number, (who, hour, length) in enumerate(rows):
+        start = begin + timedelta(hours=hour)
+        shift = Shift(id=f"S-{number}", person=f"agent-{who}", starts_at=start, ends_at=start + timedelta(hours=length))
+        if not any(shift.person == one.person and gap(shift, one) < timedelta(0) for one in shifts):
+            shifts.append(shift)
+    mine = next((one for one in shifts if one.person == "agent-1"), None)
+    theirs = next((one for one in shifts if one.person == "agent-2"), None)
+    assume(mine is not None and theirs is not None)
+    assert mine is not None
+    assert theirs is not None
+    swap = facts(given=mine.model_dump(exclude={"person"}))
+    if both:
+        swap = facts(given=mine.model_dump(exclude={"person"}), returned=theirs.model_dump(exclude={"person"}))
+    people = [Person(id=f"agent-{number}", role="agent", unit="hq") for number in (1, 2, 3)]
+    try:
+        check(swap, default_policy(), Directory.build([Unit(id="hq")], people, (), shifts), (), at(NOW))
+    except Refused as refusal:
+        if refusal.code != "two_in_a_row":
+            raise
+        return
+    moved = {move["shift"]: move["to"] for move in moves(swap)}
+    after = [one.model_copy(update={"person": moved.get(one.id, one.person)}) for one in shifts]
+    Directory.build([Unit(id="hq")], people, (), after)
+    for gained in (one for one in after if one.id in moved):
+        others = [one for one in after if one.person == gained.person and one.id != gained.id]
+        assert all(gap(gained, one) >= timedelta(hours=8) for one in others)
+
+
+def gap(one: Shift, other: Shift) -> timedelta:
+    """The time between two shifts, negative where they overlap."""
+    return max(one.starts_at, other.starts_at) - min(one.ends_at, other.ends_at)
 
 
 def test_who_is_absent_takes_no_shift() -> None:
