@@ -403,8 +403,8 @@ def details_of(event: View, look: Look) -> tuple[list[str], list[str]]:
             remarks.append(f"{words.word('field', name)}: {answer}")
         elif name == "outcome":
             remarks.append(words.word("why_closed" if kind == "closed" else "outcome", value))
-        elif name == "notice":
-            remarks.append(words.word("notice", value))
+        elif name in ("notice", "factor", "channel"):
+            remarks.append(words.word(name, value))
         elif isinstance(value, (str, int)) and not isinstance(value, bool):
             remarks.append(str(value).replace("_", " ") if name in ("code", "command") else str(value))
     return [remark for remark in remarks if remark], texts

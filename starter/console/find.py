@@ -16,7 +16,7 @@ from starter.access import sees
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 
 PAGE = 50
-_MEDIA = {
+MEDIA = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
@@ -49,18 +49,18 @@ async def verify(look: Look) -> Response:
 
 
 async def export(look: Look) -> Response:
-    """What is filtered as a file: ``csv`` or ``xlsx``."""
+    """What is filtered as a file, ``csv`` or ``xlsx``, sent while it is read."""
     # The library that writes workbooks takes a while to import.
     from starter import exports
 
-    format: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
+    sort: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
     filter, _ = _filter(look)
     units, kinds = sees(look.who)
     rows = exports.case_rows(look.services.desk.rows(filter, units=units, kinds=kinds))
-    name = f"cases-{look.times.now:%Y%m%d-%H%M}.{format}"
+    name = f"cases-{look.times.now:%Y%m%d-%H%M}.{sort}"
     return StreamingResponse(
-        exports.stream(rows, exports.COLUMNS, format),
-        media_type=_MEDIA[format],
+        exports.stream(rows, exports.COLUMNS, sort),
+        media_type=MEDIA[sort],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 

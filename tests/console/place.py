@@ -63,7 +63,7 @@ class Place:
         await self.recorded(view)
         return str(view["id"])
 
-    async def do(self, case_id: str, name: str, by: str, **fields: Any) -> Json:
+    async def do(self, case_id: str, name: str, by: str, /, **fields: Any) -> Json:
         """Send a command as one of the staff; answers the view once it is recorded."""
         person = next(one for one in PEOPLE if one.id == by)
         body = {"by": {"id": by, "role": person.role}, **fields}

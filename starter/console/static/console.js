@@ -56,13 +56,28 @@
   document.body.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) say("lost", banner && banner.dataset.expired);
   });
-  // What somebody unfolded stays so when its part of the page is renewed.
+  // When a part of the page is renewed, what somebody unfolded stays so, and the keyboard stays where it was.
+  const quoted = (name, value) => `[${name}="${CSS.escape(value)}"]`;
+  const known = (element) => {
+    if (element.tagName === "SUMMARY") return `details${quoted("id", element.parentElement.id)} > summary`;
+    for (const name of ["id", "href", "aria-labelledby"]) {
+      if (element.hasAttribute(name)) return element.tagName + quoted(name, element.getAttribute(name));
+    }
+    return null;
+  };
   let unfolded = [];
+  let focused = null;
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    unfolded = [...event.detail.target.querySelectorAll("details[id][open]")].map((one) => one.id);
+    const part = event.detail.target;
+    unfolded = [...part.querySelectorAll("details[id][open]")].map((one) => one.id);
+    const active = document.activeElement;
+    focused = active && active !== document.body ? known(active) : null;
   });
-  document.body.addEventListener("htmx:afterSwap", () => {
+  document.body.addEventListener("htmx:afterSettle", () => {
     for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+    if (focused && document.activeElement === document.body) {
+      document.querySelector(focused)?.focus({ preventScroll: true });
+    }
     tick();
   });
   // A case that opens or a filter that changes must not be asked for twice by a double click.
