@@ -6,6 +6,10 @@ WITH seen AS (
     WHERE file.closed_at IS NULL
       AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
       AND ($2::text[] IS NULL OR file.kind = ANY ($2))
+      -- What cannot be needed for any of the reasons below, so that few are kept for them.
+      AND (file.holder = $4 OR file.rung = $3 AND file.view @> '{"acknowledged": false}'
+           OR file.view @> '{"approvals": [{"state": "open"}]}'
+           OR file.kind IN ('summary', 'handover', 'swap') OR $5::boolean AND file.kind = 'claim')
 ), needed AS (
     -- A resolved case needs its holder only while something still runs, as the call afterwards does.
     SELECT case_id, 'holder' AS why, NULL AS clock
