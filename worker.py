@@ -46,6 +46,8 @@ from workflows.types import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
 DRAIN = timedelta(seconds=10)
 # At the same time: twice as many as may be held for a digest, so that recording never waits for those.
 ACTIVITIES = 2 * MOST_HELD
+# Deliveries under way get less: nothing is lost by ending them.
+LEAVE = timedelta(seconds=3)
 # So many subscriptions one worker delivers for at the same time.
 SUBSCRIBERS = 200
 
@@ -132,7 +134,8 @@ async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterato
         max_concurrent_activities=SUBSCRIBERS,
         # A change of a subscription is learnt of by the heartbeat.
         max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT),
-        graceful_shutdown_timeout=DRAIN,
+        # Shorter than a subscriber may take to answer: what is under way then comes again, with the same id.
+        graceful_shutdown_timeout=LEAVE,
     )
     async with worker:
         keeping = asyncio.create_task(keep(client, subscribed))

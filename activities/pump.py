@@ -32,8 +32,9 @@ from cases.refusals import Refused
 # Seconds: between looks at a ledger with nothing new, for one whole request, between two signs of life,
 # and for one run of the activity.
 POLL, TIMEOUT, HEARTBEAT, SHIFT = 0.5, 10.0, 2.0, 600.0
-# So many events are read at once, and sent so many cases beside each other.
-WINDOW, LANES = 100, 8
+# So many events are read at once, and sent so many cases beside each other; what is not begun after so
+# many seconds is left for the next window, so that slow subscribers come to a mark too.
+WINDOW, LANES, SPAN = 100, 8, 30.0
 GONE = 410
 
 log = structlog.get_logger(__name__)
@@ -117,7 +118,7 @@ class Pump:
     ) -> tuple[set[str], dict[str, Failure]]:
         """Send what is wanted of a window: what was taken and what was not, by position, in order.
 
-        Nothing more is sent once something was not taken.
+        Nothing more is begun once something was not taken, the worker is to stop, or it takes too long.
         """
         lanes: dict[str, list[FeedEvent]] = {}
         for one in events:
@@ -126,11 +127,12 @@ class Pump:
         sent: set[str] = set()
         failed: dict[str, Failure] = {}
         free = asyncio.Semaphore(LANES)
+        late = time.monotonic() + SPAN
 
         async def follow(lane: Sequence[FeedEvent]) -> None:
             async with free:
                 for one in lane:
-                    if failed or ending.done():
+                    if failed or ending.done() or time.monotonic() > late:
                         return
                     failure = await self._post(held, client, one)
                     if failure is not None:

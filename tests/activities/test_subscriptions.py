@@ -418,6 +418,25 @@ async def test_a_worker_that_stops_finishes_what_is_under_way(post: Post, hook: 
     assert hook.places() == [(case, seq) for seq in (1, 2, 3, 4, 5)]
 
 
+async def test_who_takes_their_time_gets_on_all_the_same(
+    post: Post, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.pump.SPAN", 0.1)
+    made = await post.subscribe(hook)
+    [case] = await post.record(6)
+
+    async def slow(call: Call) -> str:
+        await asyncio.sleep(0.06)
+        return "200 OK"
+
+    hook.behaviour = slow
+    async with post.running(made.id):
+        await eventually(lambda: post.subscriptions.get(made.id), lambda seen: seen.position != made.position)
+        assert len(hook.calls) < 6
+        await eventually(lambda: _value(len(hook.calls)), lambda seen: seen == 6)
+    assert hook.places() == [(case, seq) for seq in range(1, 7)]
+
+
 async def test_events_are_sent_again_from_a_position_or_an_event_on(post: Post, hook: Receiver) -> None:
     made = await post.subscribe(hook)
     [case] = await post.record(4)
