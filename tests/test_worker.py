@@ -80,6 +80,7 @@ class Day:
 
     case: str
     turned_away: str
+    no_policy: str
     metrics: str
     log: str
     code: int
@@ -106,6 +107,8 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     (folder / "policies" / "quick.toml").write_text(QUICK)
     settings = {
         "CASELADDER_DATA": str(folder / "data"),
+        # Nobody waits a minute for a digest here.
+        "CASELADDER_DIGEST_HOLD": "0",
         "CASELADDER_CONTACTS": str(folder / "contacts.toml"),
         "CASELADDER_POLICIES": str(folder / "policies"),
     }
@@ -139,8 +142,15 @@ async def day(place: Place) -> AsyncIterator[Day]:
             start_signal="escalate",
             start_signal_args=[{"by": AGENT, "reason": DESCRIPTION}],
         )
-        with pytest.raises(WorkflowFailureError):
-            await refused.result()
+        lost = await place.client.start_workflow(
+            "Complaint",
+            {"key": "lost", "policy": "nope", "facts": facts},
+            id="complaint:lost",
+            task_queue=TASK_QUEUE,
+        )
+        for ended in (refused, lost):
+            with pytest.raises(WorkflowFailureError):
+                await ended.result()
         await eventually(lambda: climbed(cases, case), lambda rungs: rungs[-1:] == ["general_manager"])
         async with httpx.AsyncClient(trust_env=False) as http:
             metrics = (await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
@@ -150,7 +160,7 @@ async def day(place: Place) -> AsyncIterator[Day]:
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             code = await asyncio.to_thread(process.wait, 15)
-        yield Day(case, refused.id, metrics, log.read_text("utf-8"), code, time.monotonic() - began)
+        yield Day(case, refused.id, lost.id, metrics, log.read_text("utf-8"), code, time.monotonic() - began)
 
 
 @asynccontextmanager
@@ -207,11 +217,11 @@ def test_every_line_about_a_case_names_it(day: Day) -> None:
     said = {line["event"]: line.get("case") for line in day.lines}
     # From an activity's own logger, from the SDK about an activity, and from a workflow.
     assert said["notice_delayed"] == said["notice_failed"] == day.case
-    assert said["Completing activity as failed"] == day.case
+    assert said["Completing activity as failed"] == day.no_policy
     assert said["a signal came for an intake that was refused"] == day.turned_away
     for line in day.lines:
         if line["logger"].startswith(("activities.", "workflows.", "temporalio.activity", "temporalio.workflow")):
-            assert line.get("case") in (day.case, day.turned_away), line
+            assert line.get("case") in (day.case, day.turned_away, day.no_policy), line
 
 
 def test_what_a_workflow_adds_to_a_line_is_in_it() -> None:

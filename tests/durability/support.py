@@ -131,6 +131,8 @@ def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """What configures the program for the stack of a folder."""
     return {
         "CASELADDER_DATA": str(folder / "data"),
+        # Nobody waits a minute for a digest here.
+        "CASELADDER_DIGEST_HOLD": "0",
         "CASELADDER_CONTACTS": str(folder / "contacts.toml"),
         "CASELADDER_POLICIES": str(folder / "policies"),
         **extra,

@@ -165,6 +165,8 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Office]:
                 "CASELADDER_CONTACTS": str(contacts),
                 "CASELADDER_POLICIES": str(policies),
                 "CASELADDER_DATA": str(folder / "data"),
+                # Nobody waits a minute for a digest here.
+                "CASELADDER_DIGEST_HOLD": "0",
             }
             workers = Workers(environment(settings))
             try:
