@@ -30,7 +30,7 @@ __all__ = ["AGES", "MOST", "Desk", "Filter", "Needed", "Page", "connect"]
 MOST = 1000
 STATUSES = ("open", "resolved", "closed", "active")
 SEVERITIES = ("normal", "serious", "critical")
-# A longer text is no name of anything; more words than these only narrow what is found by nothing.
+# A longer text names nothing; words after so many are not looked at.
 LONGEST, MOST_WORDS = 200, 10
 # As many cases as it is cheaper to look up one by one than to find among all.
 FEW = 5000
