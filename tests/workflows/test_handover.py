@@ -30,6 +30,7 @@ from cases.handover import Handover
 from cases.refusals import Refused
 from cases.shift_swap import SwapFacts
 from cases.timeline import Errand
+from starter.client import CaseClient
 from starter.handovers import plan
 from starter.swaps import ask, facts_of
 from tests.postgres import Cluster
@@ -198,9 +199,21 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
 async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
     postgres: Cluster, casebook_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody drains, and one case at a time, so that there is a middle.
+    given = count(1)
+
+    class Stuck(CaseClient):
+        """Gets three cases over, hears of two, and hangs over the others."""
+
+        async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Json:
+            number = next(given)
+            view = await super().command(case_id, name, body) if number <= 3 else {}
+            if number >= 3:
+                await asyncio.Event().wait()
+            return view
+
+    # Nobody drains, so that there is a middle.
     monkeypatch.setattr(worker, "DRAIN", timedelta(0))
-    monkeypatch.setattr(handovers, "AT_A_TIME", 1)
+    monkeypatch.setattr(worker, "CaseClient", Stuck)
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -215,14 +228,12 @@ async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
             handover = await desk.handover(shift)
             await desk.do(handover, "in", "sign")
             await desk.do(handover, "out", "sign")
-            await eventually(lambda: holders(database), lambda found: found["in"] >= 2)
+            await eventually(lambda: holders(database), lambda found: found["in"] == 3)
         # In the middle each has a holder, the one or the other.
-        middle = await holders(database)
-        assert middle.keys() == {"in", "out"}
-        assert middle.total() == 12
-        monkeypatch.setattr(handovers, "AT_A_TIME", 16)
+        assert await holders(database) == {"in": 3, "out": 9}
+        monkeypatch.setattr(worker, "CaseClient", CaseClient)
         async with open_desk(env, database, tmp_path / "two") as desk:
-            await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1, 30)
+            await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1, 45)
             assert set(await desk.holders(*cases)) == {"in"}
             for case in cases:
                 assert await desk.assignments(case) == [("out", "in")]
