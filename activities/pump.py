@@ -171,9 +171,11 @@ class Pump:
         meter.create_counter("caseladder_deliveries_failed", "Events that a subscriber did not take").add(1)
         if mark.state == "parked":
             meter.create_counter("caseladder_subscriptions_parked", "Subscriptions that were given up").add(1)
-            log.error("subscription_parked", subscription=id, reason=failure.reason, failing_since=mark.failing_since)
+            log.error(
+                "subscription_parked", subscription=id, reason=failure.reason, failing_since=str(mark.failing_since)
+            )
             return mark
-        log.warning("subscription_failing", subscription=id, reason=failure.reason, next_try=mark.wait)
+        log.warning("subscription_failing", subscription=id, reason=failure.reason, seconds=mark.wait.total_seconds())
         # Expected, and said already; the server waits, so that nobody's hands are tied meanwhile.
         raise ApplicationError(
             f"{id}: {failure.reason}",

@@ -316,6 +316,7 @@ async def test_a_dead_subscriber_is_parked_and_reported(post: Post, hook: Receiv
         ("subscription_failing", "warning", made.id, "HTTP 500"),
         ("subscription_parked", "error", made.id, "HTTP 500"),
     ]
+    assert hook.url() not in json.dumps(lines)
     counted = {update.metric.name: update.value for update in buffer.retrieve_updates()}
     assert counted["caseladder_subscriptions_parked"] == 1
     parked = await post.subscriptions.get(made.id)
