@@ -158,9 +158,10 @@ class Attempts:
     def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
         self.heartbeats: list[Any] = []
+        self.environment = ActivityEnvironment()
 
     async def run(self, orders: NoticeBatch, late: float = 0) -> list[NoticeResult]:
-        environment = ActivityEnvironment()
+        environment = self.environment = ActivityEnvironment()
         environment.info = dataclasses.replace(
             environment.info,
             heartbeat_details=self.heartbeats[-1:],

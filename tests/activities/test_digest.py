@@ -244,6 +244,24 @@ async def test_a_rung_notice_is_held_for_a_part_of_its_clock_at_most(mail: MailS
     assert [m["Subject"] for _, m in mail.mails][1:] == ["3 条通知"]
 
 
+async def test_a_worker_that_is_asked_to_stop_sends_what_it_holds(mail: MailServer) -> None:
+    notifier = build_notifier(f"smtp://127.0.0.1:{mail.port}", None, None, "a@example.com", staff=staff)
+    slow = Burst(more_than=1, within=50)
+    cases = [Attempts(notifier) for _ in range(4)]
+    running = [
+        asyncio.create_task(
+            one.run(batch(order("breach", "supervisor", id=f"c/{n}/breach"), case=f"complaint:S-{n}", burst=slow))
+        )
+        for n, one in enumerate(cases)
+    ]
+    await asyncio.sleep(0.3)
+    assert [task.done() for task in running] == [True, False, False, False]
+    cases[2].environment.worker_shutdown()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*running)
+    assert [m["Subject"] for _, m in mail.mails][1:] == ["3 notices"]
+
+
 async def test_a_mail_server_that_is_away_is_asked_once_for_a_burst(mail: MailServer) -> None:
     notifier = build_notifier(f"smtp://127.0.0.1:{mail.port}", None, None, "a@example.com", staff=staff)
     burst = Burst(more_than=2, within=0.2)
