@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 from pydantic import SecretStr
+from starlette.applications import Starlette
 from temporalio.testing import WorkflowEnvironment
 
 from activities.settings import Settings
@@ -86,27 +87,32 @@ async def open_place(env: WorkflowEnvironment, database: str, folder: Path) -> A
         settings = Settings(data=folder, database_url=SecretStr(database), policies=folder / "policies")
         async with services(settings, env.client) as made:
             await made.directory.replace_people(PEOPLE, units=UNITS)
-            with socket.socket() as listening:
-                listening.bind(("127.0.0.1", 0))
-                listening.listen(128)
-                port = listening.getsockname()[1]
-                config = uvicorn.Config(
-                    create_app(made), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-                    timeout_graceful_shutdown=1,
-                )  # fmt: skip
-                server = uvicorn.Server(config)
-                serving = asyncio.create_task(_serve(server, listening))
+            async with serving(create_app(made)) as url:
                 try:
-                    await eventually(lambda: _started(server), bool)
-                    yield Place(f"http://127.0.0.1:{port}", office, made)
+                    yield Place(url, office, made)
                 finally:
                     made.live.close()
-                    server.should_exit = True
-                    await serving
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    await server._serve([listening])
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """Serve an application on a free port of this machine, until the block ends; its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
+        config = uvicorn.Config(
+            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        # Without the part that takes the process's signals: they are the test runner's business.
+        task = asyncio.create_task(server._serve([listening]))
+        try:
+            await eventually(lambda: _started(server), bool)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
 
 
 async def _started(server: uvicorn.Server) -> bool:

@@ -1,0 +1,166 @@
+"""The parts of the console by themselves: words, times, forms, sessions, the stream."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from cases.events import EventType
+from cases.kinds import KINDS
+from starter.console.forms import Field, body_of, fields_of
+from starter.console.session import Draft, Drafts, Sealer, Session
+from starter.console.text import words_of
+from starter.console.times import Times, relative
+from tests.console.place import Place
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+EN, ZH = words_of("en"), words_of("zh")
+
+
+def test_both_languages_have_words_for_the_same() -> None:
+    for section, words in EN._words.items():
+        missing = set(words) ^ set(ZH._words.get(section, {}))
+        # A word that is its own name in English needs none there.
+        assert not {name for name in missing if name in words}, section
+
+
+def test_everything_that_happens_and_can_be_done_has_a_word() -> None:
+    for words in (EN, ZH):
+        for kind in KINDS.values():
+            for name, model in kind.COMMANDS.items():
+                if name == "load_calendar":
+                    continue  # only the system sends it
+                assert words.has("command", name), name
+                assert words.has("consequence", name), name
+                for field in _flat(fields_of(model, words, {})):
+                    assert field.label != field.name.replace("_", " "), (name, field.name)
+    for event in EventType:
+        assert ZH.has("event", event.value), event
+
+
+def _flat(fields: tuple[Field, ...]) -> list[Field]:
+    return [one for field in fields for one in (field, *_flat(field.inner))]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (0, "now", "现在"),
+        (5, "in 5 s", "5 秒后"),
+        (89, "in 89 s", "89 秒后"),
+        (240, "in 4 min", "4 分钟后"),
+        (-240, "4 min ago", "4 分钟前"),
+        (5400, "in 1 h 30 min", "1 小时 30 分后"),
+        (7200, "in 2 h", "2 小时后"),
+        (-40 * 3600, "1 d 16 h ago", "1 天 16 小时前"),
+        (172800, "in 2 d", "2 天后"),
+    ],
+)
+def test_how_far_away_an_instant_is(seconds: int, english: str, chinese: str) -> None:
+    assert relative(timedelta(seconds=seconds), EN) == english
+    assert relative(timedelta(seconds=seconds), ZH) == chinese
+
+
+def test_instants_are_shown_in_the_policys_zone() -> None:
+    times = Times(SHANGHAI, EN, datetime(2026, 3, 4, 1, 0, tzinfo=UTC))
+    moment = times.moment("2026-03-04T01:04:00+00:00")
+    assert moment is not None
+    assert (moment.full, moment.short, moment.relative) == ("2026-03-04 09:04:00", "09:04", "in 4 min")
+    assert moment.soon
+    late = times.moment("2026-03-03T15:59:00+00:00")
+    assert late is not None
+    assert late.short == "03-03 23:59"
+    assert late.overdue
+    assert times.moment(None) is None
+
+
+def test_a_form_becomes_the_body_that_the_command_takes() -> None:
+    commands = KINDS["claim"].COMMANDS
+    sent = {
+        "cause": ["company"],
+        "loss.total_value": [" 120.50 "],
+        "loss.name_differs": ["true"],
+        "loss.lost_value": [""],
+        "override.amount": [""],
+        "override.reason": ["  "],
+        "unknown": ["x"],
+    }
+    body = body_of(fields_of(commands["assess"], EN, {}), sent, SHANGHAI)
+    assert body == {"cause": "company", "loss": {"total_value": "120.50", "name_differs": True}}
+    promise = body_of(fields_of(commands["promise"], EN, {}), {"reply_by": ["2026-03-04T09:30"]}, SHANGHAI)
+    assert promise == {"reply_by": "2026-03-04T09:30:00+08:00"}
+    to = fields_of(commands["assign"], EN, {"to": [("sue-1|supervisor", "Sue")]})
+    assert body_of(to, {"to": ["sue-1|supervisor"]}, SHANGHAI) == {"to": {"id": "sue-1", "role": "supervisor"}}
+    options = fields_of(KINDS["complaint"].COMMANDS["propose"], EN, {})
+    assert body_of(options, {"options": ["one\r\n\r\n two "]}, SHANGHAI) == {"options": ["one", "two"]}
+    # What is no instant goes to the model as it is, which says so.
+    assert body_of(fields_of(commands["promise"], EN, {}), {"reply_by": ["soon"]}, SHANGHAI) == {"reply_by": "soon"}
+
+
+def test_what_is_sealed_is_read_by_nobody_else_and_for_nothing_else() -> None:
+    sealer = Sealer("k" * 32)
+    text = sealer.seal({"csrf": "x"}, "session")
+    assert sealer.open(text, "session") == {"csrf": "x"}
+    assert sealer.open(text, "login") is None
+    assert Sealer("l" * 32).open(text, "session") is None
+    assert Sealer("k" * 32).open(text, "session") == {"csrf": "x"}
+    assert Sealer(None).open(Sealer(None).seal({}, "session"), "session") is None
+    for place in range(0, len(text), 7):
+        changed = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+        assert sealer.open(changed, "session") is None
+    assert "secret-id" not in Session(claims={"sub": "secret-id"}).sealed(sealer)
+
+
+def test_drafts_are_kept_for_their_person_and_page_and_not_for_ever() -> None:
+    drafts = Drafts(most=2)
+    names = [drafts.keep(Draft("/a", {"text": [str(number)]}, "sue-1")) for number in range(3)]
+    assert drafts.look(names[0], "sue-1", "/a") is None
+    found = drafts.look(names[2], "sue-1", "/a")
+    assert found is not None
+    assert found.fields == {"text": ["2"]}
+    assert drafts.look(names[2], "ben-2", "/a") is None
+    assert drafts.look(names[2], "sue-1", "/b") is None
+    drafts.drop(names[2])
+    assert drafts.look(names[2], "sue-1", "/a") is None
+    old = Drafts(lifetime=timedelta(0))
+    assert old.look(old.keep(Draft("/a", {}, "sue-1")), "sue-1", "/a") is None
+
+
+async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen(place: Place) -> None:
+    async with httpx.AsyncClient(base_url=place.url, follow_redirects=True, timeout=20) as client:
+        await _log_in(client, "ann-7")
+        async with client.stream("GET", "/console/stream") as answer:
+            lines = answer.aiter_lines()
+            assert [await anext(lines) for _ in range(3)] == ["retry: 1000", "event: refresh", "data: begin"]
+            hidden = await place.file("complaint", {"category": "other", "unit": "east"})
+            case_id = await place.file("complaint", {"category": "other", "unit": "north"})
+            await place.do(case_id, "note", "ann-7", text="the last one")
+            seen, refreshed, position, positions = [], 0, "", []
+            async for line in lines:
+                if line.startswith("id: "):
+                    position = line
+                elif line == "data: news":
+                    refreshed += 1
+                elif line.startswith("data: {"):
+                    told = json.loads(line[6:])
+                    positions.append(position)
+                    seen.append((told["case"], told["type"]))
+                if (case_id, "noted") in seen and refreshed:
+                    break
+    recorded = [event["type"] for event in await place.office.book.events(case_id)]
+    own = [kind for case, kind in seen if case == case_id]
+    assert own == recorded[: len(own)]
+    assert hidden not in {case for case, _ in seen}
+    assert len(set(positions)) == len(positions)
+    # A burst costs a look or two, not one for each event.
+    assert refreshed < len(seen)
+
+
+async def _log_in(client: httpx.AsyncClient, person: str) -> None:
+    page = await client.get("/console/login")
+    csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    assert (await client.post("/console/login", data={"person": person, "csrf": csrf})).status_code == 200
