@@ -60,7 +60,7 @@ class _Held(Generic[T]):
 
     due: float
     timer: asyncio.TimerHandle
-    items: list[tuple[T, asyncio.Future[None]]] = field(default_factory=list)
+    items: list[tuple[T, asyncio.Future[int]]] = field(default_factory=list)
 
 
 class Digests(Generic[K, T]):
@@ -85,8 +85,10 @@ class Digests(Generic[K, T]):
         self._held: dict[K, _Held[T]] = {}
         self._going: set[asyncio.Task[None]] = set()
 
-    async def took(self, key: K, item: T, burst: Burst, longest: float) -> bool:
-        """Whether the item went out with others, which takes until it has; if not, it goes by itself.
+    async def took(self, key: K, item: T, burst: Burst, longest: float) -> int:
+        """Hold the item if need be, and answer once it went out, with how many in one.
+
+        0 means that it is not held: whoever handed it in sends it.
 
         Args:
             longest: seconds that it can wait.
@@ -97,8 +99,8 @@ class Digests(Generic[K, T]):
         loop = asyncio.get_running_loop()
         due = self._bursts.admit(key, loop.time(), burst, min(longest, self._longest))
         if due is None:
-            return False
-        word: asyncio.Future[None] = loop.create_future()
+            return 0
+        word: asyncio.Future[int] = loop.create_future()
         held = self._held.get(key)
         if held is None:
             held = self._held[key] = _Held(due, loop.call_at(due, self.let_go, key))
@@ -108,8 +110,7 @@ class Digests(Generic[K, T]):
         held.items.append((item, word))
         if sum(len(one.items) for one in self._held.values()) >= MOST_HELD:
             self.let_go(key)
-        await word
-        return True
+        return await word
 
     def let_go(self, key: K | None = None) -> None:
         """Hand on what waits for an address, or for all of them, now."""
@@ -134,4 +135,4 @@ class Digests(Generic[K, T]):
                 error = raised
             for word in words:
                 if not word.done():
-                    word.set_result(None) if error is None else word.set_exception(error)
+                    word.set_result(len(part)) if error is None else word.set_exception(error)

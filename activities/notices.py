@@ -283,7 +283,7 @@ class Notifier:
             if step.channel not in self._channels:
                 raise Undeliverable("not configured")
             handed = self._compose(aim, step, run)
-            remark = "in a digest" if await self._send(handed, order, step, run) else ""
+            remark = "in a digest" if await self._send(handed, order, step, run) > 1 else ""
             for one in handed.remarks:
                 if one not in progress.remarks.setdefault(order.id, []):
                     progress.remarks[order.id].append(one)
@@ -314,16 +314,17 @@ class Notifier:
         progress.beat()
         return "" if outcome == "sent" else run.failed[step.key]
 
-    async def _send(self, handed: Handed, order: NoticeOrder, step: Step, run: _Run) -> bool:
-        """Hand a message over, by itself or in a digest; which of the two, says the answer."""
+    async def _send(self, handed: Handed, order: NoticeOrder, step: Step, run: _Run) -> int:
+        """Hand a message over, by itself or in a digest. Answers how many went out as one."""
         burst, due = run.batch.digest, _due(order, run.batch.view)
         if self._digests is not None and burst is not None and self._channels[step.channel].gathers:
             left = float("inf") if due is None else (due - run.moment.now()).total_seconds() * HELD_FOR
-            if await self._digests.took((step.channel, step.address, step.language), handed, burst, left):
-                return True
+            took = await self._digests.took((step.channel, step.address, step.language), handed, burst, left)
+            if took:
+                return took
         async with run.lock(step.channel):
             await run.open[step.channel](handed.message)
-        return False
+        return 1
 
     # --- what is said -----------------------------------------------------------------------------
 

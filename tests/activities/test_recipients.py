@@ -389,7 +389,7 @@ class Dies(Notifier):
 
     sent: asyncio.Event
 
-    async def _send(self, *args: Any) -> bool:
+    async def _send(self, *args: Any) -> int:
         went = await super()._send(*args)
         self.sent.set()
         await asyncio.Event().wait()
