@@ -159,17 +159,19 @@ class Handovers:
             return ShiftEnd("no_rung")
         if goes_on(directory, shift):
             return ShiftEnd("goes_on")
-        begins = tell_at(shift.ends_at, policy).isoformat()
-        return ShiftEnd("coming", begins, await self._facts(directory, shift) if order.gather else {})
+        # As people of the policy's zone read it.
+        ends_at = policy.local(shift.ends_at)
+        facts = await self._facts(directory, shift, ends_at) if order.gather else {}
+        return ShiftEnd("coming", tell_at(ends_at, policy).isoformat(), facts)
 
-    async def _facts(self, directory: Directory, shift: Shift) -> Json:
+    async def _facts(self, directory: Directory, shift: Shift, ends_at: datetime) -> Json:
         person, relief = directory.person(shift.person), relief_of(directory, shift)
         assert person is not None
         held = await self._held(person.id)
         facts: Json = {
             "shift": shift.id,
             "outgoing": {"id": person.id, "role": person.role},
-            "shift_ends_at": shift.ends_at.isoformat(),
+            "shift_ends_at": ends_at.isoformat(),
             "unit": person.unit,
             "total": len(held),
             "cases": [_summary(view) for view in held[:MOST_LISTED]],

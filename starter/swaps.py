@@ -17,8 +17,10 @@ from starter.client import CaseClient
 MOST_TRIES = 20
 
 
-def facts_of(directory: Directory, initiator: str, counterparty: str, given: str, returned: str | None) -> SwapFacts:
-    """The facts of a swap between two of the staff, by the roster.
+def facts_of(
+    directory: Directory, policy: Policy, initiator: str, counterparty: str, given: str, returned: str | None
+) -> SwapFacts:
+    """The facts of a swap between two of the staff, by the roster; times in the policy's zone.
 
     Raises:
         Refused: codes ``unknown_person`` and ``unknown_shift``.
@@ -28,19 +30,19 @@ def facts_of(directory: Directory, initiator: str, counterparty: str, given: str
         if person is None:
             raise Refused("unknown_person", f"{id_!r} is nobody of the staff", CLAUSE)
     by_id = {shift.id: shift for shift in directory.shifts}
-    content: dict[str, Any] = {"given": _shift(by_id, given)}
+    content: dict[str, Any] = {"given": _shift(by_id, given, policy)}
     if returned is not None:
-        content["returned"] = _shift(by_id, returned)
+        content["returned"] = _shift(by_id, returned, policy)
     one, other = ({"id": person.id, "role": person.role} for person in people if person)
     unit = people[0].unit if people[0] else None
     return SwapFacts.model_validate({"initiator": one, "counterparty": other, "unit": unit, **content})
 
 
-def _shift(by_id: dict[str, Shift], id_: str) -> dict[str, Any]:
+def _shift(by_id: dict[str, Shift], id_: str, policy: Policy) -> dict[str, Any]:
     shift = by_id.get(id_)
     if shift is None:
         raise Refused("unknown_shift", f"shift {id_!r} is not in the roster", CLAUSE)
-    return shift.model_dump(exclude={"person"})
+    return {"id": id_, "starts_at": policy.local(shift.starts_at), "ends_at": policy.local(shift.ends_at)}
 
 
 async def ask(

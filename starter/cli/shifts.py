@@ -153,7 +153,7 @@ async def ask(
         swaps = await stack.enter_async_context(handovers.connect(url, staff))
         years = await stack.enter_async_context(calendar_years.connect(url))
         pinned = Policies(settings.policies).load(policy, await years.current())
-        facts = facts_of(await staff.read(), by, with_, give, take)
+        facts = facts_of(await staff.read(), pinned, by, with_, give, take)
         client = CaseClient(await connect(settings.data))
         async with options.patiently("it may be filed already; asking again is harmless"):
             view = await ask(client, swaps, facts, pinned, datetime.now(UTC), key)

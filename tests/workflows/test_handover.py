@@ -144,6 +144,7 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
 
     view = await handover.query("case")
     assert (view["outgoing"]["id"], view["relief"]["id"], view["unit"]) == ("out-1", "in-1", "north")
+    assert view["facts"]["shift_ends_at"] == DEFAULT.local(shift.ends_at).isoformat()
     listed = {one["id"]: one for one in view["facts"]["cases"]}
     assert listed.keys() == {promised.id, paused.id, ended.id, climbed.id}
     assert [datetime.fromisoformat(at) for at in listed[promised.id]["promised"]] == [datetime.fromisoformat(due)]
@@ -425,7 +426,7 @@ def test_an_errand_under_way_goes_on_in_the_next_run() -> None:
 
 async def ask_for(desk: Desk, one: str, other: str, given: str, returned: str | None = None) -> Handle:
     """Ask for a swap. Raises `Refused`."""
-    facts = facts_of(await desk.staff.read(), one, other, given, returned)
+    facts = facts_of(await desk.staff.read(), DEFAULT, one, other, given, returned)
     view = await ask(desk.office.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
     return desk.office.handle(view["id"])
 
