@@ -8,8 +8,11 @@ the case at all:
     qa_manager, general_manager    every case
     auditor                        every case, and changes none
     finance                        claims of every unit
+    department_manager             exception reports, summaries and shift swaps of every unit
     any other role                 exception reports and summaries of every unit
     a system with a key            what its scopes (file, command, read) and units allow
+
+Whoever hands a shift over, relieves or swaps sees that one case wherever it is.
 
 The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
 its area office to the supervisor, its headquarters to the general manager.
@@ -40,8 +43,9 @@ NO_UNIT = ""
 _SEE_ALL = frozenset({"qa_manager", "general_manager", "headquarters", AUDITOR})
 _AND_BELOW = frozenset({"supervisor", "area_office"})
 _OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
-_KINDS = {"finance": frozenset({"claim"})}
 _OTHERS = frozenset({"exception", "summary"})
+# S1-1.7: the department manager signs swaps.
+_KINDS = {"finance": frozenset({"claim"}), "department_manager": _OTHERS | {"swap"}}
 # Who reads what was looked at by whom.
 _OVERSEERS = _SEE_ALL
 
@@ -105,7 +109,20 @@ def in_reach(caller: Caller, kind: str, unit: str | None) -> bool:
 
 def may_see(caller: Caller, view: Mapping[str, Any]) -> bool:
     """Whether a caller sees a case. Of a system it is asked beside its scopes."""
-    return in_reach(caller, view["kind"], view["unit"])
+    return in_reach(caller, view["kind"], view["unit"]) or _is_party(caller, view)
+
+
+def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
+    """Whether a case is between this person and another: a handover or a swap."""
+    if caller.kind != "person":
+        return False
+    if view["kind"] == "handover":
+        people = (view["outgoing"], view["relief"])
+    elif view["kind"] == "swap":
+        people = (view["facts"]["initiator"], view["facts"]["counterparty"])
+    else:
+        return False
+    return any(person is not None and person["id"] == caller.id for person in people)
 
 
 def may_change(caller: Caller) -> bool:
