@@ -97,14 +97,6 @@ class ShiftSwap(Case):
         permitted = self.policy.permitted("sign", self.KIND)
         return tuple(role for role in self.policy.all_roles if role in permitted)
 
-    @property
-    def turn(self) -> tuple[str, ...]:
-        """The roles of which one is to sign now."""
-        if self.status != "open" or self.agreed is None or self.signed is not None:
-            return ()
-        permitted = self.policy.permitted("sign", self.KIND)
-        return tuple(role for role in self.policy.all_roles if role in permitted)
-
     # --- opening ----------------------------------------------------------------------------------
 
     def _admit(self, intake: Intake, received: datetime) -> None:
@@ -190,7 +182,6 @@ class ShiftSwap(Case):
         """The case view, with who has agreed and signed, whose turn it is, and whether the swap is valid."""
         return {
             **super().view(),
-            "turn": list(self.turn),
             "agreed": self.agreed is not None,
             "signed": None if self.signed is None else {"id": self.signed.actor.id, "role": self.signed.actor.role},
             "valid": self.outcome == "valid",
