@@ -5,6 +5,8 @@
 A server of its own process (`caseladder serve`) on the embedded stack; cases of bench/desk_data.py. Each
 page is asked for by one reader, and by several at a time, who log in as people of different roles and ask
 for other cases and words each time. The aim for the Now page, a search and a case page is a p95 of 150 ms.
+Beside the times it prints what a page costs on the processor, in the server and in PostgreSQL together,
+which is about what it takes where nothing else runs.
 Filing is measured against filing the same complaints through the client, in turns.
 """
 
@@ -26,6 +28,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import psutil
 from temporalio.client import Client
 
 from activities import desk, directory
@@ -65,8 +68,8 @@ async def staff(dsn: str) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, temporal: str) -> AsyncIterator[str]:
-    """`caseladder serve` in a process of its own; its address."""
+async def serving(settings: Settings, temporal: str) -> AsyncIterator[tuple[str, Callable[[], float]]]:
+    """`caseladder serve` in a process of its own; its address, and what it and PostgreSQL used of the processor."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -90,7 +93,15 @@ async def serving(settings: Settings, temporal: str) -> AsyncIterator[str]:
                 except httpx.TransportError:
                     assert process.returncode is None, "the server ended"
                     await asyncio.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        served = psutil.Process(process.pid)
+        postmaster = psutil.Process(int((settings.data / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+        def used() -> float:
+            """Seconds, with those of the parallel workers that have ended."""
+            own = (sum(one.cpu_times()[:2]) for one in (served, *postmaster.children()))
+            return float(sum(own) + sum(postmaster.cpu_times()[:4]))
+
+        yield f"http://127.0.0.1:{port}", used
     finally:
         process.terminate()
         await process.wait()
@@ -145,8 +156,8 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
     }
 
 
-async def measure(asks: Mapping[str, Ask], requests: int, together: int) -> None:
-    """Ask for each so many times, so many at a time, and print median and p95 in milliseconds."""
+async def measure(asks: Mapping[str, Ask], requests: int, together: int, used: Callable[[], float]) -> None:
+    """Ask for each so many times, so many at a time, and print median, p95 and processor time in milliseconds."""
     print(f"{together} at a time ({support.load()})")
     for name, ask in asks.items():
         taken: list[float] = []
@@ -160,10 +171,15 @@ async def measure(asks: Mapping[str, Ask], requests: int, together: int) -> None
         # The first ones connect and warm up.
         await support.at_once(together, together, one)
         taken.clear()
+        before = used()
         await support.at_once(requests, together, one)
+        cost = (used() - before) * 1000 / requests
         p95 = support.percentile(taken, 95)
         missed = "" if p95 <= AIM or name.startswith("Numbers") else f"  over the aim of {AIM} ms"
-        print(f"  {name:32} median {median(taken):6.0f} ms   p95 {p95:6.0f} ms{missed}", flush=True)
+        print(
+            f"  {name:32} median {median(taken):6.0f} ms   p95 {p95:6.0f} ms   processor {cost:5.0f} ms{missed}",
+            flush=True,
+        )
 
 
 async def filing(client: Client, http: httpx.AsyncClient, token: str, count: int, rounds: int = 4) -> None:
@@ -212,11 +228,11 @@ async def main() -> None:
         filled = await fill(dsn, closed=given.closed, opened=given.open)
         print(f"{filled.cases} cases with {filled.events} events, made in {filled.seconds:.0f} s")
         await staff(dsn)
-        async with serving(settings, client.service_client.config.target_host) as base:
+        async with serving(settings, client.service_client.config.target_host) as (base, used):
             readers = {person.id: await log_in(base, person.id) for person in PEOPLE}
             asks = await pages(dsn, readers)
             for together in (1, given.readers):
-                await measure(asks, given.requests, together)
+                await measure(asks, given.requests, together, used)
             async with polling(client, settings):
                 await filing(client, readers["gm-1"], token(settings), given.filings)
             for http in readers.values():
