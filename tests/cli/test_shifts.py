@@ -21,6 +21,7 @@ MANAGER = ("--by", "supervisor-1", "--role", "supervisor")
 SHIFTS = {
     "cli-day": ("agent-1", END - HALF, END),
     "cli-night": ("agent-3", END, END + HALF),
+    "cli-boss": ("supervisor-2", END - HALF, END),
     "cli-june": ("agent-1", JUNE, JUNE + HALF),
     "cli-back": ("agent-3", JUNE + 4 * HALF, JUNE + 5 * HALF),
 }
@@ -55,7 +56,7 @@ def eventually(look: Any, wanted: Any) -> Any:
 
 
 def test_a_shift_is_handed_over(up: Up, roster: dict[str, Any]) -> None:
-    assert (roster["shifts"], roster["handovers"]) == (4, 4)
+    assert (roster["shifts"], roster["handovers"]) == (5, 5)
     view = eventually(lambda: up("handover", "show", "cli-day", "--json"), lambda view: view["status"] == "open")
     assert (view["outgoing"]["id"], view["relief"]["id"]) == ("agent-1", "agent-3")
     assert "complaint:cli-held" in up("handover", "show", "handover:cli-day").out
@@ -79,6 +80,18 @@ def test_a_shift_is_handed_over(up: Up, roster: dict[str, Any]) -> None:
     assert done["handed"] >= 1
     assert up("show", "complaint:cli-held", "--json").json["holder"] == "agent-3"
     assert "has signed as outgoing [S4-3.3.1]" in up("handover", "sign", "cli-day", *ONE).refused(1)
+
+
+def test_where_nobody_relieves_somebody_is_named(up: Up) -> None:
+    view = eventually(lambda: up("handover", "show", "cli-boss", "--json"), lambda view: view["status"] == "open")
+    assert view["relief"] is None
+    assert "comes        nobody in the roster" in up("handover", "show", "cli-boss").out
+    to = '{"to": {"id": "supervisor-3", "role": "supervisor"}}'
+    naming = ("do", "handover:cli-boss", "name_relief", "--with", to, "--by", "qa-1", "--role", "qa_manager", "--json")
+    assert up(*naming).json["relief"] == {"id": "supervisor-3", "role": "supervisor"}
+    signing = ("handover", "sign", "cli-boss", "--role", "supervisor", "--json", "--by")
+    up(*signing, "supervisor-2")
+    assert up(*signing, "supervisor-3").json["signers"] == []
 
 
 def test_a_swap_is_asked_for_agreed_to_and_signed(up: Up) -> None:
