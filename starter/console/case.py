@@ -311,7 +311,7 @@ _MONEY = frozenset(
     {"base_freight", "surcharges", "insured_amount", "agreed_compensation", "demand", "estimated_amount"}
     | {"total_value", "lost_value"}
 )
-_TIMES = frozenset({"promised_at", "delivered_at", "signed_at", "known_at", "occurred_at"})
+_TIMES = frozenset({"promised_at", "delivered_at", "signed_at", "known_at", "occurred_at", "shift_ends_at"})
 _WORDS = {"category": "category", "source": "source", "severity": "severity", "route": "route", "factor": "factor"}
 _CHOICES = frozenset({"cause", "relation", "packed_by"})
 # Shown elsewhere on the page, or too long for it.
@@ -328,6 +328,10 @@ def facts_of(view: View) -> list[tuple[str, str, Any]]:
                 continue
             if isinstance(value, Mapping) and value.keys() == {"id", "role"}:
                 shown.append((name, "person", value))
+            elif isinstance(value, Mapping) and "starts_at" in value:
+                shown.append((name, "shift", value))
+            elif name == "cases":
+                shown.append((name, "cases", [one["id"] for one in value]))
             elif isinstance(value, Mapping):
                 walk(value)
             elif name in _MONEY:

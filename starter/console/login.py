@@ -18,7 +18,7 @@ from cases.directory import Person
 from cases.refusals import Refused
 from starter.access import caller_of
 from starter.api.auth import IssuerAway
-from starter.api.issuer import is_loopback, sample_people
+from starter.api.issuer import sample_people
 from starter.api.services import all_roles
 from starter.console.session import LONGEST
 from starter.console.text import LANGUAGES
@@ -151,10 +151,9 @@ async def depart(look: Look) -> Response:
         "code_challenge_method": "S256",
     }
     response = look.go(f"{known['authorization_endpoint']}?{urlencode(asked)}")
-    secure = not is_loopback(look.request.url.hostname or "")
     response.set_cookie(
         STATE, look.site.sealer.seal(remembered, STATE), max_age=int(ON_ITS_WAY.total_seconds()),
-        path="/console/login", secure=secure, httponly=True, samesite="lax",
+        path="/console/login", secure=look.secure, httponly=True, samesite="lax",
     )  # fmt: skip
     return response
 

@@ -29,6 +29,8 @@ from cases.kinds import KINDS
 from cases.policy import Policy
 from cases.refusals import Refused
 from starter.access import Caller, caller_of
+from starter.api.actions import NoAnswer
+from starter.api.guards import Limiter
 from starter.api.issuer import is_loopback
 from starter.api.services import Services
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
@@ -88,6 +90,7 @@ class Site:
         self.services = services
         self.sealer = Sealer(_secret(services))
         self.drafts = Drafts()
+        self.limiter = Limiter(services.settings.rate_limit)
         self.pages = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -111,7 +114,7 @@ class Site:
                 response = look.problem("case.not_found", 404)
             except Refused as refusal:
                 response = look.page("error.html", status=422, why=refusal.message)
-            except (DatabaseAway, StatementFailed):
+            except (DatabaseAway, StatementFailed, NoAnswer):
                 response = look.problem("error.away", 503)
             except HTTPException as error:
                 known = {404: "error.not_found", 413: "error.body", 403: "error.forbidden"}
@@ -141,6 +144,10 @@ class Look:
     async def enter(self, handler: Handler, *, login: bool) -> Response:
         """Let the handler answer, if who looks may get there."""
         await self._recognize()
+        if self.caller is not None and (seconds := await self.site.limiter.wait(self.caller.id)):
+            response = self.problem("error.too_many", 429)
+            response.headers["Retry-After"] = str(seconds)
+            return response
         writes = self.request.method == "POST"
         if writes:
             self.fields = await self._read_form()
@@ -285,6 +292,12 @@ class Look:
         """On to another page, which is then the one that is reloaded."""
         return RedirectResponse(address, 303)
 
+    @property
+    def secure(self) -> bool:
+        """Whether cookies travel by https only: always, save on this machine itself."""
+        public = self.services.settings.public_url or ""
+        return public.startswith("https://") or not is_loopback(self.request.url.hostname or "")
+
     def remember(self, name: str, value: str) -> None:
         """Keep a preference in a cookie of its own."""
         self._cookies.append((name, value, YEAR))
@@ -294,7 +307,7 @@ class Look:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["Cache-Control"] = HEADERS["Cache-Control"]
-        secure = not is_loopback(self.request.url.hostname or "")
+        secure = self.secure
         if self.session is not self._kept:
             sealed = self.session.sealed(self.site.sealer)
             assert len(sealed) <= LONGEST

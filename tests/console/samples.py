@@ -84,4 +84,13 @@ async def fill(place: Place) -> dict[str, str]:
     await do(done, "follow_up", "zhou-3", satisfied=True)
     await do(done, "close", "zhou-3")
     ids["closed"] = done
+    now = datetime.now(UTC)
+    agents = ({"id": "ann-7", "role": "agent"}, {"id": "ben-2", "role": "agent"})
+    ends = (now + timedelta(minutes=40)).isoformat()
+    handover = {"shift": "S-1", "outgoing": agents[0], "relief": agents[1], "shift_ends_at": ends, "unit": "north"}
+    ids["handover"] = await file("handover", handover, key="S-1")
+    days = [(now + timedelta(days=day)).isoformat() for day in (9, 10)]
+    given = {"id": "S-9", "starts_at": days[0], "ends_at": days[1]}
+    swap = {"initiator": agents[0], "counterparty": agents[1], "given": given, "unit": "north"}
+    ids["swap"] = await file("swap", swap)
     return ids

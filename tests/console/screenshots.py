@@ -21,8 +21,10 @@ from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
-SIZE: ViewportSize = {"width": 1280, "height": 860}
+SIZE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+# Pages that are short enough to be shown from top to bottom.
+WHOLE = ("now", "approvals", "find", "numbers")
 
 
 async def take(folder: Path) -> int:
@@ -62,7 +64,7 @@ async def _all(place: Place, browser: Browser, ids: dict[str, str], folder: Path
             await login(page, place, "sue-1", language)
             for name, path in pages.items():
                 await page.goto(place.url + path)
-                await page.screenshot(path=folder / f"{name}-{language}-{light}.png", full_page=name != "policy")
+                await page.screenshot(path=folder / f"{name}-{language}-{light}.png", full_page=name in WHOLE)
                 count += 1
             await page.set_viewport_size(PHONE)
             for name in ("now", "case"):

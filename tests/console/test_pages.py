@@ -42,8 +42,10 @@ async def test_no_serious_fault_for_those_who_cannot_see(
             await page.goto(place.url + path.format(case=samples["claim"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
             faults += await _faults(page, name)
-        await page.goto(f"{place.url}/console/case?id={samples['complaint']}")
-        faults += await _faults(page, "complaint")
+        for name in ("complaint", "handover", "swap"):
+            await page.goto(f"{place.url}/console/case?id={samples[name]}")
+            await expect(page.locator(".history li").first).to_be_visible()
+            faults += await _faults(page, name)
     assert faults == []
 
 
