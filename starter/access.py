@@ -40,6 +40,9 @@ AUDITOR = "auditor"
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
+# What is filed by whoever meets it. Summaries, handovers and swaps are made from the record and the
+# roster, by this system itself.
+FILED = ("complaint", "claim", "exception", "inquiry")
 _SEE_ALL = frozenset({"qa_manager", "general_manager", "headquarters", AUDITOR})
 _AND_BELOW = frozenset({"supervisor", "area_office"})
 _OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
@@ -134,6 +137,8 @@ def may_change(caller: Caller) -> bool:
 
 def may_file(caller: Caller, kind: str, unit: str | None) -> bool:
     """Whether a caller may file a case of a kind and a unit."""
+    if kind not in FILED:
+        return False
     if caller.kind == "system":
         return "file" in caller.scopes and in_reach(caller, kind, unit)
     return caller.role not in (AUDITOR, "finance") and in_reach(caller, kind, unit)

@@ -27,6 +27,7 @@ from cases.kinds import KINDS
 from cases.policy import Policy
 from cases.refusals import Refused
 from starter.access import (
+    FILED,
     Caller,
     Scope,
     in_reach,
@@ -187,7 +188,7 @@ async def file(
     facts = intake.get("facts")
     unit = facts.get("unit") if isinstance(facts, Mapping) else None
     _check_file(caller, kind, unit if isinstance(unit, str) else None)
-    if strict and kind in KINDS:
+    if strict:
         schemas.check(KINDS[kind].INTAKE, intake, "intake")
 
     async def do() -> Json:
@@ -200,7 +201,9 @@ async def file(
 def _check_file(caller: Caller, kind: str, unit: str | None) -> None:
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
-    if kind in KINDS and not may_file(caller, kind, unit):
+    if kind not in FILED:
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(FILED)}")
+    if not may_file(caller, kind, unit):
         if in_reach(caller, kind, next(iter(caller.units or ()), None)) and caller.units is not None:
             allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
             raise Refused("unit", f"facts.unit = {unit!r}: this caller files for: {allowed}")

@@ -19,7 +19,7 @@ from cases.commands import Attach, Command
 from cases.facts import Instant, Model
 from cases.kinds import KINDS
 from cases.refusals import Refused
-from starter.access import Caller, may_file, sees
+from starter.access import FILED, Caller, may_file, sees
 from starter.api import actions, shapes
 from starter.api.guards import SLASH, Limiter
 from starter.api.live import visible
@@ -37,7 +37,8 @@ COMMANDS: dict[str, type[Command]] = {
 class CaseConvertor(Convertor[str]):
     """A case's id in a path. Slashes in it are encoded, or plain where that cannot be misread."""
 
-    regex = ".+"
+    # Every id has its colon, so that none is taken for the name of an operation.
+    regex = "[a-z]+:.+"
 
     def convert(self, value: str) -> str:
         """See `starter.api.guards.SLASH`."""
@@ -98,7 +99,10 @@ async def _count(limiter: Limiter, who: str) -> None:
 
 CallerOf = Annotated[Caller, Depends(caller_of)]
 ServicesOf = Annotated[Services, Depends(services_of)]
-CaseId = Annotated[str, Path(description="The case's id, `{kind}:{key}`", examples=["complaint:call-2026-0042"])]
+CaseId = Annotated[
+    str,
+    Path(description="`{kind}:{key}`", pattern="^[a-z]+:.+$", examples=["complaint:call-2026-0042"], max_length=200),
+]
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$", description="See above"),
@@ -154,7 +158,8 @@ def _address(case_id: str) -> str:
     return f"/api/v1/cases/{case_id.replace('/', '%2F')}"
 
 
-for _kind, _case in KINDS.items():
+for _kind in FILED:
+    _case = KINDS[_kind]
     router.add_api_route(
         f"/cases/{_kind}",
         _filing(_kind),
@@ -336,7 +341,7 @@ async def me(caller: CallerOf) -> Response:
             "kind": caller.kind,
             "units": None if units is None else sorted(units),
             "kinds": None if kinds is None else sorted(kinds),
-            "files": [kind for kind in KINDS if may_file(caller, kind, next(iter(caller.units or ()), None))],
+            "files": [kind for kind in FILED if may_file(caller, kind, next(iter(caller.units or ()), None))],
             "scopes": sorted(caller.scopes),
             "language": caller.language,
         }

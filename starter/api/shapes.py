@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
 from cases.kinds import KINDS
+from starter.access import FILED
 from starter.api import schemas
 from starter.api.problems import MEDIA_TYPE
 
@@ -38,7 +39,6 @@ INTAKES: dict[str, dict[str, Any]] = {
         "facts": {"source": "self_found", "known_at": "2026-03-11T09:00:00+08:00", "category": "damage"},
     },
     "inquiry": {"key": "web-2026-9", "facts": {"shipment": SHIPMENT, "question": "Where is it?"}},
-    "summary": {"key": "2026-02", "facts": {"month": "2026-02", "total": 0}},
 }
 # The fields of a command, where it needs any.
 BODIES: dict[str, dict[str, Any]] = {
@@ -49,6 +49,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "log_contact": {"reached": False, "channel": "phone", "reason": "no answer"},
     "promise": {"reply_by": "2026-03-11T12:00:00+08:00"},
     "reply": {"stage": "answer", "text": "It is delivered today."},
+    "resend": {"notice": 2},
+    "name_relief": {"to": {"id": "agent-8", "role": "agent"}},
+    "refuse": {"reason": "I am away that day."},
+    "load_calendar": {"year": 2027, "published": {"source": "notice of 2026-11-01", "holidays": ["2027-01-01"]}},
     "request_approval": {"subject": "compensation", "amount": "350.00", "reason": "damaged"},
     "approve": {"reason": "as assessed"},
     "reject": {"reason": "the photographs are missing"},
@@ -293,7 +297,7 @@ def describe(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=_TEXT, routes=app.routes)
     known = made.setdefault("components", {}).setdefault("schemas", {})
-    sent: set[type[BaseModel]] = {kind.INTAKE for kind in KINDS.values()}
+    sent: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in FILED}
     sent |= {model for kind in KINDS.values() for model in kind.COMMANDS.values()}
     for model in sorted(sent, key=lambda one: one.__name__):
         schema = schemas.whole(model, schemas.REF)

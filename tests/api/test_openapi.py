@@ -1,0 +1,167 @@
+"""The OpenAPI document: complete, printed without a server, and true, as schemathesis sees it with every role."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from cases.commands import Command, read_command
+from cases.facts import read_intake
+from cases.kinds import KINDS
+from starter.access import FILED
+from starter.api.app import bare_app
+from starter.api.shapes import BODIES, INTAKES
+from tests.api.house import House
+from tests.cli.program import call
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import schemathesis
+    from schemathesis.config import SchemathesisConfig
+    from schemathesis.engine import events, from_schema
+
+Json = dict[str, Any]
+DOCUMENT: Json = bare_app().openapi()
+# Every role that the API tells apart, and a system with every scope.
+ROLES = ("agent-n", "super-hq", "qa-1", "gm-1", "auditor-1", "finance-1", "pm-1", "fuzzer")
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Path, method and operation."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_it_is_printed_without_a_server() -> None:
+    assert call("schema", "openapi", env={"TEMPORAL_ADDRESS": "127.0.0.1:9"}).json == DOCUMENT
+
+
+def test_everything_is_described_and_resolves() -> None:
+    known = DOCUMENT["components"]["schemas"]
+    text = json.dumps(DOCUMENT)
+    used = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert used <= known.keys()
+    assert "HTTPValidationError" not in text
+    names = [operation["operationId"] for _, _, operation in operations(DOCUMENT)]
+    assert len(set(names)) == len(names)
+    sent = {name for kind in KINDS.values() for name in kind.COMMANDS}
+    assert {name.removeprefix("command_") for name in names if name.startswith("command_")} == sent
+    assert {name.removeprefix("file_") for name in names if name.startswith("file_")} == set(FILED)
+    for path, _, operation in operations(DOCUMENT):
+        assert operation["summary"], path
+        assert operation["security"], path
+        assert set(operation["responses"]) >= {"200", "400", "401", "403", "422", "429", "503"}, path
+        assert "application/problem+json" in operation["responses"]["401"]["content"], path
+
+
+def test_every_body_has_an_example_that_is_taken() -> None:
+    """By its schema, and by the rules that read it."""
+    for path, _, operation in operations(DOCUMENT):
+        if "requestBody" not in operation:
+            continue
+        content = operation["requestBody"]["content"]["application/json"]
+        assert "example" in content, path
+        example, name = content["example"], operation["operationId"]
+        validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+        assert validator.is_valid(example), (path, [error.message for error in validator.iter_errors(example)])
+        kind = name.removeprefix("file_")
+        if kind in KINDS:
+            read_intake(KINDS[kind].INTAKE, example)
+        elif name.startswith("command_"):
+            known: dict[str, type[Command]] = {
+                one: model for case in KINDS.values() for one, model in case.COMMANDS.items()
+            }
+            body = {**example, "by": {"id": "agent-7", "role": "agent"}}
+            read_command(known, name.removeprefix("command_"), body)
+    assert set(INTAKES) == set(FILED)
+    assert set(BODIES) <= {name for kind in KINDS.values() for name in kind.COMMANDS}
+
+
+def fuzz(document: Json, base: str, token: str, phases: tuple[str, ...], examples: int) -> tuple[int, list[str]]:
+    """Let schemathesis loose on the API; how many requests it made, and what it found."""
+    config = SchemathesisConfig.from_dict(
+        {
+            "seed": 7,
+            "base-url": base,
+            "headers": {"Authorization": f"Bearer {token}"},
+            "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
+            # 422 is for what a schema cannot say: two decimals, the order of instants, a cursor of ours.
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422"]},
+                "negative_data_rejection": {
+                    "expected-statuses": ["400", "401", "403", "404", "409", "413", "415", "422"]
+                },
+            },
+            "phases": {name: {"enabled": name in phases} for name in ("examples", "coverage", "fuzzing", "stateful")},
+        }
+    )
+    requests, found = 0, []
+    for event in from_schema(schemathesis.openapi.from_dict(document, config=config)).execute():
+        if isinstance(event, events.ScenarioFinished):
+            requests += len(event.recorder.interactions)
+            for checks in event.recorder.checks.values():
+                for check in checks:
+                    if check.failure_info is not None:
+                        failure = check.failure_info.failure
+                        found.append(
+                            f"{event.label}: {failure.title}: {failure.message}\n{check.failure_info.code_sample}"
+                        )
+        elif isinstance(event, (events.NonFatalError, events.FatalError)):
+            found.append(repr(getattr(event, "value", None) or event))
+    return requests, found
+
+
+def part(document: Json, wanted: set[str]) -> Json:
+    """The document with some operations only."""
+    paths: Json = {}
+    for path, method, operation in operations(document):
+        if operation["operationId"] in wanted:
+            paths.setdefault(path, {})[method] = operation
+    return {**document, "paths": paths}
+
+
+@pytest.fixture(scope="module")
+async def served(house: House) -> Json:
+    """The document as it is served, with real cases to ask for; without the stream, which never ends."""
+    document: Json = (await house.http.get("/api/v1/openapi.json")).json()
+    assert document == DOCUMENT
+    del document["paths"]["/api/v1/events"]
+    ids = {kind: await house.file(kind) for kind in ("complaint", "claim", "exception", "inquiry")}
+    for _, _, operation in operations(document):
+        name = operation["operationId"].removeprefix("command_")
+        known = next((one for kind, one in ids.items() if name in KINDS[kind].COMMANDS), ids["complaint"])
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == "case_id":
+                parameter["schema"] = {"type": "string", "enum": [known]}
+                parameter.pop("examples", None)
+                parameter.pop("example", None)
+    if "fuzzer" not in house.tokens:
+        await house.key("fuzzer", "file", "command", "read")
+    return document
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_schemathesis_finds_nothing(house: House, served: Json, role: str) -> None:
+    """The boundaries of each operation are tried by one role, made-up requests by another; `test_roles`
+    tries every operation with every role."""
+    names = sorted(operation["operationId"] for _, _, operation in operations(served))
+    place, token = ROLES.index(role), house.token(role)
+
+    def run() -> tuple[int, list[str]]:
+        tried, found = 0, list[str]()
+        for shift, phases in ((0, ("coverage",)), (3, ("fuzzing",))):
+            share = set(names[(place + shift) % len(ROLES) :: len(ROLES)])
+            more, wrong = fuzz(part(served, share), house.base, token, phases, 3)
+            tried, found = tried + more, [*found, *wrong]
+        return tried, found
+
+    tried, found = await asyncio.to_thread(run)
+    assert not found, "\n\n".join(found)
+    assert tried > len(names)
