@@ -1,5 +1,5 @@
 # make setup  everything into .venv/        make run   the whole system on this machine
-# make test   make lint   make bench
+# make test   make lint   make bench   make screenshots
 #
 # Needs Python 3.11 or newer, make and the package registries; uv is used where it is on PATH.
 
@@ -10,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard cases workflows activities starter worker.py tests bench)
 
-.PHONY: setup run test test-no-cache lint bench
+.PHONY: setup run test test-no-cache lint bench screenshots
 
 setup: $(READY)
 
@@ -30,8 +30,10 @@ endif
 run: setup
 	@exec $(BIN)/caseladder up --examples
 
-# Two at a time: much of a test is waiting for a server.
+# The browser tests need Chromium: apt brings it where it may; elsewhere this says what to install, the
+# rest is tested all the same, and the browser tests fail with the same words.
 test: setup
+	-@$(BIN)/python -m tests.console.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The workflow tests once more with no workflow kept in memory: every task is a replay.
@@ -44,3 +46,7 @@ lint: setup
 
 bench: setup
 	@set -e; for file in $(filter-out %/support.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+# A picture of each page of the console, in both languages, light and dark, into docs/screenshots/.
+screenshots: setup
+	$(BIN)/python -m tests.console.screenshots

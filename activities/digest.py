@@ -125,10 +125,10 @@ class Digests(Generic[K, T]):
     async def _go(self, key: K, held: _Held[T]) -> None:
         # Whoever gave up waiting hands it in again.
         waiting = [(item, word) for item, word in held.items if not word.done()]
-        error: Exception | None = None
         for part in self._split(key, [item for item, _ in waiting]):
             words = [word for _, word in waiting[: len(part)]]
             del waiting[: len(part)]
+            error: Exception | None = None
             try:
                 await self._hand_on(key, part)
             except Exception as raised:
