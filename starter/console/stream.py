@@ -14,42 +14,42 @@ from time import monotonic
 from starlette.responses import Response
 
 from activities.database import DatabaseAway, StatementFailed
-from activities.feed import FeedEvent, read_position
+from activities.feed import read_position
 from cases.refusals import Refused
-from starter.api.live import Passed, visible
+from starter.access import Caller
+from starter.api.live import Passed, Stream, visible
 from starter.api.stream import EventStream, Wanted
 from starter.console.web import Look
 
-# Seconds between two refreshes; between two signs of life; until a browser must come back, so that
-# whoever lost their rights, or whose session ran out, sees no more.
-REFRESH, ALIVE, LONGEST = 0.7, 15.0, 600.0
+# Seconds between two refreshes; between two signs of life, at which the session is looked at again.
+REFRESH, ALIVE = 0.7, 15.0
 BEGIN, NEWS = "retry: 1000\nevent: refresh\ndata: begin\n\n", "event: refresh\ndata: news\n\n"
 
 
 async def stream(look: Look) -> Response:
     """The stream of one page, about one case or all."""
-    may_see, case_id = visible(look.who), look.request.query_params.get("case")
+    case_id = look.request.query_params.get("case")
 
-    def wanted(event: FeedEvent) -> bool:
-        return (case_id is None or event.case_id == case_id) and may_see(event)
+    def wanted(caller: Caller) -> Wanted:
+        may_see = visible(caller)
+        return lambda event: (case_id is None or event.case_id == case_id) and may_see(event)
+
+    async def still() -> Wanted | None:
+        caller = await look.still()
+        return None if caller is None else wanted(caller)
 
     after = look.request.headers.get("Last-Event-ID") or None
     try:
         read_position(after)
     except Refused:
         after = None
-    return _Page(look.services.live, wanted, after, _nobody)
-
-
-async def _nobody() -> Wanted | None:
-    return None
+    return _Page(look.services.live, wanted(look.who), after, still)
 
 
 class _Page(EventStream):
     """Serves a page: its events, and when to look again."""
 
     async def _serve(self, write: Callable[[str], Awaitable[None]]) -> None:
-        ends = monotonic() + LONGEST
         with self._live.stream(self._wanted, self._after) as events:
             # Whoever comes back catches up with this, whatever they missed.
             await write(BEGIN)
@@ -58,17 +58,22 @@ class _Page(EventStream):
                     await write(_said(page))
             except (DatabaseAway, StatementFailed, Refused):
                 return
-            refreshed, owed = monotonic(), True
-            while monotonic() < ends:
-                wait = max(refreshed + REFRESH - monotonic(), 0.01) if owed else ALIVE
-                found = await events.next(wait)
-                if found is None:
+            await self._tell_news(events, write)
+
+    async def _tell_news(self, events: Stream, write: Callable[[str], Awaitable[None]]) -> None:
+        refreshed, looked, owed = monotonic(), monotonic(), True
+        while (found := await events.next(max(refreshed + REFRESH - monotonic(), 0.01) if owed else ALIVE)) is not None:
+            text, owed = _said(found), owed or bool(found)
+            if owed and monotonic() - refreshed >= REFRESH:
+                text, refreshed, owed = text + NEWS, monotonic(), False
+            if monotonic() - looked >= ALIVE:
+                text, looked = text + ":\n\n", monotonic()
+                wanted = await self._still()
+                if wanted is None:
                     return
-                text = _said(found)
-                owed = owed or bool(found)
-                if owed and monotonic() - refreshed >= REFRESH:
-                    text, refreshed, owed = text + NEWS, monotonic(), False
-                await write(text or ":\n\n")
+                events.wanted = wanted
+            if text:
+                await write(text)
 
 
 def _said(page: list[Passed]) -> str:

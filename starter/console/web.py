@@ -157,6 +157,12 @@ class Look:
             return self.problem("error.csrf", 403)
         return await handler(self)
 
+    async def still(self) -> Caller | None:
+        """Who looks, asked again later: None once the session has ended or grants nothing."""
+        self.caller = None
+        await self._recognize()
+        return self.caller
+
     async def _recognize(self) -> None:
         claims = self.session.claims
         if claims is None or self.session.expired:

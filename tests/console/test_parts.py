@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,10 +12,12 @@ import pytest
 
 from cases.events import EventType
 from cases.kinds import KINDS
+from starter.console import stream
 from starter.console.forms import Field, body_of, fields_of
 from starter.console.session import Draft, Drafts, Sealer, Session
 from starter.console.text import words_of
 from starter.console.times import Times, relative
+from starter.console.web import COOKIE, Site
 from tests.console.place import Place
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -158,6 +161,19 @@ async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen
     assert len(set(positions)) == len(positions)
     # A burst costs a look or two, not one for each event.
     assert refreshed < len(seen)
+
+
+async def test_a_stream_ends_with_its_session(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "ALIVE", 0.2)
+    async with httpx.AsyncClient(base_url=place.url, follow_redirects=True, timeout=10) as client:
+        await _log_in(client, "ann-7")
+        session = Session.read(Site(place.services).sealer, client.cookies[COOKIE])
+        assert session is not None
+        soon = replace(session, expires=int(datetime.now(UTC).timestamp()) + 1)
+        headers = {"Cookie": f"{COOKIE}={soon.sealed(Site(place.services).sealer)}"}
+        client.cookies.clear()
+        async with client.stream("GET", "/console/stream", headers=headers) as answer:
+            assert "event: refresh" in [line async for line in answer.aiter_lines()]
 
 
 async def _log_in(client: httpx.AsyncClient, person: str) -> None:
