@@ -15,6 +15,7 @@ from activities.database import DatabaseAway, StatementFailed
 from starter.api import acknowledge, guards, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
+from starter.console import mount
 from workflows.types import TASK_QUEUE
 
 # Seconds that a check of readiness waits for each part.
@@ -42,6 +43,8 @@ def bare_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        # A slash at the end of a case's id is part of it.
+        redirect_slashes=False,
     )
     app.include_router(routes.router, prefix="/api/v1")
     describe(app)
@@ -49,15 +52,12 @@ def bare_app() -> FastAPI:
 
 
 def _add_console(app: FastAPI, services: Services) -> None:
-    try:
-        from starter.console import mount
-    except ImportError:
-        return
-    mount(app, services)
-
     @app.get("/", include_in_schema=False)
+    @app.get("/console", include_in_schema=False)
     async def home() -> RedirectResponse:
         return RedirectResponse("/console/")
+
+    mount(app, services)
 
 
 def _add_health(app: FastAPI, services: Services) -> None:
