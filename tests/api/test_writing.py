@@ -177,10 +177,10 @@ async def test_paths_and_headers_cannot_be_smuggled(house: House) -> None:
     ):  # fmt: skip
         for part in ("", "/timeline", "/personal", "/clocks", "/actions"):
             answer = await house.get("gm-1", f"/cases/{case_id}{part}")
-            assert answer.status_code in ((405,) if case_id + part == "complaint" else (404,)), (case_id, answer.text)
+            assert answer.status_code in (400, 404, 405), (case_id, part, answer.text)
             assert "x-evil" not in answer.headers
         answer = await house.post("gm-1", f"/cases/{case_id}/commands/note", {"text": "x"})
-        assert answer.status_code in (404, 405), case_id
+        assert answer.status_code in (400, 404, 405), case_id
     for header in ("Idempotency-Key", "Last-Event-ID", "X-Forwarded-For", "X-HTTP-Method-Override", "X-Original-URL"):
         answer = await house.get("agent-n", "/me", headers={header: "../../%0d%0aSet-Cookie: a=b"})
         assert answer.json()["id"] == "agent-n"

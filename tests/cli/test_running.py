@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from activities.settings import load_settings
+from cases.directory import Person
 from starter.cli.options import Place
 from starter.cli.welcome import Sample, welcome
 from starter.embedded import Addresses, running
@@ -303,10 +304,11 @@ def test_a_stop_ends_everything_and_the_next_start_goes_on(tmp_path: Path) -> No
         opened = call(*show, "--json").json["opened_at"]
         assert first("file", "complaint", "examples/complaint-late-parcel.toml").code == 0
         family = first.family()
-        assert len(family) >= 4
+        assert len(family) >= 5
         assert first.stop() == 0
         assert [process for process in family if process.is_running()] == []
-        assert first.errors.read_text().splitlines()[-2:] == ["stopping the worker, Temporal and PostgreSQL", "stopped"]
+        words = ["stopping the API, the worker, Temporal and PostgreSQL", "stopped"]
+        assert first.errors.read_text().splitlines()[-2:] == words
         assert "no database" in first("list").refused(1)
     finally:
         first.end()
@@ -332,7 +334,9 @@ def test_people_are_told_where_everything_is(tmp_path: Path, capsys: pytest.Capt
     settings = load_settings(data=tmp_path, smtp_url="smtp://mailer:secret@mail.example.com:2525").on_embedded(url)
     addresses = Addresses(1, "127.0.0.1:20000", "default", "http://127.0.0.1:8233", url)
     samples = [Sample("complaint:a", "already there")]
-    welcome(Place(), settings, addresses, tmp_path / "logs" / "worker.log", samples, ["caseladder list"])
+    people = [Person(id=f"agent-{number}", role="agent", unit="north") for number in range(25)]
+    log, api = tmp_path / "logs" / "worker.log", "http://127.0.0.1:8080"
+    welcome(Place(), settings, addresses, log, samples, ["caseladder list"], api, people)
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "complaint:a already there" in said
     assert "Temporal UI http://127.0.0.1:8233" in said
@@ -340,6 +344,9 @@ def test_people_are_told_where_everything_is(tmp_path: Path, capsys: pytest.Capt
     assert f"PostgreSQL postgresql://caseladder@127.0.0.1:15432/postgres (password in {tmp_path}/stack.json)" in said
     assert "Mail smtp://mail.example.com:2525" in said
     assert "Taken 7233 by another program, so free ports are used" in said
+    assert "Console http://127.0.0.1:8080/console/" in said
+    assert "agent-0 agent north" in said
+    assert "and 5 more (caseladder staff export)" in said
     assert "caseladder list" in said
     assert "secret" not in " ".join(said)
 
