@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from playwright.async_api import Browser, Page, expect
 
 from tests.console.place import Place
@@ -20,11 +22,12 @@ async def test_a_case_arrives_climbs_and_is_decided_without_reloading(place: Pla
         await page.evaluate("window.seenBefore = true")
         agents = page.get_by_role("region", name="agent", exact=False).filter(has_text="agent")
         await expect(page.get_by_text("Live")).to_be_visible()
-        # Nobody has taken it up for almost five minutes, so it climbs while she watches.
         facts = {**CLAIM, "shipment": shipment("YD-WATCH", insured_amount="1860.00")}
-        case_id = await place.file("claim", facts, ago=297)
+        case_id = await place.file("claim", facts)
         card = page.locator(f"[data-case='{case_id}']")
         await expect(agents.first.locator(card)).to_be_visible()
+        # Five minutes in which nobody takes it up.
+        await place.office.wait(place.office.handle(case_id), timedelta(minutes=5))
         await expect(page.get_by_role("region", name="supervisor").locator(card)).to_be_visible()
         needed = page.get_by_role("listitem").filter(has_text="YD-WATCH")
         await expect(needed).to_contain_text("Your rung must take it up")
@@ -130,3 +133,15 @@ async def offered(place: Place, waybill: str, insured: str) -> str:
     for name, fields in (("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
         await place.do(case_id, name, "ann-7", **fields)
     return case_id
+
+
+async def test_a_refusal_is_said_in_the_language_of_the_page(place: Place, browser: Browser) -> None:
+    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
+    async with window(browser, place, "zhou-3", language="zh", faults=1) as page:
+        await page.goto(f"{place.url}/console/case?id={case_id}&do=promise")
+        await page.get_by_label("答复时间").fill("2020-01-01T10:00:30")
+        await page.get_by_role("button", name="承诺回复时间").click()
+        said = page.get_by_role("alert").filter(has_text="未作任何更改")
+        await expect(said).to_contain_text("时间已过")
+        await expect(said).to_contain_text("S1-4.1")
+        await expect(page.get_by_label("答复时间")).to_have_value("2020-01-01T10:00:30")

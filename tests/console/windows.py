@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from tests.console.place import Place
 
+# Milliseconds: longer than a busy machine takes.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 # Pages that need a case are formatted with its id.
 PAGES = {
     "now": "/console/",
@@ -33,7 +36,7 @@ async def window(
         options: of the window, as Playwright takes them.
     """
     context = await browser.new_context(**options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     await context.add_cookies([{"name": "caseladder_language", "value": language, "url": f"{place.url}/console/"}])
     page = await context.new_page()
     said: list[str] = []
