@@ -168,8 +168,8 @@ class NoticeResult:
     Args:
         meant: for each role who was to hear it and why, ``{"role", "recipient", "why", "because"}``.
         attempts: every attempt, those of one kind as one entry: ``{"recipient", "channel", "outcome"
-            (sent, delayed or failed), "reason", "first", "last", "count"}``. A recipient is a staff
-            id or a role, never an address.
+            (sent, delayed or failed), "reason"?, "first"}``, and ``last`` and ``count`` of more than
+            one. A recipient is a staff id or a role, never an address.
         remarks: what else is to be known, such as a template that did not work.
     """
 

@@ -45,7 +45,7 @@ from cases.directory import Directory
 # what came of each notice so far, for whoever gives up.
 DELAYED = "NoticeDelayed"
 # Seconds; several of them fit into the time after which an attempt counts as dead.
-HEARTBEAT = 3
+HEARTBEAT, SELDOM = 3, 0.2
 # In which the ways to somebody are all in use where no deadline says anything.
 PATIENCE = timedelta(minutes=10)
 # Of the time until a deadline: the ways are all in use after half of it, so that whoever hears last
@@ -55,6 +55,8 @@ REACHED_AFTER, HELD_FOR = 0.5, 0.25
 PAUSE_GROWS, SHORTEST, LONGEST = 0.5, 1.0, 900.0
 # Seconds that a notice is held at most, whatever the policy says.
 HOLD = 60
+# Of so many notices at once the steps that led to each person go on record.
+MOST_EXPLAINED = 50
 # So many different attempts of a notice go on record one by one.
 MOST_ATTEMPTS = 40
 # The notices that are answered by acknowledging, and the kinds of case that are acknowledged.
@@ -80,14 +82,14 @@ class Progress:
 
     Args:
         aims: of each aim ``{"at", "reason" ("" if it arrived), "final", "channel"}``.
-        told: by message id, over which channel a person was told and when.
+        told: by message id, when a person was told.
         refused: by way, why it is no use.
         waits: by way, until when the receiver wants to be left alone.
         tried, meant, remarks: by notice, as in `NoticeResult`.
     """
 
     aims: dict[str, dict[str, Any]] = field(default_factory=dict)
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     waits: dict[str, str] = field(default_factory=dict)
     tried: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class Progress:
 
     def beat(self) -> None:
         """Let the server keep it."""
-        activity.heartbeat(asdict(self))
+        activity.heartbeat(vars(self))
 
     def attempt(self, order: str, recipient: str, channel: str, outcome: str, reason: str, at: str) -> int:
         """Note an attempt. Answers how many of its kind there are now."""
@@ -196,6 +198,9 @@ class Notifier:
             # A case's own clock runs ahead of ours in a test, and behind it when it is told late.
             at = max(run.moment.now(), datetime.fromisoformat(order.event["recorded_at"]))
             wanted, meant = aims(order, batch.view, contacts, directory, at)
+            if len(batch.notices) > MOST_EXPLAINED:
+                # A case that is filed years late has a thousand reminders at once.
+                meant = [{name: said for name, said in one.items() if name != "because"} for one in meant]
             run.progress.meant.setdefault(order.id, meant)
             plan += wanted
         waiting = [aim for aim in plan if not run.progress.aims.get(aim.key, {}).get("final", False)]
@@ -214,6 +219,8 @@ class Notifier:
         finally:
             for helper in helpers:
                 helper.cancel()
+            # The server keeps no more than one in some seconds, and always the last one.
+            run.progress.beat()
         results = [_result(order, [aim for aim in plan if aim.order is order], run) for order in batch.notices]
         late = [aim for aim in plan if not run.progress.aims[aim.key]["final"]]
         if late:
@@ -260,8 +267,9 @@ class Notifier:
             async with run.lock(step.id):
                 reason = await self._try(aim, step, run)
             if not reason:
-                progress.aims[aim.key] = {**progress.told[step.id], "reason": "", "final": True}
-                progress.beat()
+                arrived = {"at": run.moment.stamp(), "channel": step.channel, "reason": "", "final": True}
+                progress.aims[aim.key] = arrived
+                run.beat()
                 return
             reasons.append(reason)
             if step.key in progress.refused:
@@ -269,7 +277,7 @@ class Notifier:
         final = not open_ways or all(step.key in progress.refused for step in aim.steps)
         said = "; ".join(dict.fromkeys(reasons))
         progress.aims[aim.key] = {"at": run.moment.stamp(), "channel": "", "reason": said, "final": final}
-        progress.beat()
+        run.beat()
 
     async def _try(self, aim: Aim, step: Step, run: _Run) -> str:
         """Send one message, unless this person has it already. Returns why it did not arrive, or nothing."""
@@ -299,7 +307,8 @@ class Notifier:
         at = run.moment.stamp()
         times = progress.attempt(order.id, step.recipient, step.channel, outcome, why or remark, at)
         if outcome == "sent":
-            progress.told[step.id] = {"at": at, "channel": step.channel}
+            if step.person is not None:
+                progress.told[step.id] = at
         else:
             run.failed[step.key] = f"{_name(step)}: {why}"
             # The record counts; a log line for each try of a day says nothing more.
@@ -311,7 +320,6 @@ class Notifier:
                     recipient=step.recipient,
                     reason=f"{step.channel}: {why}",
                 )
-        progress.beat()
         return "" if outcome == "sent" else run.failed[step.key]
 
     async def _send(self, handed: Handed, order: NoticeOrder, step: Step, run: _Run) -> int:
@@ -423,6 +431,13 @@ class _Run:
         self.failed: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: datetime | None = None
+        self._beaten = monotonic()
+
+    def beat(self) -> None:
+        """Let the server keep what was achieved; not each of a thousand notices by itself."""
+        if monotonic() - self._beaten > SELDOM:
+            self._beaten = monotonic()
+            self.progress.beat()
 
     def lock(self, name: str) -> asyncio.Lock:
         """The lock of a person or a channel."""
@@ -492,9 +507,15 @@ def _result(order: NoticeOrder, plan: Sequence[Aim], run: _Run) -> NoticeResult:
         at=max((progress.aims[aim.key]["at"] for aim in arrived or plan), default=run.moment.stamp()),
         reasons=reasons,
         meant=progress.meant.get(order.id, []),
-        attempts=progress.tried.get(order.id, []),
+        attempts=[_compact(attempt) for attempt in progress.tried.get(order.id, [])],
         remarks=progress.remarks.get(order.id, []),
     )
+
+
+def _compact(attempt: dict[str, Any]) -> dict[str, Any]:
+    """An attempt as it goes on record: most are one success, and say no more than that."""
+    left_out = {"last", "count"} if attempt["count"] == 1 else set()
+    return {name: value for name, value in attempt.items() if name not in left_out and value != ""}
 
 
 async def _beat(progress: Progress) -> None:

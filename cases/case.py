@@ -178,15 +178,16 @@ class Case(Approvals):
         if reasons:
             data["reasons"] = dict(sorted(reasons.items()))
         data |= {name: list(said) for name, said in more.items() if said}
-        again = any(
-            event.type is T.NOTIFIED
-            and (event.data["of"], event.data["notice"], event.data["outcome"]) == (data["of"], notice.name, outcome)
-            for event in self.events
-        )
         self._emit(T.NOTIFIED, at, data, clauses=(notice.clause,))
-        if notice.name == "report" and outcome == "sent" and not again:
+        if notice.name == "report" and outcome == "sent" and not self._reported(notice, self.events[:-1]):
             self._emit(T.REPORT_SENT, at, {"roles": roles, "channel": channel}, clauses=(notice.clause,))
             self._meet(at, "report", "report_mail")
+
+    @staticmethod
+    def _reported(notice: Notice, before: Iterable[Event]) -> bool:
+        """Whether the same report went out before, so that this is a repeat."""
+        same = {"notice": notice.name, "of": notice.event.seq, "outcome": "sent"}
+        return any(event.type is T.NOTIFIED and same.items() <= event.data.items() for event in before)
 
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """By the system or by finance: money that the case asked for has gone out."""

@@ -134,15 +134,14 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
 def _line(row: Mapping[str, Any]) -> Sequence[Any]:
     reasons = "; ".join(f"{role}: {reason}" for role, reason in row["reasons"].items())
     to = ", ".join(dict.fromkeys(one["recipient"] or one["role"] for one in row["meant"])) or ", ".join(row["roles"])
-    tried = sum(one["count"] for one in row["attempts"])
+    tried = sum(one.get("count", 1) for one in row["attempts"])
     at = output.instant(row["at"].isoformat())
     return at, row["case_id"], row["seq"], row["notice"], to, row["outcome"], row["channel"], tried or "", reasons
 
 
 def _attempt(one: Mapping[str, Any]) -> Sequence[Any]:
-    last = output.instant(one["last"]) if one["count"] > 1 else ""
-    marks = (one["recipient"], one["channel"], one["outcome"], one["reason"])
-    return *marks, one["count"], output.instant(one["first"]), last
+    marks = (one["recipient"], one["channel"], one["outcome"], one.get("reason", ""), one.get("count", 1))
+    return *marks, output.instant(one["first"]), output.instant(one.get("last"))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

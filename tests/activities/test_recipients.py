@@ -77,7 +77,9 @@ def make(tmp_path: Path, mail: MailServer) -> Make:
 
 def tried(result: NoticeResult) -> list[tuple[str, str, str, str, int]]:
     """The attempts on record, without their times."""
-    return [(a["recipient"], a["channel"], a["outcome"], a["reason"], a["count"]) for a in result.attempts]
+    return [
+        (a["recipient"], a["channel"], a["outcome"], a.get("reason", ""), a.get("count", 1)) for a in result.attempts
+    ]
 
 
 BREACH = order("breach", "supervisor", "qa_manager")
