@@ -11,8 +11,8 @@ from cases.refusals import Refused
 from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer, may_decide, policy_of
-from starter.console.case import formula, refused
 from starter.console.now import STREAM
+from starter.console.telling import formula, refused
 from starter.console.web import Look, Message
 
 # Of more than these the ones that fall due first are shown.

@@ -144,7 +144,9 @@ class Look:
     async def enter(self, handler: Handler, *, login: bool) -> Response:
         """Let the handler answer, if who looks may get there."""
         await self._recognize()
-        if self.caller is not None and (seconds := await self.site.limiter.wait(self.caller.id)):
+        # Parts that a page renews by itself are counted apart, so that they leave room for the person.
+        sort = "part" if self.request.headers.get("HX-Request") else "page"
+        if self.caller is not None and (seconds := await self.site.limiter.wait(f"{sort}:{self.caller.id}")):
             response = self.problem("error.too_many", 429)
             response.headers["Retry-After"] = str(seconds)
             return response
