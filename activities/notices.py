@@ -6,7 +6,8 @@ become of each is kept in the heartbeat, so that a retry, here or on another wor
 The ways to a recipient are taken in order: the preferred channel, the next ones, then whoever is next
 in line. What is refused for good is not tried again, and the next way has its turn at once. What
 fails for now is tried again with growing pauses; each further way joins in when its share of the time
-that the rule leaves has passed. Nobody gives up here: whoever asks decides how long it is tried.
+that the rule leaves has passed. How long it is tried, decides whoever asks (the activity's
+schedule-to-close time).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -57,6 +58,8 @@ PAUSE_GROWS, SHORTEST, LONGEST = 0.5, 1.0, 900.0
 HOLD = 60
 # Of so many notices at once the steps that led to each person go on record.
 MOST_EXPLAINED = 50
+# The server keeps no longer details of a failure than this, in bytes, and then none at all.
+MOST_DETAILS = 3000
 # So many different attempts of a notice go on record one by one.
 MOST_ATTEMPTS = 40
 # The notices that are answered by acknowledging, and the kinds of case that are acknowledged.
@@ -84,7 +87,7 @@ class Progress:
         aims: of each aim ``{"at", "reason" ("" if it arrived), "final", "channel"}``.
         told: by message id, when a person was told.
         refused: by way, why it is no use.
-        waits: by way, until when the receiver wants to be left alone.
+        waits: by address, until when the receiver wants to be left alone.
         tried, meant, remarks: by notice, as in `NoticeResult`.
     """
 
@@ -124,12 +127,16 @@ class Moment:
 
     def __init__(self) -> None:
         info = activity.info()
-        self.since = info.scheduled_time
+        self.since, self._patience = info.scheduled_time, info.schedule_to_close_timeout
         self._started, self._begun = info.started_time.astimezone(UTC), monotonic()
 
     def now(self) -> datetime:
         """Now, in UTC."""
         return self._started + timedelta(seconds=monotonic() - self._begun)
+
+    def over(self, pause: timedelta) -> bool:
+        """Whether nobody waits any more after a pause."""
+        return self._patience is not None and self.now() + pause >= self.since + self._patience
 
     def stamp(self) -> str:
         """Now, as it goes on record."""
@@ -188,7 +195,7 @@ class Notifier:
 
         Raises:
             ApplicationError: type ``NoticeDelayed``, retryable: something could not be delivered
-                now; everything else was.
+                now; everything else was. The last time that there is, the results say so instead.
         """
         run = _Run(batch, Progress.recall(), Moment())
         contacts = self._contacts.current()
@@ -226,7 +233,13 @@ class Notifier:
         if late:
             why = sorted({f"{role} ({run.progress.aims[aim.key]['reason']})" for aim in late for role in aim.roles})
             message = f"{len(late)} of {len(plan)} deliveries delayed: {', '.join(why)}"
+            if run.moment.over(run.pause()):
+                # The last attempt there is; what it returns is kept, of a failure only the first bytes.
+                log.warning("notice_given_up", reason=message)
+                return results
             details = [asdict(result) for result in results]
+            if len(str(details)) > MOST_DETAILS:
+                details = [asdict(replace(result, meant=[], attempts=[])) for result in results]
             # Expected and logged already: the SDK need not tell it with a stack trace each time.
             raise ApplicationError(
                 message,
@@ -242,18 +255,17 @@ class Notifier:
         progress = run.progress
         share = _patience(aim.order, run) / len(aim.steps)
         reasons: list[str] = []
-        turn, open_ways = 0, False
+        turn = 0
         for step in aim.steps:
             refused = progress.refused.get(step.key)
             if refused is not None:
                 reasons.append(refused)
                 continue
-            open_ways = True
             begins = run.moment.since + turn * share
             if run.moment.now() < begins:
                 run.later(begins)
                 break
-            left_alone = progress.waits.get(step.key)
+            left_alone = progress.waits.get(step.place)
             if left_alone is not None and run.moment.now() < datetime.fromisoformat(left_alone):
                 until = datetime.fromisoformat(left_alone)
                 run.later(until)
@@ -274,7 +286,7 @@ class Notifier:
             reasons.append(reason)
             if step.key in progress.refused:
                 turn -= 1
-        final = not open_ways or all(step.key in progress.refused for step in aim.steps)
+        final = all(step.key in progress.refused for step in aim.steps)
         said = "; ".join(dict.fromkeys(reasons))
         progress.aims[aim.key] = {"at": run.moment.stamp(), "channel": "", "reason": said, "final": final}
         run.beat()
@@ -302,7 +314,7 @@ class Notifier:
             outcome, why = "delayed", str(error)
             if error.wait > 0:
                 until = run.moment.now() + timedelta(seconds=error.wait)
-                progress.waits[step.key] = until.isoformat()
+                progress.waits[step.place] = until.isoformat()
                 run.later(until)
         at = run.moment.stamp()
         times = progress.attempt(order.id, step.recipient, step.channel, outcome, why or remark, at)

@@ -40,6 +40,11 @@ class Step:
     person: Person | None
 
     @property
+    def place(self) -> str:
+        """What tells this address from all others, without showing it."""
+        return digest(self.channel, self.address)
+
+    @property
     def key(self) -> str:
         """What tells this way from all others, without showing the address."""
         return digest(self.id, self.channel, self.address)

@@ -155,7 +155,8 @@ class Attempts:
     ``late`` is how long after the first attempt one begins, by the server's clock.
     """
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: Notifier, patience: timedelta = timedelta(hours=48)) -> None:
+        self.patience = patience
         self.notifier = notifier
         self.heartbeats: list[Any] = []
         self.environment = ActivityEnvironment()
@@ -166,6 +167,7 @@ class Attempts:
             environment.info,
             heartbeat_details=self.heartbeats[-1:],
             scheduled_time=NOW,
+            schedule_to_close_timeout=self.patience,
             started_time=NOW + timedelta(seconds=late),
         )
         environment.on_heartbeat = lambda details: self.heartbeats.append(json.loads(json.dumps(details)))

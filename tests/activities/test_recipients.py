@@ -19,7 +19,7 @@ from temporalio.worker import Worker
 
 from activities.contacts import Contacts
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
-from activities.notices import MOST_ATTEMPTS, Links, Notifier, build_notifier
+from activities.notices import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
 from activities.recipients import aims
 from cases.directory import Absence, Directory, Person, Shift, Unit
 from tests.telling import AT, NOW, Attempts, HookServer, MailServer, Said, batch, free_port, order
@@ -312,6 +312,35 @@ async def test_an_attempt_that_died_between_sending_and_recording_repeats_under_
     # Somebody else's is another one.
     await make(Staff(person("s-2"))).run(batch(RUNG, unit="north"))
     assert mail.mails[-1][1]["Message-ID"] != first
+
+
+async def test_the_last_attempt_says_what_came_of_it_all(make: Make, chat: HookServer) -> None:
+    staff = Staff(person("s-1"), person("q-1", "qa_manager", contacts={"wecom": chat.url}))
+    attempts = make(staff, smtp=f"smtp://127.0.0.1:{free_port()}")
+    attempts.patience = timedelta(minutes=7)
+    await attempts.delayed(batch(BREACH, unit="north"), 200)
+    with capture_logs() as logs:
+        [result] = await attempts.run(batch(BREACH, unit="north"), 300)
+    assert (result.outcome, result.channel) == ("partly", "wecom")
+    assert result.reasons == {"supervisor": "s-1 email: no connection (SMTPConnectError)"}
+    assert ("s-1", "email", "delayed", "no connection (SMTPConnectError)", 2) in tried(result)
+    assert [entry["event"] for entry in logs] == ["notice_given_up"]
+
+
+async def test_a_failure_is_small_enough_for_the_server_to_keep_it(make: Make) -> None:
+    people = [
+        person(f"{role[0]}-{n}", role, "hq") for role in ("supervisor", "qa_manager", "director") for n in range(5)
+    ]
+    attempts = make(Staff(*people), smtp=f"smtp://127.0.0.1:{free_port()}")
+    orders = batch(order("breach", "supervisor", "qa_manager", "director"))
+    error = await attempts.delayed(orders, 1000)
+    assert len(str(error.details)) < MOST_DETAILS
+    [so_far] = [NoticeResult(**one) for one in error.details[0]]
+    assert (so_far.outcome, set(so_far.reasons)) == ("failed", {"supervisor", "qa_manager", "director"})
+    # The attempts are kept in the heartbeat, and in the end they are all there.
+    attempts.patience = timedelta(seconds=1001)
+    [result] = await attempts.run(orders, 1000)
+    assert len(result.attempts) == 15
 
 
 async def test_the_directory_may_change_between_attempts(mail: MailServer, make: Make) -> None:

@@ -172,6 +172,8 @@ async def test_a_notice_that_never_arrives_is_given_up_and_recorded(
     [first, *_] = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) > 0)
     assert (first["data"]["notice"], first["data"]["outcome"]) == ("rung", "failed")
     assert first["data"]["reasons"]
+    [attempt] = first["data"]["attempts"]
+    assert (attempt["outcome"], attempt["count"] > 5) == ("delayed", True)
     await office.do(case, "withdraw", "customer")
     assert (await case.result())["status"] == "closed"
 
