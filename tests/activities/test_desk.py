@@ -375,6 +375,11 @@ async def test_a_wrong_cursor_is_refused(read: Desk, after: str) -> None:
     assert caught.value.code == "invalid"
 
 
+async def test_a_cursor_that_only_python_reads_gives_a_page(varied: Desk) -> None:
+    after = cursor("due", "2026-W11-2T09:00:00+08:00", "complaint:C-1")
+    assert len((await varied.search(Filter(), **ALL, after=after)).cases) == len(CASES)
+
+
 @pytest.mark.parametrize("number", [0, -1, 2**31, True, "1", 1.5, None])
 async def test_a_wrong_cursor_of_approvals_is_refused(read: Desk, number: Any) -> None:
     with pytest.raises(Refused, match="after = "):
@@ -747,6 +752,11 @@ async def test_linked_cases(book: Casebook, read: Desk) -> None:
     assert await linked("complaint:C-1") == ["claim:C-1-claim", "complaint:C-2"]
     assert await linked("claim:C-1-claim") == ["complaint:C-1"]
     assert await linked("complaint:C-2") == ["complaint:C-1"]
+    # Its claim is known by its id, also before it says where it comes from.
+    complaint = opened("complaint", "C-4", category="loss", shipment=FACTS["claim"]["shipment"])
+    do(complaint, f"{DAY} 09:01:00", "open_claim", AGENT)
+    await record(book, complaint, opened("claim", "C-4-claim"))
+    assert await linked("complaint:C-4") == ["claim:C-4-claim"]
     assert await linked("complaint:C-3") == await linked("complaint:none") == await linked("a\0b") == []
 
 
@@ -764,6 +774,7 @@ async def test_numbers(book: Casebook, read: Desk) -> None:
     # Known for an hour before it was filed, taken up a minute after.
     known = at(f"{DAY} 08:00:00").isoformat()
     told = opened("exception", "E-1", NINE, known_at=known)
+    do(told, f"{DAY} 09:01:00", "acknowledge", AGENT)
     paid = []
     for month, key in (("03-31 23:59:50", "L-1"), ("04-01 00:00:10", "L-2"), ("04-02 09:00:00", "L-3")):
         claim = opened("claim", key, f"{DAY} 10:00:00")
@@ -776,7 +787,8 @@ async def test_numbers(book: Casebook, read: Desk) -> None:
         paid.append(claim)
     await record(book, one, three, climbed, taken, critical, told, *paid)
 
-    numbers = await read.numbers(**ALL, since=at(f"{DAY} 09:00:00"), at=at(f"{DAY} 10:30:00"))
+    since = at(f"{DAY} 07:00:00")
+    numbers = await read.numbers(**ALL, since=since, at=at(f"{DAY} 10:30:00"))
     assert numbers["zone"] == "Asia/Shanghai"
     # The claims are paid, so that they are resolved.
     assert numbers["open"] == [
@@ -787,19 +799,35 @@ async def test_numbers(book: Casebook, read: Desk) -> None:
     waited = {line["rung"]: line for line in numbers["acknowledged"]}
     assert waited["qa_manager"] == {"rung": "qa_manager", "acknowledged": 1, "missed": 0, "p50": 30.0, "p90": 30.0}
     assert waited["supervisor"]["p50"] == 120.0
-    # 1, 2 and 3 minutes, and three claims after one each.
+    # 1, 2 and 3 minutes, the report and three claims after one each; nobody waited for the hour before.
     agent = waited["agent"]
-    assert (agent["acknowledged"], agent["p50"], agent["missed"]) == (6, 60.0, 1)
+    assert (agent["acknowledged"], agent["p50"], agent["missed"]) == (7, 60.0, 1)
+    assert agent["p90"] == pytest.approx(144.0)
     assert numbers["money"] == [
         {"month": "2026-03", "payouts": 1, "amount": "520.00"},
         {"month": "2026-04", "payouts": 2, "amount": "1040.00"},
     ]
     # 10 March 2026 is a Tuesday; the exception began at eight.
-    assert numbers["load"] == [{"weekday": 2, "hour": 9, "cases": 5}, {"weekday": 2, "hour": 10, "cases": 3}]
+    load = [(line["weekday"], line["hour"], line["cases"]) for line in numbers["load"]]
+    assert load == [(2, 8, 1), (2, 9, 5), (2, 10, 3)]
     assert {"clock": "rung", "unit": "HZ-01", "breaches": 1} in numbers["breaches"]
 
-    utc = await read.numbers(**ALL, since=at(f"{DAY} 09:00:00"), zone="UTC")
-    assert [(line["weekday"], line["hour"]) for line in utc["load"]] == [(2, 1), (2, 2)]
+    # What is counted keeps to what may be seen, line by line.
+    branch = await read.numbers(units={"HZ-01"}, kinds=None, since=since)
+    assert (branch["money"], sum(line["acknowledged"] for line in branch["acknowledged"])) == ([], 4)
+    others = await read.numbers(units={""}, kinds=None, since=since)
+    assert (others["money"], sum(line["acknowledged"] for line in others["acknowledged"])) == (numbers["money"], 5)
+    assert [line for line in others["breaches"] if line["unit"] is not None] == []
+    complaints = await read.numbers(units=None, kinds={"complaint"}, since=since)
+    assert (complaints["money"], sum(line["acknowledged"] for line in complaints["acknowledged"])) == ([], 5)
+    claims = await read.numbers(units=None, kinds={"claim"}, since=since)
+    assert (claims["money"], claims["acknowledged"][0]["acknowledged"]) == (numbers["money"], 3)
+    # The broadcast of a complaint is none of theirs.
+    assert {line["clock"] for line in complaints["breaches"]} == {"rung", "report"}
+    assert {line["clock"] for line in claims["breaches"]} == {"payout", "rung"}
+
+    utc = await read.numbers(**ALL, since=since, zone="UTC")
+    assert [(line["weekday"], line["hour"]) for line in utc["load"]] == [(2, 0), (2, 1), (2, 2)]
     assert [line["amount"] for line in utc["money"]] == ["1040.00", "520.00"]
     later = await read.numbers(**ALL, since=at("04-02 00:00:00"))
     assert [line["payouts"] for line in later["money"]] == [1]
