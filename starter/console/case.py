@@ -26,6 +26,8 @@ from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url, money
 
 STREAM = "/console/stream"
+# Kinds that are about no customer.
+INTERNAL = frozenset({"summary", "handover", "swap"})
 # A page after a write waits so long, in tries of 50 ms, until the casebook has it.
 TRIES = 40
 
@@ -241,6 +243,7 @@ async def _page(
         seen=seen,
         may_change=may_change(look.who),
         may_read=may_read_personal(look.who, view),
+        has_customer=view["kind"] not in INTERNAL,
         **told,
     )
 
