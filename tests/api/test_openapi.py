@@ -31,6 +31,12 @@ DOCUMENT: Json = bare_app().openapi()
 # Every role that the API tells apart, and a system with every scope.
 ROLES = ("agent-n", "super-hq", "qa-1", "gm-1", "auditor-1", "finance-1", "pm-1", "fuzzer")
 
+# Commands with a sort of field that no other has; the boundaries of the rest would be the same again.
+FIELDS = (
+    "assign", "note", "attach", "log_contact", "promise", "reply", "request_approval", "extend", "propose", "resend",
+    "investigate", "open_claim", "assess", "confirm_phone_notice", "check_goods", "load_calendar", "settle",
+)  # fmt: skip
+
 
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     """Path, method and operation."""
@@ -149,15 +155,16 @@ async def served(house: House) -> Json:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_schemathesis_finds_nothing(house: House, served: Json, role: str) -> None:
-    """The boundaries of each operation are tried by one role, made-up requests by another; `test_roles`
+    """Each operation is tried with made-up requests by one role, its boundaries by another; `test_roles`
     tries every operation with every role."""
     names = sorted(operation["operationId"] for _, _, operation in operations(served))
+    bounds = [name for name in names if not name.startswith("command_") or name.removeprefix("command_") in FIELDS]
     place, token = ROLES.index(role), house.token(role)
 
     def run() -> tuple[int, list[str]]:
         tried, found = 0, list[str]()
-        for shift, phases in ((0, ("coverage",)), (3, ("fuzzing",))):
-            share = set(names[(place + shift) % len(ROLES) :: len(ROLES)])
+        for tries, shift, phases in ((bounds, 0, ("coverage",)), (names, 3, ("fuzzing",))):
+            share = set(tries[(place + shift) % len(ROLES) :: len(ROLES)])
             more, wrong = fuzz(part(served, share), house.base, token, phases, 1)
             tried, found = tried + more, [*found, *wrong]
         return tried, found
