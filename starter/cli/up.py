@@ -265,14 +265,15 @@ async def _file(folder: Path, cases: CaseClient, book: Casebook) -> list[Sample]
     from starter.examples import samples
 
     filed = []
-    for kind, intake in samples(folder):
-        case_id = f"{kind}:{intake['key']}"
+    for sample in samples(folder):
         # The casebook knows a case longer than Temporal does.
-        if await book.case(case_id) is None:
-            await cases.file(kind, intake)
-            filed.append(Sample(case_id, "filed"))
+        if await book.case(sample.id) is None:
+            await cases.file(sample.kind, sample.intake)
+            for number, step in enumerate(sample.steps):
+                await cases.command(sample.id, step.command, step.body(number))
+            filed.append(Sample(sample.id, "filed"))
         else:
-            filed.append(Sample(case_id, "already there"))
+            filed.append(Sample(sample.id, "already there"))
     for _ in range(_RECORD_TRIES):
         if None not in [await book.case(sample.id) for sample in filed]:
             break
