@@ -1,20 +1,18 @@
-"""How long pages and searches take over HTTP with 100,000 closed and 5,000 open cases, and filing over HTTP.
+"""How long pages and searches take over HTTP with 100,000 closed and 5,000 open cases.
 
-    python bench/pages.py [--closed 100000] [--open 5000] [--requests 60] [--readers 4] [--filings 60]
+    python bench/pages.py [--closed 100000] [--open 5000] [--requests 60] [--readers 4]
 
 A server of its own process (`caseladder serve`) on the embedded stack; cases of bench/desk_data.py. Each
 page is asked for by one reader, and by several at a time, who log in as people of different roles and ask
 for other cases and words each time. The aim for the Now page, a search and a case page is a p95 of 150 ms.
 Beside the times it prints what a page costs on the processor, in the server and in PostgreSQL together,
 which is about what it takes where nothing else runs.
-Filing is measured against filing the same complaints through the client, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import os
 import re
 import socket
@@ -22,14 +20,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import psutil
-from temporalio.client import Client
 
 from activities import desk, directory
 from activities.desk import Filter
@@ -37,13 +33,8 @@ from activities.settings import Settings
 from bench import support
 from bench.desk_data import UNITS, fill
 from cases.directory import Person, Unit
-from starter.api.issuer import Issuer
-from starter.client import CaseClient
-from worker import polling
 
 AIM = 150
-# So many filings at a time.
-FLIGHT = 4
 PEOPLE = (
     Person(id="HZ-01.3-agent", role="agent", unit="HZ-01"),
     Person(id="super-hz", role="supervisor", unit="HZ"),
@@ -53,7 +44,6 @@ PEOPLE = (
     Person(id="finance-1", role="finance", unit="hq"),
 )
 ALL: dict[str, Any] = {"units": None, "kinds": None}
-numbers = itertools.count()
 # Asks for something as the reader of that place in the row, for the n-th time.
 Ask = Callable[[int], Awaitable[httpx.Response]]
 
@@ -182,37 +172,6 @@ async def measure(asks: Mapping[str, Ask], requests: int, together: int, used: C
         )
 
 
-async def filing(client: Client, http: httpx.AsyncClient, token: str, count: int, rounds: int = 4) -> None:
-    """File the same complaints through the client and over HTTP, in turns, and print the ratio."""
-    cases = CaseClient(client)
-    facts = {"category": "delay", "unit": "HZ-01"}
-    headers = {"Authorization": f"Bearer {token}"}
-
-    async def through_client(_: int) -> None:
-        await cases.file("complaint", {"key": f"F-{next(numbers)}", "facts": facts})
-
-    async def over_http(_: int) -> None:
-        key = f"F-{next(numbers)}"
-        body = {"key": key, "facts": facts}
-        keyed = {**headers, "Idempotency-Key": key}
-        while (answer := await http.post("/api/v1/cases/complaint", json=body, headers=keyed)).status_code == 503:
-            # A worker was too busy to answer in time; the same key files the same case.
-            pass
-        assert answer.status_code == 200, answer.text
-
-    rates: dict[str, list[float]] = {"client": [], "HTTP": []}
-    for turn in range(rounds + 1):
-        for name, life in (("client", through_client), ("HTTP", over_http)):
-            taken = await support.at_once(count, FLIGHT, life)
-            # The first turn warms up.
-            if turn:
-                rates[name].append(count / taken)
-    for name, found in rates.items():
-        print(f"filing through {name}: {support.spread(found, 1)} a second")
-    ratios = [over / through for over, through in zip(rates["HTTP"], rates["client"], strict=True)]
-    print(f"filing over HTTP: {support.spread(ratios)} of filing through the client, round by round ({support.load()})")
-
-
 async def main() -> None:
     """Fill a casebook, serve it, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -220,7 +179,6 @@ async def main() -> None:
     parser.add_argument("--open", type=int, default=5_000)
     parser.add_argument("--requests", type=int, default=60, help="of each page")
     parser.add_argument("--readers", type=int, default=4, help="at a time, in the second part")
-    parser.add_argument("--filings", type=int, default=60, help="in one round")
     given = parser.parse_args()
     async with support.stack() as (client, settings):
         assert settings.database_url is not None
@@ -233,16 +191,8 @@ async def main() -> None:
             asks = await pages(dsn, readers)
             for together in (1, given.readers):
                 await measure(asks, given.requests, together, used)
-            async with polling(client, settings):
-                await filing(client, readers["gm-1"], token(settings), given.filings)
             for http in readers.values():
                 await http.aclose()
-
-
-def token(settings: Settings) -> str:
-    """A token of the general manager."""
-    [person] = [person for person in PEOPLE if person.role == "general_manager"]
-    return Issuer(settings.data).token(person, datetime.now(UTC))
 
 
 if __name__ == "__main__":
