@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,8 @@ from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
 
 if TYPE_CHECKING:
     from activities.ack_tokens import Ack
+
+Clock = Callable[[datetime | str | None], str]
 
 app = App(name="notices", help="Who was told of what, and what came of it.")
 
@@ -42,7 +44,8 @@ async def list_notices(
         output.print_json([_plain(row) for row in rows])
     elif rows:
         columns = ("at", "case", "#", "notice", "to", "outcome", "by", "attempts", "why not")
-        output.table(columns, [_line(row) for row in rows])
+        clock = _clock(options)
+        output.table(columns, [_line(row, clock) for row in rows])
     else:
         output.line("no notices")
     return OK
@@ -66,12 +69,13 @@ async def explain(case: str, notice: int, /, *, options: Place = PLACE) -> int:
     if options.json:
         output.print_json(_plain(row))
         return OK
+    clock = _clock(options)
     output.fields(
         [
             ("notice", f"{row['notice']} ({row['id']})"),
             ("of", f"{case_id} ({row['number']})"),
             ("outcome", row["outcome"]),
-            ("over", output.instant(row["at"].isoformat())),
+            ("over", clock(row["at"])),
             ("remarks", "; ".join(row["remarks"])),
         ]
     )
@@ -84,7 +88,7 @@ async def explain(case: str, notice: int, /, *, options: Place = PLACE) -> int:
     if row["attempts"]:
         output.table(
             ("recipient", "channel", "outcome", "reason", "times", "first", "last"),
-            [_attempt(a) for a in row["attempts"]],
+            [_attempt(a, clock) for a in row["attempts"]],
         )
     for role, reason in row["reasons"].items():
         output.line(f"{role}: {reason}")
@@ -131,17 +135,30 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
     return ack
 
 
-def _line(row: Mapping[str, Any]) -> Sequence[Any]:
+def _clock(options: Place) -> Clock:
+    """Instants as people read them, in the default policy's zone: the record has them in UTC."""
+    from activities.policies import Policies
+
+    local = Policies(options.settings().policies).load("default").local
+
+    def read(instant: datetime | str | None) -> str:
+        moment = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+        return "" if moment is None else output.instant(local(moment).isoformat())
+
+    return read
+
+
+def _line(row: Mapping[str, Any], clock: Clock) -> Sequence[Any]:
     reasons = "; ".join(f"{role}: {reason}" for role, reason in row["reasons"].items())
     to = ", ".join(dict.fromkeys(one["recipient"] or one["role"] for one in row["meant"])) or ", ".join(row["roles"])
     tried = sum(one.get("count", 1) for one in row["attempts"])
-    at = output.instant(row["at"].isoformat())
-    return at, row["case_id"], row["seq"], row["notice"], to, row["outcome"], row["channel"], tried or "", reasons
+    at, marks = clock(row["at"]), (row["case_id"], row["seq"], row["notice"])
+    return at, *marks, to, row["outcome"], row["channel"], tried or "", reasons
 
 
-def _attempt(one: Mapping[str, Any]) -> Sequence[Any]:
+def _attempt(one: Mapping[str, Any], clock: Clock) -> Sequence[Any]:
     marks = (one["recipient"], one["channel"], one["outcome"], one.get("reason", ""), one.get("count", 1))
-    return *marks, output.instant(one["first"]), output.instant(one.get("last"))
+    return *marks, clock(one["first"]), clock(one.get("last"))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
