@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from activities.settings import Settings
+from activities.settings import Settings, SettingsError
 from starter.api.app import create_app
 from starter.api.issuer import check_loopback
 from starter.api.services import Services, services
@@ -61,19 +62,39 @@ async def serve(settings: Settings, host: str, port: int) -> None:
     """
     if settings.access is None:
         check_loopback(host, settings.public_url)
-    async with services(settings) as made:
-        config = uvicorn.Config(
-            create_app(made),
-            host=host,
-            port=port,
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            # Ours is set up, and a line for each request says nothing that metrics do not.
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-            h11_max_incomplete_event_size=16384,
-        )
-        await Server(config, made).serve()
+    with _listening(host, port) as listening:
+        async with services(settings) as made:
+            await _serve(made, listening)
+
+
+async def _serve(made: Services, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        create_app(made),
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        # Ours is set up, and a line for each request says nothing that metrics do not.
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        h11_max_incomplete_event_size=16384,
+    )
+    host, port, *_ = listening.getsockname()
+    log.info("serving", host=host, port=port)
+    await Server(config, made).serve(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    made = None
+    try:
+        family, sort, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Named, or the event loop would not turn off what delays small answers by 40 ms.
+        made = socket.socket(family, sort, socket.IPPROTO_TCP)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        if made is not None:
+            made.close()
+        raise SettingsError(f"--host {host} --port {port}: nothing can listen there: {error.strerror}") from None
+    return made
