@@ -84,8 +84,11 @@ def test_a_code_that_does_not_count_is_told_why(up: Up) -> None:
     foreign = code_in(mailed(up, other), other)
     assert f"no notice of {case} has this code" in up("acknowledge", case, "--code", foreign).refused(1)
 
-    old = filed(up, "--set", f"received_at={(datetime.now(UTC) - timedelta(days=3)).isoformat()}")
-    event = next(e for e in up("timeline", old, "--json").json if e["type"] == "clock_started")
+    past = datetime.now(UTC) - timedelta(days=2)
+    facts = ("--set", "facts.shipment.waybill=W1", "--set", f"facts.shipment.posted_on={past:%Y-%m-%d}")
+    given = ("--key", "told-late", "--set", f"received_at={past.isoformat()}", *facts)
+    old = str(up("file", "inquiry", *given, "--json").json["id"])
+    event = up("timeline", old, "--json").json[0]
     secret = link_secret_file(up.data).read_text("ascii")
     expired = ack_tokens.short_code(secret, old, event["seq"], "agent-1", ack_tokens.expiry(event["at"]))
     assert "it was good until 2" in up("acknowledge", old, "--code", expired).refused(1)
