@@ -9,6 +9,11 @@ import tempfile
 import time
 
 import pytest
+from hypothesis import settings
+
+# How long an example may take is no part of any property: a busy machine would fail it.
+settings.register_profile("caseladder", deadline=None)
+settings.load_profile("caseladder")
 
 # Their assertions are part of the tests, so a failed one must say what it compared.
 pytest.register_assert_rewrite("tests.core.support")
