@@ -116,6 +116,14 @@ def test_a_case_from_filing_to_its_end(up: Up) -> None:
     eventually(up, "list", "--status", "closed", "--json", has='"complaint:life"')
 
 
+def test_the_samples_have_a_story(up: Up) -> None:
+    seen = {view["key"]: view for view in up("list", "--limit", "1000", "--json").json}
+    assert seen["sample-wrong-door"]["status"] == "closed"
+    assert seen["sample-storm-delay"]["rung"] == "general_manager"
+    [approval] = seen["sample-broken-vase"]["approvals"]
+    assert (approval["amount"], approval["role"], approval["state"]) == ("1882.00", "supervisor", "open")
+
+
 def test_people_get_tables(up: Up) -> None:
     case = filed(up)
     shown = up("show", case).out
@@ -126,7 +134,9 @@ def test_people_get_tables(up: Up) -> None:
     assert "case_opened" in timeline
     assert "O-REG-29" in timeline
     assert f" {case} " in eventually(up, "list", has=case).out
-    assert up("list", "--breached", "resolution").out == "no such cases\n"
+    assert up("list", "--breached", "follow_up").out == "no such cases\n"
+    # By its part in the story of the samples it is three days old.
+    assert "complaint:sample-storm-delay" in up("list", "--breached", "resolution").out
 
 
 def test_lists_are_filtered(up: Up) -> None:
