@@ -31,14 +31,15 @@ run: setup
 	@exec $(BIN)/caseladder up --examples
 
 # The browser tests need Chromium: apt brings it where it may; elsewhere this says what to install, the
-# rest is tested all the same, and the browser tests fail with the same words.
+# rest is tested all the same, and the browser tests fail with the same words. Three at a time on two
+# cores: much of a test is waiting.
 test: setup
 	-@$(BIN)/python -m tests.console.browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 # The workflow tests once more with no workflow kept in memory: every task is a replay.
 test-no-cache: setup
-	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest -n 2 --dist loadfile tests/workflows
+	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest tests/workflows
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

@@ -33,17 +33,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # What takes long begins first, so that at the end nobody waits for one file.
-LONG = ("durability", "rehearsal", "console", "api", "workflows", "embedded", "cli", "activities")
+LONG = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
+# These folders have servers of their own, so that one process does all of a folder's tests.
+TOGETHER = frozenset({"workflows", "console", "api", "cli"})
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist learns what belongs together
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders of long tests before the others."""
+    """Put the folders of long tests first, and say which tests belong together: those of a file or a folder."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name
         return LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else str(item.path)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

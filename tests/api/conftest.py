@@ -15,14 +15,14 @@ from tests.temporal import time_skipping
 from tests.workflows.office import Office, open_office
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[Cluster]:
     """A running cluster."""
     with cluster() as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """The Temporal server."""
     async with time_skipping() as made:
@@ -37,7 +37,7 @@ class Ground:
     database: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def ground(
     env: WorkflowEnvironment, postgres: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Ground]:
@@ -49,7 +49,7 @@ async def ground(
         yield Ground(office, database)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house(ground: Ground) -> AsyncIterator[House]:
     """The API, which every test may call; tests file cases of their own."""
     async with open_house(ground.office, ground.database) as made:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.program import Up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The stack with the sample cases. Each test leaves it running and files cases of its own."""
     stack = Up(tmp_path_factory.mktemp("cli") / "data", "--examples")

@@ -74,7 +74,10 @@ async def address(postgres: Cluster, migrated: str) -> str:
 def on(address: str) -> Ask:
     """Run the program on a database."""
     return lambda *arguments, given="": call(
-        *arguments, *NOWHERE, given=given, env={"CASELADDER_DATABASE_URL": address}
+        *arguments,
+        *NOWHERE,
+        given=given,
+        env={"CASELADDER_DATABASE_URL": address, "TEMPORAL_ADDRESS": "127.0.0.1:1"},
     )
 
 

@@ -14,7 +14,7 @@ from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """The console, over an office of its own."""
     with cluster() as postgres:
@@ -24,7 +24,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """The system's Chromium."""
     async with chromium() as made:

@@ -13,14 +13,14 @@ from tests.temporal import time_skipping
 from tests.workflows.office import Office, open_office
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[Cluster]:
     """A running cluster, which no test stops."""
     with cluster() as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def casebook_template(postgres: Cluster) -> str:
     """The name of a migrated database to copy."""
     address = await postgres.fresh_database()
@@ -28,14 +28,14 @@ async def casebook_template(postgres: Cluster) -> str:
     return address.rpartition("/")[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """The server."""
     async with time_skipping() as env:
         yield env
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def office(
     env: WorkflowEnvironment, postgres: Cluster, casebook_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:

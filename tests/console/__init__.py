@@ -1,0 +1,4 @@
+"""Tests of the console in a real browser.
+
+A package, so that its servers end with its last test.
+"""
