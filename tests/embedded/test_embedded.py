@@ -22,6 +22,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from activities.settings import SettingsError, load_settings
 from starter.embedded import Addresses, Ports, Stack, StackError, running
 from starter.embedded.postgres import Postgres
+from starter.embedded.server import Server
 from starter.embedded.temporal import Temporal
 
 ANY = Ports(0, 0, 0)
@@ -176,6 +177,29 @@ async def test_taken_ports_are_replaced(tmp_path: Path, listener: socket.socket)
         assert str(taken) not in ports
         await remember(addresses, "elsewhere")
         assert await remembers(addresses, "elsewhere")
+
+
+async def test_a_port_that_somebody_else_took_meanwhile_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    taken, choose = other.sockets[0].getsockname()[1], Server._choose_ports
+    chosen: dict[str, list[int]] = {}
+
+    def chose(server: Server) -> None:
+        choose(server)
+        ports = chosen.setdefault(server.name, [])
+        if not ports:
+            # As if it had been free a moment ago.
+            server.port = taken
+        ports.append(server.port or 0)
+
+    monkeypatch.setattr(Server, "_choose_ports", chose)
+    async with Stack(tmp_path, KINDS, ANY) as addresses:
+        await remember(addresses, "elsewhere")
+        assert await remembers(addresses, "elsewhere")
+    other.close()
+    assert [(ports[0] == taken, len(ports)) for ports in chosen.values()] == [(True, 2)] * 2
 
 
 async def test_a_port_lost_while_a_server_was_down_is_reported(stack: Stack) -> None:
