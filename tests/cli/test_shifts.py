@@ -24,6 +24,7 @@ SHIFTS = {
     "cli-boss": ("supervisor-2", END - HALF, END),
     "cli-june": ("agent-1", JUNE, JUNE + HALF),
     "cli-back": ("agent-3", JUNE + 4 * HALF, JUNE + 5 * HALF),
+    "cli-own": ("agent-1", JUNE + 10 * HALF, JUNE + 11 * HALF),
 }
 
 
@@ -35,7 +36,7 @@ def roster(up: Up) -> Iterator[Any]:
     up("acknowledge", held, *ONE)
     eventually(lambda: up("list", "--kind", "complaint", "--json"), lambda cases: holds(cases, held, "agent-1"))
     yield up("duty", "import", "-", "--json", given=f"id,person,from,to\n{rows}").json
-    window = ("--from", (NOW - 2 * HALF).isoformat(), "--to", (JUNE + 9 * HALF).isoformat())
+    window = ("--from", (NOW - 2 * HALF).isoformat(), "--to", (JUNE + 12 * HALF).isoformat())
     assert up("duty", "import", "-", *window, given="id,person,from,to\n").code == 0
 
 
@@ -56,7 +57,7 @@ def eventually(look: Any, wanted: Any) -> Any:
 
 
 def test_a_shift_is_handed_over(up: Up, roster: dict[str, Any]) -> None:
-    assert (roster["shifts"], roster["handovers"]) == (5, 5)
+    assert (roster["shifts"], roster["handovers"]) == (6, 6)
     view = eventually(lambda: up("handover", "show", "cli-day", "--json"), lambda view: view["status"] == "open")
     assert (view["outgoing"]["id"], view["relief"]["id"]) == ("agent-1", "agent-3")
     assert "complaint:cli-held" in up("handover", "show", "handover:cli-day").out
@@ -125,9 +126,9 @@ def test_a_swap_may_be_refused(up: Up) -> None:
 @pytest.mark.parametrize(
     ("with_", "give", "said"),
     [
-        ("agent-1", "cli-back", "nobody swaps with oneself [S1-1.7]"),
+        ("agent-1", "cli-own", "nobody swaps with oneself [S1-1.7]"),
         ("agent-3", "cli-nothing", "shift 'cli-nothing' is not in the roster [S1-1.7]"),
-        ("nobody", "cli-back", "'nobody' is nobody of the staff [S1-1.7]"),
+        ("nobody", "cli-own", "'nobody' is nobody of the staff [S1-1.7]"),
         ("agent-3", "cli-night", "shift 'cli-night' is not 'agent-1''s [S1-1.7]"),
         ("agent-3", "cli-day", "only a coming one [S1-1.7]"),
     ],
