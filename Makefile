@@ -35,7 +35,7 @@ run: setup
 # cores: much of a test is waiting.
 test: setup
 	-@$(BIN)/python -m tests.console.browser
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 # The workflow tests once more with no workflow kept in memory: every task is a replay.
 test-no-cache: setup

@@ -7,9 +7,12 @@ import shutil
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # How long an example may take is no part of any property: a busy machine would fail it.
 settings.register_profile("caseladder", deadline=None)
@@ -38,18 +41,28 @@ LONG = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedd
 TOGETHER = frozenset({"workflows", "console", "api", "cli"})
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist learns what belongs together
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships no types
+    """Which tests one process does in a row: those of a file, or of a folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = Path(file).parent.name
+        return folder if folder in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """Share the tests out by `Together`."""
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders of long tests first, and say which tests belong together: those of a file or a folder."""
+    """Put the folders of long tests first."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name
         return LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else str(item.path)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
