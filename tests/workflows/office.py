@@ -129,9 +129,10 @@ class Office:
         return [event for event in events if not types or event["type"] in types]
 
     async def recorded(self, case: Handle) -> list[Json]:
-        """The events in the ledger, once they are all those of the case."""
+        """The events in the ledger, once they are all those of the case: what a worker was recording when it
+        ended takes the 20 seconds after which its attempt counts as dead."""
         return await eventually(
-            lambda: self._both(case), lambda both: len(both[0]) == len(both[1]) > 0
+            lambda: self._both(case), lambda both: len(both[0]) == len(both[1]) > 0, seconds=40
         ) and await self.book.events(case.id)
 
     async def _both(self, case: Handle) -> tuple[list[Json], list[Json]]:
