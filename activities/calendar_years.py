@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from activities.database import DatabaseAway, connection_of, create_pool, statement
+from activities.database import DatabaseAway, connection_of, open_pool, statement
 from activities.policies import Years
 
 # Seconds. A case that opens waits for the answer, inside its workflow task.
@@ -84,8 +84,5 @@ async def connect(dsn: str, *, size: int = 1) -> AsyncIterator[CalendarYears]:
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size) as pool:
         yield CalendarYears(pool)
-    finally:
-        pool.terminate()

@@ -5,7 +5,6 @@ Never imported by workflow code: the driver does not survive the workflow sandbo
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,15 +17,13 @@ import asyncpg
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.database import connection_of, create_pool, statement
+from activities.database import connection_of, open_pool, statement
 from activities.ledger import Fault, Head, Row, chain, check, genesis
 from activities.messages import RECORD, Batch, Recorded
 from cases.events import canonical
 
 # Rows fetched at once by an audit.
 PREFETCH = 1000
-# Seconds for work under way to end when the casebook is closed.
-CLOSE_TIMEOUT = 5
 
 
 class LedgerConflict(ApplicationError):
@@ -360,15 +357,8 @@ async def connect(dsn: str, *, size: int = 10) -> AsyncIterator[Casebook]:
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size, wait=True) as pool:
         yield Casebook(pool)
-    finally:
-        try:
-            async with timeout(CLOSE_TIMEOUT):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
 
 
 def _entries(batch: Batch) -> list[_Entry]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from asyncio import timeout
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,8 @@ from cases.events import canonical
 CONNECT_TIMEOUT = 5
 ACQUIRE_TIMEOUT = 10
 STATEMENT_TIMEOUT = 15
+# For work under way to end when a pool is closed.
+CLOSE_TIMEOUT = 5
 
 # Any number will do, as long as it stays: two programs that migrate at once take turns by it.
 MIGRATION_LOCK = 0x6361736562_6F6F6B
@@ -138,6 +141,27 @@ async def create_pool(dsn: str, *, size: int, **settings: str) -> asyncpg.Pool:
         init=_prepare,
         reset=_leave,
     )
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, *, size: int, wait: bool = False, **settings: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of `create_pool` while the block runs.
+
+    Args:
+        wait: whether work under way may end first, for at most `CLOSE_TIMEOUT` seconds.
+
+    Raises:
+        BadDatabaseAddress: see `check_address`.
+    """
+    pool = await create_pool(dsn, size=size, **settings)
+    try:
+        yield pool
+    finally:
+        if wait:
+            with suppress(TimeoutError):
+                async with timeout(CLOSE_TIMEOUT):
+                    await pool.close()
+        pool.terminate()
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from asyncio import timeout
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -19,8 +18,8 @@ from typing import Any, ClassVar, Literal
 
 import asyncpg
 
-from activities.casebook import CLOSE_TIMEOUT, Page
-from activities.database import connection_of, create_pool, statement
+from activities.casebook import Page
+from activities.database import connection_of, open_pool, statement
 from cases.kinds import KINDS
 from cases.refusals import Refused
 
@@ -361,15 +360,8 @@ async def connect(dsn: str, *, size: int = 5) -> AsyncIterator[Desk]:
         BadDatabaseAddress: the address cannot be used.
     """
     # A plan for any filter would be a plan for none.
-    pool = await create_pool(dsn, size=size, plan_cache_mode="force_custom_plan")
-    try:
+    async with open_pool(dsn, size=size, wait=True, plan_cache_mode="force_custom_plan") as pool:
         yield Desk(pool)
-    finally:
-        try:
-            async with timeout(CLOSE_TIMEOUT):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
 
 
 def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 from pydantic import ValidationError
 
-from activities.database import DatabaseAway, StatementFailed, connection_of, create_pool, statement
+from activities.database import DatabaseAway, StatementFailed, connection_of, open_pool, statement
 from cases.directory import Absence, Directory, Person, Shift, Unit
 from cases.facts import Model
 from cases.refusals import Refused, invalid
@@ -295,8 +295,5 @@ async def connect(dsn: str, *, size: int = 2) -> AsyncIterator[DirectoryBook]:
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size) as pool:
         yield DirectoryBook(pool)
-    finally:
-        pool.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from asyncio import timeout
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from activities.casebook import CLOSE_TIMEOUT
-from activities.database import connection_of, create_pool, statement
+from activities.database import connection_of, open_pool, statement
 from cases.refusals import Refused
 
 # By what a key is told from a token.
@@ -194,12 +192,5 @@ async def connect(dsn: str, *, size: int = 5) -> AsyncIterator[DoorBook]:
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size, wait=True) as pool:
         yield DoorBook(pool)
-    finally:
-        try:
-            async with timeout(CLOSE_TIMEOUT):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()

@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from activities.database import connection_of, create_pool, statement
+from activities.database import connection_of, open_pool, statement
 from cases.refusals import Refused
 
 MOST = 1000
@@ -106,11 +106,8 @@ async def connect(dsn: str, *, size: int = 2) -> AsyncIterator[Feed]:
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size) as pool:
         yield Feed(pool)
-    finally:
-        pool.terminate()
 
 
 def read_position(position: str | None) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.casebook import Casebook
-from activities.database import connection_of, create_pool, statement
+from activities.database import connection_of, open_pool, statement
 from activities.directory import DirectoryBook
 from activities.messages import SHIFT_END, ErrandOrder, ShiftEnd, ShiftOrder
 from activities.policies import Policies, Years
@@ -106,11 +106,8 @@ async def connect(dsn: str, directory: DirectoryBook, *, size: int = 2) -> Async
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size) as pool:
         yield Swaps(pool, directory)
-    finally:
-        pool.terminate()
 
 
 class Handovers:

@@ -13,7 +13,7 @@ from typing import Literal
 import asyncpg
 
 from activities.channels.webhook import read_secret
-from activities.database import connection_of, create_pool, statement
+from activities.database import connection_of, open_pool, statement
 from activities.feed import Feed, FeedEvent, read_position
 from activities.outbound import Guard
 from cases.events import EventType
@@ -252,11 +252,8 @@ async def connect(dsn: str, guard: Guard, *, size: int = 5) -> AsyncIterator[Sub
     Raises:
         BadDatabaseAddress: the address cannot be used.
     """
-    pool = await create_pool(dsn, size=size)
-    try:
+    async with open_pool(dsn, size=size) as pool:
         yield Subscriptions(pool, Feed(pool), guard)
-    finally:
-        pool.terminate()
 
 
 def _check(name: str, given: Collection[str] | None, allowed: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from temporalio import activity
 
 from activities.channels import SettingError
 from activities.channels.webhook import read_secret
-from activities.database import create_pool
+from activities.database import open_pool
 from activities.messages import PAY, PayoutOrder, PayoutResult
 from activities.payouts.book import Book
 from activities.payouts.callbacks import read_callback
@@ -155,12 +155,8 @@ async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts
             raise SettingsError(
                 "CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_ followed by the base64 of 24 to 64 random bytes"
             ) from None
-    pool = await create_pool(settings.database_url.get_secret_value(), size=size)
-    try:
+    async with open_pool(settings.database_url.get_secret_value(), size=size) as pool:
         yield Payouts(pool, _gateway(settings, pool), key)
-    finally:
-        # Whoever used it has ended, so there is nothing to wait for.
-        pool.terminate()
 
 
 def _gateway(settings: Settings, pool: asyncpg.Pool) -> Gateway:

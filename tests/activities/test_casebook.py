@@ -675,7 +675,7 @@ async def test_a_casebook_opens_while_the_database_is_away(frail: Cluster) -> No
 async def test_closing_does_not_wait_for_ever(
     dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("activities.casebook.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("activities.database.CLOSE_TIMEOUT", 0.2)
     async with superuser.transaction():
         await superuser.execute("LOCK TABLE case_event")
         async with connect(dsn) as closing:
