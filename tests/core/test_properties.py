@@ -520,7 +520,8 @@ def test_no_clock_is_lost(story: Story, withdrawn: bool) -> None:
             case.decide(read_command(case.COMMANDS, "withdraw", raw), teller.now)
         except Refused as refusal:
             # What is agreed must be paid; nothing ends then.
-            assert refusal.code == "payout_owed"
+            if refusal.code != "payout_owed":
+                raise
     running: dict[str, list[str]] = {}
     ends: dict[str, list[str]] = {}
     for event in case.events:
