@@ -133,7 +133,7 @@ class Drafts:
     def look(self, name: str | None, person: str, path: str) -> Draft | None:
         """The form of this name, if it is this person's and of this address."""
         found = self._kept.get(name or "")
-        if found is None or datetime.now(UTC) - found[0] > self._lifetime:
+        if found is None or datetime.now(UTC) - found[0] >= self._lifetime:
             return None
         return found[1] if found[1].person == person and found[1].path == path else None
 
