@@ -9,7 +9,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.handover import HandoverIntake, key_of
     from cases.refusals import invalid
     from workflows.effects import BACK_OFF
-    from workflows.shell import NO_INPUT, Shell
+    from workflows.shell import NO_INPUT, Shell, fail
 
 # The roster is read again after every such time, also when nobody says that it changed.
 LONGEST_SLEEP = timedelta(days=30)
@@ -72,9 +72,7 @@ class ShiftEnd:
         try:
             awaited = Awaited.model_validate({} if raw is None else raw)
         except ValidationError as error:
-            refusal = invalid(error, "shift_end")
-            details = {"code": refusal.code, "clause": refusal.clause}
-            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+            fail(invalid(error, "shift_end"))
         while True:
             self._changed = False
             ending = await self._look(awaited, gather=False)

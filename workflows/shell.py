@@ -49,7 +49,7 @@ class Shell:
     def __new__(cls, raw: RawValue = NO_INPUT, *more: Any) -> Self:
         """Turn away a start with more than one argument: the SDK hands over as many as were sent."""
         if more:
-            _fail(Refused("invalid", f"intake: takes one JSON object, got {len(more) + 1} arguments"))
+            fail(Refused("invalid", f"intake: takes one JSON object, got {len(more) + 1} arguments"))
         return super().__new__(cls)
 
     @workflow.init
@@ -103,7 +103,7 @@ class Shell:
             self._apply(outside.case, command)
             return outside.view()
         except Refused as refusal:
-            _fail(refusal)
+            fail(refusal)
 
     @command.validator
     def check_command(self, name: str, args: Sequence[RawValue]) -> None:
@@ -112,7 +112,7 @@ class Shell:
             if name != OPENED:
                 self._read(name, args)
         except Refused as refusal:
-            _fail(refusal)
+            fail(refusal)
 
     @workflow.signal(dynamic=True, description="approve, reject, escalate or acknowledge, without an answer")
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
@@ -221,7 +221,7 @@ class Shell:
         await self._open()
         if self._problem is not None:
             await workflow.wait_condition(workflow.all_handlers_finished)
-            _fail(self._problem)
+            fail(self._problem)
         outside = await self._opened()
         case = outside.case
         recorder = asyncio.create_task(outside.keep_recording())
@@ -347,6 +347,7 @@ def _read_json(what: str, args: Sequence[RawValue]) -> Any:
         raise Refused("invalid", f"{what}: the argument is not JSON") from None
 
 
-def _fail(refusal: Refused) -> NoReturn:
+def fail(refusal: Refused) -> NoReturn:
+    """Let a sender hear of a refusal: as the failure of their update or of their workflow."""
     details = {"code": refusal.code, "clause": refusal.clause}
     raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None

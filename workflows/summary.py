@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeKey, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.refusals import invalid
     from cases.summary import Summary
     from workflows.effects import BACK_OFF
-    from workflows.shell import NO_INPUT, Shell
+    from workflows.shell import NO_INPUT, Shell, fail
 
 # When a schedule meant to start what it starts; the start itself may be late.
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -59,9 +59,7 @@ class MonthEnd:
         try:
             asked = Asked.model_validate({} if raw is None else raw)
         except ValidationError as error:
-            refusal = invalid(error, "month_end")
-            details = {"code": refusal.code, "clause": refusal.clause}
-            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+            fail(invalid(error, "month_end"))
         info = workflow.info()
         at = info.typed_search_attributes.get(SCHEDULED) or info.start_time
         # Patiently: a casebook that is away over the first of a month must not cost a summary.
