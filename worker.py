@@ -24,23 +24,28 @@ from temporalio.runtime import (
 )
 from temporalio.worker import Worker
 
-from activities import calendar_years, casebook, directory, handovers, payouts, subscriptions
-from activities.digest import MOST_HELD
-from activities.directory import DirectoryBook
-from activities.handovers import Handovers
-from activities.logs import configure
-from activities.month_end import MonthBook
-from activities.notices import Links, Notifier, build_notifier
-from activities.outbound import Guard
-from activities.policies import Policies
-from activities.pump import HEARTBEAT, Pump
-from activities.settings import Settings, SettingsError, load_settings
-from activities.subscriptions import Subscriptions
+from activities.casebook import book as casebook
+from activities.casebook.summary import MonthBook
+from activities.events import subscriptions
+from activities.events.delivery import HEARTBEAT, Pump
+from activities.events.outbound import Guard
+from activities.events.subscriptions import Subscriptions
+from activities.notify.digest import MOST_HELD
+from activities.notify.notifier import Links, Notifier, build_notifier
+from activities.people import directory
+from activities.people import handover as handovers
+from activities.people.directory import DirectoryBook
+from activities.people.handover import Handovers
+from activities.policies import calendar_years
+from activities.policies.store import Policies
+from starter import payouts
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
+from starter.logs import configure
+from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import keep
-from workflows.types import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
+from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)

@@ -87,7 +87,7 @@ class ShiftEnd:
         state: ``coming``; or, when there is nothing to hand over, ``gone`` (not in the roster), ``goes_on``
             (the person works on) or ``no_rung`` (the person holds no cases).
         tell_at: when the handover begins, RFC 3339; empty unless it is coming.
-        facts: of the handover (`cases.handover.HandoverFacts`) as plain JSON, where asked for.
+        facts: of the handover (`cases.kinds.handover.HandoverFacts`) as plain JSON, where asked for.
     """
 
     state: Literal["coming", "gone", "goes_on", "no_rung"]
@@ -116,7 +116,7 @@ class Month:
 
     Args:
         filed: whether the casebook has the month's summary already; then there are no facts.
-        facts: the facts of a summary (`cases.facts.SummaryFacts`) as plain JSON.
+        facts: the facts of a summary (`cases.vocabulary.facts.SummaryFacts`) as plain JSON.
     """
 
     month: str

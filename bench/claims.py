@@ -19,12 +19,12 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.policies import Policies
+from activities.policies.store import Policies
 from bench import support
 from bench.lifecycles import Life, bare, cost, floor, report, take_turns
 from cases import compensation
-from cases.events import EventType
-from cases.facts import ClaimIntake, read_intake
+from cases.vocabulary.events import EventType
+from cases.vocabulary.facts import ClaimIntake, read_intake
 from starter.client import CaseClient
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Prepared, Step

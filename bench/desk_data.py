@@ -23,14 +23,14 @@ from typing import Any
 
 import asyncpg
 
-from activities.ledger import chain, genesis
-from activities.policies import Policies
+from activities.casebook.ledger import chain, genesis
+from activities.policies.store import Policies
 from cases.case import Case
-from cases.commands import read_command
-from cases.events import EventType, canonical
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.policy import Policy
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import EventType, canonical
+from cases.vocabulary.facts import read_intake
 
 # A Monday morning; every story begins here and is moved to where its case belongs.
 START = datetime.fromisoformat("2026-03-09T09:00:00+08:00")

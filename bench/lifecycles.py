@@ -27,11 +27,11 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
-    from activities.policies import Policies
+    from activities.policies.store import Policies
     from bench import support
     from starter.client import CaseClient
     from worker import polling
-    from workflows.types import TASK_QUEUE, WORKFLOWS
+    from workflows.registry import TASK_QUEUE, WORKFLOWS
 
 ME = {"by": {"id": "ag-1", "role": "agent"}}
 COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -25,10 +25,10 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from activities import doors
-from activities.settings import Settings
+from activities.access import doors
 from bench import support
 from starter.client import CaseClient
+from starter.settings import Settings
 from worker import polling
 
 FACTS = {"category": "delay"}

@@ -27,12 +27,13 @@ from urllib.parse import quote
 import httpx
 import psutil
 
-from activities import desk, directory
-from activities.desk import Filter
-from activities.settings import Settings
+from activities.casebook import search as desk
+from activities.casebook.search import Filter
+from activities.people import directory
 from bench import support
 from bench.desk_data import UNITS, fill
 from cases.directory import Person, Unit
+from starter.settings import Settings
 
 AIM = 150
 PEOPLE = (

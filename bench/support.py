@@ -15,10 +15,10 @@ from statistics import median
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database import migrate
-from activities.policies import BUILT_IN
-from activities.settings import Settings, load_settings
+from activities.database.pool import migrate
+from activities.policies.store import BUILT_IN
 from starter.embedded import Ports, Stack
+from starter.settings import Settings, load_settings
 from workflows.attributes import TYPES
 
 CONTACTS = """

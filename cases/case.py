@@ -1,9 +1,9 @@
 """What every kind of case shares: it is opened, takes commands, and ends.
 
-    decide(command, now)  -> events, or raises Refused   what a person or system asks
-    elapse(now)           -> events                      what has fallen due by `now`
-    evolve(event)         -> None                        the only way state changes
-    due()                 -> datetime | None             when the case must next be woken
+decide(command, now)  -> events, or raises Refused   what a person or system asks
+elapse(now)           -> events                      what has fallen due by `now`
+evolve(event)         -> None                        the only way state changes
+due()                 -> datetime | None             when the case must next be woken
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError
 
-from cases import commands
-from cases.approvals import Approvals
-from cases.clocks import Clock, ClockState
-from cases.commands import EVERY_KIND, Command
-from cases.events import SYSTEM, Actor, Event, EventType
-from cases.facts import Intake
-from cases.policy import Policy
-from cases.refusals import Refused, invalid
-from cases.timeline import Errand, Notice, Payment
+from cases.mechanisms.approvals import Approvals
+from cases.mechanisms.clocks import Clock, ClockState
+from cases.mechanisms.timeline import Errand, Notice, Payment
+from cases.policy.model import Policy
+from cases.vocabulary import commands
+from cases.vocabulary.commands import EVERY_KIND, Command
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
+from cases.vocabulary.facts import Intake
+from cases.vocabulary.refusals import Refused, invalid
 
 T = EventType
 

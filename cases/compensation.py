@@ -13,9 +13,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from cases.facts import ClaimFacts, Loss, Shipment
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.facts import ClaimFacts, Loss, Shipment
+from cases.vocabulary.refusals import Refused
 from cases.working_calendar import anniversary
 
 FEN = Decimal("0.01")

@@ -30,9 +30,9 @@ from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import Field, field_validator
 
-from cases.addresses import CHANNELS, FORMS, Channel
-from cases.facts import Instant, Model, Role, Text, Token
-from cases.refusals import Refused
+from cases.vocabulary.addresses import CHANNELS, FORMS, Channel
+from cases.vocabulary.facts import Instant, Model, Role, Text, Token
+from cases.vocabulary.refusals import Refused
 
 __all__ = [
     "CHANNELS",

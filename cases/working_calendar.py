@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
 
-from cases.facts import Model, Text
-from cases.refusals import Refused
+from cases.vocabulary.facts import Model, Text
+from cases.vocabulary.refusals import Refused
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MIDNIGHT = time(0)
@@ -104,9 +104,7 @@ class WorkingCalendar:
         Refused: code ``bad_policy``: windows out of order, overlapping, or ending before they start.
     """
 
-    def __init__(
-        self, zone: ZoneInfo, windows: Sequence[Sequence[tuple[time, time]]], years: CalendarYears
-    ) -> None:
+    def __init__(self, zone: ZoneInfo, windows: Sequence[Sequence[tuple[time, time]]], years: CalendarYears) -> None:
         if len(windows) != 7:
             raise ValueError(f"windows has {len(windows)} lists, it needs 7, Monday first")
         for weekday, day in zip(WEEKDAYS, windows, strict=True):

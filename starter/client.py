@@ -15,12 +15,12 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cases.case import closed
-from cases.events import canonical
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.events import canonical
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
+from workflows.registry import TASK_QUEUE, WORKFLOW_TYPES
 from workflows.shell import OPENED
-from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
 
 # Statuses of an update that was not performed and may be sent again under the same id, and how often.
 GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})

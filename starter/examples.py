@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from cases.facts import Model, Role, Token
 from cases.kinds import KINDS
-from cases.policy import Duration
-from cases.refusals import invalid
+from cases.policy.model import Duration
+from cases.vocabulary.facts import Model, Role, Token
+from cases.vocabulary.refusals import invalid
 from starter.embedded import StackError
 
 STORY = "story.toml"

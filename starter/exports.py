@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import xlsxwriter
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 
 Cell = str | int | Decimal | None
 Format = Literal["csv", "xlsx"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cases.policy import Policy
+from cases.policy.model import Policy
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.subscriptions import Subscriptions
-from workflows.types import SUBSCRIPTION, TASK_QUEUE
+from activities.events.subscriptions import Subscriptions
+from workflows.registry import SUBSCRIPTION, TASK_QUEUE
 
 # How often a worker looks whether every active subscription has its workflow, and how soon again after it failed.
 EVERY, AGAIN = timedelta(minutes=5), timedelta(seconds=10)

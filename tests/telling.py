@@ -22,7 +22,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.messages import Burst, NoticeBatch, NoticeOrder, NoticeResult
-from activities.notices import DELAYED, Notifier
+from activities.notify.notifier import DELAYED, Notifier
 
 AT = "2026-03-10T09:05:00+08:00"
 NOW = datetime.fromisoformat(AT)

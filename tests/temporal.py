@@ -13,6 +13,7 @@ from starter.rehearsal.temporal_engine import time_skipping as time_skipping
 
 T = TypeVar("T")
 
+
 def address(client: Client) -> str:
     """``host:port`` of the server behind a client."""
     return client.service_client.config.target_host

@@ -15,9 +15,9 @@ import openpyxl
 import pytest
 
 from cases.case import Case
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from starter import exports
 from starter.exports import COLUMNS, EVENT_COLUMNS, Cell, Format
 from tests.core.support import AGENT, CUSTOMER, QA, SUPERVISOR, at, default_policy, do

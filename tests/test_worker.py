@@ -20,14 +20,14 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database import migrate
-from cases.refusals import Refused
+from activities.database.pool import migrate
+from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.embedded import Ports, Stack
 from starter.embedded.server import free_port
 from tests.temporal import eventually
 from workflows.attributes import TYPES
-from workflows.types import TASK_QUEUE
+from workflows.registry import TASK_QUEUE
 
 ROOT = Path(__file__).parents[1]
 # With the default policy nothing would fall due for minutes.
@@ -226,7 +226,7 @@ def test_every_line_about_a_case_names_it(day: Day) -> None:
 
 def test_what_a_workflow_adds_to_a_line_is_in_it() -> None:
     program = (
-        "from activities.logs import configure; configure('json')\n"
+        "from starter.logs import configure; configure('json')\n"
         "from temporalio import workflow\n"
         "workflow.logger.logger.error('the ledger refused events', extra={'reason': 'why', 'temporal_workflow': "
         "{'workflow_id': 'claim:1'}})"

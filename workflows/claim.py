@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from cases.claim import Claim as ClaimCase
+    from cases.kinds.claim import Claim as ClaimCase
     from workflows.shell import NO_INPUT, Shell
 
 

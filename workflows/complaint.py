@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from cases.complaint import Complaint as ComplaintCase
+    from cases.kinds.complaint import Complaint as ComplaintCase
     from workflows.shell import NO_INPUT, Shell
 
 

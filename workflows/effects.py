@@ -42,11 +42,11 @@ from activities.messages import (
     Recorded,
 )
 from cases.case import Case
-from cases.events import SYSTEM
-from cases.facts import Intake, read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
-from cases.timeline import Effect, Errand, Notice, Opening, Payment
+from cases.mechanisms.timeline import Effect, Errand, Notice, Opening, Payment
+from cases.vocabulary.events import SYSTEM
+from cases.vocabulary.facts import Intake, read_intake
+from cases.vocabulary.refusals import Refused
 from workflows import attributes, details
 
 # How long a notice is tried before it counts as failed: longer than a mail server is away for a day.

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from cases.exception_report import ExceptionReport as ExceptionReportCase
+    from cases.kinds.exception_report import ExceptionReport as ExceptionReportCase
     from workflows.shell import NO_INPUT, Shell
 
 

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from cases.inquiry import Inquiry as InquiryCase
+    from cases.kinds.inquiry import Inquiry as InquiryCase
     from workflows.shell import NO_INPUT, Shell
 
 

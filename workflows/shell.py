@@ -19,11 +19,11 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY
     from cases.case import Case
-    from cases.commands import Command, read_command
-    from cases.events import SYSTEM, EventType
-    from cases.facts import Intake
-    from cases.policy import Policy
-    from cases.refusals import Refused
+    from cases.policy.model import Policy
+    from cases.vocabulary.commands import Command, read_command
+    from cases.vocabulary.events import SYSTEM, EventType
+    from cases.vocabulary.facts import Intake
+    from cases.vocabulary.refusals import Refused
     from workflows import state
     from workflows.effects import BACK_OFF, Outside
 

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from cases.shift_swap import ShiftSwap as SwapCase
+    from cases.kinds.swap import ShiftSwap as SwapCase
     from workflows.shell import NO_INPUT, Shell
 
 

@@ -14,11 +14,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json
 
 from cases.case import Case
-from cases.events import Event
-from cases.facts import Intake, Model, read_intake
-from cases.policy import LONGEST, Policy
-from cases.refusals import Refused, invalid
-from cases.timeline import Effect, Errand, Notice, Opening, Payment
+from cases.mechanisms.timeline import Effect, Errand, Notice, Opening, Payment
+from cases.policy.model import LONGEST, Policy
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import Intake, Model, read_intake
+from cases.vocabulary.refusals import Refused, invalid
 
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over.
@@ -145,9 +145,7 @@ def unpack(packed: str) -> list[Event]:
     return [Event.from_json(row) for row in rows]
 
 
-def carry(
-    case: Case, recorded: int, number: str | None, seen: dict[str, Seen], under_way: Iterable[Effect]
-) -> Carried:
+def carry(case: Case, recorded: int, number: str | None, seen: dict[str, Seen], under_way: Iterable[Effect]) -> Carried:
     """What the next run needs to go on."""
     return Carried(
         policy_document=case.policy.document,

@@ -7,17 +7,13 @@ confirms by hand reaches the book in the transaction that records the case's ``p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
 import structlog
 from temporalio import activity
 
-from activities.channels import SettingError
-from activities.channels.webhook import read_secret
-from activities.database import open_pool
 from activities.messages import PAY, PayoutOrder, PayoutResult
 from activities.payouts.book import Book
 from activities.payouts.callbacks import read_callback
@@ -33,10 +29,9 @@ from activities.payouts.gateway import (
 from activities.payouts.http import HttpGateway
 from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import Report, reconcile
-from activities.settings import Settings, SettingsError
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 
-__all__ = ["CalledBack", "Gateway", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "connect"]
+__all__ = ["CalledBack", "Gateway", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "gateway_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -134,35 +129,10 @@ def _result(payout: Payout) -> PayoutResult:
     return PayoutResult(payout.state, payout.reference, payout.reason, at)
 
 
-@asynccontextmanager
-async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts]:
-    """Payouts as the settings say, on a pool of their own: a slow gateway keeps nobody from recording.
-
-    Args:
-        settings: with the address of the casebook's database.
-        size: the most database connections it will hold.
-
-    Raises:
-        SettingsError: a setting cannot be used.
-    """
-    if settings.database_url is None:
-        raise SettingsError("CASELADDER_DATABASE_URL is missing: the payout book needs a PostgreSQL")
-    key = None
-    if settings.payout_callback_secret is not None:
-        try:
-            key = read_secret(settings.payout_callback_secret.get_secret_value())
-        except SettingError:
-            raise SettingsError(
-                "CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_ followed by the base64 of 24 to 64 random bytes"
-            ) from None
-    async with open_pool(settings.database_url.get_secret_value(), size=size) as pool:
-        yield Payouts(pool, _gateway(settings, pool), key)
-
-
-def _gateway(settings: Settings, pool: asyncpg.Pool) -> Gateway:
-    if settings.payout_url == "ledger:":
+def gateway_of(url: str, token: str | None, pool: asyncpg.Pool) -> Gateway:
+    """Return the gateway of an address: ``ledger:``, ``manual:`` or an HTTP address."""
+    if url == "ledger:":
         return LedgerGateway(pool)
-    if settings.payout_url == "manual:":
+    if url == "manual:":
         return ManualGateway()
-    token = settings.payout_token
-    return HttpGateway(settings.payout_url, token.get_secret_value() if token else None)
+    return HttpGateway(url, token)

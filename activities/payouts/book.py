@@ -9,7 +9,7 @@ from typing import Literal
 
 import asyncpg
 
-from activities.database import connection_of, statement
+from activities.database.pool import connection_of, statement
 from activities.messages import PayoutOrder
 from activities.payouts.gateway import Entry, Payout, PayoutConflict
 
@@ -24,10 +24,10 @@ Standing = Literal["new", "again", "known"]
 class Book:
     """Reads and writes the table ``payout``. Raises `DatabaseAway` when the database cannot serve."""
 
-    _ORDER = statement("payout_order")
-    _FIND = statement("payout_find")
-    _AGAIN = statement("payout_again")
-    _SETTLE = statement("payout_settle")
+    _ORDER = statement(__package__, "payout_order")
+    _FIND = statement(__package__, "payout_find")
+    _AGAIN = statement(__package__, "payout_again")
+    _SETTLE = statement(__package__, "payout_settle")
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from activities.channels.webhook import sign
+from activities.notify.channels.webhook import sign
 from activities.payouts.gateway import Entry
 from activities.payouts.http import Spoken
-from cases.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused, invalid
 
 # Seconds that a signature is good for, either way: clocks differ.
 TOLERANCE = 300
@@ -23,7 +23,7 @@ def read_callback(headers: Mapping[str, str], body: bytes, key: bytes) -> Entry:
     Args:
         headers: of the request, in any case of letters.
         body: exactly as it came, for the signature is over its bytes.
-        key: the signing key, see `activities.channels.webhook.read_secret`.
+        key: the signing key, see `activities.notify.channels.webhook.read_secret`.
 
     Raises:
         Refused: ``bad_signature`` (a wrong one, none, or an old one) or ``invalid``.

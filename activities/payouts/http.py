@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from activities.channels.http import TEMPORARY
+from activities.notify.channels.http import TEMPORARY
 from activities.payouts.gateway import Entry, Payout, PayoutUnknown
 
 # Another request under the same key is being worked on.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from activities.database import connection_of, statement
+from activities.database.pool import connection_of, statement
 from activities.payouts.gateway import Entry, Payout
 
 
@@ -15,8 +15,8 @@ class LedgerGateway:
     """Pays at once; one booking is one statement, so it is there as a whole or not at all."""
 
     name = "ledger"
-    _BOOK = statement("payout_book")
-    _BOOKINGS = statement("payout_bookings")
+    _BOOK = statement(__package__, "payout_book")
+    _BOOKINGS = statement(__package__, "payout_bookings")
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -11,7 +11,7 @@ from typing import Literal
 
 import asyncpg
 
-from activities.database import connection_of, statement
+from activities.database.pool import connection_of, statement
 from activities.payouts.gateway import Entry, Gateway, ManualGateway, Payout
 
 # Seconds until a difference is looked at again: what was under way at the first look is no difference.
@@ -191,5 +191,5 @@ async def _look(pool: asyncpg.Pool, gateway: Gateway) -> Report:
     )
 
 
-_ROWS = statement("payout_rows")
-_EVENTS = statement("payout_events")
+_ROWS = statement(__package__, "payout_rows")
+_EVENTS = statement(__package__, "payout_events")

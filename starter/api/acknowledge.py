@@ -1,6 +1,6 @@
 """The link in a notice: /a/{token} shows what it is about, and its button takes the case up as that person.
 
-Nobody logs in for it: the token says who, and works once (`activities.ack_tokens`). Looking at the
+Nobody logs in for it: the token says who, and works once (`activities.notify.ack_tokens`). Looking at the
 page does nothing, since mail programs look at links by themselves.
 """
 
@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from activities.ack_tokens import Ack, read
-from activities.database import DatabaseAway, StatementFailed
-from cases.refusals import Refused
+from activities.database.pool import DatabaseAway, StatementFailed
+from activities.notify.ack_tokens import Ack, read
+from cases.vocabulary.refusals import Refused
 from starter.api.actions import NoAnswer, patiently
 from starter.api.problems import TooManyRequests, status_of
 from starter.api.services import Services

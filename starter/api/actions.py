@@ -19,13 +19,13 @@ from typing import Any
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
-from activities.doors import Answered
+from activities.access.doors import Answered
 from cases.case import Case
-from cases.commands import read_command
-from cases.events import Event, canonical
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.refusals import Refused
 from starter.access import (
     FILED,
     Caller,

@@ -11,9 +11,9 @@ import httpx
 import jwt
 import structlog
 
-from activities.doors import KEY_PREFIX, DoorBook
+from activities.access.doors import KEY_PREFIX, DoorBook
 from cases.directory import Directory
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.access import AccessTable, Caller, caller_of
 
 # Seconds. Keys are asked for again after so long, and for an unknown key id not more often than this.

@@ -16,10 +16,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from activities.settings import Settings
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.api.issuer import is_loopback
 from starter.api.problems import fault, log_fault, refused
+from starter.settings import Settings
 
 # An encoded slash belongs to a case's key, a plain one may also part the path. The server decodes
 # both alike, so the encoded one travels as this character until the path has been taken apart.

@@ -21,9 +21,9 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from activities.settings import SettingsError
 from cases.directory import Directory, Person
 from starter.access import AccessTable, Claims, Grant
+from starter.settings import SettingsError
 
 ISSUER = "caseladder:development"
 AUDIENCE = "caseladder"

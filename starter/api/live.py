@@ -18,10 +18,10 @@ from itertools import islice
 
 import structlog
 
-from activities.database import DatabaseAway, StatementFailed
-from activities.feed import Feed, FeedEvent
-from cases.events import canonical
-from cases.refusals import Refused
+from activities.database.pool import DatabaseAway, StatementFailed
+from activities.events.feed import Feed, FeedEvent
+from cases.vocabulary.events import canonical
+from cases.vocabulary.refusals import Refused
 from starter.access import Caller, in_reach
 
 # Seconds between two looks at the ledger, and while the database is away.

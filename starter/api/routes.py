@@ -13,12 +13,12 @@ from pydantic import ConfigDict, Field
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from activities.desk import SEVERITIES, STATUSES, Filter
-from activities.feed import FeedEvent, read_position
-from cases.commands import Attach, Command
-from cases.facts import Instant, Model
+from activities.casebook.search import SEVERITIES, STATUSES, Filter
+from activities.events.feed import FeedEvent, read_position
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.commands import Attach, Command
+from cases.vocabulary.facts import Instant, Model
+from cases.vocabulary.refusals import Refused
 from starter.access import FILED, Caller, may_file, sees
 from starter.api import actions, shapes
 from starter.api.guards import SLASH, Limiter

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
-from cases.commands import Command
-from cases.events import canonical
-from cases.refusals import Refused, invalid
+from cases.vocabulary.commands import Command
+from cases.vocabulary.events import canonical
+from cases.vocabulary.refusals import Refused, invalid
 
 REF = "#/components/schemas/{model}"
 # A text is more than white space, and no database takes a NUL.

@@ -12,10 +12,10 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from activities.settings import Settings, SettingsError
 from starter.api.app import create_app
 from starter.api.issuer import check_loopback
 from starter.api.services import Services, services
+from starter.settings import Settings, SettingsError
 
 # Seconds that requests under way get to end when the process is asked to stop; streams end at once.
 GRACE = 7

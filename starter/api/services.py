@@ -11,22 +11,27 @@ import httpx
 import structlog
 from temporalio.client import Client
 
-from activities import calendar_years, casebook, desk, directory, doors, feed
-from activities.casebook import Casebook
-from activities.database import DatabaseAway, StatementFailed
-from activities.desk import Desk
-from activities.directory import DirectoryBook
-from activities.doors import DoorBook
-from activities.feed import Feed
-from activities.policies import Policies
-from activities.settings import Settings, SettingsError
-from cases.refusals import Refused
+from activities.access import doors
+from activities.access.doors import DoorBook
+from activities.casebook import book as casebook
+from activities.casebook import search as desk
+from activities.casebook.book import Casebook
+from activities.casebook.search import Desk
+from activities.database.pool import DatabaseAway, StatementFailed
+from activities.events import feed
+from activities.events.feed import Feed
+from activities.people import directory
+from activities.people.directory import DirectoryBook
+from activities.policies import calendar_years
+from activities.policies.store import Policies
+from cases.vocabulary.refusals import Refused
 from starter.access import read_access
 from starter.api.auth import LocalKeys, RemoteKeys, Verifier
 from starter.api.issuer import Issuer
 from starter.api.live import Live
 from starter.client import CaseClient
 from starter.connection import connect
+from starter.settings import Settings, SettingsError
 
 # Seconds between two times at which old answers are forgotten.
 FORGET = 3600

@@ -9,7 +9,7 @@ from contextlib import suppress
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from activities.feed import FeedEvent
+from activities.events.feed import FeedEvent
 from starter.api.guards import cut
 from starter.api.live import Dropped, Live, Passed, Stream
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
 from starter.cli.intake import assign, read_instant, read_object
@@ -18,8 +18,8 @@ from starter.cli.policies import find
 
 if TYPE_CHECKING:
     from cases.compensation import Assessment
-    from cases.facts import ClaimIntake
-    from cases.policy import Policy
+    from cases.policy.model import Policy
+    from cases.vocabulary.facts import ClaimIntake
 
 # Stands for the key in an intake, and for the case number in a letter, of a claim that has none.
 UNFILED = "not-filed"
@@ -72,7 +72,7 @@ def assess(
 
 
 def _read(source: Path, pairs: list[str] | tuple[()]) -> ClaimIntake:
-    from cases.facts import ClaimIntake, read_intake
+    from cases.vocabulary.facts import ClaimIntake, read_intake
 
     given = read_object(source)
     assign(given, pairs, "--set")
@@ -94,6 +94,6 @@ def _assess(intake: ClaimIntake, policy: Policy, filed: datetime, moment: dateti
 
 
 def _letter(assessment: Assessment, intake: ClaimIntake, language: str, moment: datetime) -> str:
-    from activities.letters import letter
+    from activities.notify.letters import letter
 
     return letter(assessment, intake.facts, language, number=intake.key, on=moment.date())

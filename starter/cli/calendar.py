@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
-from cases.events import canonical
-from cases.refusals import Refused, invalid
+from cases.vocabulary.events import canonical
+from cases.vocabulary.refusals import Refused, invalid
 from cases.working_calendar import CalendarYears, PublishedYear
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, BadInput, Failed, explained, say
@@ -19,14 +19,14 @@ from starter.cli.intake import read_object
 from starter.cli.options import ASKING, PLACE, Asking, Place
 
 if TYPE_CHECKING:
-    from activities.calendar_years import CalendarYears as Book
-    from activities.policies import Policies
+    from activities.policies.calendar_years import CalendarYears as Book
+    from activities.policies.store import Policies
     from starter.client import CaseClient
 
 app = App(name="calendar", help="Working days: load a published year, show what is known.")
 
 FORM = "one table a year, like [2027] with source, holidays and make_up_days"
-# What a command to a case takes (`cases.commands.LoadCalendar`).
+# What a command to a case takes (`cases.vocabulary.commands.LoadCalendar`).
 FIRST, LAST = 2000, 9998
 BY = {"id": "calendar", "role": "system"}
 # Cases that are told at the same time.
@@ -49,8 +49,8 @@ async def load(
         file: TOML or JSON, one table a year: [2027] with source, holidays and make_up_days; - reads stdin.
         year: only this year of the file; of a file without such tables, the year that it is about.
     """
-    from activities import calendar_years
-    from activities.policies import Policies
+    from activities.policies import calendar_years
+    from activities.policies.store import Policies
 
     years = _read(file, year)
     url, policies = options.database_url(), Policies(options.settings().policies)
@@ -90,8 +90,8 @@ async def show(year: int | None = None, /, *, options: Place = PLACE) -> int:
     Args:
         year: only this one.
     """
-    from activities import calendar_years
-    from activities.policies import published_years
+    from activities.policies import calendar_years
+    from activities.policies.store import published_years
 
     known: dict[int, tuple[str, Any]] = {int(number): ("shipped", one) for number, one in published_years().items()}
     note = ""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput, Failed
 from starter.cli.intake import assign, read_instant, read_json_object, read_object
 from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
 
 if TYPE_CHECKING:
-    from activities.casebook import Casebook
+    from activities.casebook.book import Casebook
     from starter.client import CaseClient
 
 T = TypeVar("T")
@@ -61,8 +61,8 @@ async def file(
 
 def _check_intake(kind: str, intake: dict[str, Any]) -> None:
     """Say what is wrong before anybody is asked."""
-    from cases.facts import read_intake
     from cases.kinds import KINDS
+    from cases.vocabulary.facts import read_intake
 
     if kind not in KINDS:
         raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")

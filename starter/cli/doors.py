@@ -16,7 +16,7 @@ from starter.cli.errors import OK, BadInput, Failed
 from starter.cli.options import PLACE, Place
 
 if TYPE_CHECKING:
-    from activities.doors import DoorBook
+    from activities.access.doors import DoorBook
     from cases.directory import Person
 
 keys = App(name="keys", help="Keys of systems that call the API.")
@@ -41,8 +41,8 @@ def serve(
         host: address to listen on; another than this machine's own needs CASELADDER_ACCESS.
         port: 0 takes any free one.
     """
-    from activities.logs import configure
     from starter.api.serve import serve as run
+    from starter.logs import configure
 
     options.database_url()
     settings = options.settings()
@@ -84,8 +84,8 @@ async def token(
 
 async def people_of(options: Place) -> list[Person]:
     """Whom the development issuer knows."""
-    from activities import directory
-    from activities.policies import Policies
+    from activities.people import directory
+    from activities.policies.store import Policies
     from starter.api.issuer import sample_people
     from starter.api.services import all_roles
 
@@ -96,7 +96,7 @@ async def people_of(options: Place) -> list[Person]:
 
 @asynccontextmanager
 async def _doors(options: Place) -> AsyncIterator[DoorBook]:
-    from activities import doors
+    from activities.access import doors
 
     async with doors.connect(options.database_url(), size=1) as book:
         yield book
@@ -122,7 +122,7 @@ async def create(
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from cases.facts import Token
+    from cases.vocabulary.facts import Token
     from starter.access import SCOPES, SYSTEM_ROLES
 
     wrong = [one for one in scope if one not in SCOPES]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from activities.settings import SettingsError
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.embedded import StackError
+from starter.settings import SettingsError
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 # Refusals that say "this is not well formed" rather than "the rules do not allow this now".
@@ -50,7 +50,7 @@ def _from_outside(error: Exception) -> str | None:
     from temporalio.exceptions import FailureError, TemporalError
     from temporalio.service import RPCError, RPCStatusCode
 
-    from activities.database import BadDatabaseAddress, MigrationFailed
+    from activities.database.pool import BadDatabaseAddress, MigrationFailed
     from starter.connection import Unreachable
 
     silent = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)

@@ -56,7 +56,7 @@ async def export(
         opened_to: opened before this RFC 3339 instant.
     """
     # The driver of the database and the writer of workbooks take a while to import.
-    from activities import desk
+    from activities.casebook import search as desk
     from starter import exports
 
     filter = desk.Filter(

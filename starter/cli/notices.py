@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.cases import send
 from starter.cli.errors import OK, BadInput, Failed
 from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
 
 if TYPE_CHECKING:
-    from activities.ack_tokens import Ack
+    from activities.notify.ack_tokens import Ack
 
 Clock = Callable[[datetime | str | None], str]
 
@@ -114,7 +114,8 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
         Refused: code ``token_forged``, it is nobody's; code ``token_expired``.
         Failed: nothing here knows codes.
     """
-    from activities import ack_tokens, directory
+    from activities.notify import ack_tokens
+    from activities.people import directory
 
     given = ack_tokens.read_code(code)
     if given is None:
@@ -137,7 +138,7 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
 
 def _clock(options: Place) -> Clock:
     """Instants as people read them, in the default policy's zone: the record has them in UTC."""
-    from activities.policies import Policies
+    from activities.policies.store import Policies
 
     local = Policies(options.settings().policies).load("default").local
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from activities.settings import Settings, load_settings
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli.errors import BadInput, Failed
 from starter.embedded import running
+from starter.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # half a second to import; needed only when there is somebody to talk to
-    from activities.casebook import Casebook
+    from activities.casebook.book import Casebook
     from starter.client import CaseClient
 
 # Each kind counts by itself (S1-5.8), so a number alone may mean several cases.
@@ -78,7 +78,7 @@ class Place(Output):
     @asynccontextmanager
     async def casebook(self) -> AsyncIterator[Casebook]:
         """The casebook, for reading."""
-        from activities import casebook
+        from activities.casebook import book as casebook
 
         async with casebook.connect(self.database_url(), size=2) as book:
             yield book

@@ -18,7 +18,7 @@ async def reconcile(*, options: Place = PLACE) -> int:
     Every difference is listed: paid twice, another amount or reference, missing here or there, paid
     without an event, ordered without a request.
     """
-    from activities import payouts
+    from starter import payouts
 
     options.database_url()  # says what to do where there is none
     async with payouts.connect(options.settings(), size=1) as book:

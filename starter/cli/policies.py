@@ -15,7 +15,7 @@ from starter.cli.errors import OK
 from starter.cli.options import OUTPUT, Output
 
 if TYPE_CHECKING:
-    from cases.policy import ClockRule, Policy
+    from cases.policy.model import ClockRule, Policy
 
 app = App(name="policy", help="The numbers: show, check and compare policies.")
 
@@ -65,8 +65,8 @@ def check(file: Path, /, *, options: Output = OUTPUT) -> int:
     Args:
         file: the TOML file.
     """
-    from activities.policies import Policies
-    from activities.settings import load_settings
+    from activities.policies.store import Policies
+    from starter.settings import load_settings
 
     policy = Policies(load_settings().policies).read(file)
     if options.json:
@@ -102,15 +102,15 @@ def find(name: str) -> Policy:
     Raises:
         Refused: there is none, or it is not a good one.
     """
-    from activities.policies import Policies
-    from activities.settings import load_settings
+    from activities.policies.store import Policies
+    from starter.settings import load_settings
 
     policies = Policies(load_settings().policies)
     return policies.read(Path(name)) if "/" in name or name.endswith(".toml") else policies.load(name)
 
 
 def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
-    from cases.policy import WEEKDAYS
+    from cases.policy.model import WEEKDAYS
 
     ladder, reminders = policy.ladder, policy.ladder.reminders
     yield "ladder", " → ".join(ladder.rungs), ladder.clause

@@ -105,7 +105,7 @@ async def sign_handover(
 
 
 async def _handover_id(shift: str, options: Place) -> str:
-    from cases.handover import key_of
+    from cases.kinds.handover import key_of
 
     if shift.startswith("handover:"):
         return shift
@@ -141,11 +141,13 @@ async def ask(
         key: the caller's own key; the same key with the same swap gives the same case.
         policy: the name of the policy that the case is pinned to.
     """
-    from activities import calendar_years, directory, handovers
-    from activities.policies import Policies
+    from activities.people import directory
+    from activities.people import handover as handovers
+    from activities.policies import calendar_years
+    from activities.policies.store import Policies
     from starter.client import CaseClient
     from starter.connection import connect
-    from starter.swaps import ask, facts_of
+    from starter.swap import ask, facts_of
 
     settings, url = options.settings(), options.database_url()
     async with AsyncExitStack() as stack:
@@ -191,9 +193,7 @@ async def refuse(case: str, /, *, reason: str, sender: Actor = NOBODY, options: 
     return _print_swap(await _send(case, "refuse", sender, {"reason": reason}, options), options)
 
 
-async def _send(
-    case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking
-) -> dict[str, Any]:
+async def _send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> dict[str, Any]:
     """Send a command to a swap; with the signature, until the roster has changed or is known not to."""
     body = sender.onto(body)
     if "by" not in body:

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 from cyclopts import App, Parameter
 
 from cases.directory import Shift, problems
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output, staff_files
 from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
 from starter.cli.options import PLACE, Place
 from starter.cli.staff_files import Fault, Sheet, Stray
 
 if TYPE_CHECKING:  # half a second to import
-    from activities.directory import Stored
+    from activities.people.directory import Stored
 
 app = App(name="staff", help="People: import, export and check them, ask who holds a rung.")
 duty = App(name="duty", help="The duty roster: import it, show it.")
@@ -47,7 +47,7 @@ async def import_(
         absences: CSV with person, from and to, in place of all absences; without it they stay.
         policy: in whose zone times without an offset are.
     """
-    from activities import directory
+    from activities.people import directory
 
     zone, roles = _zone(policy, options), _roles(options)
     given = _Given(file, units, absences, None, zone)
@@ -96,7 +96,7 @@ async def check(
         roster: CSV with shifts, as for `duty import`.
         policy: in whose zone times without an offset are.
     """
-    from activities import directory
+    from activities.people import directory
 
     given = _Given(file, units, absences, roster, _zone(policy, options))
     note = ""
@@ -141,7 +141,7 @@ async def export(
             .csv, or - for stdout, for the people alone.
         policy: in whose zone times are written.
     """
-    from activities import directory
+    from activities.people import directory
 
     zone = _zone(policy, options)
     async with directory.connect(options.database_url()) as book:
@@ -186,7 +186,7 @@ async def who(
         at: when, for example 2026-03-10T09:00 or 2026-03-10T09:00:00+08:00; without it now.
         policy: in whose zone times are.
     """
-    from activities import directory
+    from activities.people import directory
 
     zone = _zone(policy, options)
     when = (_time(at, "--at", zone) or datetime.now(UTC)).astimezone(zone)
@@ -242,7 +242,7 @@ async def import_roster(
         to: where the period ends; without it, with the last shift of the file.
         policy: in whose zone times without an offset are, and by which the shifts are handed over.
     """
-    from activities import directory
+    from activities.people import directory
 
     zone = _zone(policy, options)
     sheet = staff_files.read_roster(file, zone)
@@ -271,7 +271,7 @@ async def _plan(shifts: Sequence[Shift], policy: str, options: Place) -> int | N
     if not any(shift.ends_at > datetime.now(UTC) for shift in shifts):
         return 0
     from starter.connection import Unreachable, connect
-    from starter.handovers import plan
+    from starter.handover import plan
 
     try:
         return await plan(await connect(options.settings().data), shifts, policy)
@@ -297,7 +297,7 @@ async def show(
         unit: only people of this unit and those below it.
         policy: in whose zone times are.
     """
-    from activities import directory
+    from activities.people import directory
 
     zone = _zone(policy, options)
     begins = _time(from_, "--from", zone) or datetime.now(UTC)
@@ -413,14 +413,14 @@ def _time(text: str | None, option: str, zone: ZoneInfo) -> datetime | None:
 
 
 def _zone(policy: str, options: Place) -> ZoneInfo:
-    from activities.policies import Policies
+    from activities.policies.store import Policies
 
     return ZoneInfo(Policies(options.settings().policies).load(policy).zone)
 
 
 def _roles(options: Place) -> frozenset[str]:
     """The roles of all policies: one person may stand on the ladder of any."""
-    from activities.policies import Policies
+    from activities.policies.store import Policies
 
     policies = Policies(options.settings().policies)
     return frozenset(role for name in policies.names() for role in policies.load(name).all_roles)
@@ -436,7 +436,7 @@ async def import_sample(folder: Path, url: str) -> bool:
     Returns:
         Whether it did.
     """
-    from activities import directory
+    from activities.people import directory
 
     if not (folder / "staff.csv").is_file():
         return False

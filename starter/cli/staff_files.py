@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from cases.addresses import FORMS
 from cases.directory import CHANNELS, Absence, Channel, Person, Problem, Shift, Unit
-from cases.facts import Model
+from cases.vocabulary.addresses import FORMS
+from cases.vocabulary.facts import Model
 from starter.cli.errors import BadInput
 from starter.cli.intake import STDIN
 

@@ -15,7 +15,7 @@ from starter.cli.options import PLACE, Place
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from activities.subscriptions import Subscription, Subscriptions
+    from activities.events.subscriptions import Subscription, Subscriptions
 
 app = App(name="subscriptions", help="Who is sent the events of the cases, signed, as they happen.")
 
@@ -41,7 +41,7 @@ async def add(
         from_: "start", or the position of an event: what follows it is sent too. Without it only what is
             still to come.
     """
-    from activities.feed import START
+    from activities.events.feed import START
     from starter.connection import connect
     from starter.subscriptions import wake
 
@@ -129,7 +129,7 @@ async def replay(
             cases did since is sent again too.
         seq: the number of that event in its case.
     """
-    from activities.feed import START
+    from activities.events.feed import START
 
     if (from_ is None) == (case is None) or (case is None) != (seq is None):
         raise BadInput("give either --from POSITION, or --case CASE and --seq N")
@@ -168,8 +168,8 @@ async def remove(subscription: str, /, *, options: Place = PLACE) -> int:
 
 @asynccontextmanager
 async def _book(options: Place) -> AsyncIterator[Subscriptions]:
-    from activities import subscriptions
-    from activities.outbound import Guard
+    from activities.events import subscriptions
+    from activities.events.outbound import Guard
 
     guard = Guard(options.settings().private_subscribers)
     async with subscriptions.connect(options.database_url(), guard, size=1) as book:

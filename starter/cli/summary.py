@@ -13,7 +13,7 @@ from starter.cli.errors import OK, BadInput
 from starter.cli.options import ASKING, PLACE, Asking, Place
 
 if TYPE_CHECKING:
-    from cases.policy import Policy
+    from cases.policy.model import Policy
 
 app = App(name="summary", help="The month-end corrective summary: file one, or have every month filed.")
 
@@ -30,8 +30,8 @@ async def file(month: str, /, *, policy: str = "default", options: Asking = ASKI
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from cases.facts import Month
-    from cases.summary import check_ended
+    from cases.kinds.summary import check_ended
+    from cases.vocabulary.facts import Month
 
     try:
         TypeAdapter(Month).validate_python(month)
@@ -41,7 +41,7 @@ async def file(month: str, /, *, policy: str = "default", options: Asking = ASKI
     check_ended(month, _policy(policy, options).local(datetime.now(UTC)))
 
     from starter.connection import connect
-    from starter.summaries import file_month
+    from starter.summary import file_month
 
     client = await connect(options.settings().data)
     async with options.patiently(AGAIN):
@@ -61,7 +61,7 @@ async def schedule(*, policy: str = "default", options: Place = PLACE) -> int:
     zone = _policy(policy, options).zone
 
     from starter.connection import connect
-    from starter.summaries import keep_schedule
+    from starter.summary import keep_schedule
 
     handle, new = await keep_schedule(await connect(options.settings().data), zone, policy)
     times = (await handle.describe()).info.next_action_times
@@ -75,6 +75,6 @@ async def schedule(*, policy: str = "default", options: Place = PLACE) -> int:
 
 
 def _policy(name: str, options: Place) -> Policy:
-    from activities.policies import Policies
+    from activities.policies.store import Policies
 
     return Policies(options.settings().policies).load(name)

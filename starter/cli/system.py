@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, say
 from starter.cli.options import OUTPUT, PLACE, Output, Place
@@ -41,7 +41,7 @@ async def migrate(*, options: Place = PLACE) -> int:
 
     What is up to date is left alone, so it may be run at every deployment.
     """
-    from activities import database
+    from activities.database import pool as database
     from starter.connection import connect
     from starter.embedded.temporal import register_search_attributes
 
@@ -150,9 +150,9 @@ def rehearse(
         mapping: how the log's rows read as commands (TOML).
         limit: only the first so many cases of the log.
     """
-    from activities.policies import Policies
-    from activities.settings import load_settings
+    from activities.policies.store import Policies
     from starter.rehearsal.command import rehearse as run
+    from starter.settings import load_settings
 
     known = Policies(load_settings().policies)
     return run(files, engine, options.json, policy, against, log, mapping, limit, known)

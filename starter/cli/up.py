@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from activities.settings import link_secret_file
 from starter.cli import output
 from starter.cli.doors import people_of
 from starter.cli.errors import OK
@@ -23,13 +22,14 @@ from starter.cli.staff import import_sample
 from starter.cli.welcome import Sample, next_steps, welcome
 from starter.embedded import Addresses, Stack, StackError
 from starter.embedded.server import Server
+from starter.settings import link_secret_file
 
 if TYPE_CHECKING:  # half a second to import, which other commands do not need
     from temporalio.client import Client
 
-    from activities.casebook import Casebook
-    from activities.settings import Settings
+    from activities.casebook.book import Casebook
     from starter.client import CaseClient
+    from starter.settings import Settings
 
 # Seconds. A server that lives longer than the last of them has recovered.
 _PAUSES = (1, 2, 4, 8, 16, 30)
@@ -70,7 +70,7 @@ class WorkerProcess(Server):
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
         from temporalio.service import RPCError
 
-        from workflows.types import TASK_QUEUE
+        from workflows.registry import TASK_QUEUE
 
         queue = DescribeTaskQueueRequest(
             namespace=self._client.namespace,
@@ -174,7 +174,8 @@ async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> No
         from temporalio.client import Client
         from temporalio.contrib.pydantic import pydantic_data_converter
 
-        from activities import casebook, database
+        from activities.casebook import book as casebook
+        from activities.database import pool as database
         from starter.client import CaseClient
 
         settings = options.settings()

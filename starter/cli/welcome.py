@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from activities.settings import Settings
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.options import Place
 from starter.embedded import Addresses, Ports
+from starter.settings import Settings
 
 if TYPE_CHECKING:
-    from activities.casebook import Casebook
+    from activities.casebook.book import Casebook
     from cases.directory import Person
     from starter.client import CaseClient
 

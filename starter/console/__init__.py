@@ -1,6 +1,6 @@
 """The console: pages for people, rendered here, with htmx for what moves while somebody watches.
 
-It adds no rules. What somebody sees comes from `activities.desk` within what `starter.access` says,
+It adds no rules. What somebody sees comes from `activities.casebook.search` within what `starter.access` says,
 and what they do goes through `starter.api.actions`, as over the API.
 """
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer, may_decide, policy_of

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
-from cases.events import Event
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event
+from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, sees
 from starter.api import actions
 from starter.api.actions import NoAnswer, actions_for, may_decide, policy_of

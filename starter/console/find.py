@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from activities.desk import SEVERITIES, STATUSES, Filter
-from cases.policy import CLOCKS
-from cases.refusals import Refused
+from activities.casebook.search import SEVERITIES, STATUSES, Filter
+from cases.policy.model import CLOCKS
+from cases.vocabulary.refusals import Refused
 from starter.access import sees
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cases.commands import Command
+from cases.vocabulary.commands import Command
 from starter.console.text import Words
 
 Options = Sequence[tuple[str, str]]

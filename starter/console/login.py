@@ -15,7 +15,7 @@ import structlog
 from starlette.responses import Response
 
 from cases.directory import Person
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.access import caller_of
 from starter.api.auth import IssuerAway
 from starter.api.issuer import sample_people

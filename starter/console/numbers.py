@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from activities.desk import AGES
+from activities.casebook.search import AGES
 from starter.access import sees
 from starter.console.times import span
 from starter.console.web import Look

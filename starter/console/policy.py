@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
-from cases.policy import WEEKDAYS, ClockRule, Policy
-from cases.refusals import Refused
+from cases.policy.model import WEEKDAYS, ClockRule, Policy
+from cases.vocabulary.refusals import Refused
 from starter.console.times import span
 from starter.console.web import Look, Message
 from starter.policies import differences

@@ -13,9 +13,9 @@ from time import monotonic
 
 from starlette.responses import Response
 
-from activities.database import DatabaseAway, StatementFailed
-from activities.feed import read_position
-from cases.refusals import Refused
+from activities.database.pool import DatabaseAway, StatementFailed
+from activities.events.feed import read_position
+from cases.vocabulary.refusals import Refused
 from starter.access import Caller
 from starter.api.live import Passed, Stream, visible
 from starter.api.stream import EventStream, Wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.console.text import Words
 from starter.console.web import Look, money
 

@@ -24,10 +24,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from activities.database import DatabaseAway, StatementFailed
+from activities.database.pool import DatabaseAway, StatementFailed
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
 from starter.access import Caller, caller_of
 from starter.api.actions import NoAnswer
 from starter.api.guards import Limiter

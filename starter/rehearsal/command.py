@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from activities.policies import Policies
-from cases.events import Event
-from cases.policy import Policy
+from activities.policies.store import Policies
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event
 from starter.rehearsal.core_engine import CoreEngine
 from starter.rehearsal.engine import Engine, Prepared, entry_json
 from starter.rehearsal.event_log import EventLog, load_log, load_mapping

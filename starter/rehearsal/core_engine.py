@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from types import TracebackType
 
-from cases.commands import read_command
-from cases.events import Actor, Event
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Actor, Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Prepared, refused_entry, refused_intake
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from cases.events import SYSTEM, Actor, Event, EventType
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
+from cases.vocabulary.refusals import Refused
 from starter.rehearsal.files import FileModel
 
 # The seq of what a rehearsal shows though it is no part of the ledger; null in JSON.

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Effects, Prepared, Step
 from starter.rehearsal.files import BadInput, FileModel, plain, read_toml
 from starter.rehearsal.scenario import check_command, known_kind
@@ -189,9 +189,7 @@ def _rows(path: Path, lines: Iterator[list[str]], mapping: LogMapping) -> Iterat
             raise BadInput(f"{path}: row {number}: column {columns.case!r} is empty; it names the case")
         instant = _read_instant(line[at], mapping.time.format, zone)
         if instant is None:
-            raise BadInput(
-                f"{path}: row {number}: column {columns.at!r} = {line[at]!r}: {_time_wanted(mapping.time)}"
-            )
+            raise BadInput(f"{path}: row {number}: column {columns.at!r} = {line[at]!r}: {_time_wanted(mapping.time)}")
         name = "" if actor is None else line[actor]
         known = actors.get(name)
         if known is None:
@@ -204,9 +202,7 @@ def _place(path: Path, header: list[str], field: str, name: str) -> int:
     if len(places) == 1:
         return places[0]
     problem = "stands there several times" if places else "is not there"
-    raise BadInput(
-        f"{path}: row 1: column {name!r} (columns.{field}) {problem}; the columns are: {', '.join(header)}"
-    )
+    raise BadInput(f"{path}: row 1: column {name!r} (columns.{field}) {problem}; the columns are: {', '.join(header)}")
 
 
 def _read_instant(text: str, form: str, zone: ZoneInfo | None) -> datetime | None:

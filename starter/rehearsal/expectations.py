@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from cases.events import Event
+from cases.vocabulary.events import Event
 from starter.rehearsal.files import plain
 from starter.rehearsal.scenario import Pattern, Scenario
 

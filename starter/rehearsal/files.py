@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from activities.policies import Policies
-from cases.policy import Policy
-from cases.refusals import Refused
+from activities.policies.store import Policies
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
 
 
 class BadInput(Exception):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cases.events import SYSTEM, Event, EventType
+from cases.vocabulary.events import SYSTEM, Event, EventType
 from starter.rehearsal.engine import UNRECORDED
 from starter.rehearsal.expectations import Verdict, data_text
 from starter.rehearsal.scenario import Scenario
@@ -21,9 +21,7 @@ SHADES = "·░▒▓█"
 HIDDEN = frozenset({"facts", "policy_hash", "key"})
 
 
-def print_scenario(
-    console: Console, scenario: Scenario, events: Sequence[Event], verdicts: Sequence[Verdict]
-) -> None:
+def print_scenario(console: Console, scenario: Scenario, events: Sequence[Event], verdicts: Sequence[Verdict]) -> None:
     """The timeline of one scenario and what came of its expectations."""
     case = scenario.case
     console.print(Text(f"{case.key}  {case.kind}, policy {case.policy.name}  ({scenario.path})", "bold"))
@@ -65,9 +63,7 @@ def _timeline(events: Sequence[Event]) -> Table:
 def print_summary(console: Console, summary: Summary, name: str) -> None:
     """The summary of a log under one policy, for somebody who runs a service."""
     s = summary
-    console.print(
-        Text(f"{s.cases:,} cases under policy {name}: {s.events:,} events, {s.closed:,} closed", "bold")
-    )
+    console.print(Text(f"{s.cases:,} cases under policy {name}: {s.events:,} events, {s.closed:,} closed", "bold"))
     console.print()
     table = _table("The highest rung that cases reached", "rung", "cases", "of all")
     for rung in s.rungs:

@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from activities.policies import Policies
-from cases.commands import Command, read_command
-from cases.events import EventType
-from cases.facts import Token, read_intake
+from activities.policies.store import Policies
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.commands import Command, read_command
+from cases.vocabulary.events import EventType
+from cases.vocabulary.facts import Token, read_intake
+from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Effects, Prepared, Step
 from starter.rehearsal.files import BadInput, FileModel, Instant, find_policy, plain, read_toml
 
@@ -112,18 +112,14 @@ def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> 
     }
     if content.parent is not None:
         intake["parent"] = content.parent
-    steps = tuple(
-        Step(step.at, step.command, step.by.id, step.by.role, plain(step.fields)) for step in content.steps
-    )
+    steps = tuple(Step(step.at, step.command, step.by.id, step.by.role, plain(step.fields)) for step in content.steps)
     try:
         read_intake(KINDS[content.kind].INTAKE, intake)
         for number, step in enumerate(steps, 1):
             check_command(content.kind, step.command, step.fields, f"step {number}")
     except Refused as refusal:
         raise BadInput(f"{path}: {refusal.message}") from None
-    case = Prepared(
-        content.kind, intake, content.received_at, pinned, steps, content.until, content.effects
-    )
+    case = Prepared(content.kind, intake, content.received_at, pinned, steps, content.until, content.effects)
     return Scenario(path, case, tuple(content.expect), tuple(content.forbid))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from cases.events import Event, EventType
-from cases.policy import Policy
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event, EventType
 from starter.rehearsal.engine import UNRECORDED
 
 T = EventType
@@ -96,8 +96,7 @@ class Summary:
             "cases": self.cases,
             "events": self.events,
             "escalated": {
-                cause: {r: self.escalated[cause, r] for r in self.rungs if self.escalated[cause, r]}
-                for cause in causes
+                cause: {r: self.escalated[cause, r] for r in self.rungs if self.escalated[cause, r]} for cause in causes
             },
             "breached": dict(sorted(self.breached.items())),
             "met": dict(sorted(self.met.items())),

@@ -22,13 +22,13 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from cases.case import closed
-from cases.events import Actor, Event
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.events import Actor, Event
+from cases.vocabulary.refusals import Refused
 from starter.embedded.temporal import temporal_binary
 from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
-from workflows.types import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
+from workflows.registry import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
 
 # How long before its instant a step is sent: more than a slow machine takes to deliver it.
 LEAD = timedelta(seconds=20)

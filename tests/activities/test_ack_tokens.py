@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities import ack_tokens
-from activities.ack_tokens import VALID, Ack, expiry, find, issue, read, read_code, short_code
-from cases.refusals import Refused
+from activities.notify import ack_tokens
+from activities.notify.ack_tokens import VALID, Ack, expiry, find, issue, read, read_code, short_code
+from cases.vocabulary.refusals import Refused
 
 SECRET = "geheim-" + "x" * 32
 AT = "2026-03-10T09:05:00+08:00"

@@ -10,12 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from activities import calendar_years
-from activities.calendar_years import CalendarYears
-from activities.casebook import connect
-from activities.database import DatabaseAway, StatementFailed, migrate
+from activities.casebook.book import connect
+from activities.database.pool import DatabaseAway, StatementFailed, migrate
 from activities.messages import Batch
-from activities.policies import Policies
+from activities.policies import calendar_years
+from activities.policies.calendar_years import CalendarYears
+from activities.policies.store import Policies
 from tests.postgres import Cluster, cluster
 
 YEAR = {"source": "made up", "holidays": ["2027-01-01"], "make_up_days": []}

@@ -18,12 +18,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.casebook import BadBatch, Casebook, LedgerConflict, connect
-from activities.database import BadDatabaseAddress, DatabaseAway, MigrationFailed, StatementFailed, migrate
+from activities.casebook.book import BadBatch, Casebook, LedgerConflict, connect
+from activities.database.pool import BadDatabaseAddress, DatabaseAway, MigrationFailed, StatementFailed, migrate
 from activities.messages import Batch, Recorded
 from tests.postgres import Cluster, cluster
 
-MIGRATIONS = Path(__file__).parents[2] / "activities" / "migrations" / "versions"
+MIGRATIONS = Path(__file__).parents[2] / "activities" / "database" / "migrations" / "versions"
 CASE = "complaint:C-1"
 MARCH = "2026-03-10T09:00:00+08:00"
 
@@ -675,7 +675,7 @@ async def test_a_casebook_opens_while_the_database_is_away(frail: Cluster) -> No
 async def test_closing_does_not_wait_for_ever(
     dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("activities.database.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("activities.database.pool.CLOSE_TIMEOUT", 0.2)
     async with superuser.transaction():
         await superuser.execute("LOCK TABLE case_event")
         async with connect(dsn) as closing:
@@ -689,7 +689,7 @@ async def test_a_busy_database_is_away(
     book: Casebook, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
     await book.record(batch(1, 1))
-    monkeypatch.setattr("activities.database.STATEMENT_TIMEOUT", 1)
+    monkeypatch.setattr("activities.database.pool.STATEMENT_TIMEOUT", 1)
     async with connect(dsn) as impatient:
         async with superuser.transaction():
             await superuser.execute("LOCK TABLE case_file")
@@ -701,7 +701,7 @@ async def test_a_busy_database_is_away(
 async def test_no_free_connection_in_time_is_away(
     book: Casebook, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("activities.database.ACQUIRE_TIMEOUT", 0.2)
+    monkeypatch.setattr("activities.database.pool.ACQUIRE_TIMEOUT", 0.2)
     async with connect(dsn, size=1) as narrow, superuser.transaction():
         await superuser.execute("LOCK TABLE case_event")
         holding = asyncio.create_task(narrow.events(CASE))

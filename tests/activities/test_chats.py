@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from activities.channels import Delayed, Message, SettingError, Undeliverable, cut
-from activities.channels.apprise import AppriseChannel
-from activities.channels.bots import BotChannel
-from activities.channels.dingtalk import DingtalkChannel
-from activities.channels.feishu import FeishuChannel
-from activities.channels.wecom import WecomChannel
-from activities.notices import Notifier, build_notifier
+from activities.notify.channels import Delayed, Message, SettingError, Undeliverable, cut
+from activities.notify.channels.apprise import AppriseChannel
+from activities.notify.channels.bots import BotChannel
+from activities.notify.channels.dingtalk import DingtalkChannel
+from activities.notify.channels.feishu import FeishuChannel
+from activities.notify.channels.wecom import WecomChannel
+from activities.notify.notifier import Notifier, build_notifier
 from tests.telling import Attempts, HookServer, Said, batch, free_port, order
 
 NOW = 1_773_104_700

@@ -11,17 +11,18 @@ from typing import Any
 import asyncpg
 import pytest
 
-from activities import casebook, desk
-from activities.casebook import Casebook
-from activities.database import DatabaseAway, migrate
-from activities.desk import Desk, Filter, Page
+from activities.casebook import book as casebook
+from activities.casebook import search as desk
+from activities.casebook.book import Casebook
+from activities.casebook.search import Desk, Filter, Page
+from activities.database.pool import DatabaseAway, migrate
 from activities.messages import Batch
 from bench.desk_data import fill
 from cases.case import Case
-from cases.events import Event
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import AGENT, CUSTOMER, GM, QA, SUPERVISOR, at, default_policy, do, pass_time
 from tests.postgres import Cluster
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.channels import Delayed
-from activities.digest import MOST_HELD, Bursts, Digests
 from activities.messages import Burst, NoticeBatch, NoticeResult
-from activities.notices import Links, build_notifier
+from activities.notify.channels import Delayed
+from activities.notify.digest import MOST_HELD, Bursts, Digests
+from activities.notify.notifier import Links, build_notifier
 from cases.directory import Directory, Person, Unit
 from tests.telling import NOW, Attempts, HookServer, MailServer, Said, batch, order
 from worker import ACTIVITIES

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from activities import directory
-from activities.database import DatabaseAway, migrate
-from activities.directory import KEPT, DirectoryBook
+from activities.database.pool import DatabaseAway, migrate
+from activities.people import directory
+from activities.people.directory import KEPT, DirectoryBook
 from cases.directory import Absence, BadDirectory, Directory, Person, Shift, Unit
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -12,12 +12,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from activities import casebook, feed
-from activities.casebook import Casebook
-from activities.database import migrate, statement
-from activities.feed import Feed, FeedEvent, read_position
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.database.pool import migrate, statement
+from activities.events import feed
+from activities.events.feed import Feed, FeedEvent, read_position
 from activities.messages import Batch
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster
 
 A, B, C = "complaint:A", "complaint:B", "complaint:C"
@@ -284,6 +285,6 @@ async def test_a_page_is_read_off_the_index(book: Casebook, one: asyncpg.Connect
         await book.record(batch(f"complaint:{number}", 1, 30))
     await one.execute("ANALYZE case_event")
     arguments = ["0", "500", "0", "10"]
-    text = re.sub(r"\$(\d)", lambda named: arguments[int(named[1])], statement("feed_after"))
+    text = re.sub(r"\$(\d)", lambda named: arguments[int(named[1])], statement("activities.events", "feed_after"))
     plan = await one.fetch(f"EXPLAIN {text}")
     assert any("case_event_order" in row[0] for row in plan), plan

@@ -9,8 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from activities.ledger import Fault, Head, Row, chain, check, genesis, link
-from cases.events import canonical
+from activities.casebook.ledger import Fault, Head, Row, chain, check, genesis, link
+from cases.vocabulary.events import canonical
 
 CASE = "complaint:C-1"
 OTHER = "complaint:C-2"

@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
-from activities.letters import LANGUAGES, letter
+from activities.notify.letters import LANGUAGES, letter
 from cases.compensation import Assessment, LineName, Override, RefusalCode, assess
-from cases.facts import ClaimFacts
+from cases.vocabulary.facts import ClaimFacts
 from tests.core.support import at, default_policy, policy_with
 
 ON = date(2026, 3, 20)

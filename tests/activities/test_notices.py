@@ -27,15 +27,15 @@ from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.channels import Delayed, Message, SettingError, Undeliverable
-from activities.channels.mail import read_sender
-from activities.channels.maildir import MaildirChannel
-from activities.channels.smtp import SmtpChannel
-from activities.contacts import ContactBook, read_contacts
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
-from activities.notices import Notifier, build_notifier
-from activities.templates import LANGUAGES, Templates
-from cases.addresses import CHANNELS
+from activities.notify.channels import Delayed, Message, SettingError, Undeliverable
+from activities.notify.channels.mail import read_sender
+from activities.notify.channels.maildir import MaildirChannel
+from activities.notify.channels.smtp import SmtpChannel
+from activities.notify.contacts import ContactBook, read_contacts
+from activities.notify.notifier import Notifier, build_notifier
+from activities.notify.templates import LANGUAGES, Templates
+from cases.vocabulary.addresses import CHANNELS
 from tests.telling import AT, Attempts, HookServer, MailServer, batch, free_port, order
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()

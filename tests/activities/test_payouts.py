@@ -24,18 +24,19 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.casebook import Casebook
-from activities.channels.webhook import read_secret
-from activities.database import DatabaseAway, create_pool, migrate
+from activities.casebook.book import Casebook
+from activities.database.pool import DatabaseAway, create_pool, migrate
 from activities.messages import Batch, PayoutOrder, PayoutResult
-from activities.payouts import Gateway, PayoutConflict, PayoutPending, Payouts, PayoutUnknown, connect
+from activities.notify.channels.webhook import read_secret
+from activities.payouts import Gateway, PayoutConflict, PayoutPending, Payouts, PayoutUnknown
 from activities.payouts.book import Book
 from activities.payouts.gateway import ManualGateway
 from activities.payouts.http import HttpGateway
 from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import Report, reconcile
-from activities.settings import SettingsError, load_settings
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
+from starter.payouts import connect
+from starter.settings import SettingsError, load_settings
 from tests.cli.program import Answer, call
 from tests.gateway import ANY, CHAOS, SECRET, TOKEN, MisbehavingGateway, Whim, misbehaving_gateway
 from tests.postgres import Cluster
@@ -925,7 +926,7 @@ async def test_through_any_misbehaviour_everything_is_paid_once(
 PROCESS = """
 import asyncio, sys
 from tests.activities.test_payouts import orders, pay
-from activities.database import create_pool
+from activities.database.pool import create_pool
 from activities.payouts import Payouts
 from activities.payouts.http import HttpGateway
 

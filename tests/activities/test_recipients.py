@@ -17,10 +17,10 @@ from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.contacts import Contacts
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
-from activities.notices import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
-from activities.recipients import aims
+from activities.notify.contacts import Contacts
+from activities.notify.notifier import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
+from activities.notify.recipients import aims
 from cases.directory import Absence, Directory, Person, Shift, Unit
 from tests.telling import AT, NOW, Attempts, HookServer, MailServer, Said, batch, free_port, order
 

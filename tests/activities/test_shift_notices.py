@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.templates import LANGUAGES, Templates
+from activities.notify.templates import LANGUAGES, Templates
 
 AT = "2026-03-04T20:00:00+08:00"
 OUT, IN = {"id": "agent-1", "role": "agent"}, {"id": "agent-2", "role": "agent"}

@@ -26,15 +26,16 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import ActivityEnvironment
 
-from activities import casebook, subscriptions
-from activities.casebook import Casebook
-from activities.database import migrate
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.database.pool import migrate
+from activities.events import subscriptions
+from activities.events.delivery import Pump
+from activities.events.outbound import Guard, Private, resolve
+from activities.events.subscriptions import Subscription, Subscriptions
 from activities.messages import PumpOrder, PumpResult
-from activities.outbound import Guard, Private, resolve
-from activities.pump import Pump
-from activities.settings import SettingsError, load_settings
-from activities.subscriptions import Subscription, Subscriptions
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
+from starter.settings import SettingsError, load_settings
 from tests.activities.test_feed import batch
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
@@ -422,7 +423,7 @@ async def test_a_worker_that_stops_finishes_what_is_under_way(post: Post, hook: 
 async def test_who_takes_their_time_gets_on_all_the_same(
     post: Post, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.pump.SPAN", 0.1)
+    monkeypatch.setattr("activities.events.delivery.SPAN", 0.1)
     made = await post.subscribe(hook)
     [case] = await post.record(6)
 
@@ -667,9 +668,7 @@ def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     )
     file = folder / "server.pem"
     file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.notices import build_notifier
-from activities.policies import Policies
-from activities.templates import LANGUAGES, Templates
+from activities.notify.notifier import build_notifier
+from activities.notify.templates import LANGUAGES, Templates
+from activities.policies.store import Policies
 from tests.telling import AT, Attempts, MailServer, batch, order
 
-OWN = Path(__file__).parents[2] / "activities" / "templates"
+OWN = Path(__file__).parents[2] / "activities" / "notify" / "templates"
 Write = Callable[[str, str], Path]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.database import migrate
+from activities.database.pool import migrate
 from tests.api.house import House, employ, open_house
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping

@@ -15,12 +15,12 @@ import httpx
 import uvicorn
 from pydantic import SecretStr
 
-from activities import directory
-from activities.settings import Settings
+from activities.people import directory
 from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.serve import Protocol
 from starter.api.services import Services, services
+from starter.settings import Settings
 from tests.temporal import eventually
 from tests.workflows.office import Office
 

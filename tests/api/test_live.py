@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from activities import feed
-from activities.casebook import Casebook
-from activities.feed import FeedEvent
+from activities.casebook.book import Casebook
+from activities.events import feed
+from activities.events.feed import FeedEvent
 from activities.messages import Batch
 from starter.api import guards, live, stream
 from starter.api.live import Dropped, Live, Passed, Stream
@@ -273,8 +273,8 @@ async def test_who_falls_behind_is_dropped_and_comes_back(ground: Ground, monkey
 
 
 async def test_an_outage_of_the_database_costs_no_event(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    from activities import casebook
-    from activities.database import migrate
+    from activities.casebook import book as casebook
+    from activities.database.pool import migrate
     from tests.postgres import cluster
 
     monkeypatch.setattr(live, "AWAY", 0.05)

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from cases.commands import Command, read_command
-from cases.facts import read_intake
 from cases.kinds import KINDS
+from cases.vocabulary.commands import Command, read_command
+from cases.vocabulary.facts import read_intake
 from starter.access import FILED
 from starter.api.app import bare_app
 from starter.api.shapes import BODIES, INTAKES

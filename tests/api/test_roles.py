@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.api import actions
 from starter.api.app import bare_app
 from tests.api.house import CUSTOMER, SHIPMENT, House, intake, quoted

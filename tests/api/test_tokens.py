@@ -22,12 +22,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from activities.settings import SettingsError
 from cases.directory import Directory, Person, Unit
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_personal, read_access, sees, units_of
 from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys
 from starter.api.issuer import AUDIENCE, ISSUER, Issuer, check_loopback, sample_people
+from starter.settings import SettingsError
 from tests.api.conftest import Ground
 from tests.api.house import STAFF, UNITS, House, free_socket, open_house, problem
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from activities.ack_tokens import issue
-from cases.refusals import Refused
+from activities.notify.ack_tokens import issue
+from cases.vocabulary.refusals import Refused
 from starter.api import actions
 from starter.api.actions import NoAnswer, actions_for, policy_of
 from starter.api.problems import STATUS, status_of

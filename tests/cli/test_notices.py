@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from activities import ack_tokens
-from activities.settings import link_secret_file
+from activities.notify import ack_tokens
+from starter.settings import link_secret_file
 from tests.cli.program import Up, call
 
 AGENT = ("--by", "agent-1", "--role", "agent")

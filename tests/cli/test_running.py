@@ -17,11 +17,11 @@ import asyncpg
 import psutil
 import pytest
 
-from activities.settings import load_settings
 from cases.directory import Person
 from starter.cli.options import Place
 from starter.cli.welcome import Sample, welcome
 from starter.embedded import Addresses, running
+from starter.settings import load_settings
 from tests.cli.program import COMMAND, ROOT, Answer, Up, call, spawn
 
 AGENT = ("--by", "a1", "--role", "agent")

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities import directory
-from activities.database import migrate
+from activities.database.pool import migrate
+from activities.people import directory
 from cases.directory import CHANNELS, Absence, Directory, Person, Shift, Unit
 from starter.cli import staff_files
 from starter.cli.staff import import_sample

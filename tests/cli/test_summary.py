@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from activities.policies import Policies
-from cases.summary import month_before
+from activities.policies.store import Policies
+from cases.kinds.summary import month_before
 from tests.cli.program import Up
 
 LAST = month_before(Policies().load("default").local(datetime.now(UTC)))

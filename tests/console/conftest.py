@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
-from activities.database import migrate
+from activities.database.pool import migrate
 from tests.console.browser import browser as chromium
 from tests.console.place import Place, open_place
 from tests.postgres import cluster

@@ -17,11 +17,11 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from temporalio.testing import WorkflowEnvironment
 
-from activities.settings import Settings
 from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.serve import Protocol
 from starter.api.services import Services, services
+from starter.settings import Settings
 from tests.temporal import eventually
 from tests.workflows.office import Office, open_office
 

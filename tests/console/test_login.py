@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from activities.settings import Settings
 from starter.api.app import create_app
 from starter.api.services import services
+from starter.settings import Settings
 from tests.console.place import Place, serving
 
 ACCESS = """\

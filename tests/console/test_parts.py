@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from cases.events import EventType
 from cases.kinds import KINDS
+from cases.vocabulary.events import EventType
 from starter.console import stream
 from starter.console.forms import Field, body_of, fields_of
 from starter.console.session import Draft, Drafts, Sealer, Session

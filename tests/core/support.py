@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from activities.policies import Policies, published_years
+from activities.policies.store import Policies, published_years
 from cases.case import Case
-from cases.commands import read_command
-from cases.complaint import Complaint
-from cases.events import Event
-from cases.facts import read_intake
-from cases.inquiry import Inquiry
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.timeline import Notice
+from cases.kinds.complaint import Complaint
+from cases.kinds.inquiry import Inquiry
+from cases.mechanisms.timeline import Notice
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 
 ROOT = Path(__file__).parents[2]
-DEFAULT = (ROOT / "cases" / "policies" / "default.toml").read_text("utf-8")
+DEFAULT = (ROOT / "cases" / "policy" / "default.toml").read_text("utf-8")
 PERSONAL = {"name": "Zhang San", "phone": "13800000000", "email": "zhang@example.org", "ref": "VIP-1"}
 # A person of each rung, and those beside the ladder.
 AGENT = {"id": "agent-7", "role": "agent"}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from cases.claim import Claim
 from cases.compensation import FORMAL
-from cases.events import Event
-from cases.facts import read_intake
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.timeline import Opening, Payment
+from cases.kinds.claim import Claim
+from cases.mechanisms.timeline import Opening, Payment
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,

@@ -11,8 +11,8 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cases.claim import Claim
-from cases.events import Event, EventType
+from cases.kinds.claim import Claim
+from cases.vocabulary.events import Event, EventType
 from tests.core.test_properties import POLICIES, Story, play, stories
 
 T = EventType

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cases.complaint import Complaint
+from cases.kinds.complaint import Complaint
 from tests.core.support import (
     AGENT,
     GM,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cases.compensation import Assessment, Override, admit, assess, ways_of_dispute
-from cases.facts import ClaimFacts, ClaimIntake, ComplaintIntake, InquiryIntake, read_intake
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.policy.model import Policy
+from cases.vocabulary.facts import ClaimFacts, ClaimIntake, ComplaintIntake, InquiryIntake, read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import at, default_policy, policy_with
 
 LATE = {"promised_at": "2026-03-02T18:00:00+08:00", "delivered_at": "2026-03-03T18:00:00+08:00", "route": "domestic"}

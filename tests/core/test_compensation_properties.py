@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cases.compensation import Assessment, assess
-from cases.facts import ClaimFacts
-from cases.refusals import Refused
+from cases.vocabulary.facts import ClaimFacts
+from cases.vocabulary.refusals import Refused
 from tests.core.support import default_policy, policy_with
 
 SHANGHAI = timezone(timedelta(hours=8))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cases.clocks import Clock
-from cases.complaint import Complaint
-from cases.refusals import Refused
+from cases.kinds.complaint import Complaint
+from cases.mechanisms.clocks import Clock
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,

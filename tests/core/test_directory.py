@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cases.addresses import FORMS
 from cases.directory import CHANNELS, Absence, Answer, BadDirectory, Directory, Person, Shift, Unit
-from cases.refusals import invalid
+from cases.vocabulary.addresses import FORMS
+from cases.vocabulary.refusals import invalid
 
 HOUR = timedelta(hours=1)
 # A day of the roster begins.

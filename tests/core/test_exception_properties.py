@@ -10,12 +10,12 @@ import chinese_calendar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cases.commands import read_command
-from cases.events import Event, EventType
-from cases.exception_report import ExceptionReport
-from cases.facts import read_intake
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.kinds.exception_report import ExceptionReport
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Event, EventType
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import default_policy, policy_with
 
 ZONE = timezone(timedelta(hours=8))

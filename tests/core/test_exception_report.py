@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from cases.commands import read_command
-from cases.events import EventType
-from cases.exception_report import ExceptionReport
-from cases.facts import read_intake
-from cases.policy import Policy
-from cases.refusals import Refused
+from cases.kinds.exception_report import ExceptionReport
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import EventType
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     GM,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cases.commands import read_command
-from cases.facts import ComplaintIntake, InquiryIntake, Intake, read_intake
 from cases.kinds import KINDS
-from cases.refusals import Refused
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.facts import ComplaintIntake, InquiryIntake, Intake, read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import AGENT, PERSONAL
 
 SHIPMENT = {"waybill": "SF1", "posted_on": "2026-03-01"}

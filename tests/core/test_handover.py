@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from cases.events import Event
-from cases.facts import MOST_LISTED, read_intake
-from cases.handover import HAND_OVER, Handover, goes_on, key_of, relief_of, tell_at
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.timeline import Errand
+from cases.kinds.handover import HAND_OVER, Handover, goes_on, key_of, relief_of, tell_at
+from cases.mechanisms.timeline import Errand
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import MOST_LISTED, read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     GM,
@@ -241,9 +241,7 @@ def test_a_signature_at_the_limit_is_in_time_and_a_second_later_is_not() -> None
 
 def test_one_signs_once_and_nobody_for_both() -> None:
     refuse(signed(OUT), "03-04 19:55:00", "already_signed", "sign", "agent-1", "as outgoing", by=OUT, clause=CLAUSE)
-    refuse(
-        signed(OUT, IN), "03-04 19:55:00", "already_signed", "sign", "agent-2", "as relief", by=IN, clause=CLAUSE
-    )
+    refuse(signed(OUT, IN), "03-04 19:55:00", "already_signed", "sign", "agent-2", "as relief", by=IN, clause=CLAUSE)
 
 
 @pytest.mark.parametrize(

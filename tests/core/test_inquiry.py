@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     SUPERVISOR,

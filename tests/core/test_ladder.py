@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from cases.policy import Policy
+from cases.policy.model import Policy
 from tests.core.support import (
     AGENT,
     CUSTOMER,

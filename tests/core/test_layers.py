@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from activities.policies import Policies
-from cases.layers import layered
-from cases.policy import Policy
-from cases.refusals import Refused
+from activities.policies.store import Policies
+from cases.policy.inheritance import layered
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
 from tests.core.support import DEFAULT, default_policy
 
 HEAD = 'name = "mine"\nextends = "default"\n'
@@ -42,7 +42,7 @@ def test_what_is_not_said_is_that_of_the_policy_below(tmp_path: Path) -> None:
 def test_layers_stand_on_layers(tmp_path: Path) -> None:
     found = policies(
         tmp_path,
-        low=f'{HEAD}[complaint]\nreopen_days = 3\nfollow_ups = 2\n'.replace("mine", "low"),
+        low=f"{HEAD}[complaint]\nreopen_days = 3\nfollow_ups = 2\n".replace("mine", "low"),
         high='name = "high"\nextends = "low"\n[complaint]\nreopen_days = 5\n',
     ).load("high")
     assert (found.complaint.reopen_days, found.complaint.follow_ups) == (5, 2)
@@ -126,10 +126,10 @@ def test_the_ladder_between_companies_is_one(tmp_path: Path) -> None:
 
 
 def test_every_number_of_it_is_marked_as_invented() -> None:
-    text = (Path(__file__).parents[2] / "cases" / "policies" / "cross_company.toml").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "cases" / "policy" / "cross_company.toml").read_text("utf-8")
     for block in text.split("\n["):
         for line in block.splitlines():
-            if any(mark in line for mark in ('"PT', '"P1', 'discretion', 'limits = {', 'starts_at')):
+            if any(mark in line for mark in ('"PT', '"P1', "discretion", "limits = {", "starts_at")):
                 assert "[INVENTED]" in block, line
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cases.case import Case
-from cases.events import canonical
-from cases.policy import DigestRule, Policy
-from cases.refusals import Refused
-from cases.timeline import Notice
+from cases.mechanisms.timeline import Notice
+from cases.policy.model import DigestRule, Policy
+from cases.vocabulary.events import canonical
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,

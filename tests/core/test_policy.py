@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from activities.policies import Policies, published_years
-from cases.commands import Command
-from cases.events import canonical
-from cases.policy import KINDS, CaseRule, ClockRule, Policy, Reminders
-from cases.refusals import Refused
+from activities.policies.store import Policies, published_years
+from cases.policy.model import KINDS, CaseRule, ClockRule, Policy, Reminders
+from cases.vocabulary.commands import Command
+from cases.vocabulary.events import canonical
+from cases.vocabulary.refusals import Refused
 from tests.core.support import DEFAULT, complaint, default_policy, do, policy_with, refuse
 
 RUNGS = '["agent", "supervisor", "qa_manager", "general_manager"]'

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cases.case import Case
-from cases.clocks import Clock, ClockState
-from cases.commands import read_command
-from cases.events import Actor, Event, EventType
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.timeline import Payment
+from cases.mechanisms.clocks import Clock, ClockState
+from cases.mechanisms.timeline import Payment
+from cases.policy.model import Policy
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Actor, Event, EventType
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import PERSONAL, at, default_policy, notices, policy_with, snapshot
 
 T = EventType
@@ -149,9 +149,7 @@ FIELDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         lambda roles: {"roles": sorted(roles)},
         st.sets(st.sampled_from(["supervisor", "qa_manager", "general_manager"]), min_size=1),
     ),
-    "check_goods": st.builds(
-        lambda number: {"checklist": {**CHECKED, "photographs": number}}, st.integers(0, 2)
-    ),
+    "check_goods": st.builds(lambda number: {"checklist": {**CHECKED, "photographs": number}}, st.integers(0, 2)),
     "find": st.builds(lambda said: {"cause": "c", "report": said}, st.sampled_from([None, "genuine", "concealed"])),
     "correct": st.builds(lambda done: {"action": "a", "carried_out": done}, st.booleans()),
     "settle": st.builds(lambda amount: {"amount": amount}, st.sampled_from(["100.00", "200.01", "20000.00"])),

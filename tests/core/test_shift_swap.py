@@ -10,13 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from cases.events import Event
-from cases.facts import read_intake
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.shift_swap import CHANGE_ROSTER, PastSwap, ShiftSwap, SwapFacts, check, months_of, moves
-from cases.timeline import Errand
+from cases.kinds.swap import CHANGE_ROSTER, PastSwap, ShiftSwap, SwapFacts, check, months_of, moves
+from cases.mechanisms.timeline import Errand
+from cases.policy.model import Policy
+from cases.vocabulary.events import Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     DEFAULT,
@@ -364,7 +364,7 @@ def test_what_is_given_away_does_not_stand_in_the_way() -> None:
 
 
 def test_the_numbers_are_the_policys() -> None:
-    policy = policy_with(('per_month = 3 ', 'per_month = 1 '), ('rest = "PT8H"', 'rest = "PT12H"'))
+    policy = policy_with(("per_month = 3 ", "per_month = 1 "), ('rest = "PT8H"', 'rest = "PT12H"'))
     with pytest.raises(Refused, match="at most 1"):
         looked_at(roster(MINE), (swapped("agent-1", "agent-3"),), policy)
     with pytest.raises(Refused, match="12:00:00"):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cases.facts import MOST_LISTED, read_intake
 from cases.kinds import KINDS
-from cases.policy import Policy
-from cases.refusals import Refused
-from cases.summary import Summary, check_ended, month_before
+from cases.kinds.summary import Summary, check_ended, month_before
+from cases.policy.model import Policy
+from cases.vocabulary.facts import MOST_LISTED, read_intake
+from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import cases
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from cases.working_calendar import CalendarYears, Reckoned, WorkingCalendar, anniversary
 
-POLICIES = Path(cases.__file__).parent / "policies"
+POLICIES = Path(cases.__file__).parent / "policy"
 PUBLISHED = tomllib.loads((POLICIES / "calendar_cn.toml").read_text(encoding="utf-8"))
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CST = timezone(timedelta(hours=8))

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from temporalio.client import Client, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.casebook import Casebook
-from activities.database import DatabaseAway, migrate
-from activities.policies import BUILT_IN
-from cases.refusals import Refused
+from activities.casebook.book import Casebook
+from activities.database.pool import DatabaseAway, migrate
+from activities.policies.store import BUILT_IN
+from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.embedded import Ports, Stack
 from workflows.attributes import TYPES

@@ -20,13 +20,13 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 
-from activities.casebook import connect
-from activities.contacts import ContactBook
+from activities.casebook.book import connect
 from activities.messages import NoticeOrder
-from activities.policies import Policies
-from activities.recipients import aims
+from activities.notify.contacts import ContactBook
+from activities.notify.recipients import aims
+from activities.policies.store import Policies
 from cases.directory import Directory
-from cases.events import canonical
+from cases.vocabulary.events import canonical
 from starter.client import CaseClient
 from starter.embedded import Stack
 from starter.rehearsal.core_engine import run_case

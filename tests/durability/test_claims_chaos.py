@@ -19,7 +19,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from activities.casebook import connect
+from activities.casebook.book import connect
 from starter.client import CaseClient
 from tests.cli.program import spawn
 from tests.durability.support import (

@@ -19,11 +19,11 @@ import pytest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from activities.settings import SettingsError, load_settings
 from starter.embedded import Addresses, Ports, Stack, StackError, running
 from starter.embedded.postgres import Postgres
 from starter.embedded.server import Server
 from starter.embedded.temporal import Temporal
+from starter.settings import SettingsError, load_settings
 
 ANY = Ports(0, 0, 0)
 KINDS = {"CaseKind": "Keyword", "Breached": "KeywordList", "NextDue": "Datetime"}

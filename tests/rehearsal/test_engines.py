@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.policies import Policies
-from cases.events import Event
+from activities.policies.store import Policies
+from cases.vocabulary.events import Event
 from starter.rehearsal.command import ENGINES
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Engine, Prepared

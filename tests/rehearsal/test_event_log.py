@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.policies import Policies
+from activities.policies.store import Policies
 from starter.rehearsal.command import rehearse
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.event_log import load_log, load_mapping
@@ -56,7 +56,7 @@ def summary_of(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 
 def patient(tmp_path: Path) -> Path:
     path = tmp_path / "patient.toml"
-    text = (ROOT / "cases" / "policies" / "default.toml").read_text("utf-8")
+    text = (ROOT / "cases" / "policy" / "default.toml").read_text("utf-8")
     changed = text.replace('[complaint.clocks.rung]\nelapsed = "PT5M"', '[complaint.clocks.rung]\nelapsed = "PT15M"')
     assert changed != text
     path.write_text(changed.replace('name = "default"', 'name = "patient"'), "utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.policies import Policies
+from activities.policies.store import Policies
 from starter.rehearsal.command import rehearse
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import UNRECORDED, Engine
@@ -98,9 +98,7 @@ def test_a_wrong_expectation_fails_and_says_which(
         assert all(json.loads(line)["key"] == "11b" for line in captured.out.splitlines())
 
 
-def test_an_expectation_without_any_such_event_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_expectation_without_any_such_event_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rehearse([changed(tmp_path, 'type = "resolved"', 'type = "reopened"')]) == 1
     assert "no event of that type occurred" in capsys.readouterr().out
 
@@ -138,7 +136,7 @@ def test_a_policy_path_is_relative_to_the_scenario(tmp_path: Path) -> None:
 
 def quicker() -> str:
     """The default policy with one hour less for the solution."""
-    text = (Path(__file__).parents[2] / "cases" / "policies" / "default.toml").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "cases" / "policy" / "default.toml").read_text("utf-8")
     return text.replace('name = "default"', 'name = "hasty"').replace('elapsed = "PT48H"', 'elapsed = "PT47H"')
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.database import migrate
+from activities.database.pool import migrate
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping
 from tests.workflows.office import Office, open_office

@@ -18,12 +18,12 @@ from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
-from activities.database import migrate
-from cases.summary import month_before
+from activities.database.pool import migrate
+from cases.kinds.summary import month_before
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import DEFAULT, Handle, Json, Office, open_office
-from workflows.types import WORKFLOW_TYPES
+from workflows.registry import WORKFLOW_TYPES
 
 FOLDER = Path(__file__).parents[1] / "histories"
 MINUTE = timedelta(minutes=1)

@@ -20,15 +20,15 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities import casebook
-from activities.casebook import Casebook
-from activities.policies import Policies
-from activities.settings import Settings
-from cases.policy import Policy
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.policies.store import Policies
+from cases.policy.model import Policy
 from starter.client import CaseClient
+from starter.settings import Settings
 from tests.temporal import eventually
 from worker import polling
-from workflows.types import TASK_QUEUE, WORKFLOW_TYPES
+from workflows.registry import TASK_QUEUE, WORKFLOW_TYPES
 
 Handle = WorkflowHandle[Any, Any]
 Json = dict[str, Any]

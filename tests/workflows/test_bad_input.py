@@ -16,7 +16,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.workflows.office import DEFAULT, Handle, Office
 
 # A start with surplus arguments is turned away so early that the SDK never awaits the call it had prepared.

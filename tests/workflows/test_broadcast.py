@@ -21,9 +21,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.testing import WorkflowEnvironment
 
-from activities import casebook
-from activities.casebook import Casebook
-from activities.database import migrate
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.database.pool import migrate
 from starter.client import CaseClient
 from tests.cli.program import ROOT, environment
 from tests.postgres import Cluster, cluster
@@ -141,9 +141,7 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Office]:
     dsn = await database.fresh_database()
     await migrate(dsn)
     contacts, policies = folder / "contacts.toml", folder / "policies"
-    contacts.write_text(
-        "".join(f'[roles.{role}]\nemail = ["{role}@example.com"]\nlanguage = "en"\n' for role in ROLES)
-    )
+    contacts.write_text("".join(f'[roles.{role}]\nemail = ["{role}@example.com"]\nlanguage = "en"\n' for role in ROLES))
     policies.mkdir()
     # A window that holds every moment; and one that began and ended while nobody looked.
     past = datetime.now(UTC) + timedelta(hours=12)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities import calendar_years
-from activities.database import migrate
+from activities.database.pool import migrate
+from activities.policies import calendar_years
 from tests.cli.program import Answer, spawn
 from tests.postgres import Cluster, cluster
 from tests.temporal import address, eventually, time_skipping

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 from temporalio.service import RPCError
 
-from activities import payouts
-from activities.settings import Settings
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
+from starter import payouts
+from starter.settings import Settings
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import Handle, Json, Office, open_office

@@ -19,25 +19,27 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 import worker
-from activities import calendar_years, directory, handovers
-from activities.directory import DirectoryBook
-from activities.handovers import Handovers, Swaps
 from activities.messages import ErrandOrder
-from activities.policies import Policies
+from activities.people import directory
+from activities.people import handover as handovers
+from activities.people.directory import DirectoryBook
+from activities.people.handover import Handovers, Swaps
+from activities.policies import calendar_years
+from activities.policies.store import Policies
 from cases.directory import Absence, Person, Shift, Unit
-from cases.facts import read_intake
-from cases.handover import Handover
-from cases.refusals import Refused
-from cases.shift_swap import SwapFacts
-from cases.timeline import Errand
+from cases.kinds.handover import Handover
+from cases.kinds.swap import SwapFacts
+from cases.mechanisms.timeline import Errand
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
-from starter.handovers import plan
-from starter.swaps import ask, facts_of
+from starter.handover import plan
+from starter.swap import ask, facts_of
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import CACHE, DEFAULT, FACTS, Handle, Json, Office, open_office
 from workflows import state
-from workflows.types import SHIFT_END
+from workflows.registry import SHIFT_END
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -149,9 +151,7 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     assert listed.keys() == {promised.id, paused.id, ended.id, climbed.id}
     assert [datetime.fromisoformat(at) for at in listed[promised.id]["promised"]] == [datetime.fromisoformat(due)]
     assert set(listed[paused.id]["paused"]) == {"answer", "resolution"}
-    [told] = await eventually(
-        lambda: desk.office.timeline(handover, "relief_told"), lambda events: len(events) == 1
-    )
+    [told] = await eventually(lambda: desk.office.timeline(handover, "relief_told"), lambda events: len(events) == 1)
     assert told["data"]["people"] == ["in-1"]
 
     # Planned again it is the same handover.

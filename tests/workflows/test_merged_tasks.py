@@ -18,10 +18,10 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
-from activities.policies import Policies
+from activities.policies.store import Policies
 from starter.client import CaseClient
 from tests.temporal import eventually
-from workflows.types import RUNNER, TASK_QUEUE, WORKFLOWS
+from workflows.registry import RUNNER, TASK_QUEUE, WORKFLOWS
 
 AGENT, SUPERVISOR = {"id": "ag-1", "role": "agent"}, {"id": "su-1", "role": "supervisor"}
 QUEUE = f"{TASK_QUEUE}-merged"

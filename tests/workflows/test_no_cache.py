@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import Office, open_office

@@ -12,10 +12,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from activities import directory
-from activities.database import migrate
+from activities.database.pool import migrate
+from activities.people import directory
 from cases.directory import Person, Unit
-from cases.refusals import Refused
+from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import FACTS, Handle, Office, open_office
@@ -77,9 +77,7 @@ async def office(database: Cluster, inbox: Inbox, tmp_path_factory: pytest.TempP
     await migrate(address)
     async with (
         time_skipping() as env,
-        open_office(
-            env, address, tmp_path_factory.mktemp("office"), smtp=f"smtp://127.0.0.1:{inbox.port}"
-        ) as office,
+        open_office(env, address, tmp_path_factory.mktemp("office"), smtp=f"smtp://127.0.0.1:{inbox.port}") as office,
     ):
         yield office
 
@@ -258,7 +256,7 @@ async def test_a_day_without_a_mail_server(
     office: Office, inbox: Inbox, staff: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer tries than there are, for the sake of those who wait for this test.
-    monkeypatch.setattr("activities.notices.LONGEST", 3600.0)
+    monkeypatch.setattr("activities.notify.notifier.LONGEST", 3600.0)
     inbox.stop()
     inbox.arrived.clear()
     case = await office.file()

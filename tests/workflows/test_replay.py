@@ -16,7 +16,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.workflows.make_histories import FOLDER, names
-from workflows.types import RUNNER, WORKFLOWS
+from workflows.registry import RUNNER, WORKFLOWS
 
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
 

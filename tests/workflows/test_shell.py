@@ -15,14 +15,14 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
 from activities.messages import LOAD_POLICY
-from activities.policies import Policies
-from cases.complaint import Complaint as ComplaintCase
-from cases.events import Event
-from cases.refusals import Refused
+from activities.policies.store import Policies
+from cases.kinds.complaint import Complaint as ComplaintCase
+from cases.vocabulary.events import Event
+from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.office import DEFAULT, FACTS, Handle, Json, Office, happened
 from workflows.complaint import Complaint
-from workflows.types import RUNNER
+from workflows.registry import RUNNER
 
 AGENT = {"id": "agent-1", "role": "agent"}
 MINUTE = timedelta(minutes=1)

@@ -19,20 +19,21 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from activities import casebook, subscriptions
-from activities.casebook import Casebook
-from activities.database import migrate
-from activities.outbound import Guard
-from activities.settings import Settings
-from activities.subscriptions import Subscriptions
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.database.pool import migrate
+from activities.events import subscriptions
+from activities.events.outbound import Guard
+from activities.events.subscriptions import Subscriptions
 from starter.embedded.temporal import temporal_binary
+from starter.settings import Settings
 from starter.subscriptions import wake
 from tests.activities.test_feed import batch
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import address, eventually
 from worker import polling
-from workflows.types import JOBS, RUNNER
+from workflows.registry import JOBS, RUNNER
 
 ROOT = Path(__file__).parents[2]
 
@@ -186,8 +187,8 @@ async def test_who_waits_for_the_next_try_is_woken(place: Place) -> None:
 
 
 async def test_it_goes_on_for_ever_in_short_histories(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.pump.SHIFT", 0.01)
-    monkeypatch.setattr("activities.pump.POLL", 0.01)
+    monkeypatch.setattr("activities.events.delivery.SHIFT", 0.01)
+    monkeypatch.setattr("activities.events.delivery.POLL", 0.01)
     async with receiver() as hook, polling(place.client, place.settings):
         made, _ = await place.subscriptions.add(hook.url())
         await wake(place.client, made.id)

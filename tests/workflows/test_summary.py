@@ -10,19 +10,19 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities import casebook
-from activities.casebook import Casebook
+from activities.casebook import book as casebook
+from activities.casebook.book import Casebook
+from activities.casebook.summary import MonthBook
 from activities.messages import Batch, MonthOrder
-from activities.month_end import MonthBook
-from activities.policies import Policies
-from cases.facts import MOST_LISTED, SummaryIntake, read_intake
-from cases.refusals import Refused
-from cases.summary import month_before
-from starter.summaries import SCHEDULE, file_month, keep_schedule
+from activities.policies.store import Policies
+from cases.kinds.summary import month_before
+from cases.vocabulary.facts import MOST_LISTED, SummaryIntake, read_intake
+from cases.vocabulary.refusals import Refused
+from starter.summary import SCHEDULE, file_month, keep_schedule
 from tests.postgres import Cluster
 from tests.temporal import eventually
 from tests.workflows.office import DEFAULT, Handle, Office
-from workflows.types import MONTH_END
+from workflows.registry import MONTH_END
 
 NOW = DEFAULT.local(datetime.now(UTC))
 LAST = month_before(NOW)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.ack_tokens import expiry, issue, read
-from cases.refusals import Refused
+from activities.notify.ack_tokens import expiry, issue, read
+from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.office import Office
 

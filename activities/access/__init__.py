@@ -1,0 +1,1 @@
+"""Who came in: API keys, idempotency, the access log."""

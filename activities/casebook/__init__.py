@@ -1,0 +1,1 @@
+"""The casebook: the ledger, the audit, searches and lists."""

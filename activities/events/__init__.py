@@ -1,0 +1,1 @@
+"""Events for subscribers: the feed, subscriptions, delivery."""

@@ -1,0 +1,136 @@
+"""The ledger as others read it: every event of every case, once, in an order that never changes.
+
+An event comes only when nothing can come before it any more, so a reader that asks for what follows
+its last position misses nothing and sees nothing twice, whatever commits when. The events of a case
+come by their ``seq``. A transaction that stays open anywhere on the database server and writes holds
+everything after it up until it ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from json import loads
+from typing import Any
+
+import asyncpg
+
+from activities.database.pool import connection_of, open_pool, statement
+from cases.vocabulary.refusals import Refused
+
+MOST = 1000
+_POSITION = re.compile(r"(?P<tx>\d{1,18})-(?P<position>\d{1,18})", re.ASCII)
+START = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """An event of the ledger and the case that it belongs to.
+
+    Args:
+        position: where it stands; fit for a header, and otherwise nobody's business.
+        kind, number, unit: the case's, as it stands now.
+        event: public event JSON (design contract "Events").
+    """
+
+    position: str
+    case_id: str
+    kind: str
+    number: str
+    unit: str | None
+    event: dict[str, Any]
+
+
+class Feed:
+    """Reads the ledger in its order. Safe to share between tasks.
+
+    Every method raises `DatabaseAway` when the database cannot serve.
+    """
+
+    _AFTER = statement(__package__, "feed_after")
+    _HEAD = statement(__package__, "feed_head")
+    _OF = statement(__package__, "feed_of")
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def after(self, position: str | None, limit: int) -> list[FeedEvent]:
+        """The events that follow a position; empty when there are none yet.
+
+        Args:
+            position: of the last event that was read; None is before the first.
+            limit: 1 to 1000 events.
+
+        Raises:
+            Refused: ``invalid``: the position is none that this ledger gave.
+            ValueError: ``limit`` is not what it may be.
+        """
+        if not 1 <= limit <= MOST:
+            raise ValueError(f"limit = {limit}: allowed is 1 to {MOST}")
+        tx, place = read_position(position)
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(self._AFTER, tx, place, limit)
+        if tx >= rows[0]["next"]:
+            # Of another ledger, or of a later state of this one than was restored.
+            raise Refused("invalid", f"position = {position!r}: this ledger has not come that far")
+        return [_event(row) for row in rows if row["tx"] is not None]
+
+    async def head(self) -> str:
+        """The position of the last event that can be read: what follows it is still to come."""
+        async with connection_of(self._pool) as connection:
+            row = await connection.fetchrow(self._HEAD)
+        return START if row is None else f"{row['tx']}-{row['position']}"
+
+    async def before(self, case_id: str, seq: int) -> str:
+        """The position after which an event of a case is the next to be read.
+
+        Raises:
+            Refused: ``not_found``: the case has no such event.
+        """
+        async with connection_of(self._pool) as connection:
+            row = await connection.fetchrow(self._OF, case_id, seq) if 0 < seq < 1 << 31 else None
+        if row is None:
+            raise Refused("not_found", f"the ledger has no event {seq} of {case_id}")
+        return f"{row['tx']}-{row['position'] - 1}"
+
+
+@asynccontextmanager
+async def connect(dsn: str, *, size: int = 2) -> AsyncIterator[Feed]:
+    """The feed on a pool of its own, which connects when it is first used.
+
+    Args:
+        size: the most connections it will hold.
+
+    Raises:
+        BadDatabaseAddress: the address cannot be used.
+    """
+    async with open_pool(dsn, size=size) as pool:
+        yield Feed(pool)
+
+
+def read_position(position: str | None) -> tuple[int, int]:
+    """The two numbers of a position.
+
+    Raises:
+        Refused: ``invalid``: it has another form.
+    """
+    if position is None:
+        return 0, 0
+    named = _POSITION.fullmatch(position)
+    if named is None:
+        raise Refused("invalid", f"position = {position[:40]!r}: allowed is what an event came with, like 4711-32")
+    return int(named["tx"]), int(named["position"])
+
+
+def _event(row: asyncpg.Record) -> FeedEvent:
+    return FeedEvent(
+        f"{row['tx']}-{row['position']}",
+        row["case_id"],
+        # A ledger row without a case file is a fault that `verify` reports; readers still get it.
+        row["kind"] or row["case_id"].partition(":")[0],
+        row["number"] or "",
+        row["unit"],
+        loads(row["body"]),
+    )

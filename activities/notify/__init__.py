@@ -1,0 +1,1 @@
+"""Notices: recipients, templates, channels, digests."""

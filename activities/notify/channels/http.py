@@ -1,0 +1,142 @@
+"""Posting JSON over HTTP: what each answer means, the same for all channels that do it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+
+import httpx
+
+from activities.notify.channels import Delayed, Undeliverable
+
+# httpx logs every request with its address, and an address may hold a token.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+# Timeout, too early, too many requests: the client errors that pass by themselves.
+TEMPORARY = frozenset({408, 425, 429})
+# Bytes of an answer that are looked at; what bots say is far shorter.
+_LONGEST_ANSWER = 65_536
+# Seconds. Nobody is left alone for longer, whatever they ask for.
+_LONGEST_WAIT = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said: the status, the body, and for how many seconds it wants to be left alone."""
+
+    status: int
+    body: bytes
+    wait: float
+
+    def check(self) -> None:
+        """Tell by the status whether the message was taken.
+
+        Raises:
+            Delayed: it may be taken later.
+            Undeliverable: it never will. A redirect is not followed and counts as a refusal.
+        """
+        if self.status >= 500 or self.status in TEMPORARY:
+            raise Delayed(f"HTTP {self.status}", self.wait)
+        if not 200 <= self.status < 300:
+            raise Undeliverable(f"HTTP {self.status}")
+
+    def json(self) -> dict[str, Any] | None:
+        """The body as a JSON object; None when it is none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+class Line:
+    """One HTTP client for one batch. Who does not answer once is not waited for again.
+
+    Args:
+        timeout: seconds for one whole request.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._silent: set[str] = set()
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post and give back whatever was answered.
+
+        Raises:
+            Delayed: nothing was.
+            Undeliverable: nobody can be asked at such an address.
+        """
+        if url in self._silent:
+            raise Delayed("no answer")
+        try:
+            # httpx limits each read; the outer limit holds for all of them together.
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(
+                    "POST",
+                    url,
+                    content=body,
+                    headers={"content-type": "application/json", "user-agent": "caseladder", **headers},
+                    follow_redirects=False,
+                ) as answer,
+            ):
+                said = bytearray()
+                async for piece in answer.aiter_bytes():
+                    said += piece
+                    if len(said) > _LONGEST_ANSWER:
+                        break
+                return Answer(answer.status_code, bytes(said), _wait(answer.headers.get("retry-after")))
+        except httpx.InvalidURL:
+            raise Undeliverable("not a usable address") from None
+        except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+            self._silent.add(url)
+            raise Delayed(f"no answer ({type(error).__name__})") from None
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    # Loading the trust store takes tens of milliseconds: once, not once a batch.
+    return ssl.create_default_context()
+
+
+@asynccontextmanager
+async def line(seconds: float) -> AsyncIterator[Line]:
+    """A line that is open for the block.
+
+    Args:
+        seconds: for one whole request.
+    """
+    async with httpx.AsyncClient(verify=_trust(), timeout=seconds) as client:
+        yield Line(client, seconds)
+
+
+def compact(value: Mapping[str, Any]) -> bytes:
+    """A JSON body."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _wait(header: str | None) -> float:
+    """Seconds that a ``Retry-After`` asks for: a number, or an instant."""
+    if header is None:
+        return 0
+    try:
+        seconds = float(header) if header.strip().isdigit() else _until(header)
+    except (ValueError, OverflowError):
+        return 0
+    return min(max(seconds, 0), _LONGEST_WAIT)
+
+
+def _until(header: str) -> float:
+    moment = parsedate_to_datetime(header)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,46 @@
+"""How a message becomes an e-mail."""
+
+from __future__ import annotations
+
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import localtime
+
+from activities.notify.channels import Message, SettingError
+
+
+def read_sender(mail_from: str) -> Address:
+    """The sender of all mails, shown as caseladder.
+
+    Raises:
+        SettingError: not an address of the form ``name@example.com``.
+    """
+    try:
+        sender = Address("caseladder", addr_spec=mail_from)
+        mail_from.encode("ascii")
+    except (ValueError, IndexError, MessageError):
+        sender = Address()
+    if not (sender.username and sender.domain):
+        raise SettingError(f"mail_from = {mail_from!r}: not an e-mail address; allowed: name@example.com")
+    return sender
+
+
+def compose(message: Message, sender: Address) -> EmailMessage:
+    """The e-mail of a message, with a Message-ID that is the same over every retry.
+
+    A line break in a header value raises ValueError (`email.policy`), so nobody can smuggle in
+    another header; ``subject`` comes as one line from the templates.
+    """
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = message.to
+    mail["Subject"] = message.subject
+    mail["Date"] = localtime()
+    mail["Message-ID"] = f"<{message.id}@caseladder>"
+    mail["References"] = f"<{message.thread}@caseladder>"
+    # RFC 3834: an absent person's autoresponder stays silent.
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    return mail

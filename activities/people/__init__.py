@@ -1,0 +1,1 @@
+"""People: the directory, handovers and swaps of shifts."""

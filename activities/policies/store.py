@@ -1,0 +1,141 @@
+"""Policies on disk: the built-in ones and those of a folder, read when a case pins one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache, lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.messages import LOAD_POLICY
+from cases import policy
+from cases.policy.inheritance import EXTENDS, read_table
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
+
+BUILT_IN = files(policy)
+CALENDAR = "calendar_cn.toml"
+
+# Calendar years by number, as `PublishedYear` in plain JSON.
+Years = Mapping[str, Any]
+
+
+class Policies:
+    """Finds policies by name.
+
+    Args:
+        folder: where the operator's own ``NAME.toml`` files lie; they win over built-in ones.
+        loaded: asks for the calendar years that were loaded since the program was made.
+    """
+
+    def __init__(self, folder: Path | None = None, loaded: Callable[[], Awaitable[Years]] | None = None) -> None:
+        self.folder = folder
+        self._loaded = loaded
+
+    def names(self) -> list[str]:
+        """List the names that can be loaded."""
+        own = list(self.folder.glob("*.toml")) if self.folder else []
+        files = {file.name for file in (*own, *BUILT_IN.iterdir())} - {CALENDAR}
+        return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+    def load(self, name: str, loaded: Years | None = None) -> Policy:
+        """The policy of this name.
+
+        Args:
+            name: one of `names`.
+            loaded: calendar years besides the shipped ones, over which they win.
+
+        Raises:
+            Refused: code ``unknown_policy`` or ``bad_policy``.
+        """
+        sources = self._sources(name)
+        if not sources:
+            raise Refused("unknown_policy", f"policy = {name!r} is not known; allowed: {', '.join(self.names())}")
+        return self.read(sources[0], loaded)
+
+    def read(self, source: Path | Traversable, loaded: Years | None = None) -> Policy:
+        """The policy in a file; one without ``[calendar.years]`` gets the published years.
+
+        Raises:
+            Refused: code ``bad_policy``, naming the file, the key path, the value and what is allowed.
+        """
+        try:
+            return _policy(tuple(self._texts(source)), json.dumps({**published_years(), **(loaded or {})}, default=str))
+        except Refused as refusal:
+            raise Refused(refusal.code, f"{source}: {refusal.message}") from None
+
+    def shares_calendar(self, name: str) -> bool:
+        """Whether a policy works by the published years; else the file brings years of its own.
+
+        Raises:
+            Refused: code ``unknown_policy`` or ``bad_policy``.
+        """
+        self.load(name)
+        texts = self._texts(self._sources(name)[0])
+        return not any("years" in read_table(text).get("calendar", {}) for text in texts)
+
+    def _sources(self, name: str) -> list[Path | Traversable]:
+        """Where a policy of this name is, the one that wins first."""
+        if name not in self.names():
+            return []
+        own = [] if self.folder is None else [self.folder / f"{name}.toml"]
+        return [file for file in [*own, BUILT_IN / f"{name}.toml"] if file.is_file()]
+
+    def _texts(self, source: Path | Traversable) -> list[str]:
+        """The text of a file and of all that it extends, the lowest first.
+
+        A file that extends a policy of its own name means the one that it wins over.
+        """
+        used, texts = [source], [_text(source)]
+        while (base := read_table(texts[0]).get(EXTENDS)) is not None:
+            known = self._sources(base)
+            left = [file for file in known if file not in used]
+            if not left:
+                why = "it extends itself" if known else f"no such policy; allowed: {', '.join(self.names())}"
+                raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
+            used.append(left[0])
+            texts.insert(0, _text(left[0]))
+        return texts
+
+    async def in_force(self, name: str) -> Policy:
+        """The policy that a case which opens now would pin: with the years that were loaded.
+
+        Raises:
+            Refused: code ``unknown_policy`` or ``bad_policy``.
+        """
+        return self.load(name, await self._loaded() if self._loaded else None)
+
+    @activity.defn(name=LOAD_POLICY)
+    async def load_policy(self, name: str) -> str:
+        """The canonical JSON document of a policy, for a case to pin."""
+        try:
+            return (await self.in_force(name)).document
+        except Refused as refusal:
+            details = {"code": refusal.code, "clause": refusal.clause}
+            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+
+
+def _text(source: Path | Traversable) -> str:
+    try:
+        return source.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("bad_policy", f"cannot be read: {error}") from None
+
+
+# Reading a file takes long in proportion to opening a case, and most cases have the same few.
+@lru_cache(maxsize=64)
+def _policy(texts: tuple[str, ...], years: str) -> Policy:
+    return Policy.from_toml(texts[-1], json.loads(years), texts[:-1])
+
+
+@cache
+def published_years() -> dict[str, object]:
+    """The working calendar's published years, by year."""
+    return tomllib.loads((BUILT_IN / CALENDAR).read_text("utf-8"))

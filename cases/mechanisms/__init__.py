@@ -1,0 +1,1 @@
+"""What a case is made of: clocks, the ladder, approvals."""

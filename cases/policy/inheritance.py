@@ -1,0 +1,100 @@
+"""A policy that says only what it changes: ``extends = "default"`` and the keys that differ.
+
+Tables merge key by key; any other value takes the place of the one below, except lists of tables
+(``[[notice]]``), which come after those below. ``without`` names what is not taken over: key paths
+like ``authority.limits``, in a list of tables the ``name`` of the tables, like ``notice.breach``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
+from typing import Any, TypeGuard
+
+from cases.vocabulary.refusals import Refused
+
+EXTENDS, WITHOUT = "extends", "without"
+
+
+@lru_cache(maxsize=64)
+def read_table(text: str) -> Mapping[str, Any]:
+    """The table that a policy file holds; not to be changed.
+
+    Raises:
+        Refused: code ``bad_policy``: it is not TOML, or does not extend a policy as it may.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Refused("bad_policy", f"policy: not TOML: {error}") from None
+    base = table.get(EXTENDS)
+    if EXTENDS in table and not (isinstance(base, str) and base):
+        raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: it is the name of one policy")
+    if EXTENDS in table and "name" not in table:
+        raise Refused("bad_policy", "policy: name is missing: a policy that extends another has a name of its own")
+    if WITHOUT in table:
+        paths = table[WITHOUT]
+        if EXTENDS not in table:
+            raise Refused("bad_policy", f"policy: {WITHOUT} needs {EXTENDS}: it says what is not taken over")
+        if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+            raise Refused("bad_policy", f"policy: {WITHOUT}: it is a list of key paths, like authority.limits")
+    return table
+
+
+def layered(texts: Sequence[str]) -> dict[str, Any]:
+    """One table of a policy and of those that it extends.
+
+    Args:
+        texts: TOML texts, what is extended first.
+
+    Raises:
+        Refused: code ``bad_policy``: see `read_table`; ``without`` names what is not there; or the
+            first text extends a policy that is not given.
+    """
+    result: dict[str, Any] = {}
+    for place, text in enumerate(texts):
+        table = read_table(text)
+        if (EXTENDS in table) != (place > 0):
+            raise Refused("bad_policy", f"policy: {EXTENDS} = {table.get(EXTENDS)!r}: no such policy is at hand")
+        for path in table.get(WITHOUT, ()):
+            _drop(result, path)
+        _merge(result, {key: value for key, value in table.items() if key not in (EXTENDS, WITHOUT)})
+    return result
+
+
+def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
+    for key, value in table.items():
+        below = into.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            _merge(below, value)
+        elif _tables(below) and _tables(value):
+            into[key] = [*below, *deepcopy(value)]
+        else:
+            into[key] = deepcopy(value)
+
+
+def _tables(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
+
+
+def _drop(table: dict[str, Any], path: str) -> None:
+    inner, (*above, last) = table, path.split(".")
+    for place, key in enumerate(above):
+        found = inner.get(key)
+        if _tables(found) and place == len(above) - 1:
+            left = [entry for entry in found if entry.get("name") != last]
+            if len(left) < len(found):
+                inner[key] = left
+                return
+        if not isinstance(found, dict):
+            raise _missing(path)
+        inner = found
+    if last not in inner:
+        raise _missing(path)
+    del inner[last]
+
+
+def _missing(path: str) -> Refused:
+    return Refused("bad_policy", f"policy: {WITHOUT}: {path!r} is not in the policy that is extended")

@@ -1,0 +1,39 @@
+"""Payouts by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from activities.database.pool import open_pool
+from activities.notify.channels import SettingError
+from activities.notify.channels.webhook import read_secret
+from activities.payouts import Payouts, gateway_of
+from starter.settings import Settings, SettingsError
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts]:
+    """Open payouts as the settings say, on a pool of their own: a slow gateway keeps nobody from recording.
+
+    Args:
+        settings: with the address of the casebook's database.
+        size: the most database connections it will hold.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    if settings.database_url is None:
+        raise SettingsError("CASELADDER_DATABASE_URL is missing: the payout book needs a PostgreSQL")
+    key = None
+    if settings.payout_callback_secret is not None:
+        try:
+            key = read_secret(settings.payout_callback_secret.get_secret_value())
+        except SettingError:
+            raise SettingsError(
+                "CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_ followed by the base64 of 24 to 64 random bytes"
+            ) from None
+    token = settings.payout_token
+    async with open_pool(settings.database_url.get_secret_value(), size=size) as pool:
+        gateway = gateway_of(settings.payout_url, token.get_secret_value() if token else None, pool)
+        yield Payouts(pool, gateway, key)

@@ -1,0 +1,121 @@
+"""The workflow ``Handover``, and ``ShiftEnd``, which waits for the end of one shift and begins its handover."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from activities.messages import SHIFT_END, ShiftOrder
+    from activities.messages import ShiftEnd as Ending
+    from cases.kinds.handover import Handover as HandoverCase
+    from cases.kinds.handover import HandoverIntake, key_of
+    from cases.vocabulary.facts import Model, Token, read_intake
+    from cases.vocabulary.refusals import invalid
+    from workflows.effects import BACK_OFF
+    from workflows.shell import NO_INPUT, Shell, fail
+
+# The roster is read again after every such time, also when nobody says that it changed.
+LONGEST_SLEEP = timedelta(days=30)
+
+
+@workflow.defn(name="Handover")
+class Handover(Shell):
+    """A durable handover; its input is one intake as JSON."""
+
+    CASE = HandoverCase
+
+    @workflow.run
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()
+
+
+class Awaited(Model):
+    """Whose end is waited for, and by which policy it is handed over."""
+
+    shift: Token
+    policy: Token = "default"
+
+
+@workflow.defn(name="ShiftEnd")
+class ShiftEnd:
+    """Sleeps until a shift is about to end and begins its handover (S4-3.3.1).
+
+    The roster may change meanwhile, so it is read when the time has come and when the signal
+    ``roster_changed`` says so: a shift that is gone ends this, one that has moved is waited for anew.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has changed yet."""
+        self._changed = False
+
+    @workflow.signal
+    def roster_changed(self) -> None:
+        """Read the roster again."""
+        self._changed = True
+
+    @workflow.run
+    async def run(self, raw: Any = None) -> dict[str, Any]:
+        """Wait, gather, start the case, and answer with its id, or with why there is none.
+
+        Fails with ``Refused``: a wrong input, an unknown policy, one without handovers.
+        """
+        try:
+            awaited = Awaited.model_validate({} if raw is None else raw)
+        except ValidationError as error:
+            fail(invalid(error, "shift_end"))
+        while True:
+            self._changed = False
+            ending = await self._look(awaited, gather=False)
+            if ending.state != "coming":
+                return {"id": None, "why": ending.state}
+            wait = datetime.fromisoformat(ending.tell_at) - workflow.now()
+            if wait > timedelta(0):
+                await self._sleep(min(wait, LONGEST_SLEEP))
+                continue
+            ending = await self._look(awaited, gather=True)
+            if ending.facts:
+                return await self._begin(ending.facts, awaited.policy)
+
+    async def _sleep(self, span: timedelta) -> None:
+        with suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._changed, timeout=span, timeout_summary="until the shift is about to end"
+            )
+
+    async def _look(self, awaited: Awaited, *, gather: bool) -> Ending:
+        # Patiently: a casebook that is away must not cost a handover.
+        found: Ending = await workflow.execute_activity(
+            SHIFT_END,
+            ShiftOrder(awaited.shift, awaited.policy, gather),
+            result_type=Ending,
+            start_to_close_timeout=timedelta(minutes=1),
+            retry_policy=BACK_OFF,
+        )
+        return found
+
+    async def _begin(self, facts: dict[str, Any], policy: str) -> dict[str, Any]:
+        """Start the case, which lives on by itself."""
+        content = {"key": key_of(facts["shift"]), "policy": policy, "facts": facts}
+        case_id = f"handover:{content['key']}"
+        try:
+            await workflow.start_child_workflow(
+                "Handover",
+                content,
+                id=case_id,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                memo={"digest": read_intake(HandoverIntake, content).digest()},
+            )
+        except WorkflowAlreadyStartedError:
+            return {"id": case_id, "new": False}
+        return {"id": case_id, "new": True}

@@ -1,0 +1,90 @@
+"""The workflow ``MonthlySummary``, and ``MonthEnd``, which gathers a month and files its summary."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, SearchAttributeKey, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from activities.messages import GATHER, Month, MonthOrder
+    from cases.kinds.summary import Summary
+    from cases.vocabulary.facts import Model, SummaryIntake, Token, read_intake
+    from cases.vocabulary.facts import Month as MonthName
+    from cases.vocabulary.refusals import invalid
+    from workflows.effects import BACK_OFF
+    from workflows.shell import NO_INPUT, Shell, fail
+
+# When a schedule meant to start what it starts; the start itself may be late.
+SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+
+
+@workflow.defn(name="MonthlySummary")
+class MonthlySummary(Shell):
+    """A durable month-end summary; its input is one intake as JSON."""
+
+    CASE = Summary
+
+    @workflow.run
+    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
+        """Run the case to its end and answer with its last view."""
+        return await self.run_case()
+
+
+class Asked(Model):
+    """Which month is summarized, by which policy; without a month the one that ended last."""
+
+    month: MonthName | None = None
+    policy: Token = "default"
+
+
+@workflow.defn(name="MonthEnd")
+class MonthEnd:
+    """Files the summary of a month, unless it was: what the schedule starts, and ``caseladder summary``.
+
+    A month is gathered here and not by its case, since a schedule starts workflows under ids of its own.
+    """
+
+    @workflow.run
+    async def run(self, raw: Any = None) -> dict[str, Any]:
+        """Gather the month, start its case, and answer with the case's id and whether it is new.
+
+        Fails with ``Refused``: a month that has not ended, a wrong input, an unknown policy.
+        """
+        try:
+            asked = Asked.model_validate({} if raw is None else raw)
+        except ValidationError as error:
+            fail(invalid(error, "month_end"))
+        info = workflow.info()
+        at = info.typed_search_attributes.get(SCHEDULED) or info.start_time
+        # Patiently: a casebook that is away over the first of a month must not cost a summary.
+        gathered: Month = await workflow.execute_activity(
+            GATHER,
+            MonthOrder(at.isoformat(), asked.policy, asked.month),
+            result_type=Month,
+            start_to_close_timeout=timedelta(minutes=1),
+            retry_policy=BACK_OFF,
+        )
+        case_id = f"summary:{gathered.month}"
+        return {"id": case_id, "new": not gathered.filed and await self._file(case_id, gathered, asked.policy)}
+
+    async def _file(self, case_id: str, gathered: Month, policy: str) -> bool:
+        """Start the case, which lives on by itself; whether nobody had."""
+        content = {"key": gathered.month, "policy": policy, "facts": gathered.facts}
+        try:
+            await workflow.start_child_workflow(
+                "MonthlySummary",
+                content,
+                id=case_id,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                memo={"digest": read_intake(SummaryIntake, content).digest()},
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
