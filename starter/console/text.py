@@ -1,6 +1,6 @@
 """What the console says, in Chinese and English.
 
-The words of the notices (kinds, roles, clocks, events, ...) are those of ``activities/templates``;
+The words of the notices (kinds, roles, clocks, events, ...) are those of ``activities/notify/templates``;
 ``words/*.toml`` beside this file adds the console's own and replaces where it says otherwise.
 """
 

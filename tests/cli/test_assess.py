@@ -105,7 +105,7 @@ def test_the_letter_in_both_languages() -> None:
 
 def test_a_field_over_the_files_and_another_policy(tmp_path: Path) -> None:
     policy = tmp_path / "generous.toml"
-    text = (ROOT / "cases" / "policies" / "default.toml").read_text("utf-8")
+    text = (ROOT / "cases" / "policy" / "default.toml").read_text("utf-8")
     policy.write_text(text.replace('name = "default"', 'name = "generous"').replace("100.00", "200.00"))
     assert dry(FACTS, *NOON, "--set", "shipment.weight_kg=0.5")["total"] == "70.00"
     shown = dry(FACTS, *NOON, "--set", "shipment.weight_kg=0.4", "--policy", str(policy))

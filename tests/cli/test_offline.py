@@ -13,7 +13,7 @@ import pytest
 from starter.cli.intake import assign
 from tests.cli.program import ROOT, call, environment, spawn
 
-POLICY = ROOT / "cases" / "policies" / "default.toml"
+POLICY = ROOT / "cases" / "policy" / "default.toml"
 NAIVE = '{"key": "a", "received_at": "2026-03-10T09:00:00", "facts": {"category": "delay"}}'
 NOWHERE = ("--data", "/nonexistent/caseladder")
 

@@ -2,7 +2,7 @@
 --
 -- A sequence alone will not do: who took a lower number may commit after who took a higher one, and a
 -- reader that has passed the higher one never comes back. So events are ordered by the transaction that
--- wrote them, and read only once every transaction up to it has ended (activities/sql/feed_after.sql).
+-- wrote them, and read only once every transaction up to it has ended (activities/events/sql/feed_after.sql).
 
 -- Added to the number of a transaction. A ledger that was restored from a dump comes to a server that
 -- counts transactions anew; `case_event_resume` raises this, so that new events still come last.
