@@ -45,7 +45,7 @@ from starter.embedded import running
 from starter.logs import configure
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import keep
-from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, WORKFLOWS
+from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, case_workflows
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)
@@ -88,7 +88,7 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
-            workflows=[*WORKFLOWS, *JOBS],
+            workflows=[*case_workflows(), *JOBS],
             activities=[
                 book.record,
                 notifier.notify,

@@ -48,11 +48,11 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class ErrandOrder:
-    """Something of a case's own kind to be done; the same order again has the same effect once.
+class CallOrder:
+    """An order to an activity of one kind of case; the same order again has the same effect once.
 
     Args:
-        what: plain JSON, as the activity of the errand takes it.
+        what: plain JSON, as the activity takes it.
         seq: of the event that asked for it.
         at: when that was, RFC 3339.
         policy_hash: of the policy that the case is pinned to.
@@ -126,13 +126,20 @@ class Month:
 
 @dataclass(frozen=True)
 class NoticeOrder:
-    """One notice to be sent. ``id`` is stable over retries, so a receiver can drop a repeat."""
+    """One notice to be sent. ``id`` is stable over retries, so a receiver can drop a repeat.
+
+    Args:
+        meets: the clocks that wait for its delivery.
+        acknowledge: whether whoever hears of it may take the case up by it.
+    """
 
     id: str
     name: str
     roles: list[str]
     clause: str
     event: dict[str, Any]
+    meets: list[str] = field(default_factory=list)
+    acknowledge: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from activities.policies.store import Policies
 from bench import support
 from bench.lifecycles import Life, bare, cost, floor, report, take_turns
 from cases import compensation
-from cases.vocabulary.events import EventType
-from cases.vocabulary.facts import ClaimIntake, read_intake
+from cases.kinds.claim_facts import ClaimIntake
+from cases.vocabulary.facts import read_intake
 from starter.client import CaseClient
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Prepared, Step
@@ -132,7 +132,7 @@ def core(count: int, rounds: int) -> None:
         for number, (name, role, fields) in enumerate((*COMMANDS, CLOSE))
     )
     prepared = Prepared("claim", {"key": "B", "facts": FACTS}, RECEIVED, policy, steps)
-    assert [event.type for event in run_case(prepared)].count(EventType.PAID) == 1
+    assert [event.type for event in run_case(prepared)].count("paid") == 1
     eligible = sum(assess(number).eligible for number in range(len(intakes)))
     print(f"core: {len(intakes)} kinds of claim, {eligible} of them eligible ({support.load()})")
     print(f"  assessments: {support.spread([rate(count, assess) for _ in range(rounds)], 0)} a second")

@@ -26,10 +26,10 @@ import asyncpg
 from activities.casebook.ledger import chain, genesis
 from activities.policies.store import Policies
 from cases.case import Case
-from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.events import EventType, canonical
+from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import read_intake
 
 # A Monday morning; every story begins here and is moved to where its case belongs.
@@ -230,8 +230,8 @@ def _template(
     view = {**case.view(), "number": "NUMBERMARK"}
     due, last = case.due(), case.events[-1].at
     age = _offset(until or last)
-    paid = next((event for event in case.events if event.type is EventType.PAID), None)
-    agreed = next((event for event in case.events if event.type is EventType.AGREED), None)
+    paid = next((event for event in case.events if event.type == "paid"), None)
+    agreed = next((event for event in case.events if event.type == "agreed"), None)
     leads_to = None
     if until is None and story.leads_to is not None:
         child = story.leads_to
@@ -242,7 +242,7 @@ def _template(
         story.weight,
         suffix,
         [
-            (event.seq, event.type.value, _offset(event.at), _offset(event.recorded_at), _pieces(event.as_json()))
+            (event.seq, event.type, _offset(event.at), _offset(event.recorded_at), _pieces(event.as_json()))
             for event in case.events
         ],
         _pieces(view),

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from bench import support
     from starter.client import CaseClient
     from worker import polling
-    from workflows.registry import TASK_QUEUE, WORKFLOWS
+    from workflows.registry import TASK_QUEUE, case_workflows
 
 ME = {"by": {"id": "ag-1", "role": "agent"}}
 COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -128,7 +128,7 @@ def bare(client: Client, activities: int, updates: int = len(COMMANDS)) -> Life:
 @asynccontextmanager
 async def stubbed(client: Client, *activities: Callable[..., Any]) -> AsyncIterator[None]:
     """A worker for complaints with these activities in place of the real ones."""
-    async with Worker(client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, activities=activities):
+    async with Worker(client, task_queue=TASK_QUEUE, workflows=case_workflows(), activities=activities):
         yield
 
 

@@ -13,8 +13,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
+from cases.kinds.claim_facts import ClaimFacts, Loss
 from cases.policy.model import Policy
-from cases.vocabulary.facts import ClaimFacts, Loss, Shipment
+from cases.vocabulary.facts import Shipment
 from cases.vocabulary.refusals import Refused
 from cases.working_calendar import anniversary
 

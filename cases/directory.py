@@ -31,8 +31,8 @@ from typing import Literal, NamedTuple, TypeVar
 from pydantic import Field, field_validator
 
 from cases.vocabulary.addresses import CHANNELS, FORMS, Channel
-from cases.vocabulary.facts import Instant, Model, Role, Text, Token
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Instant, Model, Role, Text, Token
 
 __all__ = [
     "CHANNELS",

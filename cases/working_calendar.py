@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
 
-from cases.vocabulary.facts import Model, Text
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Model, Text
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MIDNIGHT = time(0)

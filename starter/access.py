@@ -29,8 +29,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError
 
 from cases.directory import Directory
-from cases.vocabulary.facts import Model, Role, Token
 from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import Model, Role, Token
 
 Scope = Literal["file", "command", "read"]
 SCOPES: tuple[Scope, ...] = ("file", "command", "read")

@@ -11,15 +11,16 @@ from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.refusals import refusal_of
 from cases.case import closed
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
-from workflows.registry import TASK_QUEUE, WORKFLOW_TYPES
+from workflows.registry import TASK_QUEUE
 from workflows.shell import OPENED
 
 # Statuses of an update that was not performed and may be sent again under the same id, and how often.
@@ -70,9 +71,9 @@ class CaseClient:
         unopened = {"id": case_id, "status": "opening"}
         try:
             if not wait:
-                await self._client.start_workflow(WORKFLOW_TYPES[kind], dict(intake), **options)
+                await self._client.start_workflow(case.WORKFLOW, dict(intake), **options)
                 return unopened
-            start = WithStartWorkflowOperation[Any, Any](WORKFLOW_TYPES[kind], dict(intake), **options)
+            start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **options)
             return await self._start_and_wait(start)
         except WorkflowAlreadyStartedError:
             handle: Handle = self._client.get_workflow_handle(case_id)
@@ -196,10 +197,7 @@ class CaseClient:
 
 def _refused(error: WorkflowUpdateFailedError) -> Exception:
     """The refusal that an update failed with, or the error itself when it is none."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.type == "Refused" and cause.details:
-        return Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"])
-    return error
+    return refusal_of(error.cause) or error
 
 
 def _update_id(name: str, body: Mapping[str, Any]) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from cases.kinds import KINDS
-from cases.policy.model import Duration
-from cases.vocabulary.facts import Model, Role, Token
+from cases.policy.tables import Duration
+from cases.registry import KINDS
 from cases.vocabulary.refusals import invalid
+from cases.vocabulary.values import Model, Role, Token
 from starter.embedded import StackError
 
 STORY = "story.toml"

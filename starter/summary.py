@@ -20,9 +20,9 @@ from temporalio.client import (
     WorkflowFailureError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
-from cases.vocabulary.refusals import Refused
+from activities.refusals import refusal_of
 from workflows.registry import MONTH_END, TASK_QUEUE
 
 SCHEDULE = "month-end"
@@ -54,8 +54,8 @@ async def file_month(client: Client, month: str, policy: str = "default") -> str
         )
     except WorkflowFailureError as error:
         cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
-        if isinstance(cause, ApplicationError) and cause.type == "Refused":
-            raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
+        if (refusal := refusal_of(cause)) is not None:
+            raise refusal from None
         raise
     while done["new"]:
         view: dict[str, Any] = await client.get_workflow_handle(done["id"]).query("case")

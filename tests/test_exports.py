@@ -15,7 +15,7 @@ import openpyxl
 import pytest
 
 from cases.case import Case
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter import exports
@@ -222,7 +222,7 @@ async def test_an_event_log_keeps_to_what_process_mining_tools_expect(make: Any)
 
 async def test_an_event_says_what_exactly_happened() -> None:
     case = complaint()
-    details = {(event.type.value, exports.event_row(case.view(), event.as_json())[5]) for event in case.events}
+    details = {(event.type, exports.event_row(case.view(), event.as_json())[5]) for event in case.events}
     assert {
         ("clock_started", "answer"), ("replied", "interim"), ("escalated", "supervisor"), ("closed", "withdrawn"),
     } <= details  # fmt: skip

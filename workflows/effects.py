@@ -33,7 +33,7 @@ from activities.messages import (
     RECORD,
     Batch,
     Burst,
-    ErrandOrder,
+    CallOrder,
     NoticeBatch,
     NoticeOrder,
     NoticeResult,
@@ -42,8 +42,8 @@ from activities.messages import (
     Recorded,
 )
 from cases.case import Case
-from cases.kinds import KINDS
-from cases.mechanisms.timeline import Effect, Errand, Notice, Opening, Payment
+from cases.registry import KINDS
+from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
 from cases.vocabulary.events import SYSTEM
 from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused
@@ -54,8 +54,6 @@ GIVE_UP = timedelta(hours=48)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
 PAYOUT_PATIENCE = timedelta(minutes=30)
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-# The workflow type of a kind of case that another case may open.
-OPENED = {"claim": "Claim"}
 
 
 class Outside:
@@ -159,12 +157,13 @@ class Outside:
         if notices:
             self._start(list(notices), self._tell(notices))
         for effect in waiting:
-            if isinstance(effect, Payment):
-                self._start([effect], self._pay(effect))
-            elif isinstance(effect, Opening):
-                self._start([effect], self._open(effect))
-            elif isinstance(effect, Errand):
-                self._start([effect], self._run(effect))
+            match effect:
+                case Payment():
+                    self._start([effect], self._pay(effect))
+                case Opening():
+                    self._start([effect], self._open(effect))
+                case ActivityCall():
+                    self._start([effect], self._run(effect))
 
     def _start(self, effects: list[Effect], work: Coroutine[Any, Any, None]) -> None:
         self._started += 1
@@ -247,7 +246,15 @@ class Outside:
     async def _tell(self, notices: Sequence[Notice]) -> None:
         case_id = workflow.info().workflow_id
         orders = [
-            NoticeOrder(f"{case_id}/{n.event.seq}/{n.name}", n.name, list(n.roles), n.clause, n.event.as_json())
+            NoticeOrder(
+                f"{case_id}/{n.seq}/{n.name}",
+                n.name,
+                list(n.roles),
+                n.clause,
+                self.case.event(n.seq).as_json(),
+                list(n.meets),
+                n.acknowledge,
+            )
             for n in notices
         ]
         rule = self.case.policy.digest
@@ -275,7 +282,7 @@ class Outside:
             "attempts": result.attempts,
             "remarks": result.remarks,
         }
-        self.case.told(notice, result.outcome, result.channel, at, result.reasons, **more)
+        self.case.notified(notice, result.outcome, result.channel, at, result.reasons, **more)
 
     # --- paying and opening -----------------------------------------------------------------------
 
@@ -305,11 +312,12 @@ class Outside:
         personal = self._intake.personal()
         facts = {**opening.intake["facts"], **({"customer": personal["customer"]} if "customer" in personal else {})}
         content = {**opening.intake, "facts": facts, "policy": self._intake.policy}
-        intake = read_intake(KINDS[opening.kind].INTAKE, content)
+        kind = KINDS[opening.kind]
+        intake = read_intake(kind.INTAKE, content)
         case_id = f"{opening.kind}:{intake.key}"
         try:
             await workflow.start_child_workflow(
-                OPENED[opening.kind],
+                kind.WORKFLOW,
                 content,
                 id=case_id,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
@@ -321,19 +329,19 @@ class Outside:
 
     # --- what a kind has of its own -----------------------------------------------------------------
 
-    async def _run(self, errand: Errand) -> None:
-        """Have an errand done, however long what it needs is away."""
-        case_id, event = workflow.info().workflow_id, errand.event
-        order = ErrandOrder(case_id, dict(errand.what), event.seq, event.at.isoformat(), self.case.policy.hash)
+    async def _run(self, call: ActivityCall) -> None:
+        """Run an activity of the kind's own, however long what it needs is away."""
+        case_id, at = workflow.info().workflow_id, self.case.event(call.seq).at
+        order = CallOrder(case_id, call.order, call.seq, at.isoformat(), self.case.policy.hash)
         result: dict[str, Any] = await workflow.execute_activity(
-            errand.name,
+            call.activity,
             order,
             result_type=dict[str, Any],
             start_to_close_timeout=timedelta(minutes=10),
             heartbeat_timeout=timedelta(seconds=30),
             retry_policy=BACK_OFF,
         )
-        self.case.errand_done(errand, result, self._now())
+        self.case.activity_done(call, result, self._now())
 
 
 def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:

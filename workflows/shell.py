@@ -18,10 +18,11 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY
+    from activities.refusals import failure, refusal_of
     from cases.case import Case
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
-    from cases.vocabulary.events import SYSTEM, EventType
+    from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import Intake
     from cases.vocabulary.refusals import Refused
     from workflows import state
@@ -266,15 +267,12 @@ class Shell:
             )
             return document
         except ActivityError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.type == "Refused":
-                raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
-            raise
+            raise refusal_of(error.cause) or error from None
 
     def _elapse(self, case: Case, rang: bool) -> None:
         now = self._now()
         for event in case.elapse(now, after_each=self._settle):
-            if rang and event.type in (EventType.CLOCK_BREACHED, EventType.CLOCK_WARNED, EventType.REMINDED):
+            if rang and event.type in ("clock_breached", "clock_warned", "reminded"):
                 self._lateness(event.data.get("clock", "reminder"), now - event.at)
 
     def _lateness(self, clock: str, late: timedelta) -> None:
@@ -349,5 +347,4 @@ def _read_json(what: str, args: Sequence[RawValue]) -> Any:
 
 def fail(refusal: Refused) -> NoReturn:
     """Let a sender hear of a refusal: as the failure of their update or of their workflow."""
-    details = {"code": refusal.code, "clause": refusal.clause}
-    raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+    raise failure(refusal) from None

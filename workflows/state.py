@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json
 
 from cases.case import Case
-from cases.mechanisms.timeline import Effect, Errand, Notice, Opening, Payment
-from cases.policy.model import LONGEST, Policy
+from cases.policy.model import Policy
+from cases.policy.tables import LONGEST
+from cases.vocabulary.effects import Effect
 from cases.vocabulary.events import Event
-from cases.vocabulary.facts import Intake, Model, read_intake
+from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import Model
 
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over.
@@ -64,20 +65,6 @@ class Seen(Model):
     refusal: dict[str, str] | None = None
 
 
-class Pending(Model):
-    """An effect that was under way: a notice, or else a payment, an errand or the opening of another case."""
-
-    seq: int
-    notice: str | None = None
-    roles: tuple[str, ...] = ()
-    clause: str = ""
-    amount: Decimal | None = None
-    errand: str | None = None
-    what: dict[str, Any] | None = None
-    kind: str | None = None
-    intake: dict[str, Any] | None = None
-
-
 class Carried(Model):
     """What goes into the next run. The case itself is its events, packed small."""
 
@@ -87,7 +74,8 @@ class Carried(Model):
     recorded: int
     number: str | None
     seen: dict[str, Seen] = Field(default_factory=dict)
-    pending: tuple[Pending, ...] = ()
+    # What was under way, or waits to be done.
+    pending: tuple[Effect, ...] = ()
 
 
 def read_start(
@@ -129,7 +117,7 @@ def restore(case: type[Case], raw: Any) -> tuple[Case, Carried]:
     except ValidationError as error:
         raise invalid(error, "carried") from None
     restored = case.replay(Policy.from_document(carried.policy_document), unpack(carried.events))
-    restored.outbox = [_effect(one, restored.events) for one in carried.pending]
+    restored.outbox = list(carried.pending)
     return restored, carried
 
 
@@ -153,27 +141,5 @@ def carry(case: Case, recorded: int, number: str | None, seen: dict[str, Seen], 
         recorded=recorded,
         number=number,
         seen=seen,
-        pending=tuple(_pending(effect) for effect in under_way),
+        pending=tuple(under_way),
     )
-
-
-def _pending(effect: Effect) -> Pending:
-    seq = effect.event.seq
-    if isinstance(effect, Notice):
-        return Pending(seq=seq, notice=effect.name, roles=effect.roles, clause=effect.clause)
-    if isinstance(effect, Payment):
-        return Pending(seq=seq, amount=effect.amount)
-    if isinstance(effect, Errand):
-        return Pending(seq=seq, errand=effect.name, what=dict(effect.what))
-    return Pending(seq=seq, kind=effect.kind, intake=dict(effect.intake))
-
-
-def _effect(pending: Pending, events: Sequence[Event]) -> Effect:
-    event = events[pending.seq - 1]
-    if pending.notice is not None:
-        return Notice(pending.notice, pending.roles, event, pending.clause)
-    if pending.amount is not None:
-        return Payment(pending.amount, event)
-    if pending.errand is not None:
-        return Errand(pending.errand, pending.what or {}, event)
-    return Opening(pending.kind or "", pending.intake or {}, event)

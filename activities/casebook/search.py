@@ -20,7 +20,7 @@ import asyncpg
 
 from activities.casebook.book import Page
 from activities.database.pool import connection_of, open_pool, statement
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 
 __all__ = ["AGES", "MOST", "Desk", "Filter", "Needed", "Page", "connect"]

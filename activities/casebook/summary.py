@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities.casebook.book import Casebook
 from activities.messages import GATHER, Month, MonthOrder
 from activities.policies.store import Policies
+from activities.refusals import failure
 from cases.kinds.summary import check_ended, month_before
-from cases.vocabulary.facts import BRIEF, MOST_LISTED
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import BRIEF, MOST_LISTED
 
 
 class MonthBook:
@@ -38,8 +38,7 @@ class MonthBook:
             month = order.month or month_before(now)
             check_ended(month, now)
         except Refused as refusal:
-            details = {"code": refusal.code, "clause": refusal.clause}
-            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+            raise failure(refusal) from None
         # The casebook knows a summary longer than Temporal does.
         if await self._book.case(f"summary:{month}") is not None:
             return Month(month, filed=True)

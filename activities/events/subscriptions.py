@@ -16,8 +16,8 @@ from activities.database.pool import connection_of, open_pool, statement
 from activities.events.feed import Feed, FeedEvent, read_position
 from activities.events.outbound import Guard
 from activities.notify.channels.webhook import read_secret
-from cases.kinds import KINDS
-from cases.vocabulary.events import EventType
+from cases.registry import KINDS
+from cases.vocabulary.events import EVENTS
 from cases.vocabulary.refusals import Refused
 
 State = Literal["active", "parked", "removed"]
@@ -138,7 +138,7 @@ class Subscriptions:
         Raises:
             Refused: ``invalid`` or ``private_address``: which field, and what is allowed.
         """
-        _check("types", types, list(EventType))
+        _check("types", types, list(EVENTS))
         _check("kinds", kinds, list(KINDS))
         if not timedelta() <= retry_for <= LONGEST_RETRY:
             raise Refused("invalid", f"retry_for = {retry_for}: allowed is up to {LONGEST_RETRY.days} days")

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from activities.notify.channels import SettingError
 from cases.vocabulary.addresses import CHANNELS, apprise_address, email_address, secure_address, web_address
-from cases.vocabulary.facts import Model, Role
+from cases.vocabulary.values import Model, Role
 
 Language = Literal["zh", "en"]
 

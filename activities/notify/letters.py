@@ -12,7 +12,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from cases.compensation import Assessment, ways_of_dispute
-from cases.vocabulary.facts import ClaimFacts
+from cases.kinds.claim_facts import ClaimFacts
 
 LANGUAGES = ("zh", "en")
 

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from activities.database.pool import DatabaseAway, StatementFailed, connection_of, open_pool, statement
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from cases.vocabulary.facts import Model
 from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import Model
 
 # Seconds. What is asked for in between gets the answer from before.
 FRESH = 1.0

@@ -16,16 +16,17 @@ from temporalio.exceptions import ApplicationError
 
 from activities.casebook.book import Casebook
 from activities.database.pool import connection_of, open_pool, statement
-from activities.messages import SHIFT_END, ErrandOrder, ShiftEnd, ShiftOrder
+from activities.messages import SHIFT_END, CallOrder, ShiftEnd, ShiftOrder
 from activities.people.directory import DirectoryBook
 from activities.policies.store import Policies, Years
+from activities.refusals import failure
 from cases.directory import Directory, Shift
 from cases.kinds.handover import HAND_OVER, goes_on, relief_of, tell_at
 from cases.kinds.swap import CHANGE_ROSTER, PastSwap, SwapFacts, check, months_of, moves
 from cases.policy.model import Policy
 from cases.vocabulary.events import canonical
-from cases.vocabulary.facts import MOST_LISTED
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import MOST_LISTED
 
 # Sends a command to a case and answers with its view, or raises `Refused`.
 Command = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
@@ -144,8 +145,7 @@ class Handovers:
             policy = self._policies.load(order.policy)
             policy.rule("handover")
         except Refused as refusal:
-            details = {"code": refusal.code, "clause": refusal.clause}
-            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+            raise failure(refusal) from None
         # Not the last good one: a roster that cannot be read must not look like one without the shift.
         directory = await self._directory.read()
         shift = next((one for one in directory.shifts if one.id == order.shift), None)
@@ -190,7 +190,7 @@ class Handovers:
     # --- giving the cases over ----------------------------------------------------------------------
 
     @activity.defn(name=HAND_OVER)
-    async def hand_over(self, order: ErrandOrder) -> Json:
+    async def hand_over(self, order: CallOrder) -> Json:
         """Assign each open case of the outgoing person to the relief, until there is none left.
 
         Each is taken only while the outgoing person holds it, under a request id of its own, so that
@@ -236,7 +236,7 @@ class Handovers:
     # --- swapping -----------------------------------------------------------------------------------
 
     @activity.defn(name=CHANGE_ROSTER)
-    async def change_roster(self, order: ErrandOrder) -> Json:
+    async def change_roster(self, order: CallOrder) -> Json:
         """Make a signed swap valid.
 
         Returns:
@@ -278,7 +278,7 @@ def _summary(view: Json) -> Json:
     return {name: value for name, value in listed.items() if value not in (None, [])}
 
 
-def _assignment(order: ErrandOrder, view: Json, reason: str) -> Json:
+def _assignment(order: CallOrder, view: Json, reason: str) -> Json:
     """The relief takes the case to themselves, so that it counts as acknowledged."""
     relief = order.what["to"]
     return {

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities.messages import LOAD_POLICY
+from activities.refusals import failure
 from cases import policy
 from cases.policy.inheritance import EXTENDS, read_table
 from cases.policy.model import Policy
@@ -118,8 +118,7 @@ class Policies:
         try:
             return (await self.in_force(name)).document
         except Refused as refusal:
-            details = {"code": refusal.code, "clause": refusal.clause}
-            raise ApplicationError(refusal.message, details, type="Refused", non_retryable=True) from None
+            raise failure(refusal) from None
 
 
 def _text(source: Path | Traversable) -> str:

@@ -2,41 +2,206 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from itertools import product
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import ValidationError
 
 from cases import compensation
-from cases.case import Case, known_commands
+from cases.case import Case, by_name, iso
+from cases.kinds.claim_facts import Cause, ClaimFacts, ClaimIntake, Loss, Packer
 from cases.mechanisms.approvals import Approval
-from cases.mechanisms.ladder import Reminding
-from cases.mechanisms.timeline import Payment
+from cases.mechanisms.payment import ConfirmPayment, Payment
 from cases.policy.model import Policy
-from cases.vocabulary import commands
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
-from cases.vocabulary.facts import ClaimFacts, ClaimIntake, Intake, ShippingRoute
+from cases.policy.tables import PaymentTable
+from cases.vocabulary.commands import EVERY_KIND, Command
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Intake
 from cases.vocabulary.refusals import Refused, invalid
-
-T = EventType
+from cases.vocabulary.values import Model, Moment, Money, ShippingRoute, Text, Yuan
+from cases.vocabulary.views import CaseView
 
 # What is approved when an offer needs more authority than the one who makes it has.
 OFFER = "offer"
+
+
+class AnswerClaim(Command):
+    """Answer the claim form, stating the processing limit (S0-A.5.2)."""
+
+    NAME = "answer_claim"
+    text: Text | None = None
+
+
+class OverrideBy(Model):
+    """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
+
+    amount: Yuan
+    reason: Text
+
+
+class Assess(Command):
+    """What the investigation found, and the assessment by formula that follows (S0-A.3)."""
+
+    NAME = "assess"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "company"}
+    FINDINGS: ClassVar[set[str]] = {"cause", "packed_by", "loss", "inspection_offered"}
+    cause: Cause | None = None
+    packed_by: Packer | None = None
+    loss: Loss | None = None
+    inspection_offered: bool | None = None
+    override: OverrideBy | None = None
+
+
+class Offer(Command):
+    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3).
+
+    More than the formula gives is discretion (S0-2.3.4): ``reason`` says why.
+    """
+
+    NAME = "offer"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "120.00"}
+    amount: Yuan | None = None
+    reason: Text | None = None
+
+
+class AcceptOffer(Command):
+    """The claimant agrees to the open offer (S0-A.5.4)."""
+
+    NAME = "accept_offer"
+
+
+class DeclineOffer(Command):
+    """The claimant turns the open offer down, perhaps with a counter-demand in yuan."""
+
+    NAME = "decline_offer"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"counter": "200.00"}
+    counter: Yuan | None = None
+
+
+class Dispute(Command):
+    """A way that the claimant takes; negotiation comes first (S0-A.5.5)."""
+
+    NAME = "dispute"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"path": "negotiation"}
+    path: Literal["negotiation", "complaint", "appeal", "arbitration", "lawsuit"]
+
+
+class ClaimAnswered(EventData):
+    """The claim form was answered with the limit by which a proposal is made."""
+
+    TYPE: ClassVar[str] = "claim_answered"
+    limit_due: Moment
+    text: str | None = None
+
+
+class Assessed(EventData):
+    """What the formula gives: lines in yuan, or why nothing is due; ``found`` went in beside the facts."""
+
+    TYPE: ClassVar[str] = "assessed"
+    eligible: bool
+    factor: str
+    lines: list[dict[str, Any]]
+    total: Money
+    refused_because: str | None
+    refusal: dict[str, Any] | None
+    clauses: list[str]
+    notes: list[dict[str, Any]]
+    inspection_offered: bool | None
+    needs_person: bool
+    overridden: dict[str, Any] | None
+    found: dict[str, Any]
+
+
+class Offered(EventData):
+    """An amount in yuan was offered; with ``discretion`` more than the formula gives (S0-2.3.4)."""
+
+    TYPE: ClassVar[str] = "offered"
+    amount: Money
+    discretion: bool | None = None
+    reason: str | None = None
+
+
+class OfferDeclined(EventData):
+    """The claimant turned an offer down, perhaps with a counter-demand in yuan."""
+
+    TYPE: ClassVar[str] = "offer_declined"
+    amount: Money
+    counter: Money | None
+
+
+class Agreed(EventData):
+    """The claimant agreed to an amount in yuan."""
+
+    TYPE: ClassVar[str] = "agreed"
+    amount: Money
+
+
+class Disputed(EventData):
+    """The claimant takes a way of dispute."""
+
+    TYPE: ClassVar[str] = "disputed"
+    path: str
+
+
+class ClaimTable(PaymentTable):
+    """The numbers of claims."""
+
+    CLOCKS = ("rung", "claim_answer", "proposal", "payout", "promise", "approval")
+    GIVEN = frozenset({"promise", "proposal"})
+
+
+class ClaimView(CaseView):
+    """A claim, with its money in yuan, the limit that was stated, and the ways of dispute that were taken."""
+
+    limit_due: str | None
+    assessment: dict[str, Any] | None
+    offered: Money | None
+    agreed: Money | None
+    paid: str | None
+    disputes: list[str]
+
+
+class Payout(Payment):
+    """What the company agreed to pay, within seven days."""
+
+    CLAUSE = "S0-A.5.4"
 
 
 class Claim(Case):
     """A claim moves money: assessed by formula, offered within authority, agreed, paid once."""
 
     KIND = "claim"
+    WORKFLOW = "Claim"
     INTAKE = ClaimIntake
-    COMMANDS = known_commands(
-        commands.AnswerClaim, commands.Assess, commands.Offer, commands.AcceptOffer, commands.DeclineOffer,
-        commands.Dispute, commands.ConfirmPayment,
+    EXAMPLE = {
+        "key": "form-2026-0007",
+        "facts": {
+            "factor": "damage",
+            "claimant": {"relation": "sender"},
+            "shipment": {**SHIPMENT_EXAMPLE, "insured_amount": "500.00"},
+            "loss": {"total_value": "500.00", "lost_value": "120.00"},
+        },
+    }
+    TABLE = ClaimTable
+    IN_EVERY_POLICY = True
+    COMMANDS = by_name(
+        *EVERY_KIND, AnswerClaim, Assess, Offer, AcceptOffer, DeclineOffer, Dispute, ConfirmPayment
     )  # fmt: skip
+    VIEW = ClaimView
+    PARTS = {**Case.PARTS, "payout": Payout}
+    CLIMBS = True
+    FILED = True
+    SEEN_BY = frozenset({"finance"})
+    ABOUT = "factor"
+    MONEY = ("assessment.total", "offered", "agreed")
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
     OPENED_BY = ("S0-A.5.1",)
+
+    rule: ClaimTable
+    payout: Payout
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
@@ -45,254 +210,251 @@ class Claim(Case):
         self.offered: Decimal | None = None
         self.ever_offered = False
         self.agreed: Decimal | None = None
-        self.paid: str | None = None
         self.negotiated = False
         self.disputes: list[str] = []
-        self.retrying = Reminding(self.rule.payout_retries) if self.rule.payout_retries else None
+
+    @property
+    def paid(self) -> str | None:
+        """The reference under which it was paid."""
+        return self.payout.reference
+
+    @property
+    def _total(self) -> Decimal:
+        """What the formula gives, in yuan; nothing before it was assessed."""
+        return Decimal(0) if self.assessment is None else Decimal(self.assessment["total"])
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         assert isinstance(intake.facts, ClaimFacts)
         compensation.admit(intake.facts, self.policy, received)
 
     def _start_clocks(self, at: datetime) -> None:
-        self._start_clock("claim_answer", at)
+        self.clocks.start("claim_answer", at)
 
     def _restart_clocks(self, at: datetime) -> None:
-        """What the resolving cut short goes on to its old limit, as far as that lies ahead."""
+        """Let what the resolving cut short go on to its old limit, as far as that lies ahead."""
         for name in ("claim_answer", "proposal"):
             clock = self.clocks.get(name)
             answered = name == "claim_answer" and self.limit_due is not None
             if clock is not None and clock.due > at and not answered and not self.ever_offered:
-                self._start_clock(name, at, clock.due)
+                self.clocks.start(name, at, clock.due)
 
     # --- answering and assessing ------------------------------------------------------------------
 
-    def _do_answer_claim(self, command: commands.AnswerClaim, at: datetime, by: Actor) -> None:
+    def _may_answer_claim(self, by: Actor, at: datetime) -> None:
         if self.limit_due is not None:
             raise Refused("already_answered", f"the limit {self.limit_due.isoformat()} was stated", "S0-A.5.2")
+
+    def _do_answer_claim(self, command: AnswerClaim, at: datetime, by: Actor) -> None:
         # Silence gains nothing: a late answer starts the proposal's time at the 24-hour mark.
         start = min(at, self.clocks["claim_answer"].due)
         shipment = ClaimFacts.model_validate(self.facts).shipment
         route: ShippingRoute = (shipment.route if shipment else None) or "domestic"
         due = self.policy.working.end_of_day(start, self.policy.compensation.proposal_days[route])
-        data: dict[str, Any] = {"limit_due": due.isoformat()}
-        if command.text is not None:
-            data["text"] = command.text
-        self._emit(T.CLAIM_ANSWERED, at, data, by=by, clauses=("S0-A.5.2", "S0-A.5.3"))
-        self._meet(at, "claim_answer")
+        self.emit(ClaimAnswered(limit_due=due, text=command.text), at, by=by, clauses=("S0-A.5.2", "S0-A.5.3"))
+        self.clocks.meet(at, "claim_answer")
         if self.offered is None and self.agreed is None:
-            self._start_clock("proposal", at, due)
+            self.clocks.start("proposal", at, due)
 
-    def _do_assess(self, command: commands.Assess, at: datetime, by: Actor) -> None:
-        self._not_agreed("assess")
-        self._no_waiting_offer("assess")
-        found = command.model_dump(mode="json", include=commands.Assess.FINDINGS, exclude_none=True)
-        facts = _merged(self.facts, found)
+    def _may_assess(self, by: Actor, at: datetime) -> None:
+        self._refuse_agreed("assess")
+        if self.approvals.waiting(OFFER) is not None:
+            raise Refused("approval_open", "assess: an offer waits for its approval", "S1-5.9.10")
+        refusals = (self._refusal_of(found, by, at) for found in _findings())
+        first = next(refusals)
+        if first is not None and all(refusals):
+            raise first
+
+    def _refusal_of(self, found: Mapping[str, Any], by: Actor, at: datetime) -> Refused | None:
         try:
-            known = ClaimFacts.model_validate(facts)
+            self._assess(found, at, None)
+        except Refused as refusal:
+            return refusal
+        return None
+
+    def _assess(
+        self, found: Mapping[str, Any], at: datetime, override: compensation.Override | None
+    ) -> compensation.Assessment:
+        try:
+            known = ClaimFacts.model_validate(_merged(self.facts, found))
         except ValidationError as error:
             raise invalid(error, "assess") from None
+        assert self.opened_at is not None
+        return compensation.assess(known, self.policy, filed_at=self.opened_at, at=at, override=override)
+
+    def _do_assess(self, command: Assess, at: datetime, by: Actor) -> None:
+        found = command.model_dump(mode="json", include=Assess.FINDINGS, exclude_none=True)
         override = None
         if command.override is not None:
             override = compensation.Override(
                 amount=command.override.amount, reason=command.override.reason, by_role=by.role
             )
-        assert self.opened_at is not None
-        result = compensation.assess(known, self.policy, filed_at=self.opened_at, at=at, override=override)
-        data = {**result.as_json(), "found": found}
-        self._emit(T.ASSESSED, at, data, by=by, clauses=result.clauses)
+        result = self._assess(found, at, override)
+        self.emit(Assessed(**result.as_json(), found=found), at, by=by, clauses=result.clauses)
 
-    def _not_agreed(self, name: str) -> None:
+    def _refuse_agreed(self, name: str) -> None:
         if self.agreed is not None:
             raise Refused("agreed", f"{name}: {self.agreed:.2f} yuan are agreed", "S0-A.5.4")
 
-    def _no_waiting_offer(self, name: str) -> None:
-        if any(approval.subject == OFFER for approval in self.open_approvals()):
-            raise Refused("approval_open", f"{name}: an offer waits for its approval", "S1-5.9.10")
-
     # --- offering ---------------------------------------------------------------------------------
 
-    def _do_offer(self, command: commands.Offer, at: datetime, by: Actor) -> None:
-        self._not_agreed("offer")
+    def _may_offer(self, by: Actor, at: datetime) -> None:
+        self._refuse_agreed("offer")
         if self.assessment is None:
             raise Refused("not_assessed", "offer: assess the claim first", "S0-A.3")
-        total = Decimal(self.assessment["total"])
-        amount = total if command.amount is None else command.amount
-        refusal = self.assessment["refused_because"]
-        if refusal is not None and (amount <= 0 or refusal in compensation.FORMAL):
-            # An offer beyond the formula is discretion, and that never changes who may claim, nor until when.
-            raise Refused("not_eligible", f"offer: refused because of {refusal}", self.assessment["refusal"]["clause"])
+        if self.assessment["refused_because"] in compensation.FORMAL:
+            raise self._not_eligible()
+        self.approvals.refuse_open(OFFER, OFFER)
+
+    def _not_eligible(self) -> Refused:
+        assert self.assessment is not None
+        reason, clause = self.assessment["refused_because"], self.assessment["refusal"]["clause"]
+        return Refused("not_eligible", f"offer: refused because of {reason}", clause)
+
+    def _do_offer(self, command: Offer, at: datetime, by: Actor) -> None:
+        assert self.assessment is not None
+        amount = self._total if command.amount is None else command.amount
+        if self.assessment["refused_because"] is not None and amount <= 0:
+            # An offer beyond the formula is discretion.
+            raise self._not_eligible()
         if amount <= 0:
             raise Refused("nothing_to_offer", f"amount = {amount:.2f}: an offer is more than nothing", "S0-A.3")
-        if self._alone_or_ask(OFFER, amount, at, by, command.reason):
+        if self.approvals.alone_or_ask(OFFER, amount, at, by, command.reason):
             self._offer(amount, at, by, command.reason)
 
-    def _lowest_for(self, subject: str, amount: Decimal) -> str:
-        """Beyond what the formula gives, discretion is asked for too (S0-2.3.4)."""
-        authority, role = self.policy.authority_of, super()._lowest_for(subject, amount)
+    def lowest_for(self, subject: str, amount: Decimal) -> str:
+        """Return the lowest rung; beyond what the formula gives discretion is asked for too (S0-2.3.4)."""
+        authority, role = self.policy.authority_of, super().lowest_for(subject, amount)
         discretion = self.policy.compensation.discretion_from
-        beyond = self.assessment is None or amount > Decimal(self.assessment["total"])
+        beyond = self.assessment is None or amount > self._total
         below = authority.rank(role) < authority.rank(discretion)
         return discretion if subject == OFFER and beyond and below else role
 
     def _offer(self, amount: Decimal, at: datetime, by: Actor, reason: str | None = None) -> None:
-        data: dict[str, Any] = {"amount": f"{amount:.2f}"}
-        clauses: tuple[str, ...] = ("S0-A.5.3",)
-        if self.assessment is not None and amount > Decimal(self.assessment["total"]):
-            # Shown as what it is: more than the formula gives, by somebody's discretion.
-            data["discretion"] = True
-            clauses = ("S0-A.5.3", "S0-2.3.4")
-        if reason is not None:
-            data["reason"] = reason
-        self._emit(T.OFFERED, at, data, by=by, clauses=clauses)
-        self._meet(at, "claim_answer", "proposal")
+        # More than the formula gives is shown as what it is: somebody's discretion.
+        beyond = self.assessment is not None and amount > self._total
+        clauses = ("S0-A.5.3", "S0-2.3.4") if beyond else ("S0-A.5.3",)
+        self.emit(Offered(amount=amount, discretion=beyond or None, reason=reason), at, by=by, clauses=clauses)
+        self.clocks.meet(at, "claim_answer", "proposal")
 
-    def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
+    def after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
+        """Offer what was approved."""
         # Once the case is resolved nothing is offered by itself; what was approved stays approved.
         if approval.amount is not None and self.agreed is None and self.status == "open":
             self._offer(approval.amount, at, by)
 
     # --- agreeing and disputing -------------------------------------------------------------------
 
-    def _do_accept_offer(self, _: commands.AcceptOffer, at: datetime, by: Actor) -> None:
-        self._not_agreed("accept_offer")
-        if self.offered is None:
-            raise Refused("no_offer", "accept_offer: no offer is open", "S0-A.5.4")
-        amount = f"{self.offered:.2f}"
-        self._emit(T.AGREED, at, {"amount": amount}, by=by, clauses=("S0-A.5.4",))
-        self._start_clock("payout", at)
-        self._request_payout(at)
+    def _may_accept_offer(self, by: Actor, at: datetime) -> None:
+        self._refuse_without_offer("accept_offer", "S0-A.5.4")
 
-    def _do_decline_offer(self, command: commands.DeclineOffer, at: datetime, by: Actor) -> None:
-        self._not_agreed("decline_offer")
+    def _refuse_without_offer(self, name: str, clause: str) -> None:
+        self._refuse_agreed(name)
         if self.offered is None:
-            raise Refused("no_offer", "decline_offer: no offer is open", "S0-A.5.5")
-        counter = None if command.counter is None else f"{command.counter:.2f}"
-        data = {"amount": f"{self.offered:.2f}", "counter": counter}
-        self._emit(T.OFFER_DECLINED, at, data, by=by, clauses=("S0-A.5.5",))
+            raise Refused("no_offer", f"{name}: no offer is open", clause)
 
-    def _do_dispute(self, command: commands.Dispute, at: datetime, by: Actor) -> None:
+    def _do_accept_offer(self, _: AcceptOffer, at: datetime, by: Actor) -> None:
+        assert self.offered is not None
+        amount = self.offered
+        self.emit(Agreed(amount=amount), at, by=by, clauses=("S0-A.5.4",))
+        self.clocks.start("payout", at)
+        self.payout.request(amount, at)
+
+    def _may_decline_offer(self, by: Actor, at: datetime) -> None:
+        self._refuse_without_offer("decline_offer", "S0-A.5.5")
+
+    def _do_decline_offer(self, command: DeclineOffer, at: datetime, by: Actor) -> None:
+        assert self.offered is not None
+        data = OfferDeclined(amount=self.offered, counter=command.counter)
+        self.emit(data, at, by=by, clauses=("S0-A.5.5",))
+
+    def _choices_dispute(self, by: Actor, at: datetime) -> Mapping[str, tuple[str, ...]]:
+        return {"path": self._ways() if self.negotiated else ("negotiation",)}
+
+    def _ways(self) -> tuple[str, ...]:
+        return compensation.ways_of_dispute(ClaimFacts.model_validate(self.facts))
+
+    def _do_dispute(self, command: Dispute, at: datetime, by: Actor) -> None:
         path = command.path
         if path != "negotiation" and not self.negotiated:
             raise Refused("negotiate_first", f"path = {path!r}: negotiate first", "S0-A.5.5")
-        allowed = compensation.ways_of_dispute(ClaimFacts.model_validate(self.facts))
+        allowed = self._ways()
         if path not in allowed:
             message = f"path = {path!r} was not agreed at posting; allowed: {', '.join(allowed)}"
             raise Refused("arbitration_not_agreed", message, "S0-A.5.5")
-        self._emit(T.DISPUTED, at, {"path": path}, by=by, clauses=("S0-A.5.5",))
+        self.emit(Disputed(path=path), at, by=by, clauses=("S0-A.5.5",))
 
-    # --- paying -----------------------------------------------------------------------------------
-
-    def _request_payout(self, at: datetime) -> None:
-        assert self.agreed is not None
-        data = {"amount": f"{self.agreed:.2f}"}
-        self._emit(T.PAYOUT_REQUESTED, at, data, clauses=("S0-A.5.4",))
-        self.outbox.append(Payment(self.agreed, self.events[-1]))
+    # --- paying and ending ------------------------------------------------------------------------
 
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
-        """The money has gone out; told again, it changes nothing."""
-        if self.paid is not None or self.agreed is None:
-            return
-        at = self._arrival(at)
-        data = {"amount": f"{self.agreed:.2f}", "reference": reference}
-        self._emit(T.PAID, at, data, by=by, clauses=("S0-A.5.4",))
-        self._meet(at, "payout")
+        """Take in that the money has gone out."""
+        self.payout.made(reference, at, by)
+
+    def payout_failed(self, reason: str, at: datetime) -> None:
+        """Take in that the gateway said no."""
+        self.payout.failed(reason, at)
+
+    def after_paid(self, at: datetime, by: Actor) -> None:
+        """Resolve the case: with the money the matter is settled."""
         if self.status == "open":
             self._resolve(at, by, None)
 
-    def payout_failed(self, reason: str, at: datetime) -> None:
-        """The gateway said no. It is tried again later, and the next rung hears of it."""
-        if self.paid is not None:
-            return
-        at = self._arrival(at)
-        self._emit(T.PAYOUT_FAILED, at, {"reason": reason}, clauses=("S0-A.5.4",))
-        above = self.ladder.above()
-        if above is not None and self.status == "open":
-            self._climb(above, "payout_failed", at, clauses=("S0-A.5.4",))
+    def _may_resolve(self, by: Actor, at: datetime) -> None:
+        self.payout.refuse_while_owed("resolve")
 
-    def _do_confirm_payment(self, command: commands.ConfirmPayment, at: datetime, by: Actor) -> None:
-        if self.agreed is None:
-            raise Refused("nothing_to_pay", "confirm_payment: nothing is agreed", "S0-A.5.4")
-        if self.paid is not None:
-            raise Refused("already_paid", f"confirm_payment: paid with reference {self.paid}", "S0-A.5.4")
-        self.payout_made(command.reference, at, by)
-
-    def _next_turn(self) -> tuple[datetime, Callable[[datetime], None]] | None:
-        turn = super()._next_turn()
-        moment = self.retrying.next_at if self.retrying is not None else None
-        if moment is not None and (turn is None or moment < turn[0]):
-            return moment, self._request_payout
-        return turn
-
-    # --- ending -----------------------------------------------------------------------------------
-
-    def _do_resolve(self, command: commands.Resolve, at: datetime, by: Actor) -> None:
-        self._not_while_paying("resolve")
-        super()._do_resolve(command, at, by)
-
-    def _do_withdraw(self, command: commands.Withdraw, at: datetime, by: Actor) -> None:
-        self._not_while_paying("withdraw")
-        super()._do_withdraw(command, at, by)
-
-    def _not_while_paying(self, name: str) -> None:
-        if self.agreed is not None and self.paid is None:
-            raise Refused("payout_owed", f"{name}: {self.agreed:.2f} yuan are agreed and not yet paid", "S0-A.5.4")
+    def _may_withdraw(self, by: Actor, at: datetime) -> None:
+        self.payout.refuse_while_owed("withdraw")
 
     # --- what others see --------------------------------------------------------------------------
 
-    def view(self) -> dict[str, Any]:
-        """The case view, with the money at a glance (yuan, as text)."""
+    def _view(self) -> dict[str, Any]:
         return {
-            **super().view(),
-            "limit_due": None if self.limit_due is None else self.limit_due.isoformat(),
+            **super()._view(),
+            "limit_due": iso(self.limit_due),
             "assessment": self.assessment,
-            "offered": _text(self.offered),
-            "agreed": _text(self.agreed),
+            "offered": self.offered,
+            "agreed": self.agreed,
             "paid": self.paid,
             "disputes": self.disputes,
         }
 
     # --- how events change the state --------------------------------------------------------------
 
-    def _on_claim_answered(self, event: Event) -> None:
-        self.limit_due = datetime.fromisoformat(event.data["limit_due"])
+    def _on_claim_answered(self, data: ClaimAnswered, event: Event) -> None:
+        self.limit_due = data.limit_due
 
-    def _on_assessed(self, event: Event) -> None:
-        self.facts = _merged(self.facts, event.data["found"])
-        self.stale_approvals = len(self.approvals)
+    def _on_assessed(self, data: Assessed, event: Event) -> None:
+        self.facts = _merged(self.facts, data.found)
+        self.approvals.outdate()
         self.assessment = {name: value for name, value in event.data.items() if name != "found"}
 
-    def _on_offered(self, event: Event) -> None:
-        self.offered, self.ever_offered = Decimal(event.data["amount"]), True
+    def _on_offered(self, data: Offered, event: Event) -> None:
+        self.offered, self.ever_offered = data.amount, True
 
-    def _on_offer_declined(self, _: Event) -> None:
+    def _on_offer_declined(self, _: OfferDeclined, event: Event) -> None:
         self.offered, self.negotiated = None, True
 
-    def _on_agreed(self, event: Event) -> None:
-        self.agreed = Decimal(event.data["amount"])
+    def _on_agreed(self, data: Agreed, event: Event) -> None:
+        self.agreed = data.amount
 
-    def _on_disputed(self, event: Event) -> None:
-        path = event.data["path"]
-        self.disputes.append(path)
-        self.negotiated = self.negotiated or path == "negotiation"
-
-    def _on_payout_requested(self, _: Event) -> None:
-        if self.retrying is not None:
-            self.retrying.next_at = None
-
-    def _on_payout_failed(self, event: Event) -> None:
-        if self.retrying is not None:
-            self.retrying.count += 1
-            self.retrying.next_at = event.at + self.retrying.rule.interval(self.retrying.count)
-
-    def _on_paid(self, event: Event) -> None:
-        self.paid = event.data["reference"]
-        if self.retrying is not None:
-            self.retrying.quiet()
+    def _on_disputed(self, data: Disputed, event: Event) -> None:
+        self.disputes.append(data.path)
+        self.negotiated = self.negotiated or data.path == "negotiation"
 
 
-def _merged(facts: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Facts with what the investigation found; who packed is a fact of the shipment."""
+def _findings() -> list[dict[str, Any]]:
+    """Return what an investigation may find: nothing more first, then everything in every combination."""
+    loss = {"total_value": "1.00", "lost_value": "1.00", "name_differs": False}
+    counted = {"declared_quantity": "1", "found_quantity": "0", "declared_weight_kg": "1", "found_weight_kg": "0"}
+    causes, packers = get_args(Cause), get_args(Packer)
+    whole = [
+        {"cause": cause, "packed_by": packer, "inspection_offered": inspected, "loss": {**loss, **counted}}
+        for cause, packer, inspected in product(causes, packers, (True, False))
+    ]
+    return [{}, *whole]
+
+
+def _merged(facts: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts with what the investigation found; who packed is a fact of the shipment."""
     found = dict(found)
     shipment = dict(facts.get("shipment") or {})
     if "packed_by" in found:
@@ -302,7 +464,3 @@ def _merged(facts: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     # An empty table would say that its required fields are missing.
     merged.update({name: value for name, value in (("shipment", shipment), ("loss", loss)) if value})
     return merged
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:.2f}"

@@ -2,25 +2,265 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from cases.case import Case, known_commands
+from pydantic import Field, model_validator
+
+from cases.case import OTHERS, Case, by_name
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.clocks import Clock
-from cases.policy.model import CaseRule, Policy
-from cases.vocabulary import commands
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
-from cases.vocabulary.facts import Checklist, ExceptionFacts, ExceptionIntake, Intake
+from cases.mechanisms.part import Choices
+from cases.policy.model import Policy
+from cases.policy.tables import Duration, KindTable
+from cases.vocabulary import lifecycle as life
+from cases.vocabulary.commands import EVERY_KIND, Command
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-
-T = EventType
+from cases.vocabulary.values import Instant, Model, Moment, Money, PositiveYuan, Role, Text, Yuan
+from cases.vocabulary.views import CaseView
 
 EXCESS = "excess_goods"
 SETTLEMENT = "settlement"
 _MINUTE = timedelta(minutes=1)
 # Who answers for a report that was late, concealed or false (S3-3.4.1): the agent, the department.
 LIABLE = ("agent", "supervisor")
+
+
+class Checklist(Model):
+    """What must be done with goods in excess before their report counts (S2-5.1)."""
+
+    witnesses: tuple[Role, ...] = ()
+    photographs: Annotated[int, Field(ge=0)] = 0
+    resealed: bool = False
+    label: Text | None = None
+
+
+class ExceptionFacts(Facts):
+    """An exception report (异常汇报), S3-3: ``estimated_amount`` in yuan."""
+
+    source: Literal["customer_complaint", "self_found", "procedure_breach", "excess_goods"]
+    known_at: Instant
+    occurred_at: Instant | None = None
+    category: Literal["late", "damage", "loss", "shortage", "violation", "excess", "other"] | None = None
+    estimated_amount: Yuan | None = None
+    checklist: Checklist | None = None
+
+    @model_validator(mode="after")
+    def _known_after_it_happened(self) -> Self:
+        if self.occurred_at is not None and self.known_at < self.occurred_at:
+            raise ValueError(
+                f"known_at = {self.known_at.isoformat()} lies before occurred_at = {self.occurred_at.isoformat()}"
+            )
+        return self
+
+
+class ExceptionIntake(Intake):
+    """Input of the workflow ``ExceptionReport``."""
+
+    facts: ExceptionFacts
+
+
+class ConfirmPhoneNotice(Command):
+    """Somebody called those who must hear by phone (S3-3.1.7); ``reached_at`` defaults to now."""
+
+    NAME = "confirm_phone_notice"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"roles": ["department_manager"]}
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    reached_at: Instant | None = None
+
+
+class CheckGoods(Command):
+    """The checklist of goods in excess, complete at last (S2-5.1)."""
+
+    NAME = "check_goods"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "checklist": {"witnesses": ["site_manager"], "photographs": 3, "resealed": True, "label": "E-7"},
+    }  # fmt: skip
+    checklist: Checklist
+
+
+class HoldGoods(Command):
+    """Hold goods back over an internal dispute: never allowed, and recorded (S2-4.10)."""
+
+    NAME = "hold_goods"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "a dispute about who carries it"}
+    reason: Text
+
+
+class Find(Command):
+    """What the investigation found, and whether the report was genuine (S3-3.1.6, S3-3.4.1)."""
+
+    NAME = "find"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "a strap was loose", "report": "genuine"}
+    cause: Text
+    responsibility: Text | None = None
+    report: Literal["genuine", "concealed", "false"] | None = None
+
+
+class Correct(Command):
+    """A corrective action; ``carried_out`` false announces one that is still to be confirmed.
+
+    ``why_not`` says why nothing can be corrected.
+    """
+
+    NAME = "correct"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"action": "straps are checked at every loading"}
+    action: Text
+    carried_out: bool = True
+    why_not: Text | None = None
+
+
+class InformCustomer(Command):
+    """The customer was told how things stand (S3-4.3.1.2)."""
+
+    NAME = "inform_customer"
+    text: Text | None = None
+
+
+class Settle(Command):
+    """Settle on the spot, in yuan, within authority (S3-3.2.3)."""
+
+    NAME = "settle"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "80.00"}
+    amount: PositiveYuan
+
+
+class PhoneNoticeDue(EventData):
+    """Outside working hours these roles must be called first (S3-3.1.7)."""
+
+    TYPE: ClassVar[str] = "phone_notice_due"
+    roles: list[str]
+
+
+class PhoneNoticed(EventData):
+    """Somebody called these roles."""
+
+    TYPE: ClassVar[str] = "phone_noticed"
+    roles: list[str]
+    reached_at: Moment
+
+
+class ReportDue(EventData):
+    """The e-mail must go out now."""
+
+    TYPE: ClassVar[str] = "report_due"
+
+
+class ReportLate(EventData):
+    """The report was filed so many minutes after its limit."""
+
+    TYPE: ClassVar[str] = "report_late"
+    known_at: Moment
+    reported_at: Moment
+    minutes: int
+
+
+class GoodsChecked(EventData):
+    """The checklist of goods in excess is complete."""
+
+    TYPE: ClassVar[str] = "goods_checked"
+    checklist: dict[str, Any]
+
+
+class LargeDamage(EventData):
+    """The damage is estimated at a very large amount, in yuan."""
+
+    TYPE: ClassVar[str] = "large_damage"
+    amount: Money
+
+
+class Found(EventData):
+    """The investigation has ended: the cause, who is responsible, and whether the report was genuine."""
+
+    TYPE: ClassVar[str] = "found"
+    cause: str
+    responsibility: str | None
+    report: str | None
+
+
+class Corrected(EventData):
+    """A corrective action was carried out or announced, or ``why_not`` says why there can be none."""
+
+    TYPE: ClassVar[str] = "corrected"
+    action: str
+    carried_out: bool
+    why_not: str | None = None
+
+
+class CustomerInformed(EventData):
+    """The customer was told how things stand."""
+
+    TYPE: ClassVar[str] = "customer_informed"
+    text: str | None = None
+
+
+class Settled(EventData):
+    """The matter was settled on the spot, in yuan."""
+
+    TYPE: ClassVar[str] = "settled"
+    amount: Money
+
+
+class LiabilityFlagged(EventData):
+    """These roles answer for the report, for this reason (S3-3.4.1)."""
+
+    TYPE: ClassVar[str] = "liability_flagged"
+    roles: list[str]
+    reason: str
+
+
+class LiabilityCleared(EventData):
+    """These roles are free of responsibility, for this reason (S3-3.4.2)."""
+
+    TYPE: ClassVar[str] = "liability_cleared"
+    roles: list[str]
+    reason: str
+
+
+class DecisionListed(EventData):
+    """The monthly decision on rewards and penalties names the case, like ``2026-03`` (S2-5.4)."""
+
+    TYPE: ClassVar[str] = "decision_listed"
+    month: str
+
+
+class ExceptionTable(KindTable):
+    """The numbers of exception reports."""
+
+    CLOCKS = (
+        "rung", "report", "report_mail", "phone_notice", "customer_reply", "investigation", "promise", "approval",
+    )  # fmt: skip
+
+    # Who must be called first outside working hours (S3-3.1.7).
+    phone: tuple[Role, ...] = ()
+    # How often a customer is told how things stand, after the first time.
+    inform_every: Duration | None = None
+    # Goods in excess are reported within this time; from this many yuan on damage is very large.
+    excess_report_within: Duration | None = None
+    witnesses: tuple[Role, ...] = ()
+    very_large_from: Yuan | None = None
+
+    def roles(self) -> Iterator[tuple[str, str]]:
+        """Yield who is called and who is present."""
+        yield from super().roles()
+        yield from (("phone", role) for role in self.phone)
+        yield from (("witnesses", role) for role in self.witnesses)
+
+
+class ExceptionView(CaseView):
+    """An exception report, with what it still waits for; ``settled`` in yuan."""
+
+    late: bool
+    to_call: list[str]
+    checked: bool
+    found: str | None
+    corrected: bool
+    informed: int
+    settled: Money | None
 
 
 class ExceptionReport(Case):
@@ -31,13 +271,27 @@ class ExceptionReport(Case):
     """
 
     KIND = "exception"
+    WORKFLOW = "ExceptionReport"
     INTAKE = ExceptionIntake
-    COMMANDS = known_commands(
-        commands.ConfirmPhoneNotice, commands.CheckGoods, commands.HoldGoods, commands.Find, commands.Correct,
-        commands.InformCustomer, commands.Settle,
+    EXAMPLE = {
+        "key": "shift-2026-0311",
+        "facts": {"source": "self_found", "known_at": "2026-03-11T09:00:00+08:00", "category": "damage"},
+    }
+    TABLE = ExceptionTable
+    IN_EVERY_POLICY = True
+    COMMANDS = by_name(
+        *EVERY_KIND, ConfirmPhoneNotice, CheckGoods, HoldGoods, Find, Correct, InformCustomer, Settle
     )  # fmt: skip
+    VIEW = ExceptionView
+    CLIMBS = True
+    FILED = True
+    SEEN_BY = frozenset({"department_manager", OTHERS})
+    ABOUT = "category"
+    MONEY = ("settled",)
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"confirm_phone_notice", "find", "correct", "inform_customer"}
     OPENED_BY = ("S3-3.1.1",)
+
+    rule: ExceptionTable
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
@@ -51,7 +305,7 @@ class ExceptionReport(Case):
         self.corrected = False
         self.announced: str | None = None
         self.informed = 0
-        self.settled: str | None = None
+        self.settled: Decimal | None = None
 
     @property
     def source(self) -> str:
@@ -74,45 +328,43 @@ class ExceptionReport(Case):
 
     def _start_early_clocks(self, at: datetime) -> None:
         if self.source == EXCESS and self.rule.excess_report_within is not None:
-            self._start_clock("report", at, at + self.rule.excess_report_within)
-        elif self.working.is_open(at):
-            self._start_clock("report", at)
+            self.clocks.start("report", at, at + self.rule.excess_report_within)
+        elif self.clocks.working.is_open(at):
+            self.clocks.start("report", at)
         else:
-            self._emit(T.PHONE_NOTICE_DUE, at, {"roles": list(self.rule.phone)}, clauses=("S3-3.1.7",))
-            self._start_clock("phone_notice", at)
-            self._start_clock("report_mail", at)
+            self.emit(PhoneNoticeDue(roles=list(self.rule.phone)), at, clauses=("S3-3.1.7",))
+            self.clocks.start("phone_notice", at)
+            self.clocks.start("report_mail", at)
 
     def _start_clocks(self, at: datetime) -> None:
         limit = self.clocks.get("report") or self.clocks["phone_notice"]
         assert self.known_at is not None
         if at > limit.due:
             minutes = -((at - limit.due) // -_MINUTE)
-            late = {"known_at": self.known_at.isoformat(), "reported_at": at.isoformat(), "minutes": minutes}
-            self._emit(T.REPORT_LATE, at, late, clauses=("S3-3.4.1",))
+            late = ReportLate(known_at=self.known_at, reported_at=at, minutes=minutes)
+            self.emit(late, at, clauses=("S3-3.4.1",))
             self._flag(at, "late")
-        if "phone_notice" not in self.clocks or not self.clocks["phone_notice"].live:
+        if not self.clocks.runs("phone_notice"):
             self._ask_for_report(at)
-        amount = self.facts.get("estimated_amount")
-        if self.facts.get("category") == "damage" and amount is not None and self._very_large():
-            self._emit(T.LARGE_DAMAGE, at, {"amount": amount}, clauses=("S3-3.2.3",))
-        if self.source != EXCESS:
-            self._start_clock("customer_reply", at)
-            self._start_clock("investigation", at)
-
-    def _very_large(self) -> bool:
         amount = ExceptionFacts.model_validate(self.facts).estimated_amount
-        return amount is not None and self.rule.very_large_from is not None and amount >= self.rule.very_large_from
+        large = self.rule.very_large_from
+        if self.facts.get("category") == "damage" and amount is not None and large is not None and amount >= large:
+            self.emit(LargeDamage(amount=amount), at, clauses=("S3-3.2.3",))
+        if self.source != EXCESS:
+            self.clocks.start("customer_reply", at)
+            self.clocks.start("investigation", at)
 
     def _ask_for_report(self, at: datetime) -> None:
         """Let the e-mail go out, unless goods in excess have not been checked: that report does not count."""
         if self.checked:
-            self._emit(T.REPORT_DUE, at, {}, clauses=("S3-3.1.2",))
+            self.emit(ReportDue(), at, clauses=("S3-3.1.2",))
 
     def _flag(self, at: datetime, reason: str, *, by: Actor = SYSTEM, clause: str = "S3-3.4.1") -> None:
-        self._emit(T.LIABILITY_FLAGGED, at, {"roles": list(LIABLE), "reason": reason}, by=by, clauses=(clause,))
+        self.emit(LiabilityFlagged(roles=list(LIABLE), reason=reason), at, by=by, clauses=(clause,))
 
-    def _breached(self, clock: Clock, at: datetime) -> None:
-        super()._breached(clock, at)
+    def breached(self, clock: Clock, at: datetime) -> None:
+        """Let the e-mail go out as well, where those who must be called were not."""
+        super().breached(clock, at)
         filed = self.reported_at is None or at >= self.reported_at
         if clock.name == "phone_notice" and filed:
             # Those who could not be called must not wait for the morning as well.
@@ -120,97 +372,121 @@ class ExceptionReport(Case):
 
     # --- commands ---------------------------------------------------------------------------------
 
-    def _do_confirm_phone_notice(self, command: commands.ConfirmPhoneNotice, at: datetime, by: Actor) -> None:
+    def _may_confirm_phone_notice(self, by: Actor, at: datetime) -> None:
+        if not self.to_call:
+            raise Refused("not_to_be_called", "confirm_phone_notice: nobody was to be called", "S3-3.1.7")
+
+    def _choices_confirm_phone_notice(self, by: Actor, at: datetime) -> Choices:
+        return {"roles": self.to_call}
+
+    def _check_confirm_phone_notice(self, command: ConfirmPhoneNotice, at: datetime, by: Actor) -> None:
         for role in command.roles:
             if role not in self.to_call:
-                allowed = ", ".join(self.to_call) or "nobody"
-                message = f"roles: {role!r} was not to be called; allowed: {allowed}"
+                message = f"roles: {role!r} was not to be called; allowed: {', '.join(self.to_call) or 'nobody'}"
                 raise Refused("not_to_be_called", message, "S3-3.1.7")
         reached = at if command.reached_at is None else self.policy.local(command.reached_at)
         assert self.known_at is not None
         if not self.known_at <= reached <= at:
             window = f"{self.known_at.isoformat()} to {at.isoformat()}"
             raise Refused("invalid", f"reached_at = {reached.isoformat()}: allowed: {window}", "S3-3.1.7")
-        data = {"roles": list(command.roles), "reached_at": reached.isoformat()}
-        self._emit(T.PHONE_NOTICED, at, data, by=by, clauses=("S3-3.1.7",))
+
+    def _do_confirm_phone_notice(self, command: ConfirmPhoneNotice, at: datetime, by: Actor) -> None:
+        reached = at if command.reached_at is None else self.policy.local(command.reached_at)
+        data = PhoneNoticed(roles=list(command.roles), reached_at=reached)
+        self.emit(data, at, by=by, clauses=("S3-3.1.7",))
         if set(self.to_call) <= set(self.called) and self.clocks["phone_notice"].live:
-            self._meet(at, "phone_notice")
+            self.clocks.meet(at, "phone_notice")
             self._ask_for_report(at)
 
-    def _do_check_goods(self, command: commands.CheckGoods, at: datetime, by: Actor) -> None:
+    def _may_check_goods(self, by: Actor, at: datetime) -> None:
         if self.source != EXCESS or self.checked:
             raise Refused("nothing_to_check", "check_goods: no goods in excess wait to be checked", "S2-5.1")
+
+    def _choices_check_goods(self, by: Actor, at: datetime) -> Choices:
+        return {"checklist.witnesses": self.rule.witnesses}
+
+    def _do_check_goods(self, command: CheckGoods, at: datetime, by: Actor) -> None:
         complete(command.checklist, self.rule)
-        checklist = command.checklist.model_dump(mode="json")
-        self._emit(T.GOODS_CHECKED, at, {"checklist": checklist}, by=by, clauses=("S2-5.1",))
+        data = GoodsChecked(checklist=command.checklist.model_dump(mode="json"))
+        self.emit(data, at, by=by, clauses=("S2-5.1",))
         self._ask_for_report(at)
 
-    def _do_hold_goods(self, command: commands.HoldGoods, at: datetime, by: Actor) -> None:
-        refusal = Refused("external_first", "hold_goods: forward the goods first, settle inside later", "S2-4.10")
-        data = {"command": "hold_goods", "code": refusal.code, "reason": command.reason}
-        # The attempt is a violation, so it stays on the record though it is refused.
-        self._emit(T.COMMAND_REFUSED, at, data, by=by, clauses=("S2-4.10",))
-        self._flag(at, "goods_held", clause="S2-4.10")
-        raise refusal
+    def _may_hold_goods(self, by: Actor, at: datetime) -> None:
+        raise Refused("external_first", "hold_goods: forward the goods first, settle inside later", "S2-4.10")
 
-    def _do_find(self, command: commands.Find, at: datetime, by: Actor) -> None:
+    def _refused_hold_goods(self, command: HoldGoods, at: datetime, by: Actor) -> None:
+        # The attempt is a violation, so it stays on the record though it is refused.
+        data = life.CommandRefused(command="hold_goods", code="external_first", reason=command.reason)
+        self.emit(data, at, by=by, clauses=("S2-4.10",))
+        self._flag(at, "goods_held", clause="S2-4.10")
+
+    def _do_hold_goods(self, command: HoldGoods, at: datetime, by: Actor) -> None:
+        self._may_hold_goods(by, at)
+
+    def _may_find(self, by: Actor, at: datetime) -> None:
         if not self.checked:
             # Goods in excess are audited once their report counts; every other report is investigated at once.
             message = "find: no investigation has begun; the goods must be checked first"
             raise Refused("no_investigation", message, "S2-5.3")
         if self.found is not None:
             raise Refused("already_found", "find: the investigation has ended", "S3-3.1.6")
-        data = {"cause": command.cause, "responsibility": command.responsibility, "report": command.report}
+
+    def _do_find(self, command: Find, at: datetime, by: Actor) -> None:
+        data = Found(cause=command.cause, responsibility=command.responsibility, report=command.report)
         clause = "S2-5.3" if self.source == EXCESS else "S3-3.1.6"
-        self._emit(T.FOUND, at, data, by=by, clauses=(clause,))
-        self._meet(at, "investigation")
+        self.emit(data, at, by=by, clauses=(clause,))
+        self.clocks.meet(at, "investigation")
         if command.report in ("concealed", "false"):
             self._flag(at, command.report, by=by)
         elif not self.late:
-            roles = {"roles": list(LIABLE), "reason": "reported_in_time"}
-            self._emit(T.LIABILITY_CLEARED, at, roles, by=by, clauses=("S3-3.4.2",))
+            cleared = LiabilityCleared(roles=list(LIABLE), reason="reported_in_time")
+            self.emit(cleared, at, by=by, clauses=("S3-3.4.2",))
         if self.source == EXCESS:
-            self._emit(T.DECISION_LISTED, at, {"month": f"{at:%Y-%m}"}, by=by, clauses=("S2-5.4",))
+            self.emit(DecisionListed(month=f"{at:%Y-%m}"), at, by=by, clauses=("S2-5.4",))
 
-    def _do_correct(self, command: commands.Correct, at: datetime, by: Actor) -> None:
+    def _may_correct(self, by: Actor, at: datetime) -> None:
         if self.found is None:
             raise Refused("not_found", "correct: the cause has not been found yet", "S3-3.1.6")
-        data: dict[str, Any] = {"action": command.action, "carried_out": command.carried_out}
-        if command.why_not is not None:
-            data["why_not"] = command.why_not
-        self._emit(T.CORRECTED, at, data, by=by, clauses=("S3-3.1.6",))
 
-    def _do_inform_customer(self, command: commands.InformCustomer, at: datetime, by: Actor) -> None:
-        data = {} if command.text is None else {"text": command.text}
-        self._emit(T.CUSTOMER_INFORMED, at, data, by=by, clauses=("S3-3.2.1", "S3-4.3.1.2"))
-        self._meet(at, "customer_reply")
+    def _do_correct(self, command: Correct, at: datetime, by: Actor) -> None:
+        data = Corrected(action=command.action, carried_out=command.carried_out, why_not=command.why_not)
+        self.emit(data, at, by=by, clauses=("S3-3.1.6",))
+
+    def _do_inform_customer(self, command: InformCustomer, at: datetime, by: Actor) -> None:
+        self.emit(CustomerInformed(text=command.text), at, by=by, clauses=("S3-3.2.1", "S3-4.3.1.2"))
+        self.clocks.meet(at, "customer_reply")
         if self.status == "open" and self.source != EXCESS and self.rule.inform_every is not None:
-            self._start_clock("customer_reply", at, at + self.rule.inform_every)
+            self.clocks.start("customer_reply", at, at + self.rule.inform_every)
 
-    def _do_settle(self, command: commands.Settle, at: datetime, by: Actor) -> None:
+    def _may_settle(self, by: Actor, at: datetime) -> None:
         if self.settled is not None:
             # Else a high amount could be paid in parts, each within authority.
-            raise Refused("already_settled", f"settle: {self.settled} yuan were settled already", "S1-5.9.10")
-        if self._alone_or_ask(SETTLEMENT, command.amount, at, by):
+            raise Refused("already_settled", f"settle: {self.settled:.2f} yuan were settled already", "S1-5.9.10")
+        self.approvals.refuse_open(SETTLEMENT, SETTLEMENT)
+
+    def _do_settle(self, command: Settle, at: datetime, by: Actor) -> None:
+        if self.approvals.alone_or_ask(SETTLEMENT, command.amount, at, by):
             self._settle(command.amount, at, by)
 
-    def _settle(self, amount: Any, at: datetime, by: Actor) -> None:
-        self._emit(T.SETTLED, at, {"amount": f"{amount:.2f}"}, by=by, clauses=("S3-3.2.3",))
+    def _settle(self, amount: Decimal, at: datetime, by: Actor) -> None:
+        self.emit(Settled(amount=amount), at, by=by, clauses=("S3-3.2.3",))
 
-    def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
+    def after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
+        """Settle what was approved."""
+        assert approval.amount is not None
         self._settle(approval.amount, at, by)
 
     # --- ending -----------------------------------------------------------------------------------
 
     def _restart_clocks(self, at: datetime) -> None:
         if self.source != EXCESS:
-            self._start_clock("customer_reply", at)
+            self.clocks.start("customer_reply", at)
 
-    def _met_by_resolve(self, clock: str) -> bool:
-        return clock.partition(":")[0] in ("customer_reply", "promise")
+    def _met_by_resolve(self, clock: Clock) -> bool:
+        return clock.base in ("customer_reply", "promise")
 
-    def _owed(self) -> Refused | None:
-        owed = super()._owed()
+    def _unfinished(self) -> Refused | None:
+        owed = super()._unfinished()
         if owed is not None:
             return owed
         if self.found is None:
@@ -224,10 +500,9 @@ class ExceptionReport(Case):
 
     # --- what others see --------------------------------------------------------------------------
 
-    def view(self) -> dict[str, Any]:
-        """The case view, with what the report still waits for."""
+    def _view(self) -> dict[str, Any]:
         return {
-            **super().view(),
+            **super()._view(),
             "late": self.late,
             "to_call": [role for role in self.to_call if role not in self.called],
             "checked": self.checked,
@@ -239,40 +514,38 @@ class ExceptionReport(Case):
 
     # --- how events change the state --------------------------------------------------------------
 
-    def _on_case_opened(self, event: Event) -> None:
-        super()._on_case_opened(event)
-        self.known_at = event.at
-        reported = event.data.get("reported_at")
-        self.reported_at = None if reported is None else datetime.fromisoformat(reported)
+    def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
+        super()._on_case_opened(data, event)
+        self.known_at, self.reported_at = event.at, data.reported_at
         self.checked = self.source != EXCESS or "checklist" in self.facts
 
-    def _on_phone_notice_due(self, event: Event) -> None:
-        self.to_call = list(event.data["roles"])
+    def _on_phone_notice_due(self, data: PhoneNoticeDue, event: Event) -> None:
+        self.to_call = data.roles
 
-    def _on_phone_noticed(self, event: Event) -> None:
-        self.called.extend(role for role in event.data["roles"] if role not in self.called)
+    def _on_phone_noticed(self, data: PhoneNoticed, event: Event) -> None:
+        self.called.extend(role for role in data.roles if role not in self.called)
 
-    def _on_report_late(self, _: Event) -> None:
+    def _on_report_late(self, _: ReportLate, event: Event) -> None:
         self.late = True
 
-    def _on_goods_checked(self, _: Event) -> None:
+    def _on_goods_checked(self, _: GoodsChecked, event: Event) -> None:
         self.checked = True
 
-    def _on_found(self, event: Event) -> None:
-        self.found = event.data["cause"]
+    def _on_found(self, data: Found, event: Event) -> None:
+        self.found = data.cause
 
-    def _on_corrected(self, event: Event) -> None:
-        self.announced = event.data["action"]
-        self.corrected = event.data["carried_out"] or "why_not" in event.data
+    def _on_corrected(self, data: Corrected, event: Event) -> None:
+        self.announced = data.action
+        self.corrected = data.carried_out or data.why_not is not None
 
-    def _on_customer_informed(self, _: Event) -> None:
+    def _on_customer_informed(self, _: CustomerInformed, event: Event) -> None:
         self.informed += 1
 
-    def _on_settled(self, event: Event) -> None:
-        self.settled = event.data["amount"]
+    def _on_settled(self, data: Settled, event: Event) -> None:
+        self.settled = data.amount
 
 
-def complete(checklist: Checklist, rule: CaseRule) -> None:
+def complete(checklist: Checklist, rule: ExceptionTable) -> None:
     """Refuse a checklist of goods in excess that leaves something out (S2-5.1).
 
     Raises:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from cases.case import Case
+from cases.case import Case, by_name
 from cases.directory import Directory, Person, Shift
 from cases.mechanisms.clocks import Clock
-from cases.mechanisms.timeline import Errand
+from cases.mechanisms.part import Choices, Turn
+from cases.mechanisms.route import Signed
 from cases.policy.model import Policy
+from cases.policy.tables import Duration, KindTable
 from cases.vocabulary import commands
-from cases.vocabulary.events import Actor, Event, EventType
-from cases.vocabulary.facts import MOST_LISTED, Facts, Instant, Intake, Model, Role, Staff, Token
+from cases.vocabulary import lifecycle as life
+from cases.vocabulary.commands import By, Command, Sign
+from cases.vocabulary.effects import ActivityCall
+from cases.vocabulary.events import Actor, Event, EventData
+from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.refusals import Refused
-
-T = EventType
+from cases.vocabulary.values import MOST_LISTED, Instant, Model, Moment, Role, Token
+from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
 CLAUSE = "S4-3.3.1"
 STAYS = (CLAUSE, "S1-1.3")
 # The activity that gives the cases to the relief.
 HAND_OVER = "hand_over"
 OUTGOING, RELIEF = "outgoing", "relief"
-_TAKEN = (
-    commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
-    commands.Sign, commands.NameRelief, commands.Resend,
-)  # fmt: skip
 
 
 class HeldCase(Model):
@@ -72,6 +73,94 @@ class HandoverIntake(Intake):
     facts: HandoverFacts
 
 
+class NameRelief(Command):
+    """Say who relieves, where the roster did not, or somebody else comes (S4-3.3.1)."""
+
+    NAME = "name_relief"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": {"id": "agent-8", "role": "agent"}}
+    to: By
+
+
+class ReliefTold(EventData):
+    """The relief is told who goes, when, and how many cases come over."""
+
+    TYPE: ClassVar[str] = "relief_told"
+    people: list[str]
+    role: str
+    from_: Staff = Field(alias="from")
+    due: Moment
+    cases: int
+
+
+class ReliefMissing(EventData):
+    """Nobody relieves: a role above is told who goes and when."""
+
+    TYPE: ClassVar[str] = "relief_missing"
+    role: str
+    from_: Staff = Field(alias="from")
+    due: Moment
+
+
+class ReliefNamed(EventData):
+    """Somebody said who relieves."""
+
+    TYPE: ClassVar[str] = "relief_named"
+    to: Staff
+
+
+class HandingOver(EventData):
+    """The cases are given over, for the ``round``-th time."""
+
+    TYPE: ClassVar[str] = "handing_over"
+    round: int
+    from_: Staff = Field(alias="from")
+    to: Staff
+
+
+class HandedOver(EventData):
+    """These cases changed hands, and these did not: ``left`` says case and code."""
+
+    TYPE: ClassVar[str] = "handed_over"
+    round: int
+    people: list[str]
+    role: str
+    cases: list[str]
+    left: list[dict[str, str]]
+
+
+class SideSigned(ViewModel):
+    """Who signed as which side, and when."""
+
+    side: str
+    id: str
+    role: str
+    at: str
+
+
+class HandoverTable(KindTable):
+    """The numbers of handovers (S4-3.3.1)."""
+
+    CLOCKS = ("handover",)
+    GIVEN = frozenset({"handover"})
+
+    # How long before the end of a shift the relief is told, and how long after it the last look for
+    # cases is taken.
+    tell_before: Duration
+    look_again: Duration
+
+
+class HandoverView(CaseView):
+    """A handover: who goes and comes, who must sign, who answers for the cases now, what changed hands."""
+
+    outgoing: dict[str, str]
+    relief: dict[str, str] | None
+    signers: list[dict[str, str]]
+    signed: list[SideSigned]
+    responsible: str
+    handed: int
+    left: list[dict[str, str]]
+
+
 class Handover(Case):
     """One ending shift. Until both have signed, the outgoing person stays responsible.
 
@@ -81,9 +170,31 @@ class Handover(Case):
     """
 
     KIND = "handover"
+    WORKFLOW = "Handover"
     INTAKE = HandoverIntake
-    COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
+    EXAMPLE = {
+        "key": "S-17",
+        "facts": {
+            "shift": "S-17",
+            "outgoing": {"id": "agent-7", "role": "agent"},
+            "relief": {"id": "agent-8", "role": "agent"},
+            "shift_ends_at": "2026-03-11T18:00:00+08:00",
+        },
+    }
+    TABLE = HandoverTable
+    COMMANDS = by_name(
+        commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
+        Sign, NameRelief, commands.Resend,
+    )  # fmt: skip
+    VIEW = HandoverView
+    CLIMBS = False
+    FILED = False
+    SEEN_BY = frozenset()
+    ABOUT = ""
+    MONEY = ()
     OPENED_BY = (CLAUSE,)
+
+    rule: HandoverTable
     # Known from the opening on.
     ends_at: datetime
 
@@ -114,18 +225,18 @@ class Handover(Case):
             raise Refused("invalid", f"key = {intake.key!r}: the key is the shift's, {key_of(facts.shift)}", CLAUSE)
         for name, person in (("outgoing", facts.outgoing), ("relief", facts.relief)):
             if person is not None:
-                self._on_the_ladder(f"facts.{name}.role", person.role)
+                self._refuse_no_rung(f"facts.{name}.role", person.role)
 
-    def _on_the_ladder(self, path: str, role: str) -> None:
+    def _refuse_no_rung(self, path: str, role: str) -> None:
         rungs = self.ladder.rungs
         if role not in rungs:
             raise Refused("unknown_role", f"{path} = {role!r} is no rung; allowed: {', '.join(rungs)}")
 
     def _start_clocks(self, at: datetime) -> None:
-        self._start_clock("handover", at, self.ends_at)
+        self.clocks.start("handover", at, self.ends_at)
         if self.relief is None:
-            data = {"role": self._above(), "from": dict(self.outgoing), "due": self.ends_at.isoformat()}
-            self._emit(T.RELIEF_MISSING, at, data, clauses=STAYS)
+            data = ReliefMissing(role=self._above(), from_=Staff(**self.outgoing), due=self.ends_at)
+            self.emit(data, at, clauses=STAYS)
 
     def _above(self) -> str:
         """Who hears of what goes wrong: the rung above the outgoing person, at least the policy's."""
@@ -136,47 +247,44 @@ class Handover(Case):
 
     # --- time -------------------------------------------------------------------------------------
 
-    def _next_turn(self) -> tuple[datetime, Callable[[datetime], None]] | None:
-        turn = super()._next_turn()
-        own = self._own_turn()
-        return own if own is not None and (turn is None or own[0] < turn[0]) else turn
-
-    def _own_turn(self) -> tuple[datetime, Callable[[datetime], None]] | None:
+    def turns(self) -> Iterable[Turn]:
+        """Yield when the relief is told, and when the last look for cases is taken."""
+        yield from super().turns()
         if self.status != "open":
-            return None
+            return
         if self.relief is not None and not self.relief_told and RELIEF not in self.signed:
-            return tell_at(self.ends_at, self.policy), self._tell_relief
-        if self.rounds == 1 and self.handed_at is not None:
+            yield tell_at(self.ends_at, self.policy), self._tell_relief
+        elif self.rounds == 1 and self.handed_at is not None:
             # The outgoing person is there to the end of the shift, so cases may come until then.
-            return max(self.ends_at, self.handed_at) + _span(self.policy, "look_again"), self._hand_over
-        return None
+            yield max(self.ends_at, self.handed_at) + self.rule.look_again, self._hand_over
 
     def _tell_relief(self, at: datetime) -> None:
         assert self.relief is not None
-        data = {
-            "people": [self.relief["id"]],
-            "role": self.relief["role"],
-            "from": dict(self.outgoing),
-            "due": self.ends_at.isoformat(),
-            "cases": self.facts["total"],
-        }
-        self._emit(T.RELIEF_TOLD, at, data, clauses=(CLAUSE,))
+        data = ReliefTold(
+            people=[self.relief["id"]],
+            role=self.relief["role"],
+            from_=Staff(**self.outgoing),
+            due=self.ends_at,
+            cases=self.facts["total"],
+        )
+        self.emit(data, at, clauses=(CLAUSE,))
 
-    def _breached(self, clock: Clock, at: datetime) -> None:
-        self._climb(self._above(), "deadline", at, clauses=STAYS)
+    def breached(self, clock: Clock, at: datetime) -> None:
+        """Tell whoever is above the outgoing person that it was not signed in time."""
+        self.ladder.climb(self._above(), "deadline", at, clauses=STAYS)
 
     # --- commands ---------------------------------------------------------------------------------
 
-    def _do_sign(self, command: commands.Sign, at: datetime, by: Actor) -> None:
+    def _may_sign(self, by: Actor, at: datetime) -> None:
         side = self._side_of(by)
         if side in self.signed:
             raise Refused("already_signed", f"by.id = {by.id!r} has signed as {side}", CLAUSE)
-        data: dict[str, Any] = {"side": side, "role": by.role}
-        if command.text is not None:
-            data["text"] = command.text
-        self._emit(T.SIGNED, at, data, by=by, clauses=(CLAUSE,))
+
+    def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
+        data = Signed(side=self._side_of(by), role=by.role, text=command.text)
+        self.emit(data, at, by=by, clauses=(CLAUSE,))
         if len(self.signed) == 2:
-            self._meet(at, "handover")
+            self.clocks.meet(at, "handover")
             self._hand_over(at)
 
     def _side_of(self, by: Actor) -> str:
@@ -186,56 +294,72 @@ class Handover(Case):
         parties = [f"{person['id']} as {person['role']}" for person in (self.outgoing, self.relief) if person]
         raise Refused("not_party", f"sign: by.id = {by.id!r} as {by.role}: only {' and '.join(parties)} sign", CLAUSE)
 
-    def _do_name_relief(self, command: commands.NameRelief, at: datetime, by: Actor) -> None:
-        to = command.to
-        self._on_the_ladder("to.role", to.role)
-        if to.id == self.outgoing["id"]:
-            raise Refused("same_person", f"to.id = {to.id!r} is the outgoing person; somebody else relieves", CLAUSE)
+    def _may_name_relief(self, by: Actor, at: datetime) -> None:
         if RELIEF in self.signed:
             signed = self.signed[RELIEF].actor.id
-            raise Refused("already_signed", f"to.id = {to.id!r}: {signed} has signed as relief", CLAUSE)
-        self._emit(T.RELIEF_NAMED, at, {"to": {"id": to.id, "role": to.role}}, by=by, clauses=(CLAUSE,))
+            raise Refused("already_signed", f"name_relief: {signed} has signed as relief", CLAUSE)
+
+    def _choices_name_relief(self, by: Actor, at: datetime) -> Choices:
+        return {"to.role": self.ladder.rungs}
+
+    def _check_name_relief(self, command: NameRelief, at: datetime, by: Actor) -> None:
+        to = command.to
+        self._refuse_no_rung("to.role", to.role)
+        if to.id == self.outgoing["id"]:
+            raise Refused("same_person", f"to.id = {to.id!r} is the outgoing person; somebody else relieves", CLAUSE)
+
+    def _do_name_relief(self, command: NameRelief, at: datetime, by: Actor) -> None:
+        to = command.to
+        self.emit(ReliefNamed(to=Staff(id=to.id, role=to.role)), at, by=by, clauses=(CLAUSE,))
         self._tell_relief(at)
 
     # --- giving the cases over ----------------------------------------------------------------------
 
     def _hand_over(self, at: datetime) -> None:
         assert self.relief is not None
-        data = {"round": self.rounds + 1, "from": dict(self.outgoing), "to": dict(self.relief)}
-        self._emit(T.HANDING_OVER, at, data, clauses=(CLAUSE,))
-        self.outbox.append(Errand(HAND_OVER, data, self.events[-1]))
+        data = HandingOver(round=self.rounds + 1, from_=Staff(**self.outgoing), to=Staff(**self.relief))
+        event = self.emit(data, at, clauses=(CLAUSE,))
+        self.outbox.append(ActivityCall(seq=event.seq, activity=HAND_OVER, order=dict(event.data)))
 
-    def errand_done(self, errand: Errand, result: Mapping[str, Any], at: datetime) -> None:
-        """The cases have changed hands: which, and which not and why."""
+    def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
+        """Take in which cases have changed hands, and which not and why."""
         assert self.relief is not None
-        at = self._arrival(at)
-        data = {
-            "round": errand.event.data["round"],
-            "people": [self.outgoing["id"], self.relief["id"]],
-            "role": self.relief["role"],
-            "cases": list(result["cases"]),
-            "left": [dict(one) for one in result["left"]],
-        }
-        self._emit(T.HANDED_OVER, at, data, clauses=(CLAUSE,))
-        if errand.event.data["round"] > 1:
-            self._emit(T.CLOSED, at, {"outcome": "handed_over"}, clauses=(CLAUSE,))
+        at = self.arrive(at)
+        data = HandedOver(
+            round=call.order["round"],
+            people=[self.outgoing["id"], self.relief["id"]],
+            role=self.relief["role"],
+            cases=list(result["cases"]),
+            left=[dict(one) for one in result["left"]],
+        )
+        self.emit(data, at, clauses=(CLAUSE,))
+        if data.round > 1:
+            self.emit(life.Closed(outcome="handed_over"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, errand: Errand) -> Mapping[str, Any]:
-        """In a rehearsal the cases that were listed change hands, and none arrive."""
-        listed = self.facts.get("cases", ()) if errand.event.data["round"] == 1 else ()
+    def rehearsed(self, call: ActivityCall) -> Mapping[str, Any]:
+        """Let the cases that were listed change hands, and none arrive."""
+        listed = self.facts.get("cases", ()) if call.order["round"] == 1 else ()
         return {"cases": [one["id"] for one in listed], "left": []}
 
     # --- what others see --------------------------------------------------------------------------
 
-    def view(self) -> dict[str, Any]:
-        """The case view, with who goes and comes, who must sign, and what changed hands."""
+    @classmethod
+    def parties(cls, view: Mapping[str, Any]) -> list[str]:
+        """Name who goes and who comes."""
+        return [person["id"] for person in (view["outgoing"], view["relief"]) if person is not None]
+
+    def waits_for(self) -> list[Waiting]:
+        """List who has yet to sign."""
+        return [Waiting(what="signature", clock="handover", person=signer["id"]) for signer in self.signers]
+
+    def _view(self) -> dict[str, Any]:
         return {
-            **super().view(),
+            **super()._view(),
             "outgoing": dict(self.outgoing),
             "relief": dict(self.relief) if self.relief else None,
             "signers": self.signers,
             "signed": [
-                {"side": side, "id": event.actor.id, "role": event.actor.role, "at": event.at.isoformat()}
+                SideSigned(side=side, id=event.actor.id, role=event.actor.role, at=event.at.isoformat())
                 for side, event in self.signed.items()
             ],
             # Who answers for the cases now.
@@ -246,27 +370,28 @@ class Handover(Case):
 
     # --- how events change the state --------------------------------------------------------------
 
-    def _on_case_opened(self, event: Event) -> None:
-        super()._on_case_opened(event)
+    def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
+        super()._on_case_opened(data, event)
         self.outgoing, self.relief = self.facts["outgoing"], self.facts.get("relief")
         self.ends_at = self.policy.local(datetime.fromisoformat(self.facts["shift_ends_at"]))
 
-    def _on_relief_told(self, event: Event) -> None:
+    def _on_relief_told(self, _: ReliefTold, event: Event) -> None:
         self.relief_told = True
 
-    def _on_relief_named(self, event: Event) -> None:
-        self.relief = event.data["to"]
+    def _on_relief_named(self, data: ReliefNamed, event: Event) -> None:
+        self.relief = {"id": data.to.id, "role": data.to.role}
 
-    def _on_signed(self, event: Event) -> None:
-        self.signed[event.data["side"]] = event
+    def _on_signed(self, data: Signed, event: Event) -> None:
+        assert data.side is not None
+        self.signed[data.side] = event
 
-    def _on_handing_over(self, event: Event) -> None:
-        self.rounds = event.data["round"]
+    def _on_handing_over(self, data: HandingOver, event: Event) -> None:
+        self.rounds = data.round
 
-    def _on_handed_over(self, event: Event) -> None:
+    def _on_handed_over(self, data: HandedOver, event: Event) -> None:
         self.handed_at = event.at
-        self.handed += event.data["cases"]
-        self.left += event.data["left"]
+        self.handed += data.cases
+        self.left += data.left
 
 
 def key_of(shift: str) -> str:
@@ -276,13 +401,9 @@ def key_of(shift: str) -> str:
 
 def tell_at(shift_ends_at: datetime, policy: Policy) -> datetime:
     """When the relief is told: so long before the shift ends (S4-3.3.1)."""
-    return shift_ends_at - _span(policy, "tell_before")
-
-
-def _span(policy: Policy, name: str) -> timedelta:
-    span: timedelta | None = getattr(policy.rule("handover"), name)
-    assert span is not None  # the policy is complete
-    return span
+    table = policy.rule(Handover.KIND)
+    assert isinstance(table, HandoverTable)
+    return shift_ends_at - table.tell_before
 
 
 def goes_on(directory: Directory, shift: Shift) -> bool:

@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Annotated
 
-from cases.case import Case, known_commands
+from pydantic import Field
+
+from cases.case import Case, by_name
+from cases.policy.tables import KindTable
 from cases.vocabulary import commands
+from cases.vocabulary.commands import EVERY_KIND
 from cases.vocabulary.events import Actor
-from cases.vocabulary.facts import InquiryFacts, InquiryIntake, Intake
+from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, Shipment
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Text
+from cases.vocabulary.views import CaseView
 from cases.working_calendar import anniversary
+
+
+class InquiryFacts(Facts):
+    """An inquiry (查询), S0-2.2: the waybill and the posting day decide whether it is answerable."""
+
+    shipment: Shipment
+    question: Text | None = None
+
+
+class InquiryIntake(Intake):
+    """Input of the workflow ``Inquiry``."""
+
+    facts: InquiryFacts
+
+
+class InquiryTable(KindTable):
+    """The numbers of inquiries."""
+
+    CLOCKS = ("rung", "inquiry", "promise", "approval")
+
+    # For so many years from the posting day an inquiry is answered (S0-2.2.2).
+    validity_years: Annotated[int, Field(gt=0, le=100)] | None = None
+
+    def years(self) -> Iterator[tuple[str, int, str]]:
+        """Yield for how long an inquiry is answerable."""
+        if self.validity_years is not None:
+            yield "answerable", self.validity_years, "S0-2.2.2"
 
 
 class Inquiry(Case):
     """An inquiry has no rung clock: the agent holds it, and a breach brings in the supervisor."""
 
     KIND = "inquiry"
+    WORKFLOW = "Inquiry"
     INTAKE = InquiryIntake
-    COMMANDS = known_commands()
+    EXAMPLE = {"key": "web-2026-9", "facts": {"shipment": SHIPMENT_EXAMPLE, "question": "Where is it?"}}
+    TABLE = InquiryTable
+    IN_EVERY_POLICY = True
+    COMMANDS = by_name(*EVERY_KIND)
+    VIEW = CaseView
+    CLIMBS = True
+    FILED = True
+    SEEN_BY = frozenset()
+    ABOUT = ""
+    MONEY = ()
     OPENED_BY = ("S0-2.2.1",)
+
+    rule: InquiryTable
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         assert isinstance(intake.facts, InquiryFacts)
@@ -31,10 +78,10 @@ class Inquiry(Case):
             raise Refused("out_of_validity", message, "S0-2.2.2")
 
     def _start_clocks(self, at: datetime) -> None:
-        self._start_clock("inquiry", at)
+        self.clocks.start("inquiry", at)
 
     def _restart_clocks(self, at: datetime) -> None:
-        self._start_clock("inquiry", at)
+        self.clocks.start("inquiry", at)
 
     def _met_by_reply(self, stage: str) -> tuple[str, ...]:
         return ("inquiry",) if stage == "answer" else ()

@@ -2,27 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from cases.case import Case
-from cases.mechanisms.clocks import Clock
-from cases.mechanisms.ladder import Reminding
-from cases.policy.model import Policy
+from pydantic import Field, model_validator
+
+from cases.case import OTHERS, Case, by_name
+from cases.mechanisms.route import Route, SendBack
+from cases.policy.tables import RouteTable
 from cases.vocabulary import commands
-from cases.vocabulary.events import Actor, Event, EventType
-from cases.vocabulary.facts import Intake, SummaryFacts, SummaryIntake
+from cases.vocabulary import lifecycle as life
+from cases.vocabulary.commands import Sign
+from cases.vocabulary.events import Actor, EventData
+from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-
-T = EventType
+from cases.vocabulary.values import MOST_LISTED, Brief, Model, Month, Token
+from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
 CLAUSE = "S3-4.3.1.10"
-# What a summary takes: the rest is about a customer's matter, or would end it without its signatures.
-_TAKEN = (
-    commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
-    commands.LoadCalendar, commands.Resend, commands.Reopen, commands.Sign, commands.SendBack,
-)  # fmt: skip
+
+
+class SummarizedException(Model):
+    """One exception report in a month's summary, by its number; what is not known yet is left out."""
+
+    number: Token
+    late: bool
+    category: Token | None = None
+    unit: Token | None = None
+    cause: Brief | None = None
+    measure: Brief | None = None
+
+
+class SummaryFacts(Facts):
+    """The exceptions of a month (S3-4.3.1.10), and how many there are of each category.
+
+    ``total`` and ``counts`` are of all of them, also where ``exceptions`` lists only the first.
+    """
+
+    month: Month
+    total: Annotated[int, Field(ge=0)]
+    counts: dict[Token, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    # Every step of a case carries its facts along, so that a list has an end.
+    exceptions: Annotated[tuple[SummarizedException, ...], Field(max_length=MOST_LISTED)] = ()
+
+    @model_validator(mode="after")
+    def _counts_add_up(self) -> Self:
+        if sum(self.counts.values()) != self.total:
+            raise ValueError(f"counts add up to {sum(self.counts.values())}, total = {self.total}")
+        if len(self.exceptions) > self.total:
+            raise ValueError(f"exceptions lists {len(self.exceptions)}, total = {self.total}")
+        return self
+
+
+class SummaryIntake(Intake):
+    """Input of the workflow ``MonthlySummary``."""
+
+    facts: SummaryFacts
+
+
+class SummarySent(EventData):
+    """The summary of a month went to the customer: ``said`` is cause and prevention by role."""
+
+    TYPE: ClassVar[str] = "summary_sent"
+    month: str
+    said: list[dict[str, Any]]
+
+
+class Signature(ViewModel):
+    """Who signed a step, and what they wrote."""
+
+    step: int
+    role: str
+    id: str
+    text: str | None
+
+
+class SummaryTable(RouteTable):
+    """The numbers of month-end summaries."""
+
+    CLOCKS = ("signature",)
+    GIVEN = frozenset()
+
+
+class SummaryView(CaseView):
+    """A summary, with whose turn it is and who has signed."""
+
+    step: int
+    turn: list[str]
+    signed: list[Signature]
+
+
+class SignatureRoute(Route):
+    """The managers give cause and prevention, the project manager audits, the director, the deputy manager."""
+
+    CLAUSE = CLAUSE
 
 
 class Summary(Case):
@@ -32,31 +105,25 @@ class Summary(Case):
     """
 
     KIND = "summary"
+    WORKFLOW = "MonthlySummary"
     INTAKE = SummaryIntake
-    COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
+    EXAMPLE = {"key": "2026-03", "facts": {"month": "2026-03", "total": 1, "counts": {"damage": 1}}}
+    TABLE = SummaryTable
+    # The rest is about a customer's matter, or would end it without its signatures.
+    COMMANDS = by_name(
+        commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach,
+        commands.LoadCalendar, commands.Resend, commands.Reopen, Sign, SendBack,
+    )  # fmt: skip
+    VIEW = SummaryView
+    PARTS = {**Case.PARTS, "route": SignatureRoute}
+    CLIMBS = False
+    FILED = False
+    SEEN_BY = frozenset({"department_manager", OTHERS})
+    ABOUT = "month"
+    MONEY = ()
     OPENED_BY = (CLAUSE,)
 
-    def __init__(self, policy: Policy) -> None:
-        super().__init__(policy)
-        self.steps = self.rule.signatures
-        # The step that is being signed, from 1; what was signed of each step, by role.
-        self.step = 0
-        self.signed: dict[int, dict[str, Event]] = {}
-        assert self.rule.reminders is not None
-        self.reminding = Reminding(self.rule.reminders)
-
-    @property
-    def turn(self) -> tuple[str, ...]:
-        """The roles that are to sign now."""
-        if self.status != "open" or self.step == 0:
-            return ()
-        return tuple(role for role in self.steps[self.step - 1] if role not in self.signed.get(self.step, {}))
-
-    @property
-    def _clock(self) -> str:
-        return f"signature:{self.step}"
-
-    # --- opening ----------------------------------------------------------------------------------
+    route: SignatureRoute
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         assert isinstance(intake.facts, SummaryFacts)
@@ -65,125 +132,28 @@ class Summary(Case):
         check_ended(intake.facts.month, received)
 
     def _start_clocks(self, at: datetime) -> None:
-        self._ask_for(1, at)
+        self.route.ask_for(1, at)
 
     def _restart_clocks(self, at: datetime) -> None:
-        self._ask_for(1, at)
+        self.route.ask_for(1, at)
 
-    def _ask_for(self, step: int, at: datetime, *, sent_back: bool = False) -> None:
-        """Ask everybody of a step for their signature."""
-        name = f"signature:{step}"
-        self._start_clock(name, at)
-        for role in self.steps[step - 1]:
-            data: dict[str, Any] = {"step": step, "role": role, "due": self.clocks[name].due.isoformat()}
-            if sent_back:
-                data["sent_back"] = True
-            self._emit(T.SIGNATURE_ASKED, at, data, clauses=(CLAUSE,))
+    def after_signed(self, at: datetime, by: Actor) -> None:
+        """Send the summary to the customer; with that the matter is settled."""
+        said = [{"role": role, "text": signed.text} for role, (signed, _) in self.route.signed[1].items()]
+        self.emit(SummarySent(month=self.facts["month"], said=said), at, clauses=(CLAUSE,))
+        self.emit(life.Resolved(summary=None), at, by=by, clauses=(CLAUSE,))
 
-    # --- commands ---------------------------------------------------------------------------------
+    def waits_for(self) -> list[Waiting]:
+        """List whose signatures are waited for."""
+        return self.route.waits_for()
 
-    def _do_sign(self, command: commands.Sign, at: datetime, by: Actor) -> None:
-        self._its_turn("sign", by)
-        self._four_eyes(by)
-        data: dict[str, Any] = {"step": self.step, "role": by.role}
-        if command.text is not None:
-            data["text"] = command.text
-        elif self.step == 1:
-            raise Refused("text_missing", "sign: text is missing: who signs first gives cause and prevention", CLAUSE)
-        self._emit(T.SIGNED, at, data, by=by, clauses=(CLAUSE,))
-        if self.turn:
-            return
-        self._meet(at, self._clock)
-        if self.step < len(self.steps):
-            self._ask_for(self.step + 1, at)
-        else:
-            said = [{"role": role, "text": signature.data["text"]} for role, signature in self.signed[1].items()]
-            self._emit(T.SUMMARY_SENT, at, {"month": self.facts["month"], "said": said}, clauses=(CLAUSE,))
-            self._emit(T.RESOLVED, at, {"summary": None}, by=by, clauses=(CLAUSE,))
-
-    def _do_send_back(self, command: commands.SendBack, at: datetime, by: Actor) -> None:
-        self._its_turn("send_back", by)
-        if self.step == 1:
-            raise Refused("first_step", "send_back: nobody has signed before; sign, with what is wrong as text", CLAUSE)
-        data = {"step": self.step, "to": self.step - 1, "role": by.role, "reason": command.reason}
-        # Whoever refuses has acted in time.
-        self._meet(at, self._clock)
-        self._emit(T.SENT_BACK, at, data, by=by, clauses=(CLAUSE,))
-        self._ask_for(self.step, at, sent_back=True)
-
-    def _its_turn(self, command: str, by: Actor) -> None:
-        if by.role not in self.turn:
-            message = f"{command}: by.role = {by.role!r}: it is the turn of {' and '.join(self.turn)}"
-            raise Refused("out_of_order", message, CLAUSE)
-
-    def _four_eyes(self, by: Actor) -> None:
-        """Nobody signs under two roles in a step, or in two that follow each other.
-
-        In one role they may: it is the rule itself that has the project manager sign twice.
-        """
-        for step in (self.step - 1, self.step):
-            for role, signature in self.signed.get(step, {}).items():
-                if signature.actor.id == by.id and role != by.role:
-                    message = f"by.id = {by.id!r} has signed step {step} as {role}; somebody else must sign"
-                    raise Refused("four_eyes", message, CLAUSE)
-
-    # --- time -------------------------------------------------------------------------------------
-
-    def _next_turn(self) -> tuple[datetime, Callable[[datetime], None]] | None:
-        turn = super()._next_turn()
-        moment = self.reminding.next_at
-        if moment is not None and (turn is None or moment < turn[0]):
-            return moment, self._remind_signers
-        return turn
-
-    def _breached(self, clock: Clock, at: datetime) -> None:
-        super()._breached(clock, at)
-        self._remind_signers(at)
-
-    def _remind_signers(self, at: datetime) -> None:
-        count = self.reminding.count + 1
-        for role in self.turn:
-            data = {"rung": role, "count": count, "subject": self._clock}
-            self._emit(T.REMINDED, at, data, clauses=(self.reminding.rule.clause,))
-
-    # --- what others see --------------------------------------------------------------------------
-
-    def view(self) -> dict[str, Any]:
-        """The case view, with whose turn it is and who has signed."""
+    def _view(self) -> dict[str, Any]:
         signed = [
-            {"step": step, "role": role, "id": signature.actor.id, "text": signature.data.get("text")}
-            for step, signatures in self.signed.items()
-            for role, signature in signatures.items()
+            Signature(step=step, role=role, id=event.actor.id, text=data.text)
+            for step, signatures in self.route.signed.items()
+            for role, (data, event) in signatures.items()
         ]
-        return {**super().view(), "step": self.step, "turn": list(self.turn), "signed": signed}
-
-    # --- how events change the state --------------------------------------------------------------
-
-    def _on_signature_asked(self, event: Event) -> None:
-        self.step = event.data["step"]
-
-    def _on_signed(self, event: Event) -> None:
-        self.signed.setdefault(self.step, {})[event.data["role"]] = event
-        if not self.turn:
-            self.reminding.quiet()
-
-    def _on_sent_back(self, event: Event) -> None:
-        self.step = event.data["to"]
-        self.signed.pop(self.step, None)
-        self.reminding.quiet()
-
-    def _on_reopened(self, event: Event) -> None:
-        super()._on_reopened(event)
-        self.step, self.signed = 0, {}
-
-    def _on_reminded(self, event: Event) -> None:
-        # One reminder may go to two people.
-        if event.data["count"] > self.reminding.count:
-            self.reminding.reminded(event.at)
-
-    def _end_all(self, at: datetime) -> None:
-        super()._end_all(at)
-        self.reminding.quiet()
+        return {**super()._view(), "step": self.route.step, "turn": list(self.route.turn), "signed": signed}
 
 
 def check_ended(month: str, local: datetime) -> None:
@@ -202,6 +172,6 @@ def check_ended(month: str, local: datetime) -> None:
 
 
 def month_before(local: datetime) -> str:
-    """The month before an instant of the policy's zone, like ``2026-03``."""
+    """Return the month before an instant of the policy's zone, like ``2026-03``."""
     year, month = (local.year, local.month - 1) if local.month > 1 else (local.year - 1, 12)
     return f"{year:04}-{month:02}"

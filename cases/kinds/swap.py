@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from cases.case import Case
+from cases.case import Case, by_name
 from cases.directory import Absence, Directory, Shift
 from cases.mechanisms.clocks import Clock
-from cases.mechanisms.timeline import Errand
+from cases.mechanisms.route import Signed
 from cases.policy.model import Policy
+from cases.policy.tables import Duration, KindTable
 from cases.vocabulary import commands
-from cases.vocabulary.events import Actor, Event, EventType
-from cases.vocabulary.facts import Facts, Instant, Intake, Model, Staff, Token
+from cases.vocabulary import lifecycle as life
+from cases.vocabulary.commands import Command, Sign
+from cases.vocabulary.effects import ActivityCall
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Instant, Model, Moment, Text, Token
+from cases.vocabulary.views import CaseView, Waiting
 from cases.working_calendar import WorkingCalendar
-
-T = EventType
 
 CLAUSE = "S1-1.7"
 # The activity that changes the roster.
@@ -28,7 +32,6 @@ CHANGE_ROSTER = "change_roster"
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
 NOTHING = timedelta(0)
-_TAKEN = (commands.Note, commands.Attach, commands.Agree, commands.Sign, commands.Refuse, commands.Resend)
 
 
 class SwappedShift(Model):
@@ -65,6 +68,89 @@ class SwapIntake(Intake):
     facts: SwapFacts
 
 
+class Agree(Command):
+    """The other party agrees to the shift swap (S1-1.7)."""
+
+    NAME = "agree"
+
+
+class Refuse(Command):
+    """The shift swap is off: a party does not want it, or the manager does not sign it (S1-1.7)."""
+
+    NAME = "refuse"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "I am away that day."}
+    reason: Text
+
+
+class SwapAsked(EventData):
+    """The other party is asked to agree by an instant."""
+
+    TYPE: ClassVar[str] = "swap_asked"
+    people: list[str]
+    role: str
+    due: Moment
+
+
+class SwapAgreed(EventData):
+    """The other party agreed; the signature is waited for until an instant."""
+
+    TYPE: ClassVar[str] = "swap_agreed"
+    role: str
+    due: Moment
+
+
+class SwapRefused(EventData):
+    """The swap is off: somebody said why, or a rule did (``code`` and ``message``)."""
+
+    TYPE: ClassVar[str] = "swap_refused"
+    people: list[str]
+    role: str
+    reason: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class RosterChanged(EventData):
+    """The roster has changed: each move is a shift, from whom and to whom."""
+
+    TYPE: ClassVar[str] = "roster_changed"
+    people: list[str]
+    role: str
+    moves: list[dict[str, str]]
+
+
+class SwapLimits(Model):
+    """What a shift swap must keep to (S1-1.7).
+
+    Args:
+        per_month: in how many swaps a person may give or take a shift of one calendar month.
+        rest: two shifts follow each other when less than this lies between them.
+    """
+
+    per_month: Annotated[int, Field(gt=0)]
+    rest: Duration
+    clause: str
+
+
+class SwapTable(KindTable):
+    """The numbers of shift swaps."""
+
+    CLOCKS = ("swap",)
+    GIVEN = frozenset({"swap"})
+
+    limits: SwapLimits
+
+
+class SwapView(CaseView):
+    """A swap: who has agreed and signed, whose turn it is, whether it is valid, and why it was refused."""
+
+    agreed: bool
+    signed: dict[str, str] | None
+    valid: bool
+    refusal: str | None
+    turn: list[str]
+
+
 class ShiftSwap(Case):
     """One swap. It is valid when the roster has changed, and until then nothing has.
 
@@ -72,9 +158,30 @@ class ShiftSwap(Case):
     """
 
     KIND = "swap"
+    WORKFLOW = "ShiftSwap"
     INTAKE = SwapIntake
-    COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
+    EXAMPLE = {
+        "key": "swap-2026-0042",
+        "facts": {
+            "initiator": {"id": "agent-7", "role": "agent"},
+            "counterparty": {"id": "agent-8", "role": "agent"},
+            "given": {
+                "id": "S-17", "starts_at": "2026-03-11T09:00:00+08:00", "ends_at": "2026-03-11T18:00:00+08:00",
+            },
+        },
+    }  # fmt: skip
+    TABLE = SwapTable
+    COMMANDS = by_name(commands.Note, commands.Attach, Agree, Sign, Refuse, commands.Resend)
+    VIEW = SwapView
+    CLIMBS = False
+    FILED = False
+    # The department manager signs it.
+    SEEN_BY = frozenset({"department_manager"})
+    ABOUT = ""
+    MONEY = ()
     OPENED_BY = (CLAUSE,)
+
+    rule: SwapTable
     # Known from the opening on.
     swap: SwapFacts
 
@@ -85,7 +192,7 @@ class ShiftSwap(Case):
         self.refusal: str | None = None
 
     @property
-    def parties(self) -> dict[str, Staff]:
+    def people(self) -> dict[str, Staff]:
         """The two, by id."""
         return {one.id: one for one in (self.swap.initiator, self.swap.counterparty)}
 
@@ -102,86 +209,110 @@ class ShiftSwap(Case):
     def _admit(self, intake: Intake, received: datetime) -> None:
         facts = intake.facts
         assert isinstance(facts, SwapFacts)
-        check_terms(facts, self.working, received)
+        check_terms(facts, self.clocks.working, received)
 
     def _start_clocks(self, at: datetime) -> None:
         first = min(shift.starts_at for shift in self.swap.shifts)
-        self._start_clock("swap", at, self.policy.local(first))
+        self.clocks.start("swap", at, self.policy.local(first))
         other = self.swap.counterparty
-        data = {"people": [other.id], "role": other.role, "due": self.clocks["swap"].due.isoformat()}
-        self._emit(T.SWAP_ASKED, at, data, clauses=(CLAUSE,))
+        data = SwapAsked(people=[other.id], role=other.role, due=self.clocks["swap"].due)
+        self.emit(data, at, clauses=(CLAUSE,))
 
-    def _breached(self, clock: Clock, at: datetime) -> None:
-        self._end(at, "lapsed", {"code": "lapsed", "message": "not signed before the shift began"})
+    def breached(self, clock: Clock, at: datetime) -> None:
+        """End the swap: it was not signed in time."""
+        self._end(at, "lapsed", code="lapsed", message="not signed before the shift began")
 
     # --- commands ---------------------------------------------------------------------------------
 
-    def _do_agree(self, command: commands.Agree, at: datetime, by: Actor) -> None:
+    def _may_agree(self, by: Actor, at: datetime) -> None:
         other = self.swap.counterparty
         if (by.id, by.role) != (other.id, other.role):
             message = f"agree: by.id = {by.id!r} as {by.role}: it is {other.id} as {other.role} who agrees"
             raise Refused("not_party", message, CLAUSE)
         if self.agreed is not None:
             raise Refused("already_agreed", f"agree: {by.id} has agreed", CLAUSE)
-        data = {"role": by.role, "due": self.clocks["swap"].due.isoformat()}
-        self._emit(T.SWAP_AGREED, at, data, by=by, clauses=(CLAUSE,))
 
-    def _do_sign(self, command: commands.Sign, at: datetime, by: Actor) -> None:
-        if by.id in self.parties:
+    def _do_agree(self, command: Agree, at: datetime, by: Actor) -> None:
+        data = SwapAgreed(role=by.role, due=self.clocks["swap"].due)
+        self.emit(data, at, by=by, clauses=(CLAUSE,))
+
+    def _may_sign(self, by: Actor, at: datetime) -> None:
+        if by.id in self.people:
             raise Refused("four_eyes", f"sign: by.id = {by.id!r} swaps the shift; somebody else signs", CLAUSE)
         if self.agreed is None:
             message = f"sign: {self.swap.counterparty.id} has not agreed yet; the signature comes last"
             raise Refused("out_of_order", message, CLAUSE)
-        self._not_signed("sign")
-        data: dict[str, Any] = {"role": by.role}
-        if command.text is not None:
-            data["text"] = command.text
-        self._emit(T.SIGNED, at, data, by=by, clauses=(CLAUSE,))
-        self.outbox.append(Errand(CHANGE_ROSTER, self.swap.model_dump(mode="json", exclude_none=True), self.events[-1]))
-        self._meet(at, "swap")
+        self._refuse_signed("sign")
 
-    def _do_refuse(self, command: commands.Refuse, at: datetime, by: Actor) -> None:
-        party = self.parties.get(by.id)
+    def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
+        event = self.emit(Signed(role=by.role, text=command.text), at, by=by, clauses=(CLAUSE,))
+        order = self.swap.model_dump(mode="json", exclude_none=True)
+        self.outbox.append(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
+        self.clocks.meet(at, "swap")
+
+    def _may_refuse(self, by: Actor, at: datetime) -> None:
+        party = self.people.get(by.id)
         if (party is None or party.role != by.role) and by.role not in self.policy.permitted("sign", self.KIND):
-            message = f"refuse: by.id = {by.id!r} as {by.role}: only {' and '.join(self.parties)} or who signs may"
+            message = f"refuse: by.id = {by.id!r} as {by.role}: only {' and '.join(self.people)} or who signs may"
             raise Refused("not_party", message, CLAUSE)
-        self._not_signed("refuse")
-        self._end(at, "refused", {"reason": command.reason}, by)
+        self._refuse_signed("refuse")
 
-    def _not_signed(self, command: str) -> None:
+    def _do_refuse(self, command: Refuse, at: datetime, by: Actor) -> None:
+        self._end(at, "refused", by=by, reason=command.reason)
+
+    def _refuse_signed(self, command: str) -> None:
         if self.signed is not None:
             message = f"{command}: {self.signed.actor.id} has signed, and the roster is about to change"
             raise Refused("already_signed", message, CLAUSE)
 
-    def _end(self, at: datetime, outcome: str, why: Mapping[str, str], by: Actor | None = None) -> None:
-        """The swap does not come about."""
-        data = {"people": list(self.parties), "role": self.swap.initiator.role, **why}
-        who = {} if by is None else {"by": by}
-        self._emit(T.SWAP_REFUSED, at, data, clauses=(CLAUSE,), **who)
-        self._emit(T.CLOSED, at, {"outcome": outcome}, clauses=(CLAUSE,), **who)
+    def _end(
+        self,
+        at: datetime,
+        outcome: str,
+        *,
+        by: Actor = SYSTEM,
+        reason: str | None = None,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """End the swap without a change of the roster."""
+        people, role = list(self.people), self.swap.initiator.role
+        data = SwapRefused(people=people, role=role, reason=reason, code=code, message=message)
+        self.emit(data, at, by=by, clauses=(CLAUSE,))
+        self.emit(life.Closed(outcome=outcome), at, by=by, clauses=(CLAUSE,))
 
     # --- changing the roster ------------------------------------------------------------------------
 
-    def errand_done(self, errand: Errand, result: Mapping[str, Any], at: datetime) -> None:
-        """The roster has changed; or the limits, looked at once more, do not allow it any more."""
-        at = self._arrival(at)
+    def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
+        """Take in that the roster has changed; or that the limits, looked at once more, do not allow it any more."""
+        at = self.arrive(at)
         if (refused := result.get("refused")) is not None:
-            self._end(at, "refused", {"code": refused["code"], "message": refused["message"]})
+            self._end(at, "refused", code=refused["code"], message=refused["message"])
             return
-        data = {"people": list(self.parties), "role": self.swap.initiator.role, "moves": list(result["moves"])}
-        self._emit(T.ROSTER_CHANGED, at, data, clauses=(CLAUSE,))
-        self._emit(T.CLOSED, at, {"outcome": "valid"}, clauses=(CLAUSE,))
+        people, role = list(self.people), self.swap.initiator.role
+        self.emit(RosterChanged(people=people, role=role, moves=list(result["moves"])), at, clauses=(CLAUSE,))
+        self.emit(life.Closed(outcome="valid"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, errand: Errand) -> Mapping[str, Any]:
-        """In a rehearsal the roster is as the swap says."""
+    def rehearsed(self, call: ActivityCall) -> Mapping[str, Any]:
+        """Let the roster be as the swap says."""
         return {"moves": moves(self.swap)}
 
     # --- what others see --------------------------------------------------------------------------
 
-    def view(self) -> dict[str, Any]:
-        """The case view, with who has agreed and signed, whose turn it is, and whether the swap is valid."""
+    @classmethod
+    def parties(cls, view: Mapping[str, Any]) -> list[str]:
+        """Name who asks and who is asked."""
+        return [view["facts"][side]["id"] for side in ("initiator", "counterparty")]
+
+    def waits_for(self) -> list[Waiting]:
+        """List who must agree, and then the roles that may sign."""
+        if self.agreed is None:
+            return [Waiting(what="agreement", clock="swap", person=self.swap.counterparty.id)]
+        return [Waiting(what="signature", clock="swap", role=role, except_for=list(self.people)) for role in self.turn]
+
+    def _view(self) -> dict[str, Any]:
         return {
-            **super().view(),
+            **super()._view(),
             "agreed": self.agreed is not None,
             "signed": None if self.signed is None else {"id": self.signed.actor.id, "role": self.signed.actor.role},
             "valid": self.outcome == "valid",
@@ -191,18 +322,18 @@ class ShiftSwap(Case):
 
     # --- how events change the state --------------------------------------------------------------
 
-    def _on_case_opened(self, event: Event) -> None:
-        super()._on_case_opened(event)
+    def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
+        super()._on_case_opened(data, event)
         self.swap = SwapFacts.model_validate(self.facts)
 
-    def _on_swap_agreed(self, event: Event) -> None:
+    def _on_swap_agreed(self, _: SwapAgreed, event: Event) -> None:
         self.agreed = event
 
-    def _on_signed(self, event: Event) -> None:
+    def _on_signed(self, _: Signed, event: Event) -> None:
         self.signed = event
 
-    def _on_swap_refused(self, event: Event) -> None:
-        self.refusal = event.data.get("message") or event.data.get("reason")
+    def _on_swap_refused(self, data: SwapRefused, event: Event) -> None:
+        self.refusal = data.message or data.reason
 
 
 # --- the limits -----------------------------------------------------------------------------------
@@ -264,25 +395,37 @@ def check(swap: SwapFacts, policy: Policy, roster: Directory, past: Iterable[Pas
         Refused: with what `check_terms` refuses, codes ``unknown_person``, ``unknown_shift``, ``not_theirs``,
             ``shift_moved``, ``absent``, ``swap_limit``, ``two_in_a_row``.
     """
-    limits = policy.rule("swap").limits
-    assert limits is not None  # the policy is complete
     for person in (swap.initiator, swap.counterparty):
-        known = roster.person(person.id)
-        if known is None:
-            raise Refused("unknown_person", f"{person.id!r} is nobody of the staff", CLAUSE)
-        if known.role != person.role:
-            raise Refused("other_role", f"{person.id!r} is {known.role}, not {person.role}", CLAUSE)
+        _check_person(person, roster)
     by_id = {shift.id: shift for shift in roster.shifts}
     for move, shift in zip(moves(swap), swap.shifts, strict=True):
         _unchanged(by_id.get(shift.id), shift, move["from"])
     check_terms(swap, policy.working, now)
-    past = list(past)
+    table = policy.rule(ShiftSwap.KIND)
+    assert isinstance(table, SwapTable)
+    _check_count(swap, months_of(swap, policy.working), list(past), table.limits)
+    _check_rest(swap, roster, by_id, table.limits)
+
+
+def _check_person(person: Staff, roster: Directory) -> None:
+    known = roster.person(person.id)
+    if known is None:
+        raise Refused("unknown_person", f"{person.id!r} is nobody of the staff", CLAUSE)
+    if known.role != person.role:
+        raise Refused("other_role", f"{person.id!r} is {known.role}, not {person.role}", CLAUSE)
+
+
+def _check_count(swap: SwapFacts, months: list[str], past: list[PastSwap], limits: SwapLimits) -> None:
     for person in (swap.initiator, swap.counterparty):
-        for month in months_of(swap, policy.working):
+        for month in months:
             count = sum(person.id in one.people and month in one.months for one in past)
             if count >= limits.per_month:
                 message = f"{person.id!r} has {count} swaps in {month}; at most {limits.per_month}"
                 raise Refused("swap_limit", message, limits.clause)
+
+
+def _check_rest(swap: SwapFacts, roster: Directory, by_id: Mapping[str, Shift], limits: SwapLimits) -> None:
+    """Refuse a shift that its new owner is absent for, or works with too little rest around it."""
     taken = {move["shift"]: move["to"] for move in moves(swap)}
     after = [shift.model_copy(update={"person": taken.get(shift.id, shift.person)}) for shift in roster.shifts]
     for id_, to in taken.items():

@@ -6,21 +6,52 @@ whose limit covers the amount; the amount rung and the ladder's rung are two thi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 from cases.mechanisms.clocks import Clock
-from cases.mechanisms.ladder import Reminding
-from cases.mechanisms.timeline import Timeline
-from cases.policy.model import Policy
+from cases.mechanisms.ladder import Reminded, Reminding
+from cases.mechanisms.part import Choices, Part, Turn
 from cases.vocabulary import commands
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Money
 
-T = EventType
+if TYPE_CHECKING:
+    from cases.case import Case
+
+
+class ApprovalRequested(EventData):
+    """A role is asked to decide. With ``waits`` what it is about happens by itself once it is approved."""
+
+    TYPE: ClassVar[str] = "approval_requested"
+    subject: str
+    amount: Money | None
+    role: str
+    waits: bool | None = None
+    reason: str | None = None
+
+
+class Approved(EventData):
+    """Somebody with enough authority said yes."""
+
+    TYPE: ClassVar[str] = "approved"
+    subject: str
+    amount: Money | None
+    reason: str | None = None
+
+
+class Rejected(EventData):
+    """Somebody with enough authority said no."""
+
+    TYPE: ClassVar[str] = "rejected"
+    subject: str
+    amount: Money | None
+    reason: str
 
 
 @dataclass(slots=True)
@@ -48,142 +79,167 @@ class Approval:
         return f"approval:{self.number}"
 
 
-class Approvals(Timeline):
-    """A case in which things must be approved."""
+class Approvals(Part):
+    """What must be approved in a case, oldest first."""
 
-    def __init__(self, policy: Policy) -> None:
-        super().__init__(policy)
-        self.approvals: list[Approval] = []
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._all: list[Approval] = []
         # So many approvals were given on numbers that have changed since.
-        self.stale_approvals = 0
+        self.stale = 0
 
-    def open_approvals(self) -> list[Approval]:
-        """What waits for a decision, oldest first."""
-        return [approval for approval in self.approvals if approval.state == "open"]
+    def __iter__(self) -> Iterator[Approval]:
+        return iter(self._all)
 
-    # --- commands ---------------------------------------------------------------------------------
+    def __getitem__(self, number: int) -> Approval:
+        return self._all[number]
 
-    def _do_request_approval(self, command: commands.RequestApproval, at: datetime, by: Actor) -> None:
-        subject, amount = command.subject, command.amount
-        if any(approval.subject == subject for approval in self.open_approvals()):
-            raise Refused("approval_open", f"subject = {subject!r} already waits for a decision")
-        authority = self.policy.authority_of
-        if amount is None:
-            role = authority.next_above(by.role) or self.ladder.rungs[-1]
-        else:
-            role = self._lowest_for(subject, amount)
-        self._ask(subject, amount, role, at, by=by, reason=command.reason)
-        self._start_clock(self.approvals[-1].clock, at)
+    def __len__(self) -> int:
+        return len(self._all)
 
-    def _do_approve(self, command: commands.Approve, at: datetime, by: Actor) -> None:
-        approval = self._asked(command.subject, by)
-        data = {"subject": approval.subject, "amount": _text(approval.amount)}
-        if command.reason is not None:
-            data["reason"] = command.reason
-        self._emit(T.APPROVED, at, data, by=by, clauses=("S1-5.9.10",))
-        self._meet(at, approval.clock)
-        if approval.waits:
-            self._after_approved(approval, at, by)
+    def open(self) -> list[Approval]:
+        """List what waits for a decision, oldest first."""
+        return [approval for approval in self if approval.state == "open"]
 
-    def _after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
-        """Do what waited for this approval; kinds say."""
+    def waiting(self, subject: str) -> Approval | None:
+        """Return the approval of a subject that waits for a decision."""
+        return next((approval for approval in self.open() if approval.subject == subject), None)
 
-    def _do_reject(self, command: commands.Reject, at: datetime, by: Actor) -> None:
-        approval = self._asked(command.subject, by)
-        data = {"subject": approval.subject, "amount": _text(approval.amount), "reason": command.reason}
-        self._emit(T.REJECTED, at, data, by=by, clauses=("S1-5.9.10",))
-        self._meet(at, approval.clock)
+    def refuse_open(self, subject: str, what: str) -> None:
+        """Refuse something while a subject waits for its decision.
 
-    def _alone_or_ask(self, subject: str, amount: Decimal, at: datetime, by: Actor, reason: str | None = None) -> bool:
-        """Whether the actor may decide the amount alone, or it is approved; if neither, it is asked for.
+        Raises:
+            Refused: code ``approval_open``.
+        """
+        if self.waiting(subject) is not None:
+            raise Refused("approval_open", f"{what}: already waits for a decision", "S1-5.9.10")
 
-        What was asked for this way happens when it is approved (`_after_approved`).
+    def outdate(self) -> None:
+        """Let what was approved so far count no more: the numbers that it rests on have changed."""
+        self.stale = len(self)
+
+    def alone_or_ask(self, subject: str, amount: Decimal, at: datetime, by: Actor, reason: str | None = None) -> bool:
+        """Whether the actor may decide the amount alone, or it is approved; if neither, ask for it.
+
+        What was asked for this way happens when it is approved (`Case.after_approved`).
 
         Raises:
             Refused: less was approved, or it already waits for a decision.
         """
-        if any(approval.subject == subject for approval in self.open_approvals()):
-            raise Refused("approval_open", f"{subject}: already waits for a decision", "S1-5.9.10")
-        authority, lowest = self.policy.authority_of, self._lowest_for(subject, amount)
+        self.refuse_open(subject, subject)
+        authority, lowest = self.case.policy.authority_of, self.case.lowest_for(subject, amount)
         approved = self._approved(subject)
         if authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest):
             return True
         if approved is None:
             self._ask(subject, amount, lowest, at, by=by, reason=reason, waits=True)
-            self._start_clock(self.approvals[-1].clock, at)
+            self.case.clocks.start(self._all[-1].clock, at)
             return False
         if amount > approved:
             raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", "S1-5.9.10")
         return True
 
     def _approved(self, subject: str) -> Decimal | None:
-        """The highest amount that stands approved for a subject, in yuan."""
+        """Return the highest amount that stands approved for a subject, in yuan."""
         amounts = [
             approval.amount
-            for approval in self.approvals[self.stale_approvals :]
+            for approval in self._all[self.stale :]
             if approval.subject == subject and approval.state == "approved" and approval.amount is not None
         ]
         return max(amounts, default=None)
 
-    def _asked(self, subject: str | None, by: Actor) -> Approval:
-        """The approval that is meant, if this actor may decide it."""
-        waiting = self.open_approvals()
-        named = ", ".join(approval.subject for approval in waiting)
-        if not waiting:
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _check_request_approval(self, command: commands.RequestApproval, at: datetime, by: Actor) -> None:
+        if self.waiting(command.subject) is not None:
+            raise Refused("approval_open", f"subject = {command.subject!r} already waits for a decision")
+
+    def _do_request_approval(self, command: commands.RequestApproval, at: datetime, by: Actor) -> None:
+        subject, amount = command.subject, command.amount
+        if amount is None:
+            role = self.case.policy.authority_of.next_above(by.role) or self.case.ladder.rungs[-1]
+        else:
+            role = self.case.lowest_for(subject, amount)
+        self._ask(subject, amount, role, at, by=by, reason=command.reason)
+        self.case.clocks.start(self._all[-1].clock, at)
+
+    def _may_approve(self, by: Actor, at: datetime) -> None:
+        refusals = [self._refusal(approval, by) for approval in self.open()]
+        if not refusals:
             raise Refused("nothing_to_approve", "nothing waits for a decision")
+        if refusals[0] is not None and all(refusals):
+            raise refusals[0]
+
+    _may_reject = _may_approve
+
+    def _choices_approve(self, by: Actor, at: datetime) -> Choices:
+        return {"subject": [one.subject for one in self.open() if self._refusal(one, by) is None]}
+
+    _choices_reject = _choices_approve
+
+    def _do_approve(self, command: commands.Approve, at: datetime, by: Actor) -> None:
+        approval = self._asked(command.subject, by)
+        data = Approved(subject=approval.subject, amount=approval.amount, reason=command.reason)
+        self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
+        self.case.clocks.meet(at, approval.clock)
+        if approval.waits:
+            self.case.after_approved(approval, at, by)
+
+    def _do_reject(self, command: commands.Reject, at: datetime, by: Actor) -> None:
+        approval = self._asked(command.subject, by)
+        data = Rejected(subject=approval.subject, amount=approval.amount, reason=command.reason)
+        self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
+        self.case.clocks.meet(at, approval.clock)
+
+    def _asked(self, subject: str | None, by: Actor) -> Approval:
+        """Return the approval that is meant, if this actor may decide it."""
+        waiting = self.open()
+        named = ", ".join(approval.subject for approval in waiting)
         if subject is None and len(waiting) > 1:
             raise Refused("ambiguous", f"subject is missing: several things wait for a decision: {named}")
-        found = next((a for a in waiting if subject is None or a.subject == subject), None)
+        found = waiting[0] if subject is None else self.waiting(subject)
         if found is None:
             raise Refused("nothing_to_approve", f"subject = {subject!r}: what waits for a decision: {named}")
-        if found.requested_by == by.id:
-            raise Refused("four_eyes", f"by.id = {by.id!r} asked for it; somebody else must decide", "S1-5.9.10")
-        if not self._may_decide(by.role, found):
-            raise Refused(
-                "authority",
-                f"by.role = {by.role!r} may not decide {_text(found.amount) or 'this'}: {found.least} or above may",
-                "T3",
-            )
+        if (refusal := self._refusal(found, by)) is not None:
+            raise refusal
         return found
 
-    def _may_decide(self, role: str, approval: Approval) -> bool:
-        authority = self.policy.authority_of
-        enough = approval.amount is None or authority.covers(role, approval.amount)
-        return enough and authority.rank(role) >= authority.rank(approval.least)
-
-    def _lowest_for(self, subject: str, amount: Decimal) -> str:
-        """The lowest rung that may decide a subject of this amount; kinds may ask for more."""
-        return self.policy.authority_of.lowest_for(amount)
+    def _refusal(self, approval: Approval, by: Actor) -> Refused | None:
+        """Say why this actor may not decide an approval, or None."""
+        if approval.requested_by == by.id:
+            return Refused("four_eyes", f"by.id = {by.id!r} asked for it; somebody else must decide", "S1-5.9.10")
+        authority, amount = self.case.policy.authority_of, approval.amount
+        enough = amount is None or authority.covers(by.role, amount)
+        if enough and authority.rank(by.role) >= authority.rank(approval.least):
+            return None
+        what = "this" if amount is None else f"{amount:.2f}"
+        message = f"by.role = {by.role!r} may not decide {what}: {approval.least} or above may"
+        return Refused("authority", message, "T3")
 
     # --- time -------------------------------------------------------------------------------------
 
-    def _next_turn(self) -> tuple[datetime, Callable[[datetime], None]] | None:
-        turn = super()._next_turn()
-        for approval in self.approvals:
-            moment = approval.reminding.next_at
-            if moment is not None and (turn is None or moment < turn[0]):
-                turn = (moment, self._reminder_of(approval))
-        return turn
+    def turns(self) -> Iterable[Turn]:
+        """Yield the next reminder of each top rung that was asked."""
+        for approval in self:
+            if approval.reminding.next_at is not None:
+                yield approval.reminding.next_at, partial(self._remind, approval)
 
-    def _reminder_of(self, approval: Approval) -> Callable[[datetime], None]:
-        return lambda at: self._remind_decider(approval, at)
-
-    def _breached(self, clock: Clock, at: datetime) -> None:
-        approval = next((a for a in self.approvals if a.clock == clock.name), None)
+    def breached(self, clock: Clock, at: datetime) -> bool:
+        """Ask the next rung when nobody has decided; at the top, remind."""
+        approval = next((one for one in self if one.clock == clock.name), None)
         if approval is None:
-            super()._breached(clock, at)
-            return
-        above = self.policy.authority_of.next_above(approval.role)
+            return False
+        above = self.case.policy.authority_of.next_above(approval.role)
         if above is None:
-            self._remind_decider(approval, at)
+            self._remind(approval, at)
         else:
             self._ask(approval.subject, approval.amount, above, at)
-            self._start_clock(approval.clock, at)
+            self.case.clocks.start(approval.clock, at)
+        return True
 
-    def _remind_decider(self, approval: Approval, at: datetime) -> None:
-        count = approval.reminding.count + 1
-        data = {"rung": approval.role, "count": count, "subject": approval.subject}
-        self._emit(T.REMINDED, at, data, clauses=(self.policy.ladder.reminders.clause,))
+    def _remind(self, approval: Approval, at: datetime) -> None:
+        data = Reminded(rung=approval.role, count=approval.reminding.count + 1, subject=approval.subject)
+        self.case.emit(data, at, clauses=(approval.reminding.rule.clause,))
 
     def _ask(
         self,
@@ -196,56 +252,41 @@ class Approvals(Timeline):
         reason: str | None = None,
         waits: bool = False,
     ) -> None:
-        data: dict[str, Any] = {"subject": subject, "amount": _text(amount), "role": role}
-        if waits:
-            data["waits"] = True
-        if reason is not None:
-            data["reason"] = reason
-        self._emit(T.APPROVAL_REQUESTED, at, data, by=by, clauses=("S1-5.9.10", "T3"))
+        data = ApprovalRequested(subject=subject, amount=amount, role=role, waits=waits or None, reason=reason)
+        self.case.emit(data, at, by=by, clauses=("S1-5.9.10", "T3"))
 
     # --- how events change the state --------------------------------------------------------------
 
-    def _on_approval_requested(self, event: Event) -> None:
-        data = event.data
-        waiting = self._waiting(data["subject"])
+    def _on_approval_requested(self, data: ApprovalRequested, event: Event) -> None:
+        waiting = self.waiting(data.subject)
         if waiting is not None:
-            waiting.role = data["role"]
+            waiting.role = data.role
             return
-        amount = None if data["amount"] is None else Decimal(data["amount"])
-        reminding = Reminding(self.policy.ladder.reminders)
-        number, role = len(self.approvals) + 1, data["role"]
-        approval = Approval(number, data["subject"], amount, role, role, event.actor.id, reminding)
-        approval.waits = data.get("waits", False)
-        self.approvals.append(approval)
+        reminding = Reminding(self.case.policy.ladder.reminders)
+        approval = Approval(
+            len(self) + 1, data.subject, data.amount, data.role, data.role, event.actor.id, reminding
+        )  # fmt: skip
+        approval.waits = bool(data.waits)
+        self._all.append(approval)
 
-    def _on_approved(self, event: Event) -> None:
-        self._decided(event, "approved")
+    def _on_approved(self, data: Approved, event: Event) -> None:
+        self._decided(data.subject, "approved")
 
-    def _on_rejected(self, event: Event) -> None:
-        self._decided(event, "rejected")
+    def _on_rejected(self, data: Rejected, event: Event) -> None:
+        self._decided(data.subject, "rejected")
 
-    def _decided(self, event: Event, state: str) -> None:
-        approval = self._waiting(event.data["subject"])
+    def _decided(self, subject: str, state: str) -> None:
+        approval = self.waiting(subject)
         if approval is not None:
             approval.state = state
             approval.reminding.quiet()
 
-    def _on_reminded(self, event: Event) -> None:
-        approval = self._waiting(event.data["subject"]) if "subject" in event.data else None
+    def _on_reminded(self, data: Reminded, event: Event) -> None:
+        approval = self.waiting(data.subject) if data.subject is not None else None
         if approval is not None:
             approval.reminding.reminded(event.at)
-        else:
-            super()._on_reminded(event)
 
-    def _waiting(self, subject: str) -> Approval | None:
-        return next((a for a in self.approvals if a.subject == subject and a.state == "open"), None)
-
-    def _end_all(self, at: datetime) -> None:
-        super()._end_all(at)
-        for approval in self.open_approvals():
+    def _on_closed(self, _: object, event: Event) -> None:
+        for approval in self.open():
             approval.reminding.quiet()
             approval.state = "lapsed"
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:.2f}"

@@ -5,14 +5,105 @@ A clock is changed only by events. Instants carry a fixed offset, so adding dura
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cases.policy.model import ClockRule
+from pydantic import ValidationError
+
+from cases.mechanisms.part import Choices, Part, Turn
+from cases.policy.tables import ClockRule
+from cases.vocabulary import commands
+from cases.vocabulary.events import Actor, Event, EventData
+from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import Moment
 from cases.working_calendar import Reckoned, WorkingCalendar
+
+if TYPE_CHECKING:
+    from cases.case import Case
+
+
+class ClockStarted(EventData):
+    """A clock runs. ``days_off`` were passed over; years in ``provisional`` nobody has published yet."""
+
+    TYPE: ClassVar[str] = "clock_started"
+    clock: str
+    due: Moment
+    days_off: list[str] | None = None
+    provisional: list[int] | None = None
+
+
+class ClockMet(EventData):
+    """What the clock is about happened in time."""
+
+    TYPE: ClassVar[str] = "clock_met"
+    clock: str
+    due: Moment
+
+
+class ClockWarned(EventData):
+    """This fraction of the clock's time is over."""
+
+    TYPE: ClassVar[str] = "clock_warned"
+    clock: str
+    due: Moment
+    fraction: str
+
+
+class ClockBreached(EventData):
+    """The clock fell due and nothing had met it."""
+
+    TYPE: ClassVar[str] = "clock_breached"
+    clock: str
+    due: Moment
+
+
+class ClockPaused(EventData):
+    """Clocks stand still while the company waits for the customer."""
+
+    TYPE: ClassVar[str] = "clock_paused"
+    clocks: list[str]
+    reason: str
+
+
+class ClockResumed(EventData):
+    """Clocks run on, each with a new due instant, in the order of ``clocks``."""
+
+    TYPE: ClassVar[str] = "clock_resumed"
+    clocks: list[str]
+    dues: list[Moment]
+
+
+class CalendarLoaded(EventData):
+    """A year was published: ``published`` as `cases.working_calendar.PublishedYear`."""
+
+    TYPE: ClassVar[str] = "calendar_loaded"
+    year: int
+    published: dict[str, Any]
+
+
+class ClockMoved(EventData):
+    """A due instant that was provisional was reckoned again with a published year."""
+
+    TYPE: ClassVar[str] = "clock_moved"
+    clock: str
+    due: Moment
+    was: Moment
+    year: int
+    days_off: list[str] | None = None
+    provisional: list[int] | None = None
+
+
+class Extended(EventData):
+    """Somebody granted a later target."""
+
+    TYPE: ClassVar[str] = "extended"
+    clock: str
+    due: Moment
+    reason: str
 
 
 class ClockState(StrEnum):
@@ -89,6 +180,11 @@ class Clock:
         self.pauses[-1].until = at
         self.due = due
         self.state = ClockState.RUNNING
+
+    @property
+    def base(self) -> str:
+        """The name in the policy: of ``promise:2`` it is ``promise``."""
+        return self.name.partition(":")[0]
 
     def extend(self, at: datetime, due: datetime) -> None:
         """Give the clock a new due instant, with its warnings over the time that is left."""
@@ -191,3 +287,206 @@ def first_due(rule: ClockRule, at: datetime, calendar: WorkingCalendar) -> Recko
     if rule.next_opening:
         return calendar.next_opening(at)
     raise ValueError("the clock has no limit of its own")
+
+
+class Clocks(Part, Mapping[str, Clock]):
+    """The clocks of a case by name: the present one of each name, and those before it."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._clocks: dict[str, Clock] = {}
+        self.past: list[Clock] = []
+        # The policy's calendar, with the years that were published since.
+        self.working = case.policy.working
+
+    def __getitem__(self, name: str) -> Clock:
+        return self._clocks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clocks)
+
+    def __len__(self) -> int:
+        return len(self._clocks)
+
+    # --- what the case does with them -------------------------------------------------------------
+
+    def start(self, name: str, at: datetime, due: datetime | None = None) -> None:
+        """Start a clock: to its limit in the policy, or to the instant given."""
+        rule = self.case.rule.clock(name)
+        reckoned = first_due(rule, at, self.working) if due is None else Reckoned(due)
+        days_off, provisional = _used(reckoned)
+        data = ClockStarted(clock=name, due=reckoned.at, days_off=days_off, provisional=provisional)
+        self.case.emit(data, at, clauses=(rule.clause,))
+
+    def meet(self, at: datetime, *names: str) -> None:
+        """End the named clocks as met, where they have not ended."""
+        for name in names:
+            clock = self.get(name)
+            if clock is not None and clock.live:
+                self.case.emit(ClockMet(clock=name, due=clock.due_at(at)), at, clauses=(clock.rule.clause,))
+
+    def live(self, base: str | None = None) -> list[str]:
+        """Name the clocks that have not ended; with a base those of one sort (``promise:1``, ...)."""
+        return [name for name, clock in self.items() if clock.live and base in (None, clock.base)]
+
+    def runs(self, name: str) -> bool:
+        """Whether a clock of this name has not ended."""
+        return name in self and self[name].live
+
+    def pause_all(self, at: datetime, reason: str, by: Actor) -> None:
+        """Pause every clock that may be paused (S4-3.3.3)."""
+        names = [name for name, clock in self.items() if clock.rule.pausable and clock.state is ClockState.RUNNING]
+        if names:
+            self.case.emit(ClockPaused(clocks=names, reason=reason), at, by=by, clauses=("S4-3.3.3",))
+
+    def resume_all(self, at: datetime, by: Actor) -> None:
+        """Let every paused clock run on."""
+        paused = [clock for clock in self.values() if clock.state is ClockState.PAUSED]
+        if paused:
+            data = ClockResumed(clocks=[clock.name for clock in paused], dues=[clock.due_at(at) for clock in paused])
+            self.case.emit(data, at, by=by, clauses=("S4-3.3.3",))
+
+    def explain(self, now: datetime) -> list[dict[str, Any]]:
+        """Tell why each clock is due when it is, past ones first."""
+        return [clock.explain(now) for clock in (*self.past, *self.values())]
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def turns(self) -> Iterable[Turn]:
+        """Yield the next warning or breach of each clock that runs."""
+        for clock in self.values():
+            moment = clock.next_moment()
+            if moment is not None:
+                yield moment, self._act(clock)
+
+    def _act(self, clock: Clock) -> Callable[[datetime], None]:
+        return lambda at: self._warn(clock, at) if clock.warnings else self._breach(clock, at)
+
+    def _warn(self, clock: Clock, at: datetime) -> None:
+        fraction = f"{clock.warnings[0][0] / 100:.2f}"
+        data = ClockWarned(clock=clock.name, due=clock.due, fraction=fraction)
+        self.case.emit(data, at, clauses=(clock.rule.clause,))
+
+    def _breach(self, clock: Clock, at: datetime) -> None:
+        self.case.emit(ClockBreached(clock=clock.name, due=clock.due), at, clauses=(clock.rule.clause,))
+        self.case.breached(clock, at)
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _extendable(self, at: datetime) -> list[str]:
+        limit = self.case.latest_promise()
+        return [
+            name for name, clock in self.items()
+            if clock.rule.extendable and clock.state not in (ClockState.MET, ClockState.CANCELLED)
+            and (limit is None or max(at, clock.due_at(at)) < limit)
+        ]  # fmt: skip
+
+    def _may_extend(self, by: Actor, at: datetime) -> None:
+        if self._extendable(at):
+            return
+        may = [name for name, clock in self.items() if clock.rule.extendable]
+        if not may:
+            raise Refused("not_extendable", "extend: no clock of this case can be extended; allowed: none", "S4-2.4")
+        ended = [name for name in may if self[name].state in (ClockState.MET, ClockState.CANCELLED)]
+        if len(ended) == len(may):
+            raise Refused(
+                "clock_ended", f"extend: every clock that can be extended has ended: {', '.join(may)}", "S4-2.4"
+            )
+        raise Refused("past_legal_limit", "extend: no later instant lies within the legal limit", "O-REG-29")
+
+    def _choices_extend(self, by: Actor, at: datetime) -> Choices:
+        return {"clock": self._extendable(at)}
+
+    def _check_extend(self, command: commands.Extend, at: datetime, by: Actor) -> None:
+        due = self.case.policy.local(command.due)
+        clock = self.get(command.clock)
+        if clock is None or not clock.rule.extendable:
+            allowed = ", ".join(name for name, c in self.items() if c.rule.extendable) or "none"
+            message = f"clock = {command.clock!r} cannot be extended; allowed: {allowed}"
+            raise Refused("not_extendable", message, "S4-2.4")
+        if clock.state in (ClockState.MET, ClockState.CANCELLED):
+            raise Refused("clock_ended", f"clock = {command.clock!r} has ended: {clock.state}", "S4-2.4")
+        if due <= at or due <= clock.due_at(at):
+            later = max(at, clock.due_at(at)).isoformat()
+            raise Refused("not_later", f"due = {due.isoformat()} must be after {later}", "S4-2.4")
+        self.case.within_law("due", due)
+
+    def _do_extend(self, command: commands.Extend, at: datetime, by: Actor) -> None:
+        due = self.case.policy.local(command.due)
+        data = Extended(clock=command.clock, due=due, reason=command.reason)
+        self.case.emit(data, at, by=by, clauses=("S4-2.4", "S4-3.1.1.5"))
+        if not self.runs(command.clock):
+            # The breach stays on the record; the new target is a clock of its own.
+            self.start(command.clock, at, due)
+
+    def _do_load_calendar(self, command: commands.LoadCalendar, at: datetime, by: Actor) -> None:
+        """Take a published year in, and reckon again what was provisional without it (O-HOL)."""
+        year, published = command.year, command.published.model_dump(mode="json")
+        try:
+            self.working.with_year(year, published)
+        except ValidationError as error:
+            raise invalid(error, "load_calendar") from None
+        self.case.emit(CalendarLoaded(year=year, published=published), at, by=by, clauses=("O-HOL",))
+        for clock in list(self.values()):
+            if not clock.live or year not in clock.provisional:
+                continue
+            reckoned = clock.reckoned()
+            days_off, provisional = _used(reckoned)
+            moved = ClockMoved(
+                clock=clock.name, due=reckoned.at, was=clock.due, year=year, days_off=days_off, provisional=provisional
+            )
+            self.case.emit(moved, at, clauses=(clock.rule.clause, "O-HOL"))
+
+    # --- how events change the state --------------------------------------------------------------
+
+    def _on_clock_started(self, data: ClockStarted, event: Event) -> None:
+        old = self._clocks.pop(data.clock, None)
+        if old is not None:
+            self.past.append(old)
+        due = self.case.policy.local(data.due)
+        clock = Clock.start(data.clock, self.case.rule.clock(data.clock), event.at, due, self.working)
+        clock.days_off, clock.provisional = tuple(data.days_off or ()), tuple(data.provisional or ())
+        self._clocks[data.clock] = clock
+
+    def _on_clock_met(self, data: ClockMet, event: Event) -> None:
+        self[data.clock].end(ClockState.MET, event.at)
+
+    def _on_clock_warned(self, data: ClockWarned, event: Event) -> None:
+        self[data.clock].warnings.pop(0)
+
+    def _on_clock_breached(self, data: ClockBreached, event: Event) -> None:
+        self[data.clock].end(ClockState.BREACHED, event.at)
+
+    def _on_clock_paused(self, data: ClockPaused, event: Event) -> None:
+        for name in data.clocks:
+            self[name].pause(event.at, data.reason)
+
+    def _on_clock_resumed(self, data: ClockResumed, event: Event) -> None:
+        for name, due in zip(data.clocks, data.dues, strict=True):
+            self[name].resume(event.at, due)
+
+    def _on_calendar_loaded(self, data: CalendarLoaded, event: Event) -> None:
+        self.working = self.working.with_year(data.year, data.published)
+        for clock in self.values():
+            clock.calendar = self.working
+
+    def _on_clock_moved(self, data: ClockMoved, event: Event) -> None:
+        self[data.clock].move(event.at, data.due, tuple(data.days_off or ()), tuple(data.provisional or ()))
+
+    def _on_extended(self, data: Extended, event: Event) -> None:
+        if self[data.clock].live:
+            self[data.clock].extend(event.at, data.due)
+
+    def cancel(self, name: str, at: datetime) -> None:
+        """End a clock that an event leaves nothing to wait for. Called by event handlers only."""
+        if self.runs(name):
+            self[name].end(ClockState.CANCELLED, at)
+
+    def _on_closed(self, _: Any, event: Event) -> None:
+        for name in self:
+            self.cancel(name, event.at)
+
+
+def _used(reckoned: Reckoned) -> tuple[list[str] | None, list[int] | None]:
+    """Return the days off and the provisional years that a due instant rests on, None for none."""
+    return [day.isoformat() for day in reckoned.days_off] or None, list(reckoned.provisional) or None

@@ -1,7 +1,8 @@
 """What people and systems may ask of a case (design contract "Commands").
 
-Each command is one model; the model's fields are the wire format. Which kind of case takes which
-command is said by the kind (`Case.COMMANDS`), who may send it by the policy (``[permissions]``).
+Each command is one model; the model's fields are the wire format. Here are those of every kind; what
+only one has stands in its module. Which kind takes which command is said by the kind (`Case.COMMANDS`),
+who may send it by the policy (``[permissions]``).
 """
 
 from __future__ import annotations
@@ -13,22 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from cases.vocabulary.events import Actor, canonical
-from cases.vocabulary.facts import (
-    Checklist,
-    Claimant,
-    Instant,
-    Loss,
-    Model,
-    PositiveYuan,
-    Role,
-    Text,
-    Token,
-    Yuan,
-)
 from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import Instant, Model, Sha256, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# The model of each command by name.
+COMMANDS: dict[str, type[Command]] = {}
 
 
 class By(Model):
@@ -38,7 +29,7 @@ class By(Model):
     role: Token
 
     def actor(self) -> Actor:
-        """The actor as events carry it."""
+        """Return the actor as events carry it."""
         return Actor(self.id, self.role)
 
 
@@ -49,13 +40,27 @@ class Command(Model):
     """
 
     NAME: ClassVar[str] = ""
+    # The fields of one command of this name, as documentation shows them.
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {}
 
     by: By
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     at: Instant | None = None
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Register the model under its name.
+
+        Raises:
+            TypeError: another model has the name, or it has none.
+        """
+        known = COMMANDS.get(cls.NAME)
+        if not cls.NAME or (known is not None and known.__qualname__ != cls.__qualname__):
+            raise TypeError(f"command {cls.NAME!r} of {cls.__name__} is declared twice or not at all")
+        COMMANDS[cls.NAME] = cls
+
     def digest(self) -> str:
-        """SHA-256 of name and content, to tell a repeated request from a different one."""
+        """Return the SHA-256 of name and content, to tell a repeated request from a different one."""
         content = canonical(self.model_dump(mode="json", exclude={"request_id"}))
         return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
 
@@ -78,6 +83,7 @@ class Assign(Command):
     """
 
     NAME = "assign"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": {"id": "agent-7", "role": "agent"}}
     to: By
     held_by: Token | None = None
     reason: Text | None = None
@@ -87,6 +93,7 @@ class Escalate(Command):
     """Climb by hand, to the next rung or the one named."""
 
     NAME = "escalate"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "The customer wants to speak to the supervisor."}
     reason: Text
     to: Token | None = None
 
@@ -95,6 +102,7 @@ class Note(Command):
     """Write a remark into the record."""
 
     NAME = "note"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Called the depot; the parcel is there."}
     text: Text
 
 
@@ -105,6 +113,9 @@ class Attach(Command):
     """
 
     NAME = "attach"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "name": "call.wav", "sha256": "0" * 64, "where": "s3://recordings/2026/03/11/call.wav", "size": 81920,
+    }  # fmt: skip
     name: Text
     sha256: Sha256
     where: Text
@@ -115,6 +126,7 @@ class LogContact(Command):
     """An attempt to reach the customer; unreachable pauses, reached resumes (S4-3.3.3)."""
 
     NAME = "log_contact"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reached": False, "channel": "phone", "reason": "no answer"}
     reached: bool
     channel: Token | None = None
     reason: Text | None = None
@@ -124,6 +136,7 @@ class Promise(Command):
     """Promise the customer a reply by an instant (S1-4.1)."""
 
     NAME = "promise"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reply_by": "2026-03-11T12:00:00+08:00"}
     reply_by: Instant
 
 
@@ -131,6 +144,7 @@ class Reply(Command):
     """Reply to the customer: an interim word or the answer (S0-2.3.5, S4-2.4)."""
 
     NAME = "reply"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"stage": "answer", "text": "It is delivered today."}
     stage: Literal["interim", "answer"]
     text: Text | None = None
 
@@ -139,6 +153,7 @@ class Resend(Command):
     """Send a notice again, under the same ids: the one whose ``notified`` event has this seq."""
 
     NAME = "resend"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"notice": 2}
     notice: Annotated[int, Field(gt=0)]
 
 
@@ -146,6 +161,7 @@ class RequestApproval(Command):
     """Ask somebody with enough authority (T3, S1-5.9.10)."""
 
     NAME = "request_approval"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"subject": "compensation", "amount": "350.00", "reason": "damaged"}
     subject: Token
     amount: Yuan | None = None
     reason: Text | None = None
@@ -155,6 +171,7 @@ class Approve(Command):
     """Approve what is asked; without a subject the only open approval."""
 
     NAME = "approve"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "as assessed"}
     subject: Token | None = None
     reason: Text | None = None
 
@@ -163,6 +180,7 @@ class Reject(Command):
     """Reject what is asked, with a reason; without a subject the only open approval."""
 
     NAME = "reject"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "the photographs are missing"}
     subject: Token | None = None
     reason: Text
 
@@ -171,6 +189,9 @@ class Extend(Command):
     """Grant a special difficult case a later target (S4-2.4)."""
 
     NAME = "extend"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "clock": "resolution", "due": "2026-03-14T09:00:00+08:00", "reason": "a difficult case",
+    }  # fmt: skip
     clock: Token
     due: Instant
     reason: Text
@@ -180,6 +201,7 @@ class Resolve(Command):
     """The customer's matter is settled; acknowledges implicitly."""
 
     NAME = "resolve"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"summary": "delivered"}
     summary: Text | None = None
 
 
@@ -187,6 +209,7 @@ class FollowUp(Command):
     """Ask the customer's opinion after the solution (S1-4.2)."""
 
     NAME = "follow_up"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"satisfied": True}
     satisfied: bool
     text: Text | None = None
 
@@ -195,6 +218,7 @@ class Reopen(Command):
     """Take a resolved case up again within the policy's window."""
 
     NAME = "reopen"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "it happened again"}
     reason: Text
 
 
@@ -212,201 +236,23 @@ class Close(Command):
     outcome: Token | None = None
 
 
-class Investigate(Command):
-    """What the investigation of a complaint found (S0-2.3.1, S0-2.3.2)."""
-
-    NAME = "investigate"
-    finding: Text | None = None
-    delay_cause: Literal["objective", "human", "information", "out_of_zone"] | None = None
-    justified: bool | None = None
-
-
-class Propose(Command):
-    """Prepare solutions, best first; they are offered one at a time (S1-4.2)."""
-
-    NAME = "propose"
-    options: Annotated[list[Text], Field(min_length=1)]
-
-
-class AnswerOption(Command):
-    """The customer's answer to the option on offer (S1-4.2)."""
-
-    NAME = "answer_option"
-    accepted: bool
-
-
-class OpenClaim(Command):
-    """Open a claim with the facts that a complaint has (S0-2.3.2, S0-A.5.1).
-
-    ``claimant`` defaults to the sender; ``factor`` to what the complaint's category says.
-    """
-
-    NAME = "open_claim"
-    claimant: Claimant | None = None
-    factor: Literal["delay", "loss", "damage", "mismatch"] | None = None
-
-
-class AnswerClaim(Command):
-    """Answer the claim form, stating the processing limit (S0-A.5.2)."""
-
-    NAME = "answer_claim"
-    text: Text | None = None
-
-
-class OverrideBy(Model):
-    """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
-
-    amount: Yuan
-    reason: Text
-
-
-class Assess(Command):
-    """What the investigation found, and the assessment by formula that follows (S0-A.3)."""
-
-    NAME = "assess"
-    FINDINGS: ClassVar[set[str]] = {"cause", "packed_by", "loss", "inspection_offered"}
-    cause: Literal["company", "customer", "nature_of_goods", "force_majeure", "packing"] | None = None
-    packed_by: Literal["customer", "courier"] | None = None
-    loss: Loss | None = None
-    inspection_offered: bool | None = None
-    override: OverrideBy | None = None
-
-
-class Offer(Command):
-    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3).
-
-    More than the formula gives is discretion (S0-2.3.4): ``reason`` says why.
-    """
-
-    NAME = "offer"
-    amount: Yuan | None = None
-    reason: Text | None = None
-
-
-class AcceptOffer(Command):
-    """The claimant agrees to the open offer (S0-A.5.4)."""
-
-    NAME = "accept_offer"
-
-
-class DeclineOffer(Command):
-    """The claimant turns the open offer down, perhaps with a counter-demand in yuan."""
-
-    NAME = "decline_offer"
-    counter: Yuan | None = None
-
-
-class Dispute(Command):
-    """A way that the claimant takes; negotiation comes first (S0-A.5.5)."""
-
-    NAME = "dispute"
-    path: Literal["negotiation", "complaint", "appeal", "arbitration", "lawsuit"]
-
-
-class ConfirmPayment(Command):
-    """Finance confirms by hand that the money went out, with the proof's reference."""
-
-    NAME = "confirm_payment"
-    reference: Token
-
-
-class ConfirmPhoneNotice(Command):
-    """Somebody called those who must hear by phone (S3-3.1.7); ``reached_at`` defaults to now."""
-
-    NAME = "confirm_phone_notice"
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
-    reached_at: Instant | None = None
-
-
-class CheckGoods(Command):
-    """The checklist of goods in excess, complete at last (S2-5.1)."""
-
-    NAME = "check_goods"
-    checklist: Checklist
-
-
-class HoldGoods(Command):
-    """Hold goods back over an internal dispute: never allowed, and recorded (S2-4.10)."""
-
-    NAME = "hold_goods"
-    reason: Text
-
-
-class Find(Command):
-    """What the investigation found, and whether the report was genuine (S3-3.1.6, S3-3.4.1)."""
-
-    NAME = "find"
-    cause: Text
-    responsibility: Text | None = None
-    report: Literal["genuine", "concealed", "false"] | None = None
-
-
-class Correct(Command):
-    """A corrective action; ``carried_out`` false announces one that is still to be confirmed.
-
-    ``why_not`` says why nothing can be corrected.
-    """
-
-    NAME = "correct"
-    action: Text
-    carried_out: bool = True
-    why_not: Text | None = None
-
-
-class InformCustomer(Command):
-    """The customer was told how things stand (S3-4.3.1.2)."""
-
-    NAME = "inform_customer"
-    text: Text | None = None
-
-
-class Settle(Command):
-    """Settle on the spot, in yuan, within authority (S3-3.2.3)."""
-
-    NAME = "settle"
-    amount: PositiveYuan
-
-
 class Sign(Command):
     """Sign: the month-end summary, where the first who sign give cause and prevention in ``text``
     (S3-4.3.1.10); a handover, both (S4-3.3.1); a shift swap, the department manager (S1-1.7).
     """
 
     NAME = "sign"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Cause and prevention are as listed."}
     text: Text | None = None
-
-
-class SendBack(Command):
-    """Refuse to sign: the summary goes back to the step before, with the reason (S3-4.3.1.10)."""
-
-    NAME = "send_back"
-    reason: Text
-
-
-class NameRelief(Command):
-    """Say who relieves, where the roster did not, or somebody else comes (S4-3.3.1)."""
-
-    NAME = "name_relief"
-    to: By
-
-
-class Agree(Command):
-    """The other party agrees to the shift swap (S1-1.7)."""
-
-    NAME = "agree"
-
-
-class Refuse(Command):
-    """The shift swap is off: a party does not want it, or the manager does not sign it (S1-1.7)."""
-
-    NAME = "refuse"
-    reason: Text
 
 
 class LoadCalendar(Command):
     """A year was published: what was reckoned provisionally is reckoned again."""
 
     NAME = "load_calendar"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "year": 2027, "published": {"source": "notice of 2026-11-01", "holidays": ["2027-01-01"]},
+    }  # fmt: skip
     year: Annotated[int, Field(ge=2000, le=9998)]
     published: PublishedYear
 

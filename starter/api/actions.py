@@ -21,8 +21,8 @@ from temporalio.service import RPCError
 
 from activities.access.doors import Answered
 from cases.case import Case
-from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.refusals import Refused

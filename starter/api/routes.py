@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from activities.casebook.search import SEVERITIES, STATUSES, Filter
 from activities.events.feed import FeedEvent, read_position
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.commands import Attach, Command
-from cases.vocabulary.facts import Instant, Model
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Instant, Model
 from starter.access import FILED, Caller, may_file, sees
 from starter.api import actions, shapes
 from starter.api.guards import SLASH, Limiter

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from starter.access import FILED
 from starter.api import schemas
 from starter.api.problems import MEDIA_TYPE

@@ -18,8 +18,8 @@ from starter.cli.policies import find
 
 if TYPE_CHECKING:
     from cases.compensation import Assessment
+    from cases.kinds.claim_facts import ClaimIntake
     from cases.policy.model import Policy
-    from cases.vocabulary.facts import ClaimIntake
 
 # Stands for the key in an intake, and for the case number in a letter, of a claim that has none.
 UNFILED = "not-filed"
@@ -72,7 +72,8 @@ def assess(
 
 
 def _read(source: Path, pairs: list[str] | tuple[()]) -> ClaimIntake:
-    from cases.vocabulary.facts import ClaimIntake, read_intake
+    from cases.kinds.claim_facts import ClaimIntake
+    from cases.vocabulary.facts import read_intake
 
     given = read_object(source)
     assign(given, pairs, "--set")

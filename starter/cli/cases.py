@@ -61,7 +61,7 @@ async def file(
 
 def _check_intake(kind: str, intake: dict[str, Any]) -> None:
     """Say what is wrong before anybody is asked."""
-    from cases.kinds import KINDS
+    from cases.registry import KINDS
     from cases.vocabulary.facts import read_intake
 
     if kind not in KINDS:
@@ -118,7 +118,7 @@ async def list_cases(
         due_by: only cases whose next deadline is not later than this RFC 3339 instant.
         limit: at most so many, 1 to 1000.
     """
-    from cases.kinds import KINDS
+    from cases.registry import KINDS
 
     if kind is not None and kind not in KINDS:
         raise BadInput(f"--kind = {kind!r}: allowed: {', '.join(KINDS)}")

@@ -122,7 +122,7 @@ async def create(
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from cases.vocabulary.facts import Token
+    from cases.vocabulary.values import Token
     from starter.access import SCOPES, SYSTEM_ROLES
 
     wrong = [one for one in scope if one not in SCOPES]

@@ -15,7 +15,8 @@ from starter.cli.errors import OK
 from starter.cli.options import OUTPUT, Output
 
 if TYPE_CHECKING:
-    from cases.policy.model import ClockRule, Policy
+    from cases.policy.model import Policy
+    from cases.policy.tables import ClockRule
 
 app = App(name="policy", help="The numbers: show, check and compare policies.")
 
@@ -110,7 +111,7 @@ def find(name: str) -> Policy:
 
 
 def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
-    from cases.policy.model import WEEKDAYS
+    from cases.working_calendar import WEEKDAYS
 
     ladder, reminders = policy.ladder, policy.ladder.reminders
     yield "ladder", " → ".join(ladder.rungs), ladder.clause
@@ -126,8 +127,8 @@ def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
     for kind in policy.kinds:
         rule = policy.rule(kind)
         yield f"{kind} reopened", f"within {output.count(rule.reopen_days, 'day')}", rule.reopen_clause
-        if rule.validity_years is not None:
-            yield f"{kind} answerable", f"within {output.count(rule.validity_years, 'year')} of posting", "S0-2.2.2"
+        for name, years, clause in rule.years():
+            yield f"{kind} {name}", f"within {output.count(years, 'year')} of posting", clause
     for command, roles in sorted(policy.permissions.items()):
         yield f"may {command}", " ".join(policy.expand(roles)), ""
 

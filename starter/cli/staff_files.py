@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from cases.directory import CHANNELS, Absence, Channel, Person, Problem, Shift, Unit
 from cases.vocabulary.addresses import FORMS
-from cases.vocabulary.facts import Model
+from cases.vocabulary.values import Model
 from starter.cli.errors import BadInput
 from starter.cli.intake import STDIN
 

@@ -31,7 +31,7 @@ async def file(month: str, /, *, policy: str = "default", options: Asking = ASKI
     from pydantic import TypeAdapter, ValidationError
 
     from cases.kinds.summary import check_ended
-    from cases.vocabulary.facts import Month
+    from cases.vocabulary.values import Month
 
     try:
         TypeAdapter(Month).validate_python(month)

@@ -102,7 +102,7 @@ def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
     from pydantic_core.core_schema import DecimalSchema
 
-    from cases.kinds import KINDS
+    from cases.registry import KINDS
 
     class Schema(GenerateJsonSchema):
         """Decimals travel as strings only: a JSON number may be rounded on its way."""

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
-from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, sees
@@ -184,8 +184,7 @@ async def _choices(look: Look, view: View, policy: Policy, name: str) -> dict[st
         told = [event for event in recorded if event["type"] == "notified"]
         return {"notice": [(str(event["seq"]), _notice(look, event)) for event in reversed(told)]}
     if name == "check_goods":
-        witnesses = policy.rule(view["kind"]).witnesses
-        return {"checklist.witnesses": [(role, words.word("role", role)) for role in witnesses]}
+        return {"checklist.witnesses": []}
     return {}
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 
 from activities.casebook.search import SEVERITIES, STATUSES, Filter
-from cases.policy.model import CLOCKS
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import sees
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
@@ -97,7 +97,7 @@ async def _page(look: Look) -> Response:
         statuses=("active", *(status for status in STATUSES if status != "active")),
         severities=SEVERITIES,
         rungs=look.policy.ladder.rungs,
-        clocks=tuple(dict.fromkeys(clock for clocks in CLOCKS.values() for clock in clocks)),
+        clocks=tuple(dict.fromkeys(clock for kind in KINDS.values() for clock in kind.TABLE.CLOCKS)),
         may_verify=look.who.role in AUDITORS,
         **shown,
     )

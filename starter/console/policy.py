@@ -7,8 +7,10 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
-from cases.policy.model import WEEKDAYS, ClockRule, Policy
+from cases.policy.model import Policy
+from cases.policy.tables import ClockRule
 from cases.vocabulary.refusals import Refused
+from cases.working_calendar import WEEKDAYS
 from starter.console.times import span
 from starter.console.web import Look, Message
 from starter.policies import differences
@@ -76,9 +78,8 @@ def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
     for kind in policy.kinds:
         rule, named = policy.rule(kind), words.word("kind", kind)
         yield say("policy.reopened", kind=named), say("policy.within_days", count=rule.reopen_days), rule.reopen_clause
-        if rule.validity_years is not None:
-            within = say("policy.within_years", count=rule.validity_years)
-            yield say("policy.answerable", kind=named), within, "S0-2.2.2"
+        for name, years, clause in rule.years():
+            yield say(f"policy.{name}", kind=named), say("policy.within_years", count=years), clause
 
 
 def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:

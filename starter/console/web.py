@@ -25,8 +25,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from activities.database.pool import DatabaseAway, StatementFailed
-from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller, caller_of
 from starter.api.actions import NoAnswer

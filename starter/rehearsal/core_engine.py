@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from types import TracebackType
 
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.facts import read_intake

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from cases.policy.model import Policy
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventType
+from cases.vocabulary.events import SYSTEM, Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.files import FileModel
 
@@ -91,7 +91,7 @@ def refused_entry(command: str, by: Actor, refusal: Refused, at: datetime) -> Ev
     """
     clauses = (refusal.clause,) if refusal.clause else ()
     data = {"command": command, "code": refusal.code, "message": refusal.message}
-    return Event(UNRECORDED, EventType.COMMAND_REFUSED, at, at, by, clauses, data)
+    return Event(UNRECORDED, "command_refused", at, at, by, clauses, data)
 
 
 def refused_intake(case: Prepared, refusal: Refused) -> Event:

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
-from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Effects, Prepared, Step

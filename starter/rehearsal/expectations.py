@@ -40,7 +40,7 @@ def judge(scenario: Scenario, events: Sequence[Event]) -> list[Verdict]:
 def matches(pattern: Pattern, event: Event) -> bool:
     """Whether the event has the type, the instant and at least the data of the pattern."""
     return (
-        event.type is pattern.type
+        event.type == pattern.type
         and (pattern.at is None or event.at == pattern.at)
         and same(plain(pattern.data), event.data)
     )
@@ -71,7 +71,7 @@ def same(wanted: Any, actual: Any) -> bool:
 
 def described(pattern: Pattern) -> str:
     """The pattern in one line, as one would say it."""
-    words = [pattern.type.value]
+    words = [pattern.type]
     if pattern.at is not None:
         words.append(f"at {pattern.at.isoformat()}")
     if pattern.data:
@@ -92,7 +92,7 @@ def _said(value: Any) -> str:
 
 def _nearest(pattern: Pattern, events: Sequence[Event]) -> tuple[Event, ...]:
     """The events of the same type that agree most, then those closest in time; in their order."""
-    alike = [event for event in events if event.type is pattern.type]
+    alike = [event for event in events if event.type == pattern.type]
 
     def distance(event: Event) -> tuple[int, float]:
         data = plain(pattern.data)

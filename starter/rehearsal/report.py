@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cases.vocabulary.events import SYSTEM, Event, EventType
+from cases.vocabulary.events import SYSTEM, Event
 from starter.rehearsal.engine import UNRECORDED
 from starter.rehearsal.expectations import Verdict, data_text
 from starter.rehearsal.scenario import Scenario
@@ -54,8 +54,8 @@ def _timeline(events: Sequence[Event]) -> Table:
         data = {name: value for name, value in event.data.items() if name not in HIDDEN}
         if event.actor != SYSTEM:
             data["by"] = f"{event.actor.id} ({event.actor.role})"
-        bad = event.seq == UNRECORDED or event.type is EventType.CLOCK_BREACHED
-        name = Text(event.type.value, "red" if bad else "cyan")
+        bad = event.seq == UNRECORDED or event.type == "clock_breached"
+        name = Text(event.type, "red" if bad else "cyan")
         table.add_row(event.at.isoformat(" "), name, Text(data_text(data)))
     return table
 

@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from activities.policies.store import Policies
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.commands import Command, read_command
-from cases.vocabulary.events import EventType
-from cases.vocabulary.facts import Token, read_intake
+from cases.vocabulary.events import EventName
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Token
 from starter.rehearsal.engine import Effects, Prepared, Step
 from starter.rehearsal.files import BadInput, FileModel, Instant, find_policy, plain, read_toml
 
@@ -40,7 +41,7 @@ class StepTable(FileModel):
 class Pattern(FileModel):
     """One ``[[expect]]`` or ``[[forbid]]``: an event's type, its instant, a part of its data."""
 
-    type: EventType
+    type: EventName
     at: Instant | None = None
     data: dict[str, Any] = Field(default={})
 

@@ -16,19 +16,19 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.refusals import refusal_of
 from cases.case import closed
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.embedded.temporal import temporal_binary
 from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
-from workflows.registry import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
+from workflows.registry import RUNNER, TASK_QUEUE, case_workflows
 
 # How long before its instant a step is sent: more than a slow machine takes to deliver it.
 LEAD = timedelta(seconds=20)
@@ -78,7 +78,7 @@ class TemporalEngine:
 
     async def __aenter__(self) -> TemporalEngine:
         self._env = await self._stack.enter_async_context(time_skipping())
-        worker = Worker(self._env.client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER)
+        worker = Worker(self._env.client, task_queue=TASK_QUEUE, workflows=case_workflows(), workflow_runner=RUNNER)
         await self._stack.enter_async_context(worker)
         return self
 
@@ -97,7 +97,7 @@ class TemporalEngine:
             "payout": case.effects.payout,
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
-            WORKFLOW_TYPES[case.kind],
+            KINDS[case.kind].WORKFLOW,
             {**case.intake, "rehearsal": rehearsal},
             id=f"{case.kind}:{case.key}",
             task_queue=TASK_QUEUE,
@@ -177,8 +177,8 @@ class _Run:
             await self._handle.execute_update(step.command, body)
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.type == "Refused":
-                raise Refused(cause.details[0]["code"], cause.message, cause.details[0]["clause"]) from None
+            if (refusal := refusal_of(cause)) is not None:
+                raise refusal from None
             raise
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:

@@ -19,7 +19,7 @@ from activities.database.pool import DatabaseAway, migrate
 from activities.messages import Batch
 from bench.desk_data import fill
 from cases.case import Case
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused

@@ -12,7 +12,7 @@ import pytest
 
 from activities.notify.letters import LANGUAGES, letter
 from cases.compensation import Assessment, LineName, Override, RefusalCode, assess
-from cases.vocabulary.facts import ClaimFacts
+from cases.kinds.claim_facts import ClaimFacts
 from tests.core.support import at, default_policy, policy_with
 
 ON = date(2026, 3, 20)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from cases.kinds import KINDS
+from cases.registry import KINDS
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.facts import read_intake
 from starter.access import FILED

@@ -361,7 +361,7 @@ async def _run_out(page: Any, place: Place) -> None:
 
 def test_every_text_of_every_command_is_tried() -> None:
     """The table above names each command that takes a free text, so a new one is not forgotten."""
-    from cases.kinds import KINDS
+    from cases.registry import KINDS
 
     tried = {name for commands in (*COMMANDS.values(), FOR_ALL) for name, _, _ in commands} | {"sign"}
     for kind, case in KINDS.items():

@@ -12,12 +12,12 @@ import pytest
 
 from activities.policies.store import Policies, published_years
 from cases.case import Case
-from cases.kinds import KINDS
 from cases.kinds.complaint import Complaint
 from cases.kinds.inquiry import Inquiry
-from cases.mechanisms.timeline import Notice
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
+from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
@@ -86,7 +86,7 @@ def found(case: Case, type_: str, **data: Any) -> list[Event]:
     return [
         event
         for event in case.events
-        if event.type.value == type_ and all(event.data.get(name) == value for name, value in data.items())
+        if event.type == type_ and all(event.data.get(name) == value for name, value in data.items())
     ]
 
 

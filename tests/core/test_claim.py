@@ -8,8 +8,8 @@ import pytest
 
 from cases.compensation import FORMAL
 from cases.kinds.claim import Claim
-from cases.mechanisms.timeline import Opening, Payment
 from cases.policy.model import Policy
+from cases.vocabulary.effects import Opening, Payment
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
@@ -82,7 +82,7 @@ def payments(case: Claim) -> list[str]:
 
 def types(events: list[Event]) -> list[str]:
     """The types of events."""
-    return [event.type.value for event in events]
+    return [event.type for event in events]
 
 
 # --- filing ---------------------------------------------------------------------------------------
@@ -709,7 +709,7 @@ def test_a_complaint_opens_a_claim_with_the_facts_that_it_has(category: str, fac
     assert event.data == {"claim": "claim:C-1-claim", "factor": factor}
     assert case.view()["claim"] == "claim:C-1-claim"
     [opening] = [effect for effect in case.outbox if isinstance(effect, Opening)]
-    assert (opening.kind, opening.event) == ("claim", event)
+    assert (opening.kind, opening.seq) == ("claim", event.seq)
     intake = read_intake(Claim.INTAKE, opening.intake)
     opened = Claim.open(intake, case.policy, at("03-05 09:10:00")).view()
     assert (opened["id"], opened["parent"], opened["unit"], opened["severity"]) == (

@@ -105,7 +105,7 @@ def test_an_unreachable_customer_stops_the_clocks_worked_case_12() -> None:
     assert clock(case, "legal_limit") == ("running", "03-12 23:59:59")
     do(case, "03-06 10:30:00", "reply", stage="answer")
     do(case, "03-07 22:30:00", "resolve")
-    assert case.breached() == ["report"]
+    assert case.breached_clocks() == ["report"]
 
 
 def test_two_pauses_add_up_worked_case_13() -> None:
@@ -120,7 +120,7 @@ def test_two_pauses_add_up_worked_case_13() -> None:
         ("03-11T10:00:00", "03-11T18:05:00", "unreachable"),
         ("03-11T20:40:00", "03-12T09:20:00", "unreachable"),
     ]
-    assert [notice.event.type.value for notice in notices(case) if notice.name == "platform"][-4:] == [
+    assert [case.event(notice.seq).type for notice in notices(case) if notice.name == "platform"][-4:] == [
         "clock_paused",
         "clock_resumed",
     ] * 2
@@ -226,10 +226,10 @@ def test_an_extension_after_the_breach_is_a_clock_of_its_own() -> None:
     pass_time(case, "03-11 10:00:00")
     extend(case, "03-11 12:00:00", "03-14 18:00:00")
     assert clock(case, "resolution") == ("running", "03-14 18:00:00")
-    assert [past.state for past in case.past_clocks if past.name == "resolution"] == ["breached"]
+    assert [past.state for past in case.clocks.past if past.name == "resolution"] == ["breached"]
     pass_time(case, "03-14 18:00:00")
     assert len(found(case, "clock_breached", clock="resolution")) == 2
-    assert case.breached().count("resolution") == 1
+    assert case.breached_clocks().count("resolution") == 1
 
 
 def test_an_extension_during_a_pause_counts_from_the_reach() -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from cases.compensation import Assessment, Override, admit, assess, ways_of_dispute
+from cases.kinds.claim_facts import ClaimFacts, ClaimIntake
+from cases.kinds.complaint import ComplaintIntake
+from cases.kinds.inquiry import InquiryIntake
 from cases.policy.model import Policy
-from cases.vocabulary.facts import ClaimFacts, ClaimIntake, ComplaintIntake, InquiryIntake, read_intake
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from tests.core.support import at, default_policy, policy_with
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cases.compensation import Assessment, assess
-from cases.vocabulary.facts import ClaimFacts
+from cases.kinds.claim_facts import ClaimFacts
 from cases.vocabulary.refusals import Refused
 from tests.core.support import default_policy, policy_with
 

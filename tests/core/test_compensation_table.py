@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from cases.compensation import assess
-from cases.vocabulary.facts import ClaimFacts
+from cases.kinds.claim_facts import ClaimFacts
 from tests.core.support import at, default_policy
 
 # The parcel: posted 2025-03-10, promised 2026-03-08 18:00, assessed long after every limit.

@@ -379,7 +379,7 @@ def test_the_window_to_reopen_ends_with_its_last_second() -> None:
 def test_a_withdrawn_case_is_closed_at_once() -> None:
     case = complaint(RECEIVED)
     do(case, "03-10 09:02:00", "withdraw", CUSTOMER, reason="found it")
-    assert [event.type.value for event in case.events[-2:]] == ["withdrawn", "closed"]
+    assert [event.type for event in case.events[-2:]] == ["withdrawn", "closed"]
     assert case.events[-2].data == {"reason": "found it"}
     assert case.view()["outcome"] == "withdrawn"
     assert {state for state, _ in (clock(case, name) for name in case.clocks)} == {"cancelled"}
@@ -433,7 +433,7 @@ def test_the_operator_hears_of_every_stage() -> None:
     do(case, "03-10 09:04:00", "resolve")
     do(case, "03-10 09:05:00", "close")
     told_of = [notice for notice in notices(case) if notice.name == "platform"]
-    assert [notice.event.type.value for notice in told_of] == [
+    assert [case.event(notice.seq).type for notice in told_of] == [
         "replied",
         "clock_paused",
         "clock_resumed",
@@ -469,7 +469,7 @@ def test_breaches_and_warnings_are_told_to_those_whom_the_policy_names() -> None
 def test_the_report_clock_is_met_when_the_broadcast_went_out() -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.told(report, "sent", "email", at("03-10 09:04:00"), {})
+    case.notified(report, "sent", "email", at("03-10 09:04:00"), {})
     assert only(case, "notified").data == {
         "notice": "report",
         "roles": ["supervisor", "qa_manager", "general_manager"],
@@ -486,7 +486,7 @@ def test_the_report_clock_is_met_when_the_broadcast_went_out() -> None:
 def test_the_report_clock_breaks_when_the_broadcast_failed() -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.told(report, "failed", "", at("03-10 09:04:00"), {"qa_manager": "no address", "agent": "no"})
+    case.notified(report, "failed", "", at("03-10 09:04:00"), {"qa_manager": "no address", "agent": "no"})
     assert list(only(case, "notified").data["reasons"]) == ["agent", "qa_manager"]
     assert "channel" not in only(case, "notified").data
     pass_time(case, "03-10 10:00:00")
@@ -498,7 +498,7 @@ def test_the_report_clock_breaks_when_the_broadcast_failed() -> None:
 def test_word_of_the_broadcast_comes_after_all_that_fell_due_before(moment: str, outcome: str) -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.told(report, "sent", "email", at(moment), {})
+    case.notified(report, "sent", "email", at(moment), {})
     assert clock(case, "report")[0] == outcome
     assert len(found(case, "report_sent")) == 1
     assert [event.at for event in case.events] == sorted(event.at for event in case.events)
@@ -518,7 +518,7 @@ def test_what_came_of_a_notice_is_recorded_after_the_case_closed() -> None:
     case = complaint(RECEIVED)
     [report, _] = notices(case)
     do(case, "03-10 09:02:00", "withdraw")
-    case.told(report, "sent", "email", at("03-10 09:03:00"), {})
+    case.notified(report, "sent", "email", at("03-10 09:03:00"), {})
     assert case.events[-1].type == "report_sent"
     assert clock(case, "report")[0] == "cancelled"
 

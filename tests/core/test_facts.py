@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from cases.kinds import KINDS
+from cases.kinds.complaint import ComplaintIntake
+from cases.kinds.inquiry import InquiryIntake
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.facts import ComplaintIntake, InquiryIntake, Intake, read_intake
+from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused
 from tests.core.support import AGENT, PERSONAL
 

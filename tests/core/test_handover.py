@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from cases.kinds import KINDS
 from cases.kinds.handover import HAND_OVER, Handover, goes_on, key_of, relief_of, tell_at
-from cases.mechanisms.timeline import Errand
 from cases.policy.model import Policy
+from cases.registry import KINDS
+from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.events import Event
-from cases.vocabulary.facts import MOST_LISTED, read_intake
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import MOST_LISTED
 from tests.core.support import (
     AGENT,
     GM,
@@ -69,16 +70,16 @@ def signed(*people: dict[str, str], opened: str = "03-04 19:40:00") -> Handover:
     return case
 
 
-def errands(case: Handover) -> list[Errand]:
+def calls(case: Handover) -> list[ActivityCall]:
     """What waits to be done outside, but for notices."""
-    return [effect for effect in case.outbox if isinstance(effect, Errand)]
+    return [effect for effect in case.outbox if isinstance(effect, ActivityCall)]
 
 
 def done(case: Handover, moment: str, *cases: str, left: tuple[dict[str, str], ...] = ()) -> Event:
     """The cases have changed hands at an instant; the event of it."""
-    [errand] = errands(case)
-    case.outbox.remove(errand)
-    case.errand_done(errand, {"cases": list(cases), "left": list(left)}, at(moment))
+    [call] = calls(case)
+    case.outbox.remove(call)
+    case.activity_done(call, {"cases": list(cases), "left": list(left)}, at(moment))
     return found(case, "handed_over")[-1]
 
 
@@ -157,8 +158,8 @@ def test_both_sign_in_any_order_and_the_cases_change_hands(people: tuple[dict[st
         "outgoing" if by is OUT else "relief" for by in people
     ]
     assert clock(case, "handover")[0] == "met"
-    [errand] = errands(case)
-    assert (errand.name, dict(errand.what)) == (HAND_OVER, {"round": 1, "from": OUT, "to": IN})
+    [call] = calls(case)
+    assert (call.activity, call.order) == (HAND_OVER, {"round": 1, "from": OUT, "to": IN})
     # Until they have, the one who goes answers for them.
     assert case.view()["responsible"] == "agent-1"
     event = done(case, "03-04 19:51:02", "complaint:C-1", left=({"case": "complaint:C-2", "code": "closed"},))
@@ -179,8 +180,8 @@ def test_what_arrives_until_the_end_of_the_shift_is_given_over_too() -> None:
     done(case, "03-04 19:51:02", "complaint:C-1", "complaint:C-2")
     assert case.due() == at("03-04 20:02:00")
     pass_time(case, "03-04 20:02:00")
-    [errand] = errands(case)
-    assert errand.what["round"] == 2
+    [call] = calls(case)
+    assert call.order["round"] == 2
     done(case, "03-04 20:02:01", "complaint:C-3")
     assert (case.status, case.outcome, case.view()["handed"]) == ("closed", "handed_over", 3)
     # The second look is told to nobody.
@@ -200,7 +201,7 @@ def test_without_both_signatures_it_is_open_and_the_supervisor_hears(people: tup
     assert climb.data == {"from": "agent", "to": "supervisor", "cause": "deadline"}
     assert climb.clauses == (CLAUSE, "S1-1.3")
     assert told(case, "handover_open") == [("supervisor",)]
-    assert errands(case) == []
+    assert calls(case) == []
     view = case.view()
     assert (view["status"], view["responsible"]) == ("open", "agent-1")
     assert [one["id"] for one in view["signers"]] == [by["id"] for by in (OUT, IN) if by not in people]
@@ -220,7 +221,7 @@ def test_it_can_still_be_signed_late() -> None:
 def test_one_that_begins_only_after_the_shift_is_late_at_once() -> None:
     # Nobody worked for a while: the relief and who is above hear together.
     case = handover("03-04 21:00:00")
-    assert [(event.type.value, *when([event])) for event in case.events[1:]] == [
+    assert [(event.type, *when([event])) for event in case.events[1:]] == [
         ("clock_started", "03-04 21:00:00"),
         ("relief_told", "03-04 21:00:00"),
         ("clock_breached", "03-04 21:00:00"),
@@ -271,7 +272,7 @@ def test_without_a_relief_the_supervisor_is_told_at_once_and_the_outgoing_stays(
     assert told(case, "relief_missing") == [("supervisor",)]
     do(case, "03-04 19:50:00", "sign", OUT)
     pass_time(case, "03-04 22:00:00")
-    assert errands(case) == []
+    assert calls(case) == []
     assert (case.view()["responsible"], case.view()["relief"]) == ("agent-1", None)
     assert told(case, "handover_open") == [("supervisor",)]
 
@@ -282,8 +283,8 @@ def test_the_supervisor_names_somebody_who_then_signs() -> None:
     assert only(case, "relief_told").data["people"] == ["agent-2"]
     do(case, "03-04 19:50:00", "sign", OUT)
     do(case, "03-04 19:51:00", "sign", IN)
-    [errand] = errands(case)
-    assert errand.what["to"] == IN
+    [call] = calls(case)
+    assert call.order["to"] == IN
 
 
 def test_somebody_else_may_come_until_the_relief_has_signed() -> None:

@@ -164,7 +164,7 @@ def test_climbing_by_hand() -> None:
 def test_climbing_by_hand_ends_the_present_rungs_clock() -> None:
     case = complaint(RECEIVED)
     do(case, "03-04 10:02:00", "escalate", reason="x")
-    [old] = case.past_clocks
+    [old] = case.clocks.past
     assert (old.name, old.state, old.ended_at) == ("rung", "cancelled", at("03-04 10:02:00"))
     pass_time(case, "03-04 10:06:59")
     assert case.ladder.rung == "supervisor"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from activities.policies.store import Policies
+from cases.kinds.complaint import ComplaintTable
 from cases.policy.inheritance import layered
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
@@ -45,7 +46,9 @@ def test_layers_stand_on_layers(tmp_path: Path) -> None:
         low=f"{HEAD}[complaint]\nreopen_days = 3\nfollow_ups = 2\n".replace("mine", "low"),
         high='name = "high"\nextends = "low"\n[complaint]\nreopen_days = 5\n',
     ).load("high")
-    assert (found.complaint.reopen_days, found.complaint.follow_ups) == (5, 2)
+    rule = found.rule("complaint")
+    assert isinstance(rule, ComplaintTable)
+    assert (rule.reopen_days, rule.follow_ups) == (5, 2)
 
 
 def test_a_default_of_ones_own_may_extend_the_shipped_one(tmp_path: Path) -> None:
@@ -54,9 +57,9 @@ def test_a_default_of_ones_own_may_extend_the_shipped_one(tmp_path: Path) -> Non
         default='name = "default"\nextends = "default"\n[complaint]\nreopen_days = 3\n',
         mine=f"{HEAD}[inquiry]\nreopen_days = 2\n",
     )
-    assert known.load("default").complaint.reopen_days == 3
-    assert default_policy().complaint.reopen_days == 7
-    assert (known.load("mine").complaint.reopen_days, known.load("mine").inquiry.reopen_days) == (3, 2)
+    assert known.load("default").rule("complaint").reopen_days == 3
+    assert default_policy().rule("complaint").reopen_days == 7
+    assert [known.load("mine").rule(kind).reopen_days for kind in ("complaint", "inquiry")] == [3, 2]
 
 
 def test_lists_are_replaced_and_lists_of_tables_grow() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cases.case import Case
-from cases.mechanisms.timeline import Notice
-from cases.policy.model import DigestRule, Policy
+from cases.policy.model import Policy
+from cases.policy.tables import DigestRule
+from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
 from tests.core.support import (
@@ -97,7 +98,7 @@ def came_out(case: Case, outcome: str = "sent", name: str = "report", **more: An
     """A notice of the case came out."""
     [notice] = [one for one in case.outbox if isinstance(one, Notice) and one.name == name]
     case.outbox.remove(notice)
-    case.told(notice, outcome, "email" if outcome == "sent" else "", at("03-10 09:01:00"), {}, **more)
+    case.notified(notice, outcome, "email" if outcome == "sent" else "", at("03-10 09:01:00"), {}, **more)
     return notice
 
 
@@ -120,7 +121,7 @@ def test_a_notice_is_sent_again_under_its_own_id(by: dict[str, str]) -> None:
     assert only(case, "notice_resent").data == {"notice": "report", "roles": list(first.roles), "of": 1, "was": seq}
     # The same name and event, which the id is made of.
     again = came_out(case)
-    assert (again.name, again.event.seq, again.roles, again.clause) == ("report", 1, first.roles, first.clause)
+    assert (again.name, again.seq, again.roles, again.clause) == ("report", 1, first.roles, first.clause)
     assert [event.data["outcome"] for event in found(case, "notified")] == ["failed", "sent"]
     assert only(case, "report_sent")
 

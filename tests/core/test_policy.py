@@ -12,7 +12,10 @@ import pytest
 from pydantic import BaseModel
 
 from activities.policies.store import Policies, published_years
-from cases.policy.model import KINDS, CaseRule, ClockRule, Policy, Reminders
+from cases.kinds.inquiry import InquiryTable
+from cases.policy.model import Policy
+from cases.policy.tables import ClockRule, KindTable, Reminders
+from cases.registry import KINDS
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
@@ -50,7 +53,7 @@ WRONG = {
     "unknown event": (
         'on = ["reminded"]',
         'on = ["reminder"]',
-        [".on.0 = 'reminder'", "'reminded'"],
+        [".on.0 = 'reminder'", "reminded"],
     ),
     "unknown kind": (
         'kinds = ["complaint"]',
@@ -286,7 +289,7 @@ def test_every_section_of_the_default_policy_names_its_clause() -> None:
     assert missing == []
     clocks = [path for path, model in sections.items() if isinstance(model, ClockRule)]
     assert len(clocks) == sum(len(default_policy().rule(kind).clocks) for kind in KINDS) >= 12
-    assert all(rule.reopen_clause for rule in sections.values() if isinstance(rule, CaseRule))
+    assert all(rule.reopen_clause for rule in sections.values() if isinstance(rule, KindTable))
 
 
 def test_every_number_of_the_default_policy_stands_beside_its_clause() -> None:
@@ -335,8 +338,10 @@ def test_the_default_numbers_are_those_of_the_rulebook() -> None:
         "supervisor": "2000.00",
         "qa_manager": "10000.00",
     }
-    assert policy.inquiry.validity_years == 1
-    assert set(tomllib.loads(DEFAULT)) == set(Policy.model_fields) - {"document"}
+    inquiry = policy.rule("inquiry")
+    assert isinstance(inquiry, InquiryTable)
+    assert inquiry.validity_years == 1
+    assert set(tomllib.loads(DEFAULT)) == set(type(policy).model_fields) - {"document"}
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cases.case import Case
-from cases.kinds import KINDS
 from cases.mechanisms.clocks import Clock, ClockState
-from cases.mechanisms.timeline import Payment
 from cases.policy.model import Policy
+from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.events import Actor, Event, EventType
+from cases.vocabulary.effects import Payment
+from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from tests.core.support import PERSONAL, at, default_policy, notices, policy_with, snapshot
 
-T = EventType
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -339,7 +338,7 @@ class Teller:
             if waiting := notices(self.case):
                 notice = waiting[0]
                 self.case.outbox.remove(notice)
-                self.case.told(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
+                self.case.notified(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
         elif step.act == "gateway":
             self.gateway(step, moment)
         elif step.act == "signal":
@@ -492,11 +491,11 @@ def test_the_ladder_never_goes_down_by_itself(story: Story) -> None:
     rungs = case.policy.ladder.rungs
     rung = case.events[0].data["holder_role"]
     for event in case.events:
-        if event.type is T.ESCALATED:
+        if event.type == "escalated":
             assert event.data["from"] == rung
             assert rungs.index(event.data["to"]) > rungs.index(rung)
             rung = event.data["to"]
-        elif event.type is T.ASSIGNED:
+        elif event.type == "assigned":
             assert event.data["from"]["role"] == rung
             assert event.actor.id != "caseladder"
             assert rungs.index(event.data["to"]["role"]) <= rungs.index(rung)
@@ -524,21 +523,21 @@ def test_no_clock_is_lost(story: Story, withdrawn: bool) -> None:
     ends: dict[str, list[str]] = {}
     for event in case.events:
         name = event.data.get("clock", "")
-        if event.type is T.CLOCK_STARTED:
+        if event.type == "clock_started":
             # One at a time: the one before has ended.
             assert name not in running
             running[name] = []
-        elif event.type in (T.CLOCK_MET, T.CLOCK_BREACHED):
+        elif event.type in ("clock_met", "clock_breached"):
             del running[name]
-            ends.setdefault(name, []).append(event.type.value.removeprefix("clock_"))
-        elif event.type in (T.ESCALATED, T.ASSIGNED) and running.pop("rung", None) is not None:
+            ends.setdefault(name, []).append(event.type.removeprefix("clock_"))
+        elif event.type in ("escalated", "assigned") and running.pop("rung", None) is not None:
             ends.setdefault("rung", []).append("cancelled")
-        elif event.type is T.CLOSED:
+        elif event.type == "closed":
             for left in running:
                 ends.setdefault(left, []).append("cancelled")
             running.clear()
     states: dict[str, list[str]] = {}
-    for clock in (*case.past_clocks, *case.clocks.values()):
+    for clock in (*case.clocks.past, *case.clocks.values()):
         assert (clock.ended_at is None) == clock.live
         if clock.live:
             assert clock.name in running
@@ -587,7 +586,7 @@ class Auditor:
                 # Nothing that fell due earlier was left out.
                 assert event.at <= clock.due, name
                 assert all(event.at <= moment for moment in clock.warnings), name
-        act = cast("Callable[[Event], None] | None", getattr(self, f"_{event.type.value}", None))
+        act = cast("Callable[[Event], None] | None", getattr(self, f"_{event.type}", None))
         if act is not None:
             act(event)
 
@@ -659,7 +658,7 @@ def test_a_pause_moves_what_it_may_by_its_length_and_loses_nothing(story: Story)
     case = play(story)
     # A claim answered so late that its proposal is overdue at once has a test of its own.
     assume(all(started.at <= datetime.fromisoformat(started.data["due"]) for started in case.events
-               if started.type is T.CLOCK_STARTED))  # fmt: skip
+               if started.type == "clock_started"))  # fmt: skip
     auditor = Auditor(case.policy, story.kind)
     for event in case.events:
         auditor.check(event)

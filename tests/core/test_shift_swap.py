@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from cases.kinds import KINDS
 from cases.kinds.swap import CHANGE_ROSTER, PastSwap, ShiftSwap, SwapFacts, check, months_of, moves
-from cases.mechanisms.timeline import Errand
 from cases.policy.model import Policy
+from cases.registry import KINDS
+from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
@@ -65,16 +65,16 @@ def agreed(**facts: Any) -> ShiftSwap:
     return case
 
 
-def errands(case: ShiftSwap) -> list[Errand]:
+def calls(case: ShiftSwap) -> list[ActivityCall]:
     """What waits to be done outside, but for notices."""
-    return [effect for effect in case.outbox if isinstance(effect, Errand)]
+    return [effect for effect in case.outbox if isinstance(effect, ActivityCall)]
 
 
 def answer(case: ShiftSwap, **result: Any) -> Event:
     """The roster was changed, or not; the last event of it but the closing."""
-    [errand] = errands(case)
-    case.outbox.remove(errand)
-    case.errand_done(errand, result, at("10-12 11:00:01"))
+    [call] = calls(case)
+    case.outbox.remove(call)
+    case.activity_done(call, result, at("10-12 11:00:01"))
     return case.events[-2]
 
 
@@ -91,12 +91,12 @@ def test_both_agree_the_manager_signs_and_only_then_is_it_valid() -> None:
     do(case, "10-12 10:00:00", "agree", OTHER)
     assert told(case, "swap_agreed") == [("department_manager",)]
     # Agreement of both without the manager's signature is not valid.
-    assert (case.view()["agreed"], case.view()["valid"], errands(case)) == (True, False, [])
+    assert (case.view()["agreed"], case.view()["valid"], calls(case)) == (True, False, [])
     assert case.view()["turn"] == ["supervisor", "department_manager"]
     do(case, "10-12 11:00:00", "sign", MANAGER)
-    [errand] = errands(case)
-    assert errand.name == CHANGE_ROSTER
-    assert SwapFacts.model_validate(errand.what) == case.swap
+    [call] = calls(case)
+    assert call.activity == CHANGE_ROSTER
+    assert SwapFacts.model_validate(call.order) == case.swap
     # Signed, but the roster has not changed yet.
     assert (case.view()["valid"], case.view()["turn"], case.status) == (False, [], "open")
     event = answer(case, moves=moves(case.swap))
@@ -120,7 +120,7 @@ def test_without_the_signature_it_lapses_when_the_first_shift_begins() -> None:
     refused = only(case, "swap_refused")
     assert when([refused]) == ["10-18 08:00:00"]
     assert refused.data["code"] == "lapsed"
-    assert (case.status, case.outcome, case.view()["valid"], errands(case)) == ("closed", "lapsed", False, [])
+    assert (case.status, case.outcome, case.view()["valid"], calls(case)) == ("closed", "lapsed", False, [])
     assert told(case, "swap_refused") == [("agent",)]
     assert case.due() is None
 
@@ -130,7 +130,7 @@ def test_a_signature_at_the_very_begin_counts_and_a_second_later_is_too_late() -
     do(case, "10-20 08:00:00", "sign", MANAGER)
     assert clock(case, "swap")[0] == "met"
     pass_time(case, "10-21 00:00:00")
-    assert len(errands(case)) == 1
+    assert len(calls(case)) == 1
     refuse(agreed(), "10-20 08:00:01", "closed", "sign", by=MANAGER, clause="S1-5.9.8")
 
 
@@ -138,7 +138,7 @@ def test_what_no_longer_fits_when_it_is_signed_is_refused() -> None:
     case = agreed()
     do(case, "10-12 11:00:00", "sign", MANAGER)
     event = answer(case, refused={"code": "swap_limit", "message": "three", "clause": CLAUSE})
-    assert event.type.value == "swap_refused"
+    assert event.type == "swap_refused"
     assert (event.data["code"], case.outcome, case.view()["valid"]) == ("swap_limit", "refused", False)
     assert case.view()["refusal"] == "three"
 

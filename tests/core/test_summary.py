@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from cases.kinds import KINDS
 from cases.kinds.summary import Summary, check_ended, month_before
 from cases.policy.model import Policy
-from cases.vocabulary.facts import MOST_LISTED, read_intake
+from cases.registry import KINDS
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import MOST_LISTED
 from tests.core.support import (
     AGENT,
     CUSTOMER,
@@ -298,7 +299,7 @@ def test_who_is_late_is_reminded_daily_and_the_general_manager_hears_of_it() -> 
     # Signed: the next step has a clock and reminders of its own.
     # The 6th is a holiday.
     assert case.due() == at("04-08 13:30:00")
-    assert case.reminding.next_at is None
+    assert list(case.route.turns()) == []
 
 
 def test_both_are_reminded_at_once() -> None:

@@ -230,7 +230,7 @@ BAD = [
     ('category = "delay"', 'catgory = "delay"', "facts.category is missing"),
     ('key = "X-1"', 'key = "X-1"\npolicy = "strict"', "policy = 'strict' is not known; allowed: cross_company, d"),
     ('key = "X-1"', 'key = "X-1"\npolicy = "no/such.toml"', "no/such.toml: cannot be read"),
-    ('type = "replied"', 'type = "reply"', "expect 1.type = 'reply': Input should be 'case_opened'"),
+    ('type = "replied"', 'type = "reply"', "expect 1.type = 'reply': not a type of event; allowed: case_opened"),
     ('type = "replied"', 'type = "replied"\nwhen = 1', "expect 1: 'when' is not a known field; allowed: type,"),
     ('type = "replied"', 'type = "replied"\nat = 2026-03-10T09:20:00', "expect 1.at = 2026-03-10T09:20:00: must be"),
     ("[facts]", "[effects]\nnotices = 'maybe'\n[facts]", "effects.notices = 'maybe': Input should be 'ok' or 'fail'"),

@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 import worker
-from activities.messages import ErrandOrder
+from activities.messages import CallOrder
 from activities.people import directory
 from activities.people import handover as handovers
 from activities.people.directory import DirectoryBook
@@ -29,7 +29,7 @@ from activities.policies.store import Policies
 from cases.directory import Absence, Person, Shift, Unit
 from cases.kinds.handover import Handover
 from cases.kinds.swap import SwapFacts
-from cases.mechanisms.timeline import Errand
+from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
@@ -269,7 +269,7 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
             await desk.do(taken, "out-9", "assign", to={"id": "out-9", "role": "agent"})
         return await desk.office.client.command(case_id, name, body)
 
-    order = ErrandOrder(
+    order = CallOrder(
         "handover:X",
         {"round": 1, "from": {"id": "out-3", "role": "agent"}, "to": {"id": "in-3", "role": "agent"}},
         5,
@@ -302,7 +302,7 @@ async def test_a_case_that_does_not_answer_keeps_no_other_back(desk: Desk) -> No
             raise TimeoutError
         return await desk.office.client.command(case_id, name, body)
 
-    order = ErrandOrder(
+    order = CallOrder(
         "handover:Y",
         {"round": 1, "from": {"id": "out-4", "role": "agent"}, "to": {"id": "in-4", "role": "agent"}},
         5,
@@ -406,7 +406,7 @@ async def test_what_is_no_shift_is_refused(desk: Desk, asked: Json, code: str) -
     assert (error.type, error.details[0]["code"]) == ("Refused", code)
 
 
-def test_an_errand_under_way_goes_on_in_the_next_run() -> None:
+def test_a_call_under_way_goes_on_in_the_next_run() -> None:
     facts = {
         "shift": "S-1",
         "outgoing": {"id": "a", "role": "agent"},
@@ -415,10 +415,10 @@ def test_an_errand_under_way_goes_on_in_the_next_run() -> None:
     }
     at = datetime.fromisoformat("2026-03-04T19:40:00+08:00")
     case = Handover.open(read_intake(Handover.INTAKE, {"key": "S-1", "facts": facts}), DEFAULT, at)
-    errand = Errand("hand_over", {"round": 1}, case.events[0])
-    carried = state.carry(case, 1, None, {}, [errand]).model_dump(mode="json")
+    call = ActivityCall(seq=1, activity="hand_over", order={"round": 1})
+    carried = state.carry(case, 1, None, {}, [call]).model_dump(mode="json")
     restored, _ = state.restore(Handover, carried)
-    assert restored.outbox == [errand]
+    assert restored.outbox == [call]
 
 
 # --- swapping -------------------------------------------------------------------------------------

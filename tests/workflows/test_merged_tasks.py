@@ -21,7 +21,7 @@ from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult
 from activities.policies.store import Policies
 from starter.client import CaseClient
 from tests.temporal import eventually
-from workflows.registry import RUNNER, TASK_QUEUE, WORKFLOWS
+from workflows.registry import RUNNER, TASK_QUEUE, case_workflows
 
 AGENT, SUPERVISOR = {"id": "ag-1", "role": "agent"}, {"id": "su-1", "role": "supervisor"}
 QUEUE = f"{TASK_QUEUE}-merged"
@@ -58,7 +58,7 @@ async def test_a_worker_that_takes_a_case_over_decides_like_every_replay_after_i
         return Worker(
             env.client,
             task_queue=QUEUE,
-            workflows=WORKFLOWS,
+            workflows=case_workflows(),
             activities=[slow.record, slow.notify, Policies().load_policy],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,

@@ -16,7 +16,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.workflows.make_histories import FOLDER, names
-from workflows.registry import RUNNER, WORKFLOWS
+from workflows.registry import RUNNER, case_workflows
 
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
 
@@ -25,7 +25,7 @@ async def replay(name: str) -> None:
     """Replay a stored history. Raises `NondeterminismError` when the workflow would not do the same."""
     text = (FOLDER / f"{name}.json").read_text("utf-8")
     started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=RUNNER, data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=case_workflows(), workflow_runner=RUNNER, data_converter=pydantic_data_converter)
     await replayer.replay_workflow(WorkflowHistory.from_json(started["workflowId"], text))
 
 

@@ -21,8 +21,7 @@ from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.office import DEFAULT, FACTS, Handle, Json, Office, happened
-from workflows.complaint import Complaint
-from workflows.registry import RUNNER
+from workflows.registry import RUNNER, workflow_of
 
 AGENT = {"id": "agent-1", "role": "agent"}
 MINUTE = timedelta(minutes=1)
@@ -83,7 +82,7 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(office: 
     async with Worker(
         office.env.client,
         task_queue="slow",
-        workflows=[Complaint],
+        workflows=[workflow_of(ComplaintCase)],
         activities=[late, *others],
         workflow_runner=RUNNER,
     ):

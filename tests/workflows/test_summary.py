@@ -15,9 +15,10 @@ from activities.casebook.book import Casebook
 from activities.casebook.summary import MonthBook
 from activities.messages import Batch, MonthOrder
 from activities.policies.store import Policies
-from cases.kinds.summary import month_before
-from cases.vocabulary.facts import MOST_LISTED, SummaryIntake, read_intake
+from cases.kinds.summary import SummaryIntake, month_before
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import MOST_LISTED
 from starter.summary import SCHEDULE, file_month, keep_schedule
 from tests.postgres import Cluster
 from tests.temporal import eventually

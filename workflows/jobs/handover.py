@@ -1,4 +1,4 @@
-"""The workflow ``Handover``, and ``ShiftEnd``, which waits for the end of one shift and begins its handover."""
+"""The workflow ``ShiftEnd``: waits for the end of one shift and begins its handover."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
@@ -16,27 +16,15 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.messages import SHIFT_END, ShiftOrder
     from activities.messages import ShiftEnd as Ending
-    from cases.kinds.handover import Handover as HandoverCase
     from cases.kinds.handover import HandoverIntake, key_of
-    from cases.vocabulary.facts import Model, Token, read_intake
+    from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import invalid
+    from cases.vocabulary.values import Model, Token
     from workflows.effects import BACK_OFF
-    from workflows.shell import NO_INPUT, Shell, fail
+    from workflows.shell import fail
 
 # The roster is read again after every such time, also when nobody says that it changed.
 LONGEST_SLEEP = timedelta(days=30)
-
-
-@workflow.defn(name="Handover")
-class Handover(Shell):
-    """A durable handover; its input is one intake as JSON."""
-
-    CASE = HandoverCase
-
-    @workflow.run
-    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
-        """Run the case to its end and answer with its last view."""
-        return await self.run_case()
 
 
 class Awaited(Model):

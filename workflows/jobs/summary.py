@@ -1,4 +1,4 @@
-"""The workflow ``MonthlySummary``, and ``MonthEnd``, which gathers a month and files its summary."""
+"""The workflow ``MonthEnd``: gathers a month and files its summary."""
 
 from __future__ import annotations
 
@@ -6,34 +6,23 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey, WorkflowIDReusePolicy
+from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.messages import GATHER, Month, MonthOrder
-    from cases.kinds.summary import Summary
-    from cases.vocabulary.facts import Model, SummaryIntake, Token, read_intake
-    from cases.vocabulary.facts import Month as MonthName
+    from cases.kinds.summary import SummaryIntake
+    from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import invalid
+    from cases.vocabulary.values import Model, Token
+    from cases.vocabulary.values import Month as MonthName
     from workflows.effects import BACK_OFF
-    from workflows.shell import NO_INPUT, Shell, fail
+    from workflows.shell import fail
 
 # When a schedule meant to start what it starts; the start itself may be late.
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
-
-
-@workflow.defn(name="MonthlySummary")
-class MonthlySummary(Shell):
-    """A durable month-end summary; its input is one intake as JSON."""
-
-    CASE = Summary
-
-    @workflow.run
-    async def run(self, raw: RawValue = NO_INPUT) -> dict[str, Any]:
-        """Run the case to its end and answer with its last view."""
-        return await self.run_case()
 
 
 class Asked(Model):

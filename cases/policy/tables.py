@@ -1,0 +1,298 @@
+"""The tables of a policy file: clocks, ladder, authority, notices, and what every kind has of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
+
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+
+from cases.vocabulary.events import EventName
+from cases.vocabulary.values import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
+from cases.working_calendar import WEEKDAYS, CalendarYears
+
+if TYPE_CHECKING:
+    from cases.policy.model import Policy
+
+# A century is beyond any rule, and within it no arithmetic of instants fails.
+LONGEST = timedelta(days=36_525)
+_DURATION = re.compile(
+    r"P(?=.)((?P<days>\d+)D)?(T(?=.)((?P<hours>\d+)H)?((?P<minutes>\d+)M)?((?P<seconds>\d+)S)?)?", re.ASCII
+)
+
+
+def _duration(value: Any) -> timedelta:
+    # Months and years have no fixed length, and a bare number does not say its unit.
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        parts = {unit: int(number) for unit, number in found.groupdict("0").items()}
+        if max(parts.values()) <= LONGEST.total_seconds() and timedelta() < (span := timedelta(**parts)) <= LONGEST:
+            return span
+    raise ValueError("a duration is days, hours, minutes, seconds like P1D, PT12H or PT5M, above 0, at most P36525D")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Days = Annotated[int, Field(gt=0, le=LONGEST.days)]
+Percent = Annotated[int, Field(gt=0, lt=100)]
+
+
+class ClockRule(Model):
+    """One deadline: exactly one of the limits, or none where a command names the moment.
+
+    ``elapsed`` is exact elapsed time, ``calendar_days`` ends 23:59:59 of the last day (T1),
+    ``working_time`` counts only the calendar's working windows, ``next_opening`` is the start of the
+    next of them (S3-3.1.7).
+    """
+
+    elapsed: Duration | None = None
+    calendar_days: Days | None = None
+    working_time: Duration | None = None
+    next_opening: bool = False
+    pausable: bool = False
+    extendable: bool = False
+    warn_percent: tuple[Percent, ...] = ()
+    escalates_to: Role | None = None
+    clause: str
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the rule has no limit of its own."""
+        return not any((self.elapsed, self.calendar_days, self.working_time, self.next_opening))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        limits = [self.elapsed, self.calendar_days, self.working_time, self.next_opening or None]
+        if sum(limit is not None for limit in limits) > 1:
+            raise ValueError("give only one of elapsed, calendar_days, working_time, next_opening")
+        if self.pausable and self.next_opening:
+            raise ValueError("a clock until the next opening cannot be paused")
+        if self.pausable and self.calendar_days is not None:
+            raise ValueError("a clock in calendar days cannot be paused (T1)")
+        if list(self.warn_percent) != sorted(set(self.warn_percent)):
+            raise ValueError("warn_percent must rise")
+        return self
+
+
+class Reminders(Model):
+    """Growing intervals at the top rung: ``first``, then times ``factor``, at most ``longest``."""
+
+    first: Duration
+    factor: Annotated[int, Field(ge=1)]
+    longest: Duration
+    clause: str
+
+    def interval(self, count: int) -> timedelta:
+        """The wait before reminder number ``count`` (from 1)."""
+        # The exponent is bounded so that a case reminded for years stays a small number.
+        times: int = self.factor ** min(count - 1, 32)
+        return self.first * times if times <= self.longest // self.first else self.longest
+
+
+class LadderRule(Model):
+    """The rungs, lowest first, and how the top one is reminded."""
+
+    rungs: Annotated[tuple[Role, ...], Field(min_length=1)]
+    clause: str
+    reminders: Reminders
+
+    @field_validator("rungs")
+    @classmethod
+    def _distinct(cls, rungs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(rungs)) != len(rungs):
+            raise ValueError("a rung is named twice")
+        return rungs
+
+
+class AuthorityRule(Model):
+    """Up to how much each rung may decide, in yuan; a rung without a limit decides any amount."""
+
+    limits: dict[Role, Yuan]
+    clause: str
+
+
+class SeverityRule(Model):
+    """The rung at which a case of each severity starts (S1-2.5)."""
+
+    starts_at: dict[Severity, Role]
+    clause: str
+
+
+class NoticeRoute(Model):
+    """Who is told of what: for each event of a type in ``on`` whose data match ``when``.
+
+    ``to`` names roles, ``holder`` (who holds the case now), ``role`` (the role in the event's
+    data) or ``ROLE+`` (that rung and all above). ``meets`` names the clocks that end when it was
+    delivered to all; with ``acknowledge`` whoever hears of it may take the case up by it.
+    """
+
+    # What a route without these keys means, by its name: as in the policies of release 0.1.
+    MET: ClassVar[Mapping[str, tuple[str, ...]]] = {"report": ("report", "report_mail")}
+    ACKNOWLEDGED: ClassVar[frozenset[str]] = frozenset({"rung", "reminder"})
+
+    name: Role
+    on: Annotated[tuple[EventName, ...], Field(min_length=1)]
+    kinds: tuple[str, ...] = ()
+    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    facts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    meets: tuple[str, ...] = ()
+    acknowledge: bool = False
+    clause: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_before(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        name = raw.get("name")
+        meets = cls.MET.get(name, ()) if isinstance(name, str) else ()
+        return {"meets": meets, "acknowledge": name in cls.ACKNOWLEDGED, **raw}
+
+    def matches(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+        """Whether an event with these data is told of, in a case with these facts."""
+        # A numbered clock (promise:2) is told of by its base name.
+        return all(_plain(data.get(name)) in allowed for name, allowed in self.when.items()) and all(
+            _plain(facts.get(name)) in allowed for name, allowed in self.facts.items()
+        )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).partition(":")[0]
+
+
+class DigestRule(Model):
+    """More than so many notices to one recipient within so much time come as one list."""
+
+    more_than: Annotated[int, Field(ge=1)]
+    within: Duration
+    clause: str
+
+
+class KindTable(Model):
+    """The numbers of one kind of case: its clocks and its times after the solution.
+
+    A kind with more numbers has a table of its own, whose keys no other kind takes.
+    """
+
+    # The clocks of the kind; those in GIVEN are due when a command or the facts say, the others
+    # need a limit. A rung clock is optional.
+    CLOCKS: ClassVar[tuple[str, ...]] = ()
+    GIVEN: ClassVar[frozenset[str]] = frozenset({"promise"})
+
+    clocks: dict[str, ClockRule]
+    # A resolved case may be reopened, and closes by itself, at the end of this many days.
+    reopen_days: Days
+    reopen_clause: str
+    # Who may send what to this kind, where that differs from [permissions].
+    permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def clock(self, name: str) -> ClockRule:
+        """Return the rule of a clock; that of ``promise:2`` is ``promise``."""
+        return self.clocks[name.partition(":")[0]]
+
+    def roles(self) -> Iterator[tuple[str, str]]:
+        """Yield the roles that the table names, each with its key path within the table."""
+        return iter(())
+
+    def years(self) -> Iterator[tuple[str, int, str]]:
+        """Yield what is bounded in years from posting: what, how many, and the clause."""
+        return iter(())
+
+    def check(self, kind: str, policy: Policy) -> None:
+        """Check the table against the whole policy.
+
+        Raises:
+            ValueError: naming the key path, the value and what is allowed.
+        """
+        for name in self.clocks:
+            if name not in self.CLOCKS:
+                raise ValueError(f"{kind}.clocks.{name} = {name!r} is not a clock; allowed: {', '.join(self.CLOCKS)}")
+        for name in self.CLOCKS:
+            if name not in self.clocks and name != "rung":
+                raise ValueError(f"{kind}.clocks.{name} is missing")
+        for name, rule in self.clocks.items():
+            path = f"{kind}.clocks.{name}"
+            if rule.unlimited and name not in self.GIVEN:
+                raise ValueError(f"{path} has no limit; give one of elapsed, calendar_days, working_time")
+            if rule.working_time is not None and not any(policy.calendar.windows.values()):
+                raise ValueError(f"{path}.working_time needs hours in calendar.windows")
+
+
+class PaymentTable(KindTable):
+    """A kind that pays."""
+
+    # When a payout that failed is tried again; without it never by itself.
+    payout_retries: Reminders | None = None
+
+
+class RouteTable(KindTable):
+    """A kind that is signed step by step (S3-4.3.1.10)."""
+
+    # Who signs, step by step; within a step in any order.
+    signatures: Annotated[tuple[Annotated[tuple[Role, ...], Field(min_length=1)], ...], Field(min_length=1)]
+    # How who is late is reminded.
+    reminders: Reminders
+
+    def roles(self) -> Iterator[tuple[str, str]]:
+        """Yield who signs."""
+        yield from super().roles()
+        for number, step in enumerate(self.signatures):
+            yield from ((f"signatures.{number}", role) for role in step)
+
+    def check(self, kind: str, policy: Policy) -> None:
+        """Check that who signs may sign. Raises ValueError."""
+        super().check(kind, policy)
+        for command in ("sign", "send_back"):
+            for _, role in RouteTable.roles(self):
+                if role not in policy.permitted(command, kind):
+                    raise ValueError(f"permissions.{command}: {role} is missing, who signs by {kind}.signatures")
+
+
+class CompensationRule(Model):
+    """The terms of compensation (S0-A): multiples, limits and the switches of the rulebook's Q."""
+
+    claim_years: Annotated[int, Field(gt=0, le=100)]
+    # An uninsured loss: the lower of so many base freights and so many yuan for each kg.
+    fee_multiple: Annotated[int, Field(gt=0, le=1000)]
+    yuan_per_kg: PositiveYuan
+    # From the promised moment, in days of 24 hours; without a number a delay never becomes a loss.
+    complete_delay_days: dict[ShippingRoute, Days]
+    # From the company's answer to its proposal.
+    proposal_days: dict[ShippingRoute, Days]
+    cap_at_proven_loss: bool
+    partial_refunds_fee: bool
+    inquiry_preserves_claim: bool
+    # The lowest rung that may give more than the formula.
+    discretion_from: Role
+    clause: str
+
+    @field_validator("proposal_days")
+    @classmethod
+    def _every_route(cls, days: dict[ShippingRoute, int]) -> dict[ShippingRoute, int]:
+        for route in get_args(ShippingRoute):
+            if route not in days:
+                raise ValueError(f"{route} is missing")
+        return days
+
+
+Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class CalendarRule(Model):
+    """Working windows of each weekday (several a day allowed) and the published years."""
+
+    windows: dict[str, tuple[Window, ...]]
+    years: CalendarYears
+    clause: str
+
+    @field_validator("windows")
+    @classmethod
+    def _weekdays(cls, windows: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for day in windows:
+            if day not in WEEKDAYS:
+                raise ValueError(f"{day} is not one of {', '.join(WEEKDAYS)}")
+        return windows

@@ -1,0 +1,80 @@
+"""The kinds of case: the one registry, filled from the declarations of `cases.kinds`.
+
+A new kind is a module of its own in ``cases/kinds`` and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from cases.case import Case
+from cases.kinds.claim import Claim
+from cases.kinds.complaint import Complaint
+from cases.kinds.exception_report import ExceptionReport
+from cases.kinds.handover import Handover
+from cases.kinds.inquiry import Inquiry
+from cases.kinds.summary import Summary
+from cases.kinds.swap import ShiftSwap
+from cases.mechanisms.part import handler_of
+from cases.policy.model import Policy
+
+# Every kind by the name that stands in workflow ids, in the order in which lists show them.
+KINDS: dict[str, type[Case]] = {}
+
+
+def declare(kind: type[Case]) -> None:
+    """Add a kind.
+
+    Raises:
+        TypeError: its declaration lacks a part or contradicts itself, or another kind has its name.
+    """
+    who = kind.__qualname__
+    for part, what in _PARTS.items():
+        if not hasattr(kind, part):
+            raise TypeError(f"{who}.{part} is missing: {what}")
+    if kind.KIND in KINDS:
+        raise TypeError(f"{who}: the kind {kind.KIND!r} is declared twice: {KINDS[kind.KIND].__qualname__} has it")
+    if kind.WORKFLOW in {other.WORKFLOW for other in KINDS.values()}:
+        raise TypeError(f"{who}: the workflow type {kind.WORKFLOW!r} is declared twice")
+    for name in kind.COMMANDS:
+        if handler_of((kind, *kind.PARTS.values()), "_do_", name) is None:
+            raise TypeError(f"{who}: the command {name!r} has no handler _do_{name}")
+    taken = {name for owner in (kind, *kind.PARTS.values()) for name in vars(owner) if name.startswith("_do_")}
+    for name in sorted(name.removeprefix("_do_") for name in taken if name in vars(kind)):
+        if name not in kind.COMMANDS:
+            raise TypeError(f"{who}._do_{name}: COMMANDS does not list the command")
+    if unknown := sorted(kind.AFTER_RESOLVED - kind.COMMANDS.keys() - Case.AFTER_RESOLVED):
+        raise TypeError(f"{who}.AFTER_RESOLVED names no command of the kind: {', '.join(unknown)}")
+    try:
+        kind.INTAKE.model_validate(kind.EXAMPLE)
+    except ValidationError as error:
+        raise TypeError(f"{who}.EXAMPLE is no intake of the kind: {error}") from None
+    KINDS[kind.KIND] = kind
+
+
+# What a declaration must hold.
+_PARTS = {
+    "KIND": "the name in workflow ids, like complaint",
+    "WORKFLOW": "the workflow type",
+    "INTAKE": "the model of its intake",
+    "EXAMPLE": "an intake as documentation shows it",
+    "TABLE": "the model of its table in a policy",
+    "COMMANDS": "the commands that it takes",
+    "VIEW": "the model of its view",
+    "CLIMBS": "whether somebody takes it up, rung by rung",
+    "FILED": "whether people and systems file it, or the system itself does",
+    "SEEN_BY": "who beside the rungs sees it",
+    "ABOUT": "the fact that says what it is about in one line of a list",
+    "MONEY": "which fields of its view are yuan",
+}
+
+
+def kinds(policy: Policy | None = None) -> Mapping[str, type[Case]]:
+    """Return the kinds of case by name; with a policy those that it has a table for."""
+    return KINDS if policy is None else {name: KINDS[name] for name in policy.kinds}
+
+
+for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap):
+    declare(_kind)

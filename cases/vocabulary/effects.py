@@ -1,0 +1,57 @@
+"""What a case asks to be done outside. Each effect names the event that asked for it; what came of it
+returns to the case (`cases.case.Case.came_out`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cases.vocabulary.values import Model, Money
+
+
+class Notice(Model):
+    """Somebody must be told of an event.
+
+    Args:
+        seq: of the event.
+        meets: the clocks that end once it was delivered to all.
+        acknowledge: whether whoever hears of it may take the case up by it.
+    """
+
+    effect: Literal["notice"] = "notice"
+    seq: int
+    name: str
+    roles: tuple[str, ...]
+    clause: str
+    meets: tuple[str, ...] = ()
+    acknowledge: bool = False
+
+
+class Payment(Model):
+    """Money must go out, in yuan."""
+
+    effect: Literal["payment"] = "payment"
+    seq: int
+    amount: Money
+
+
+class Opening(Model):
+    """Another case must be opened, with this intake as plain JSON."""
+
+    effect: Literal["opening"] = "opening"
+    seq: int
+    kind: str
+    intake: dict[str, Any]
+
+
+class ActivityCall(Model):
+    """An activity of the kind's own must run, with this order as plain JSON."""
+
+    effect: Literal["activity"] = "activity"
+    seq: int
+    activity: str
+    order: dict[str, Any]
+
+
+Effect = Annotated[Notice | Payment | Opening | ActivityCall, Field(discriminator="effect")]

@@ -1,0 +1,144 @@
+"""The events of every case's life: opened, noted, replied, resolved, closed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from cases.vocabulary.events import EventData
+from cases.vocabulary.values import Moment
+
+
+class CaseOpened(EventData):
+    """A case was opened; ``facts`` without personal data. ``reported_at`` is the receipt, where it came later."""
+
+    TYPE: ClassVar[str] = "case_opened"
+    kind: str
+    key: str
+    policy: str
+    policy_hash: str
+    holder_role: str
+    facts: dict[str, Any]
+    parent: str | None = None
+    reported_at: Moment | None = None
+
+
+class Closed(EventData):
+    """The case is filed for good."""
+
+    TYPE: ClassVar[str] = "closed"
+    outcome: str
+
+
+class Withdrawn(EventData):
+    """The customer took the matter back."""
+
+    TYPE: ClassVar[str] = "withdrawn"
+    reason: str | None = None
+
+
+class Noted(EventData):
+    """Somebody wrote a remark into the record."""
+
+    TYPE: ClassVar[str] = "noted"
+    text: str
+
+
+class Attached(EventData):
+    """A document that is stored elsewhere was referenced; ``size`` in bytes."""
+
+    TYPE: ClassVar[str] = "attached"
+    name: str
+    sha256: str
+    where: str
+    size: int | None = None
+
+
+class ContactAttempted(EventData):
+    """Somebody tried to reach the customer."""
+
+    TYPE: ClassVar[str] = "contact_attempted"
+    reached: bool
+    channel: str | None
+    reason: str | None
+
+
+class Promised(EventData):
+    """The customer was promised a reply by an instant."""
+
+    TYPE: ClassVar[str] = "promised"
+    reply_by: Moment
+
+
+class Replied(EventData):
+    """The customer was replied to: ``stage`` is interim or answer."""
+
+    TYPE: ClassVar[str] = "replied"
+    stage: str
+    text: str | None = None
+
+
+class Resolved(EventData):
+    """The customer's matter is settled."""
+
+    TYPE: ClassVar[str] = "resolved"
+    summary: str | None
+
+
+class FollowedUp(EventData):
+    """The customer was asked for their opinion."""
+
+    TYPE: ClassVar[str] = "followed_up"
+    satisfied: bool
+    text: str | None = None
+
+
+class Reopened(EventData):
+    """A resolved case was taken up again."""
+
+    TYPE: ClassVar[str] = "reopened"
+    reason: str
+
+
+class Notified(EventData):
+    """What came of a notice of the event ``of``: ``outcome`` is sent, partly, failed or no_address.
+
+    ``meant`` says who was meant and why, ``attempts`` what was tried, ``reasons`` by role why not.
+    """
+
+    TYPE: ClassVar[str] = "notified"
+    notice: str
+    roles: list[str]
+    outcome: str
+    of: int
+    channel: str | None = None
+    reasons: dict[str, str] | None = None
+    meant: list[Any] | None = None
+    attempts: list[Any] | None = None
+    remarks: list[Any] | None = None
+
+
+class NoticeResent(EventData):
+    """Somebody had a notice sent again; ``was`` is the number of its outcome."""
+
+    TYPE: ClassVar[str] = "notice_resent"
+    notice: str
+    roles: list[str]
+    of: int
+    was: int
+
+
+class ReportSent(EventData):
+    """A notice that a clock waited for was delivered to all."""
+
+    TYPE: ClassVar[str] = "report_sent"
+    roles: list[str]
+    channel: str
+
+
+class CommandRefused(EventData):
+    """A command that nobody waited for, or that is a violation by itself, was refused."""
+
+    TYPE: ClassVar[str] = "command_refused"
+    command: str
+    code: str
+    reason: str | None = None

@@ -1,0 +1,89 @@
+"""The types of values in commands, facts, events and policies: texts, ids, money, instants."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+
+# So many entries stand in a list that a case carries along, with texts of at most so many characters.
+MOST_LISTED, BRIEF = 200, 200
+
+
+class Model(BaseModel):
+    """Base of all input models: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _decimal_text(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError("a decimal is written as a string, for example '18.00', never as a float")
+    return value
+
+
+def _fen(value: Decimal) -> Decimal:
+    if value != value.quantize(Decimal("0.01")):
+        raise ValueError("an amount in yuan has at most two decimals")
+    return value.quantize(Decimal("0.01"))
+
+
+def _in_reach(value: datetime) -> datetime:
+    # At the ends of the calendar an instant may not exist in the policy's zone; long before our
+    # time it is a slip of the pen that would be reminded of daily since then.
+    if not 2000 <= value.year <= 9998:
+        raise ValueError("an instant lies in the years 2000 to 9998")
+    return value
+
+
+def _storable(text: str) -> str:
+    # No database takes these, so a case that held them could never be recorded.
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("a text holds no NUL and no half of a surrogate pair")
+    return text
+
+
+Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
+# Yuan: at most two decimals, never negative.
+Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen)]
+PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen)]
+Positive = Annotated[Exact, Field(gt=0)]
+NotNegative = Annotated[Exact, Field(ge=0)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_storable)
+]
+# Ids travel in logs and search attributes, so they are plain tokens.
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Severity = Literal["normal", "serious", "critical"]
+ShippingRoute = Literal["same_city", "domestic", "hk_mo_tw", "international"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
+# A year and a month of the policy's zone: 2026-03.
+Month = Annotated[str, StringConstraints(pattern=r"^(19|20)\d{2}-(0[1-9]|1[0-2])$")]
+Brief = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=BRIEF), AfterValidator(_storable)
+]
+
+# As events and views write them: money in yuan with two places, instants with their offset.
+Money = Annotated[Decimal, BeforeValidator(Decimal), PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str)]
+
+
+def _read_instant(value: datetime | str) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+Moment = Annotated[
+    datetime, BeforeValidator(_read_instant), PlainSerializer(lambda instant: instant.isoformat(), return_type=str)
+]
