@@ -9,7 +9,7 @@ due()                 -> datetime | None             when the case must next be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -101,6 +101,8 @@ class Case(Handlers):
         for name, part in self.PARTS.items():
             setattr(self, name, part(self))
         self.parts: tuple[Part, ...] = tuple(getattr(self, name) for name in self.PARTS)
+        # Who handles events, commands and time, mechanisms first.
+        self._owners: tuple[Handlers, ...] = (*self.parts, self)
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -178,7 +180,7 @@ class Case(Handlers):
 
     def choices(self, name: str, by: Actor, now: datetime) -> dict[str, list[str]]:
         """List the values that the fields of a command may take now, where the case knows them."""
-        handler = handler_of((self, *self.parts), "_choices_", name)
+        handler = handler_of(self._owners, "_choices_", name)
         found: Choices = {} if handler is None else handler(by, self.policy.local(now))
         return {field: list(values) for field, values in found.items()}
 
@@ -194,7 +196,7 @@ class Case(Handlers):
 
     def _guard(self, name: str, by: Actor, now: datetime) -> None:
         """Refuse a command for the state of the case, or who gives it, as the rule says that forbids it."""
-        guard = handler_of((self, *self.parts), "_may_", name)
+        guard = handler_of(self._owners, "_may_", name)
         if guard is not None:
             guard(by, now)
 
@@ -235,21 +237,21 @@ class Case(Handlers):
         now = self.policy.local(now)
         self.elapse(now, inclusive=False, after_each=after_each)
         self._recorded_at = now
-        by, name, owners = command.by.actor(), command.NAME, (self, *self.parts)
+        by, name = command.by.actor(), command.NAME
         self._refuse_untimely(now)
         self._refuse_role(name, by)
         self._refuse_resolved(name)
-        check = handler_of(owners, "_check_", name)
+        check = handler_of(self._owners, "_check_", name)
         if check is not None:
             check(command, now, by)
         try:
             self._guard(name, by, now)
         except Refused:
-            violated = handler_of(owners, "_refused_", name)
+            violated = handler_of(self._owners, "_refused_", name)
             if violated is not None:
                 violated(command, now, by)
             raise
-        act = handler_of(owners, "_do_", name)
+        act = handler_of(self._owners, "_do_", name)
         assert act is not None  # checked when the kind is declared
         act(command, now, by)
         return self.events[seen:]
@@ -455,12 +457,12 @@ class Case(Handlers):
 
     def _next_turn(self) -> Turn | None:
         """Return the earliest thing that time will do; of several at one instant the first in order."""
-        return min(self._all_turns(), key=_instant, default=None)
-
-    def _all_turns(self) -> Iterator[Turn]:
-        for part in self.parts:
-            yield from part.turns()
-        yield from self.turns()
+        first: Turn | None = None
+        for owner in self._owners:
+            for turn in owner.turns():
+                if first is None or turn[0] < first[0]:
+                    first = turn
+        return first
 
     def turns(self) -> Iterable[Turn]:
         """Yield what time will do beside the parts: a resolved case closes when its window has ended."""
@@ -500,9 +502,10 @@ class Case(Handlers):
 
     def _evolve(self, event: Event, data: EventData) -> None:
         self.events.append(event)
-        for part in self.parts:
-            part.evolve_own(data, event)
-        self.evolve_own(data, event)
+        for owner in self._owners:
+            handler = owner.EVOLVE.get(event.type)
+            if handler is not None:
+                handler(owner, data, event)
 
     def emit(self, data: EventData, at: datetime, *, by: Actor = SYSTEM, clauses: tuple[str, ...] = ()) -> Event:
         """Let something happen, and ask for the notices that the policy sends of it."""
@@ -697,10 +700,6 @@ class Case(Handlers):
 
     def _on_closed(self, data: life.Closed, event: Event) -> None:
         self.status, self.outcome, self.closed_at = "closed", data.outcome, event.at
-
-
-def _instant(turn: Turn) -> datetime:
-    return turn[0]
 
 
 def by_name(*models: type[Command]) -> dict[str, type[Command]]:

@@ -5,11 +5,12 @@ A clock is changed only by events. Instants carry a fixed offset, so adding dura
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ValidationError
@@ -354,13 +355,9 @@ class Clocks(Part, Mapping[str, Clock]):
 
     def turns(self) -> Iterable[Turn]:
         """Yield the next warning or breach of each clock that runs."""
-        for clock in self.values():
-            moment = clock.next_moment()
-            if moment is not None:
-                yield moment, self._act(clock)
-
-    def _act(self, clock: Clock) -> Callable[[datetime], None]:
-        return lambda at: self._warn(clock, at) if clock.warnings else self._breach(clock, at)
+        for clock in self._clocks.values():
+            if (moment := clock.next_moment()) is not None:
+                yield moment, partial(self._warn if clock.warnings else self._breach, clock)
 
     def _warn(self, clock: Clock, at: datetime) -> None:
         fraction = f"{clock.warnings[0][0] / 100:.2f}"

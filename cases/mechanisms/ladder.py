@@ -208,11 +208,11 @@ class Ladder(Part):
             raise Refused("unknown_role", f"to.role = {to.role!r} is no rung; allowed: {', '.join(self.rungs)}")
         if self.height(to.role) > self.height(self.rung):
             raise Refused("upward", f"to.role = {to.role!r} is above {self.rung}: escalate instead")
-        if command.held_by is not None and command.held_by != self.holder_id:
-            raise Refused("not_held", f"held_by = {command.held_by!r}: it is {self.holder} who holds the case")
 
     def _do_assign(self, command: commands.Assign, at: datetime, by: Actor) -> None:
         to = command.to
+        if command.held_by is not None and command.held_by != self.holder_id:
+            raise Refused("not_held", f"held_by = {command.held_by!r}: it is {self.holder} who holds the case")
         data = Assigned(
             from_=Holder(role=self.rung, id=self.holder_id), to=Holder(role=to.role, id=to.id), reason=command.reason
         )

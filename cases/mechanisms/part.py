@@ -39,7 +39,7 @@ _PREFIXES: Mapping[str, Mapping[str, type]] = {
 class Handlers:
     """The handlers of a part or a kind, found by name and checked as soon as its class is made."""
 
-    _EVOLVE: ClassVar[dict[str, Callable[[Any, Any, Event], None]]] = {}
+    EVOLVE: ClassVar[dict[str, Callable[[Any, Any, Event], None]]] = {}
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Find the event handlers.
@@ -53,13 +53,11 @@ class Handlers:
                 if name.startswith(prefix) and name.removeprefix(prefix) not in declared:
                     what = "event" if declared is EVENTS else "command"
                     raise TypeError(f"{cls.__name__}.{name} handles no declared {what}")
-        cls._EVOLVE = {name.removeprefix("_on_"): getattr(cls, name) for name in dir(cls) if name.startswith("_on_")}
+        cls.EVOLVE = {name.removeprefix("_on_"): getattr(cls, name) for name in dir(cls) if name.startswith("_on_")}
 
-    def evolve_own(self, data: Any, event: Event) -> None:
-        """Change the own state by an event, if it concerns this one."""
-        handler = self._EVOLVE.get(event.type)
-        if handler is not None:
-            handler(self, data, event)
+    def turns(self) -> Iterable[Turn]:
+        """Yield what time will do to this one."""
+        return ()
 
 
 class Part(Handlers):
@@ -67,10 +65,6 @@ class Part(Handlers):
 
     def __init__(self, case: Case) -> None:
         self.case = case
-
-    def turns(self) -> Iterable[Turn]:
-        """Yield what time will do to this part."""
-        return ()
 
     def breached(self, clock: Clock, at: datetime) -> bool:
         """Act on the breach of a clock of this part. Returns whether it is one."""

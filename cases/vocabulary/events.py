@@ -31,6 +31,8 @@ class EventData(Model):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     TYPE: ClassVar[str]
+    # The optional fields, as the JSON names them.
+    _OPTIONAL: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -46,6 +48,8 @@ class EventData(Model):
         if known is not None and known.__qualname__ != cls.__qualname__:
             raise TypeError(f"event type {type_!r} is declared twice: {known.__name__} and {cls.__name__}")
         EVENTS[type_] = cls
+        fields = cls.model_fields.items()
+        cls._OPTIONAL = tuple(field.alias or name for name, field in fields if not field.is_required())
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -55,9 +59,9 @@ class EventData(Model):
     def as_data(self) -> dict[str, Any]:
         """Return the public JSON of it."""
         dumped = self.model_dump(mode="json", by_alias=True)
-        for name, field in type(self).model_fields.items():
-            if not field.is_required() and getattr(self, name) is None:
-                del dumped[field.alias or name]
+        for name in self._OPTIONAL:
+            if dumped[name] is None:
+                del dumped[name]
         return dumped
 
 
