@@ -1,0 +1,54 @@
+"""Every relative link and every anchor of the docs leads somewhere, here and on GitHub."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests import markdown
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
+
+
+@cache
+def anchors_of(page: Path) -> frozenset[str]:
+    """The anchors of a page, each read once."""
+    return frozenset(anchor for _, anchor in markdown.anchors(page.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = []
+    for line, link in markdown.links(page.read_text("utf-8")):
+        target = urlsplit(link)
+        if target.scheme or target.netloc:
+            continue
+        file = (page.parent / unquote(target.path)).resolve() if target.path else page
+        if not file.is_relative_to(ROOT) or not file.exists():
+            dead.append(f"{page.relative_to(ROOT)}:{line} {link}: no such file")
+        elif target.fragment and unquote(target.fragment) not in anchors_of(file):
+            dead.append(f"{page.relative_to(ROOT)}:{line} {link}: no such anchor")
+    assert not dead, "\n".join(dead)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_anchor_stands_twice(page: Path) -> None:
+    found = list(markdown.anchors(page.read_text("utf-8")))
+    times = Counter(anchor for _, anchor in found)
+    twice = [f"{page.relative_to(ROOT)}:{line} #{anchor}" for line, anchor in found if times[anchor] > 1]
+    assert not twice, "\n".join(twice)
+
+
+def test_pages_and_their_parts_are_found() -> None:
+    """The tests above would hold for no page, no link and no anchor too."""
+    assert {"README.md", "docs/rules.md", "docs/api.md"} <= {str(page.relative_to(ROOT)) for page in PAGES}
+    page = (
+        '# A `b` (c)\n\n[x](y.md#z) ![p](q.png)\n\n| a |\n|---|\n| <a id="here"></a>[in a cell](w) |\n\n`[no](code)`\n'
+    )
+    assert list(markdown.anchors(page)) == [(1, "a-b-c"), (7, "here")]
+    assert [link for _, link in markdown.links(page)] == ["y.md#z", "q.png", "w"]
