@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from activities.policies import Policies
-from cases.clauses import CLAUSE_ID, anchor, clause_ids
+from activities.policies.store import Policies
+from cases.vocabulary.clauses import CLAUSE_ID, anchor, clause_ids
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.scenario import load_scenario
 from tests import markdown
