@@ -44,6 +44,14 @@ def test_no_anchor_stands_twice(page: Path) -> None:
     assert not twice, "\n".join(twice)
 
 
+def test_the_index_of_decisions_lists_each_once() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = Counter(link for _, link in markdown.links((folder / "README.md").read_text("utf-8")))
+    records = {path.name for path in folder.glob("*.md")} - {"README.md"}
+    assert listed == Counter(records)
+    assert len({name[:4] for name in records}) == len(records), "a number is used twice"
+
+
 def test_pages_and_their_parts_are_found() -> None:
     """The tests above would hold for no page, no link and no anchor too."""
     assert {"README.md", "docs/rules.md", "docs/api.md"} <= {str(page.relative_to(ROOT)) for page in PAGES}
