@@ -12,6 +12,7 @@ import pytest
 from tests import markdown
 
 ROOT = Path(__file__).parents[1]
+PARTS = ("cases", "workflows", "activities", "starter")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
 
 
@@ -42,6 +43,16 @@ def test_no_anchor_stands_twice(page: Path) -> None:
     times = Counter(anchor for _, anchor in found)
     twice = [f"{page.relative_to(ROOT)}:{line} #{anchor}" for line, anchor in found if times[anchor] > 1]
     assert not twice, "\n".join(twice)
+
+
+def test_the_map_of_rooms_shows_each() -> None:
+    page = ROOT / "docs" / "architecture.md"
+    shown = {(page.parent / link).resolve() for _, link in markdown.links(page.read_text("utf-8"))}
+    packages = {file.parent for part in PARTS for file in (ROOT / part).glob("**/__init__.py")}
+    missing = {str(package.relative_to(ROOT)) for package in packages if len(package.relative_to(ROOT).parts) < 3}
+    missing -= {str(path.relative_to(ROOT)) for path in shown}
+    assert packages
+    assert not missing
 
 
 def test_the_index_of_decisions_lists_each_once() -> None:
