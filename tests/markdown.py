@@ -1,4 +1,4 @@
-"""What tests read off a Markdown page: its anchors and its links."""
+"""Read the anchors and the links of a Markdown page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every relative link and every anchor of the docs leads somewhere, here and on GitHub."""
+"""Check that relative links and anchors of the docs lead somewhere, here and on GitHub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 
 @cache
 def anchors_of(page: Path) -> frozenset[str]:
-    """The anchors of a page, each read once."""
+    """Return the anchors of a page; each page is read once."""
     return frozenset(anchor for _, anchor in markdown.anchors(page.read_text("utf-8")))
 
 
@@ -64,7 +64,7 @@ def test_the_index_of_decisions_lists_each_once() -> None:
 
 
 def test_pages_and_their_parts_are_found() -> None:
-    """The tests above would hold for no page, no link and no anchor too."""
+    """Find some, since the tests above would hold for no page, no link and no anchor too."""
     assert {"README.md", "docs/rules.md", "docs/api.md"} <= {str(page.relative_to(ROOT)) for page in PAGES}
     page = (
         '# A `b` (c)\n\n[x](y.md#z) ![p](q.png)\n\n| a |\n|---|\n| <a id="here"></a>[in a cell](w) |\n\n`[no](code)`\n'

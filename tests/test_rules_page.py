@@ -37,17 +37,17 @@ SCENARIOS = sorted((ROOT / "tests" / "scenarios").glob("*.toml"))
 
 
 def where(path: Path, line: int) -> str:
-    """A place as a person can open it."""
+    """Return a place as a person can open it."""
     return f"{path.relative_to(ROOT)}:{line}"
 
 
 def unexplained(text: str) -> list[str]:
-    """The ids in a text that have no anchor on the page."""
+    """Return the ids in a text that have no anchor on the page."""
     return [id_ for id_ in clause_ids(text) if anchor(id_) not in ANCHORS]
 
 
 def is_clause(text: str) -> bool:
-    """Whether a text that should name clauses consists of ids with an anchor, and of nothing else."""
+    """Return whether a text that should name clauses holds ids with an anchor, and nothing else."""
     rest = CLAUSE_ID.sub("", text).strip(" ,[]")
     return bool(clause_ids(text)) and not rest and not unexplained(text)
 
@@ -67,7 +67,7 @@ PLACE = {"Refused": 2, "Refusal": 1}
 
 
 def clauses_in(module: ast.AST) -> Iterator[ast.expr]:
-    """The expressions of a module that stand for clauses: as arguments, or as values of ``clause`` and ``CLAUSE``."""
+    """Yield what stands for clauses in a module: as an argument, or as the value of ``clause`` or ``CLAUSE``."""
     for node in ast.walk(module):
         if isinstance(node, ast.Call):
             yield from (word.value for word in node.keywords if word.arg in {"clause", "clauses"})
@@ -78,7 +78,7 @@ def clauses_in(module: ast.AST) -> Iterator[ast.expr]:
 
 
 def texts_of(value: ast.expr) -> Iterator[ast.Constant]:
-    """The texts that an expression can come to; what is compared or looked up on the way is none."""
+    """Yield the texts that an expression can come to; what is compared or looked up on the way is none."""
     if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
         yield value
     elif isinstance(value, ast.IfExp):
@@ -100,7 +100,7 @@ def test_code_names_clauses_and_nothing_else() -> None:
 
 
 def named_clauses(table: Any) -> Iterator[str]:
-    """The values of every key ``clause`` or ``..._clause`` in a policy."""
+    """Yield the value of every key ``clause`` or ``..._clause`` in a policy."""
     for key, value in table.items() if isinstance(table, dict) else enumerate(table):
         if isinstance(value, dict | list):
             yield from named_clauses(value)
@@ -125,7 +125,7 @@ def test_the_default_policy_is_looked_at() -> None:
 
 
 def test_events_name_clauses_and_nothing_else() -> None:
-    """What no search in the code finds: ids that are put together while a case runs."""
+    """Look at what no search in the code finds: ids that are put together while a case runs."""
     seen: set[str] = set()
     wrong: set[str] = set()
     for path in SCENARIOS:
