@@ -62,7 +62,7 @@ class WorkerProcess(Server):
         return None
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "worker"]
+        return [sys.executable, "-m", "caseladder", "worker"]
 
     async def _trouble(self) -> str | None:
         from temporalio.api.enums.v1 import TaskQueueType
@@ -108,7 +108,7 @@ class ApiProcess(Server):
         return None
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "starter.cli", "serve", "--port", str(self.port)]
+        return [sys.executable, "-m", "caseladder", "serve", "--port", str(self.port)]
 
     async def _trouble(self) -> str | None:
         import httpx

@@ -21,7 +21,7 @@ from starter.cli import run
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = ("TEMPORAL_", "CASELADDER_", "COLUMNS")
-COMMAND = [sys.executable, "-m", "starter.cli"]
+COMMAND = [sys.executable, "-m", "caseladder"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -118,7 +118,7 @@ class Up:
 
     def worker(self) -> psutil.Process:
         """The worker."""
-        return next(child for child in self.family() if child.cmdline()[1:] == ["-m", "worker"])
+        return next(child for child in self.family() if child.cmdline()[1:] == ["-m", "caseladder", "worker"])
 
     def stop(self, sent: signal.Signals = signal.SIGINT) -> int:
         """Stop it as Ctrl-C does, and answer with its exit code."""
