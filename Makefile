@@ -8,7 +8,7 @@ READY := .venv/.ready
 UV := $(shell command -v uv)
 PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
-CODE := $(wildcard cases workflows activities starter worker.py tests bench)
+CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
 .PHONY: setup run test test-no-cache lint bench screenshots
 

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
@@ -16,11 +17,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cases.case import closed
 from cases.kinds import KINDS
+from cases.vocabulary.contract import OPENED, TASK_QUEUE
 from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
-from workflows.registry import TASK_QUEUE, WORKFLOW_TYPES
-from workflows.shell import OPENED
+from starter.connection import Unreachable as Unreachable
+from starter.connection import connect
+from starter.embedded import DATA
 
 # Statuses of an update that was not performed and may be sent again under the same id, and how often.
 GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
@@ -33,11 +36,23 @@ class CaseClient:
     """What backend systems and people's tools use. Safe to share between tasks.
 
     Args:
-        client: a connection whose data converter is Temporal's pydantic one (`starter.connection`).
+        client: a connection whose data converter is Temporal's pydantic one; `connect` makes it.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    @classmethod
+    async def connect(cls, data: Path = DATA) -> Self:
+        """Connect to the server of the SDK's configuration (``TEMPORAL_ADDRESS``, profiles, TLS).
+
+        Args:
+            data: the data folder of ``caseladder up`` on this machine, used when no address is configured.
+
+        Raises:
+            Unreachable: the configuration cannot be used, or nobody answers.
+        """
+        return cls(await connect(data))
 
     # --- filing -----------------------------------------------------------------------------------
 
@@ -70,9 +85,9 @@ class CaseClient:
         unopened = {"id": case_id, "status": "opening"}
         try:
             if not wait:
-                await self._client.start_workflow(WORKFLOW_TYPES[kind], dict(intake), **options)
+                await self._client.start_workflow(case.WORKFLOW, dict(intake), **options)
                 return unopened
-            start = WithStartWorkflowOperation[Any, Any](WORKFLOW_TYPES[kind], dict(intake), **options)
+            start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **options)
             return await self._start_and_wait(start)
         except WorkflowAlreadyStartedError:
             handle: Handle = self._client.get_workflow_handle(case_id)

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.shell import NO_INPUT, Shell
 
 
-@workflow.defn(name="Claim")
+@workflow.defn(name=ClaimCase.WORKFLOW)
 class Claim(Shell):
     """A durable claim; its input is one intake as JSON."""
 

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.shell import NO_INPUT, Shell
 
 
-@workflow.defn(name="Complaint")
+@workflow.defn(name=ComplaintCase.WORKFLOW)
 class Complaint(Shell):
     """A durable complaint; its input is one intake as JSON."""
 

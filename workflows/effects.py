@@ -54,8 +54,6 @@ GIVE_UP = timedelta(hours=48)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
 PAYOUT_PATIENCE = timedelta(minutes=30)
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-# The workflow type of a kind of case that another case may open.
-OPENED = {"claim": "Claim"}
 
 
 class Outside:
@@ -305,11 +303,12 @@ class Outside:
         personal = self._intake.personal()
         facts = {**opening.intake["facts"], **({"customer": personal["customer"]} if "customer" in personal else {})}
         content = {**opening.intake, "facts": facts, "policy": self._intake.policy}
-        intake = read_intake(KINDS[opening.kind].INTAKE, content)
+        kind = KINDS[opening.kind]
+        intake = read_intake(kind.INTAKE, content)
         case_id = f"{opening.kind}:{intake.key}"
         try:
             await workflow.start_child_workflow(
-                OPENED[opening.kind],
+                kind.WORKFLOW,
                 content,
                 id=case_id,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,

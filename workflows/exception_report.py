@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.shell import NO_INPUT, Shell
 
 
-@workflow.defn(name="ExceptionReport")
+@workflow.defn(name=ExceptionReportCase.WORKFLOW)
 class ExceptionReport(Shell):
     """A durable exception report; its input is one intake as JSON."""
 

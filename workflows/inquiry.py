@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.shell import NO_INPUT, Shell
 
 
-@workflow.defn(name="Inquiry")
+@workflow.defn(name=InquiryCase.WORKFLOW)
 class Inquiry(Shell):
     """A durable inquiry; its input is one intake as JSON."""
 

@@ -1,4 +1,4 @@
-"""What a worker registers and a client names."""
+"""What a worker registers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from workflows.jobs.summary import MonthEnd, MonthlySummary
 from workflows.shell import Shell
 from workflows.shift_swap import ShiftSwap
 
-TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
 WORKFLOWS: tuple[type[Shell], ...] = (Complaint, Claim, ExceptionReport, Inquiry, MonthlySummary, Handover, ShiftSwap)
@@ -24,5 +23,3 @@ JOBS: tuple[type, ...] = (MonthEnd, ShiftEnd, Subscription)
 MONTH_END = MonthEnd.__name__
 SHIFT_END = ShiftEnd.__name__
 SUBSCRIPTION = Subscription.__name__
-# Workflow type by the kind that stands in workflow ids.
-WORKFLOW_TYPES = {workflow.CASE.KIND: workflow.__name__ for workflow in WORKFLOWS}

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.shell import NO_INPUT, Shell
 
 
-@workflow.defn(name="ShiftSwap")
+@workflow.defn(name=SwapCase.WORKFLOW)
 class ShiftSwap(Shell):
     """A durable shift swap; its input is one intake as JSON."""
 

@@ -30,6 +30,7 @@ class Claim(Case):
     """A claim moves money: assessed by formula, offered within authority, agreed, paid once."""
 
     KIND = "claim"
+    WORKFLOW = "Claim"
     INTAKE = ClaimIntake
     COMMANDS = known_commands(
         commands.AnswerClaim, commands.Assess, commands.Offer, commands.AcceptOffer, commands.DeclineOffer,

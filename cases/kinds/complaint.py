@@ -27,6 +27,7 @@ class Complaint(Case):
     """
 
     KIND = "complaint"
+    WORKFLOW = "Complaint"
     INTAKE = ComplaintIntake
     COMMANDS = known_commands(commands.Investigate, commands.Propose, commands.AnswerOption, commands.OpenClaim)
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"open_claim"}

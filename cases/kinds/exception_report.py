@@ -31,6 +31,7 @@ class ExceptionReport(Case):
     """
 
     KIND = "exception"
+    WORKFLOW = "ExceptionReport"
     INTAKE = ExceptionIntake
     COMMANDS = known_commands(
         commands.ConfirmPhoneNotice, commands.CheckGoods, commands.HoldGoods, commands.Find, commands.Correct,

@@ -81,6 +81,7 @@ class Handover(Case):
     """
 
     KIND = "handover"
+    WORKFLOW = "Handover"
     INTAKE = HandoverIntake
     COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
     OPENED_BY = (CLAUSE,)

@@ -16,6 +16,7 @@ class Inquiry(Case):
     """An inquiry has no rung clock: the agent holds it, and a breach brings in the supervisor."""
 
     KIND = "inquiry"
+    WORKFLOW = "Inquiry"
     INTAKE = InquiryIntake
     COMMANDS = known_commands()
     OPENED_BY = ("S0-2.2.1",)

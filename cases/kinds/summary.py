@@ -32,6 +32,7 @@ class Summary(Case):
     """
 
     KIND = "summary"
+    WORKFLOW = "MonthlySummary"
     INTAKE = SummaryIntake
     COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
     OPENED_BY = (CLAUSE,)

@@ -72,6 +72,7 @@ class ShiftSwap(Case):
     """
 
     KIND = "swap"
+    WORKFLOW = "ShiftSwap"
     INTAKE = SwapIntake
     COMMANDS: ClassVar[dict[str, type[commands.Command]]] = {model.NAME: model for model in _TAKEN}
     OPENED_BY = (CLAUSE,)

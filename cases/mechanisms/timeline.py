@@ -72,7 +72,9 @@ class Timeline:
         policy: the numbers this case is pinned to.
     """
 
+    # As it stands in case ids, and the type of the workflow that runs it (design contract "Workflow types").
     KIND: ClassVar[str]
+    WORKFLOW: ClassVar[str]
     _EVOLVE: ClassVar[dict[EventType, Callable[[Any, Event], None]]] = {}
 
     def __init_subclass__(cls) -> None:

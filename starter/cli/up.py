@@ -70,7 +70,7 @@ class WorkerProcess(Server):
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
         from temporalio.service import RPCError
 
-        from workflows.registry import TASK_QUEUE
+        from cases.vocabulary.contract import TASK_QUEUE
 
         queue = DescribeTaskQueueRequest(
             namespace=self._client.namespace,

@@ -23,12 +23,13 @@ from temporalio.worker import Worker
 
 from cases.case import closed
 from cases.kinds import KINDS
+from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.embedded.temporal import temporal_binary
 from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
-from workflows.registry import RUNNER, TASK_QUEUE, WORKFLOW_TYPES, WORKFLOWS
+from workflows.registry import RUNNER, WORKFLOWS
 
 # How long before its instant a step is sent: more than a slow machine takes to deliver it.
 LEAD = timedelta(seconds=20)
@@ -97,7 +98,7 @@ class TemporalEngine:
             "payout": case.effects.payout,
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
-            WORKFLOW_TYPES[case.kind],
+            KINDS[case.kind].WORKFLOW,
             {**case.intake, "rehearsal": rehearsal},
             id=f"{case.kind}:{case.key}",
             task_queue=TASK_QUEUE,

@@ -19,11 +19,11 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 
 from activities.database.pool import migrate
+from cases.kinds import KINDS
 from cases.kinds.summary import month_before
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import DEFAULT, Handle, Json, Office, open_office
-from workflows.registry import WORKFLOW_TYPES
 
 FOLDER = Path(__file__).parents[1] / "histories"
 MINUTE = timedelta(minutes=1)
@@ -414,7 +414,7 @@ LIVES: dict[str, dict[str, Life]] = {
 
 def names() -> list[str]:
     """The names of all histories: workflow type and life."""
-    return [f"{WORKFLOW_TYPES[kind]}-{name}" for kind, lives in LIVES.items() for name in lives]
+    return [f"{KINDS[kind].WORKFLOW}-{name}" for kind, lives in LIVES.items() for name in lives]
 
 
 def without_traces(value: Any) -> Any:
@@ -438,7 +438,7 @@ async def main(wanted: list[str]) -> None:
         async with time_skipping() as env, open_office(env, address, Path(folder)) as office:
             for kind, lives in LIVES.items():
                 for life, live in lives.items():
-                    name = f"{WORKFLOW_TYPES[kind]}-{life}"
+                    name = f"{KINDS[kind].WORKFLOW}-{life}"
                     if wanted and name not in wanted:
                         continue
                     history = await (await live(office, casebook)).fetch_history()

@@ -23,12 +23,13 @@ from temporalio.worker import Worker
 from activities.casebook import book as casebook
 from activities.casebook.book import Casebook
 from activities.policies.store import Policies
+from cases.kinds import KINDS
 from cases.policy.model import Policy
+from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.settings import Settings
 from tests.temporal import eventually
 from worker import polling
-from workflows.registry import TASK_QUEUE, WORKFLOW_TYPES
 
 Handle = WorkflowHandle[Any, Any]
 Json = dict[str, Any]
@@ -109,7 +110,7 @@ class Office:
             "facts": facts or FACTS[kind],
             "rehearsal": {"offset_us": offset, "policy_document": policy.document, **rehearsal},
         }
-        return await self.start(WORKFLOW_TYPES[kind], intake, id=f"{kind}:{key}")
+        return await self.start(KINDS[kind].WORKFLOW, intake, id=f"{kind}:{key}")
 
     def handle(self, case_id: str) -> Handle:
         """A handle of a case."""

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 LONGEST_SLEEP = timedelta(days=30)
 
 
-@workflow.defn(name="Handover")
+@workflow.defn(name=HandoverCase.WORKFLOW)
 class Handover(Shell):
     """A durable handover; its input is one intake as JSON."""
 

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
-@workflow.defn(name="MonthlySummary")
+@workflow.defn(name=Summary.WORKFLOW)
 class MonthlySummary(Shell):
     """A durable month-end summary; its input is one intake as JSON."""
 
