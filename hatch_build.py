@@ -21,7 +21,7 @@ FIRST_PARTY = frozenset({"activities", "cases", "starter", "worker", "workflows"
 _FROM = re.compile(rb"from[ \t]+")
 
 
-class PackageNames(BuildHookInterface):  # type: ignore[type-arg]  # generic over a builder's configuration only
+class PackageNames(BuildHookInterface[Any]):
     """Replace the modules of a standard wheel by copies that import each other from `caseladder`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
