@@ -1,5 +1,5 @@
 # make setup  everything into .venv/        make run   the whole system on this machine
-# make test   make lint   make bench   make screenshots
+# make test   make test-long   make lint   make bench   make screenshots
 #
 # Needs Python 3.11 or newer, make and the package registries; uv is used where it is on PATH.
 
@@ -8,9 +8,9 @@ READY := .venv/.ready
 UV := $(shell command -v uv)
 PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
-CODE := $(wildcard cases workflows activities starter worker.py tests bench)
+CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
-.PHONY: setup run test test-no-cache lint bench screenshots
+.PHONY: setup run test test-long test-no-cache lint bench screenshots
 
 setup: $(READY)
 
@@ -35,7 +35,11 @@ run: setup
 # cores: much of a test is waiting.
 test: setup
 	-@$(BIN)/python -m tests.console.browser
-	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "not long"
+
+# What takes minutes or needs the package registries: building and installing the package.
+test-long: setup
+	$(BIN)/python -m pytest -m long
 
 # The workflow tests once more with no workflow kept in memory: every task is a replay.
 test-no-cache: setup

@@ -38,6 +38,7 @@ from activities.people.directory import DirectoryBook
 from activities.people.handover import Handovers
 from activities.policies import calendar_years
 from activities.policies.store import Policies
+from cases.vocabulary.contract import TASK_QUEUE
 from starter import payouts
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
@@ -45,7 +46,7 @@ from starter.embedded import running
 from starter.logs import configure
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import keep
-from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, TASK_QUEUE, case_workflows
+from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
 
 # Work under way gets this long to end when the process is asked to stop.
 DRAIN = timedelta(seconds=10)

@@ -29,9 +29,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
     from activities.policies.store import Policies
     from bench import support
+    from cases.vocabulary.contract import TASK_QUEUE
     from starter.client import CaseClient
     from worker import polling
-    from workflows.registry import TASK_QUEUE, case_workflows
+    from workflows.registry import case_workflows
 
 ME = {"by": {"id": "ag-1", "role": "agent"}}
 COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (

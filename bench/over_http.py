@@ -58,7 +58,7 @@ async def api(client: Client, settings: Settings) -> AsyncIterator[httpx.AsyncCl
         "TEMPORAL_ADDRESS": client.service_client.config.target_host,
         "TEMPORAL_NAMESPACE": client.namespace,
     }
-    command = [sys.executable, "-m", "starter.cli", "serve", "--port", str(port), "--data", str(settings.data)]
+    command = [sys.executable, "-m", "caseladder", "serve", "--port", str(port), "--data", str(settings.data)]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.DEVNULL)
     base, headers = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
     try:

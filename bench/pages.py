@@ -71,7 +71,7 @@ async def serving(settings: Settings, temporal: str) -> AsyncIterator[tuple[str,
         "CASELADDER_RATE_LIMIT": "100000/second",
         "TEMPORAL_ADDRESS": temporal,
     }
-    command = ["-m", "starter.cli", "serve", "--port", str(port), "--data", str(settings.data)]
+    command = ["-m", "caseladder", "serve", "--port", str(port), "--data", str(settings.data)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, env=environment, stderr=asyncio.subprocess.DEVNULL
     )

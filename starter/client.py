@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
@@ -14,14 +15,15 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.refusals import refusal_of
 from cases.case import closed
 from cases.registry import KINDS
+from cases.vocabulary.contract import OPENED, TASK_QUEUE, refusal_of
 from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
-from workflows.registry import TASK_QUEUE
-from workflows.shell import OPENED
+from starter.connection import Unreachable as Unreachable
+from starter.connection import connect
+from starter.embedded import DATA
 
 # Statuses of an update that was not performed and may be sent again under the same id, and how often.
 GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
@@ -34,11 +36,23 @@ class CaseClient:
     """What backend systems and people's tools use. Safe to share between tasks.
 
     Args:
-        client: a connection whose data converter is Temporal's pydantic one (`starter.connection`).
+        client: a connection whose data converter is Temporal's pydantic one; `connect` makes it.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    @classmethod
+    async def connect(cls, data: Path = DATA) -> Self:
+        """Connect to the server of the SDK's configuration (``TEMPORAL_ADDRESS``, profiles, TLS).
+
+        Args:
+            data: the data folder of ``caseladder up`` on this machine, used when no address is configured.
+
+        Raises:
+            Unreachable: the configuration cannot be used, or nobody answers.
+        """
+        return cls(await connect(data))
 
     # --- filing -----------------------------------------------------------------------------------
 

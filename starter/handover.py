@@ -10,7 +10,8 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 
 from cases.directory import Shift
-from workflows.registry import SHIFT_END, TASK_QUEUE
+from cases.vocabulary.contract import TASK_QUEUE
+from workflows.registry import SHIFT_END
 
 # So many shifts are planned at a time.
 AT_A_TIME = 16

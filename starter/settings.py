@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from starter.embedded import DATA
+
 PREFIX = "CASELADDER_"
 # Their values may hold a password or a token, so a message never repeats them.
 _SECRET = frozenset(
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    data: Path = Field(Path(".caseladder"), description="folder of the embedded stack")
+    data: Path = Field(DATA, description="folder of the embedded stack")
     database_url: SecretStr | None = Field(
         None, description="postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the embedded stack's"
     )

@@ -12,7 +12,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from activities.events.subscriptions import Subscriptions
-from workflows.registry import SUBSCRIPTION, TASK_QUEUE
+from cases.vocabulary.contract import TASK_QUEUE
+from workflows.registry import SUBSCRIPTION
 
 # How often a worker looks whether every active subscription has its workflow, and how soon again after it failed.
 EVERY, AGAIN = timedelta(minutes=5), timedelta(seconds=10)

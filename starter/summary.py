@@ -22,8 +22,8 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError
 
-from activities.refusals import refusal_of
-from workflows.registry import MONTH_END, TASK_QUEUE
+from cases.vocabulary.contract import TASK_QUEUE, refusal_of
+from workflows.registry import MONTH_END
 
 SCHEDULE = "month-end"
 # When the month that has just ended is summarized: its first day's hour in the policy's zone [INVENTED].

@@ -102,6 +102,13 @@ def test_workflows_reach_no_outside() -> None:
         assert top(module) not in OUTSIDE, f"{module}: {' -> '.join(way)}"
 
 
+def test_the_client_reaches_no_name_that_its_user_may_have_too() -> None:
+    ways = reached([ROOT / "starter" / "client.py"])
+    assert "cases.kinds" in ways
+    for module, way in ways.items():
+        assert top(module) not in {"workflows", "activities"}, f"{module}: {' -> '.join(way)}"
+
+
 @pytest.mark.parametrize("part", ["cases", "workflows"])
 def test_no_wall_clock_and_no_chance(part: str) -> None:
     for path in sources(part):

@@ -21,13 +21,13 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.database.pool import migrate
+from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.embedded import Ports, Stack
 from starter.embedded.server import free_port
 from tests.temporal import eventually
 from workflows.attributes import TYPES
-from workflows.registry import TASK_QUEUE
 
 ROOT = Path(__file__).parents[1]
 # With the default policy nothing would fall due for minutes.

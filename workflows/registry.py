@@ -18,7 +18,6 @@ from workflows.jobs.subscription import Subscription
 from workflows.jobs.summary import MonthEnd
 from workflows.shell import NO_INPUT, Shell
 
-TASK_QUEUE = "cases"
 # asyncpg does not survive being imported a second time by the sandbox.
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg"))
 

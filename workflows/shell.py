@@ -18,10 +18,11 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import LOAD_POLICY
-    from activities.refusals import failure, refusal_of
+    from activities.refusals import failure
     from cases.case import Case
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
+    from cases.vocabulary.contract import OPENED, refusal_of
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import Intake
     from cases.vocabulary.refusals import Refused
@@ -34,10 +35,6 @@ SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
 REMEMBERED = 500
 # Histories beyond this many events replay slowly; the next run starts with a short one.
 LONG_HISTORY = 2000
-# An update that changes nothing: it answers with the view once the case is open. Whoever files waits
-# by it and not by queries: one that is answered while the workflow has news before it makes the run
-# differ from its replay (temporalio 1.35).
-OPENED = "opened"
 # Stands for the argument that a workflow was started without.
 NO_INPUT = RawValue(Payload())
 

@@ -12,11 +12,11 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
 from activities.database.pool import DatabaseAway, StatementFailed
+from cases.vocabulary.contract import TASK_QUEUE
 from starter.api import acknowledge, guards, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
-from workflows.registry import TASK_QUEUE
 
 # Seconds that a check of readiness waits for each part.
 CHECK = 3

@@ -62,7 +62,7 @@ class WorkerProcess(Server):
         return None
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "worker"]
+        return [sys.executable, "-m", "caseladder", "worker"]
 
     async def _trouble(self) -> str | None:
         from temporalio.api.enums.v1 import TaskQueueType
@@ -70,7 +70,7 @@ class WorkerProcess(Server):
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
         from temporalio.service import RPCError
 
-        from workflows.registry import TASK_QUEUE
+        from cases.vocabulary.contract import TASK_QUEUE
 
         queue = DescribeTaskQueueRequest(
             namespace=self._client.namespace,
@@ -108,7 +108,7 @@ class ApiProcess(Server):
         return None
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "starter.cli", "serve", "--port", str(self.port)]
+        return [sys.executable, "-m", "caseladder", "serve", "--port", str(self.port)]
 
     async def _trouble(self) -> str | None:
         import httpx

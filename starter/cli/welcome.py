@@ -84,7 +84,7 @@ def _program() -> list[str]:
     """How this program is called from the current folder."""
     called = Path(sys.argv[0])
     if called.name != "caseladder":
-        return [sys.executable, "-m", "starter.cli"]
+        return [sys.executable, "-m", "caseladder"]
     return ["caseladder"] if shutil.which("caseladder") else [os.path.relpath(called)]
 
 

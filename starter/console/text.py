@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import activities.notify.templates
+from activities.notify import templates
 
 LANGUAGES = ("zh", "en")
 
@@ -60,7 +60,7 @@ def words_of(language: str) -> Words:
     if language not in LANGUAGES:
         return words_of("zh")
     merged: dict[str, dict[str, str]] = {}
-    notices = Path(activities.notify.templates.__file__).parent
+    notices = Path(templates.__file__).parent
     for path in (notices / language / "words.toml", Path(__file__).parent / "words" / f"{language}.toml"):
         for section, words in tomllib.loads(path.read_text("utf-8")).items():
             merged.setdefault(section, {}).update(words)

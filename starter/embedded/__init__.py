@@ -9,7 +9,12 @@ Importing this package costs nothing: neither Temporal's client nor asyncpg come
 server is started.
 """
 
+from pathlib import Path
+
 from starter.embedded.server import StackError
 from starter.embedded.stack import Addresses, Ports, Stack, running
 
-__all__ = ["Addresses", "Ports", "Stack", "StackError", "running"]
+__all__ = ["DATA", "Addresses", "Ports", "Stack", "StackError", "running"]
+
+# The data folder where none is named.
+DATA = Path(".caseladder")

@@ -20,15 +20,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.refusals import refusal_of
 from cases.case import closed
 from cases.registry import KINDS
+from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.embedded.temporal import temporal_binary
 from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
-from workflows.registry import RUNNER, TASK_QUEUE, case_workflows
+from workflows.registry import RUNNER, case_workflows
 
 # How long before its instant a step is sent: more than a slow machine takes to deliver it.
 LEAD = timedelta(seconds=20)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,7 +21,7 @@ from starter.cli import run
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = ("TEMPORAL_", "CASELADDER_", "COLUMNS")
-COMMAND = [sys.executable, "-m", "starter.cli"]
+COMMAND = [sys.executable, "-m", "caseladder"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -85,15 +85,15 @@ def call(*arguments: str, given: str = "", env: Mapping[str, str] | None = None)
 
 
 class Up:
-    """A running ``caseladder up`` on a data folder."""
+    """A running ``caseladder up`` on a data folder, of this program unless another command is given."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, command: Sequence[str] = COMMAND, cwd: Path = ROOT) -> None:
         self.data = data
         self.errors = data.parent / f"{data.name}.stderr"
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [*COMMAND, "up", "--json", "--data", str(data), *options],
-                cwd=ROOT,
+                [*command, "up", "--json", "--data", str(data), *options],
+                cwd=cwd,
                 # Many cases in a minute: nobody waits for a digest here.
                 env=environment({"CASELADDER_DIGEST_HOLD": "0"}),
                 stdout=subprocess.PIPE,
@@ -118,7 +118,7 @@ class Up:
 
     def worker(self) -> psutil.Process:
         """The worker."""
-        return next(child for child in self.family() if child.cmdline()[1:] == ["-m", "worker"])
+        return next(child for child in self.family() if child.cmdline()[1:] == ["-m", "caseladder", "worker"])
 
     def stop(self, sent: signal.Signals = signal.SIGINT) -> int:
         """Stop it as Ctrl-C does, and answer with its exit code."""

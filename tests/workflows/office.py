@@ -25,11 +25,11 @@ from activities.casebook.book import Casebook
 from activities.policies.store import Policies
 from cases.policy.model import Policy
 from cases.registry import KINDS
+from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.settings import Settings
 from tests.temporal import eventually
 from worker import polling
-from workflows.registry import TASK_QUEUE
 
 Handle = WorkflowHandle[Any, Any]
 Json = dict[str, Any]

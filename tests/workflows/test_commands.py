@@ -10,10 +10,10 @@ from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedEr
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.office import FACTS, Handle, Json, Office, happened
-from workflows.registry import TASK_QUEUE
 
 AGENT = {"id": "agent-1", "role": "agent"}
 SUPERVISOR = {"id": "boss-1", "role": "supervisor"}

@@ -19,9 +19,10 @@ from temporalio.worker import Worker
 
 from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
 from activities.policies.store import Policies
+from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from tests.temporal import eventually
-from workflows.registry import RUNNER, TASK_QUEUE, case_workflows
+from workflows.registry import RUNNER, case_workflows
 
 AGENT, SUPERVISOR = {"id": "ag-1", "role": "agent"}, {"id": "su-1", "role": "supervisor"}
 QUEUE = f"{TASK_QUEUE}-merged"
