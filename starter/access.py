@@ -7,12 +7,10 @@ the case at all:
     supervisor                     cases of the own unit and of all below it
     qa_manager, general_manager    every case
     auditor                        every case, and changes none
-    finance                        claims of every unit
-    department_manager             exception reports, summaries and shift swaps of every unit
-    any other role                 exception reports and summaries of every unit
+    any other role                 the kinds that name it (`Case.SEEN_BY`), else those for all others, of every unit
     a system with a key            what its scopes (file, command, read) and units allow
 
-Whoever hands a shift over, relieves or swaps sees that one case wherever it is.
+Whoever a case is between (`Case.parties`: a handover, a swap) sees that one case wherever it is.
 
 The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
 its area office to the supervisor, its headquarters to the general manager.
@@ -28,7 +26,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from cases.case import OTHERS
 from cases.directory import Directory
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
 
@@ -40,15 +40,9 @@ AUDITOR = "auditor"
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
-# What is filed by whoever meets it. Summaries, handovers and swaps are made from the record and the
-# roster, by this system itself.
-FILED = ("complaint", "claim", "exception", "inquiry")
 _SEE_ALL = frozenset({"qa_manager", "general_manager", "headquarters", AUDITOR})
 _AND_BELOW = frozenset({"supervisor", "area_office"})
 _OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
-_OTHERS = frozenset({"exception", "summary"})
-# S1-1.7: the department manager signs swaps.
-_KINDS = {"finance": frozenset({"claim"}), "department_manager": _OTHERS | {"swap"}}
 # Who reads what was looked at by whom.
 _OVERSEERS = _SEE_ALL
 
@@ -101,7 +95,18 @@ def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
         return None, None
     if caller.role in _OWN_UNITS:
         return caller.units, None
-    return None, _KINDS.get(caller.role, _OTHERS)
+    return None, _kinds_of(caller.role)
+
+
+def _kinds_of(role: str) -> frozenset[str]:
+    """Return the kinds that a role beside the rungs sees: those that name it, else those that are for all others."""
+    named = frozenset(name for name, kind in KINDS.items() if role in kind.SEEN_BY)
+    return named or frozenset(name for name, kind in KINDS.items() if OTHERS in kind.SEEN_BY)
+
+
+def filed_kinds() -> tuple[str, ...]:
+    """Name the kinds that whoever meets them files; the others are made by this system itself."""
+    return tuple(name for name, kind in KINDS.items() if kind.FILED)
 
 
 def in_reach(caller: Caller, kind: str, unit: str | None) -> bool:
@@ -116,16 +121,10 @@ def may_see(caller: Caller, view: Mapping[str, Any]) -> bool:
 
 
 def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
-    """Whether a case is between this person and another: a handover or a swap."""
+    """Whether a case is between this person and another."""
     if caller.kind != "person":
         return False
-    if view["kind"] == "handover":
-        people = (view["outgoing"], view["relief"])
-    elif view["kind"] == "swap":
-        people = (view["facts"]["initiator"], view["facts"]["counterparty"])
-    else:
-        return False
-    return any(person is not None and person["id"] == caller.id for person in people)
+    return caller.id in KINDS[view["kind"]].parties(view)
 
 
 def may_change(caller: Caller) -> bool:
@@ -137,7 +136,7 @@ def may_change(caller: Caller) -> bool:
 
 def may_file(caller: Caller, kind: str, unit: str | None) -> bool:
     """Whether a caller may file a case of a kind and a unit."""
-    if kind not in FILED:
+    if not KINDS[kind].FILED:
         return False
     if caller.kind == "system":
         return "file" in caller.scopes and in_reach(caller, kind, unit)

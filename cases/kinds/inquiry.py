@@ -47,6 +47,10 @@ class InquiryTable(KindTable):
             yield "answerable", self.validity_years, "S0-2.2.2"
 
 
+class InquiryView(CaseView):
+    """An inquiry as it stands."""
+
+
 class Inquiry(Case):
     """An inquiry has no rung clock: the agent holds it, and a breach brings in the supervisor."""
 
@@ -57,7 +61,7 @@ class Inquiry(Case):
     TABLE = InquiryTable
     IN_EVERY_POLICY = True
     COMMANDS = by_name(*EVERY_KIND)
-    VIEW = CaseView
+    VIEW = InquiryView
     CLIMBS = True
     FILED = True
     SEEN_BY = frozenset()

@@ -12,7 +12,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -24,12 +23,12 @@ from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import Actor, Event, canonical
 from cases.vocabulary.refusals import Refused
 from starter.access import (
-    FILED,
     Caller,
     Scope,
+    filed_kinds,
     in_reach,
     may_change,
     may_file,
@@ -124,10 +123,8 @@ async def explain(services: Services, view: Mapping[str, Any]) -> list[Json]:
     Raises:
         NoAnswer: see `events`.
     """
-    policy = await policy_of(services, view)
-    recorded = await events(services, view["id"])
-    case = KINDS[view["kind"]].replay(policy, map(Event.from_json, recorded))
-    return case.explain(max(datetime.now(UTC), case.events[-1].at))
+    case = await replayed(services, view)
+    return case.explain(now_in(case))
 
 
 async def personal(services: Services, caller: Caller, case_id: str) -> Json:
@@ -201,8 +198,8 @@ async def file(
 def _check_file(caller: Caller, kind: str, unit: str | None) -> None:
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
-    if kind not in FILED:
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(FILED)}")
+    if kind not in filed_kinds():
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(filed_kinds())}")
     if not may_file(caller, kind, unit):
         if in_reach(caller, kind, next(iter(caller.units or ()), None)) and caller.units is not None:
             allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
@@ -303,83 +300,33 @@ def _policy(document: str) -> Policy:
     return Policy.from_document(document)
 
 
-def actions_for(caller: Caller, view: Mapping[str, Any], policy: Policy) -> list[str]:
-    """The commands that this person may send now, as far as the view tells; the case has the last word."""
-    if not may_change(caller) or not may_see(caller, view) or view["status"] == "closed":
+async def replayed(services: Services, view: Mapping[str, Any]) -> Case:
+    """Return the case behind a view, made from its events; a change to it changes nothing but itself.
+
+    Raises:
+        NoAnswer: see `events`.
+    """
+    recorded = await events(services, view["id"])
+    return KINDS[view["kind"]].replay(await policy_of(services, view), map(Event.from_json, recorded))
+
+
+def now_in(case: Case) -> datetime:
+    """Return the present instant for a case: between two events only time passes, and it never runs backwards."""
+    return max(datetime.now(UTC), case.events[-1].at)
+
+
+def allowed_to(caller: Caller, case: Case) -> list[str]:
+    """Name the commands that this caller may give now: what the case itself allows, and this door.
+
+    Time runs on in the case that is given.
+    """
+    if not may_change(caller) or (caller.kind == "system" and "command" not in caller.scopes):
         return []
-    if caller.kind == "system" and "command" not in caller.scopes:
-        return []
-    kind: type[Case] = KINDS[view["kind"]]
-    names = [name for name in kind.COMMANDS if caller.role in policy.permitted(name, kind.KIND)]
-    if view["status"] == "resolved":
-        names = [name for name in names if name in kind.AFTER_RESOLVED]
-    return [name for name in names if name not in _NOW or _NOW[name](caller, view, policy)]
+    now = now_in(case)
+    case.elapse(now, inclusive=False)
+    return [name for name, refusal in case.allowed(actor_of(caller), now).items() if refusal is None]
 
 
-def _height(role: str, policy: Policy) -> int:
-    rungs = policy.ladder.rungs
-    return rungs.index(role) if role in rungs else -1
-
-
-def _holds(caller: Caller, view: Mapping[str, Any], policy: Policy) -> bool:
-    return _height(caller.role, policy) >= _height(view["rung"], policy)
-
-
-def _resolved(_: Caller, view: Mapping[str, Any], __: Policy) -> bool:
-    return bool(view["status"] == "resolved")
-
-
-def _decides(caller: Caller, view: Mapping[str, Any], policy: Policy) -> bool:
-    return any(may_decide(caller, approval, policy) for approval in view["approvals"])
-
-
-def may_decide(caller: Caller, approval: Mapping[str, Any], policy: Policy) -> bool:
-    """Whether this person may approve or reject what a view says is asked for."""
-    if approval["state"] != "open" or approval["requested_by"] == caller.id:
-        return False
-    authority = policy.authority_of
-    if approval["amount"] is None:
-        return authority.rank(caller.role) >= authority.rank(approval["role"])
-    amount = Decimal(approval["amount"])
-    return authority.covers(caller.role, amount) and authority.rank(caller.role) >= authority.rank(
-        authority.lowest_for(amount)
-    )
-
-
-def _turn(caller: Caller, view: Mapping[str, Any], _: Policy) -> bool:
-    return caller.role in view.get("turn", (caller.role,))
-
-
-def _unless(*fields: str) -> Callable[[Caller, Mapping[str, Any], Policy], bool]:
-    return lambda _, view, __: not any(view.get(field) for field in fields)
-
-
-def _if(field: str, *unless: str) -> Callable[[Caller, Mapping[str, Any], Policy], bool]:
-    return lambda _, view, __: bool(view.get(field)) and not any(view.get(name) for name in unless)
-
-
-_NOW: dict[str, Callable[[Caller, Mapping[str, Any], Policy], bool]] = {
-    "acknowledge": lambda caller, view, policy: not view["acknowledged"] and _holds(caller, view, policy),
-    "assign": _holds,
-    "escalate": lambda _, view, policy: bool(view["rung"] != policy.ladder.rungs[-1]),
-    "approve": _decides,
-    "reject": _decides,
-    "follow_up": _resolved,
-    "reopen": _resolved,
-    "close": _resolved,
-    "sign": _turn,
-    "send_back": _turn,
-    "answer_option": _if("offered"),
-    "open_claim": _unless("claim"),
-    "answer_claim": _unless("limit_due"),
-    "assess": _unless("agreed"),
-    "offer": _if("assessment", "agreed"),
-    "accept_offer": _if("offered", "agreed"),
-    "decline_offer": _if("offered", "agreed"),
-    "confirm_payment": _if("agreed", "paid"),
-    "withdraw": lambda _, view, __: not (view.get("agreed") and not view.get("paid")),
-    "confirm_phone_notice": _if("to_call"),
-    "find": _unless("found"),
-    "correct": _if("found"),
-    "settle": _unless("settled"),
-}
+def actor_of(caller: Caller) -> Actor:
+    """Return a caller as the rules know them."""
+    return Actor(caller.id, caller.role)

@@ -19,7 +19,8 @@ from cases.registry import KINDS
 from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Instant, Model
-from starter.access import FILED, Caller, may_file, sees
+from cases.vocabulary.views import CaseView
+from starter.access import Caller, filed_kinds, may_file, sees
 from starter.api import actions, shapes
 from starter.api.guards import SLASH, Limiter
 from starter.api.live import visible
@@ -158,7 +159,7 @@ def _address(case_id: str) -> str:
     return f"/api/v1/cases/{case_id.replace('/', '%2F')}"
 
 
-for _kind in FILED:
+for _kind in filed_kinds():
     _case = KINDS[_kind]
     router.add_api_route(
         f"/cases/{_kind}",
@@ -169,8 +170,8 @@ for _kind in FILED:
         summary=f"File a case: {_kind}",
         description=f"{(_case.__doc__ or '').splitlines()[0]} The same `key` and content give the same case.",
         response_description="The case, new or as it was filed before",
-        responses={200: {"model": shapes.CaseView}, **shapes.problems(409, 413, 415)},
-        openapi_extra=shapes.body(_case.INTAKE, shapes.INTAKES.get(_kind)),
+        responses={200: {"model": CaseView}, **shapes.problems(409, 413, 415)},
+        openapi_extra=shapes.body(_case.INTAKE, dict(_case.EXAMPLE)),
     )
 
 
@@ -195,8 +196,8 @@ def _command_route(path: str, name: str, model: type[Command], operation: str) -
         summary=f"Send a command: {name}",
         description=f"{model.__doc__ or ''}\n\nFor {', '.join(takes)}.",
         response_description="The case after it",
-        responses={200: {"model": shapes.CaseView}, **shapes.problems(404, 409, 413, 415)},
-        openapi_extra=shapes.body(model, shapes.BODIES.get(name, {})),
+        responses={200: {"model": CaseView}, **shapes.problems(404, 409, 413, 415)},
+        openapi_extra=shapes.body(model, dict(model.EXAMPLE)),
     )
 
 
@@ -308,12 +309,10 @@ async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Resp
 async def possible(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """The commands that the caller may send to a case now."""
     view = await actions.find(services, caller, case_id)
-    return JSONResponse({"actions": actions.actions_for(caller, view, await actions.policy_of(services, view))})
+    return JSONResponse({"actions": actions.allowed_to(caller, await actions.replayed(services, view))})
 
 
-@router.get(
-    "/cases/{case_id:case}", tags=["reading"], responses={200: {"model": shapes.CaseView}, **shapes.problems(404)}
-)
+@router.get("/cases/{case_id:case}", tags=["reading"], responses={200: {"model": CaseView}, **shapes.problems(404)})
 async def case(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """A case as it stands after its last recorded event."""
     return JSONResponse(await actions.find(services, caller, case_id))
@@ -341,7 +340,7 @@ async def me(caller: CallerOf) -> Response:
             "kind": caller.kind,
             "units": None if units is None else sorted(units),
             "kinds": None if kinds is None else sorted(kinds),
-            "files": [kind for kind in FILED if may_file(caller, kind, next(iter(caller.units or ()), None))],
+            "files": [kind for kind in filed_kinds() if may_file(caller, kind, next(iter(caller.units or ()), None))],
             "scopes": sorted(caller.scopes),
             "language": caller.language,
         }

@@ -9,74 +9,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
 from cases.registry import KINDS
-from starter.access import FILED
+from cases.vocabulary.events import EVENTS
+from cases.vocabulary.views import ApprovalView, CaseView
+from starter.access import filed_kinds
 from starter.api import schemas
 from starter.api.problems import MEDIA_TYPE
-
-SHIPMENT = {"waybill": "SF1234567890", "posted_on": "2026-03-01", "base_freight": "18.00", "weight_kg": "1.2"}
-INTAKES: dict[str, dict[str, Any]] = {
-    "complaint": {
-        "key": "call-2026-0042",
-        "facts": {
-            "category": "delay",
-            "unit": "east",
-            "shipment": SHIPMENT,
-            "customer": {"name": "王小明", "phone": "13800000000"},
-            "description": "The parcel should have come on Monday.",
-        },
-    },
-    "claim": {
-        "key": "form-2026-0007",
-        "facts": {
-            "factor": "damage",
-            "claimant": {"relation": "sender"},
-            "shipment": {**SHIPMENT, "insured_amount": "500.00"},
-            "loss": {"total_value": "500.00", "lost_value": "120.00"},
-        },
-    },
-    "exception": {
-        "key": "shift-2026-0311",
-        "facts": {"source": "self_found", "known_at": "2026-03-11T09:00:00+08:00", "category": "damage"},
-    },
-    "inquiry": {"key": "web-2026-9", "facts": {"shipment": SHIPMENT, "question": "Where is it?"}},
-}
-# The fields of a command, where it needs any.
-BODIES: dict[str, dict[str, Any]] = {
-    "assign": {"to": {"id": "agent-7", "role": "agent"}},
-    "escalate": {"reason": "The customer wants to speak to the supervisor."},
-    "note": {"text": "Called the depot; the parcel is there."},
-    "attach": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://recordings/2026/03/11/call.wav", "size": 81920},
-    "log_contact": {"reached": False, "channel": "phone", "reason": "no answer"},
-    "promise": {"reply_by": "2026-03-11T12:00:00+08:00"},
-    "reply": {"stage": "answer", "text": "It is delivered today."},
-    "resend": {"notice": 2},
-    "name_relief": {"to": {"id": "agent-8", "role": "agent"}},
-    "refuse": {"reason": "I am away that day."},
-    "load_calendar": {"year": 2027, "published": {"source": "notice of 2026-11-01", "holidays": ["2027-01-01"]}},
-    "request_approval": {"subject": "compensation", "amount": "350.00", "reason": "damaged"},
-    "approve": {"reason": "as assessed"},
-    "reject": {"reason": "the photographs are missing"},
-    "extend": {"clock": "resolution", "due": "2026-03-14T09:00:00+08:00", "reason": "a difficult case"},
-    "resolve": {"summary": "delivered"},
-    "follow_up": {"satisfied": True},
-    "reopen": {"reason": "it happened again"},
-    "investigate": {"finding": "sorted to the wrong depot", "delay_cause": "human", "justified": True},
-    "propose": {"options": ["refund of the freight", "a voucher"]},
-    "answer_option": {"accepted": True},
-    "assess": {"cause": "company"},
-    "offer": {"amount": "120.00"},
-    "decline_offer": {"counter": "200.00"},
-    "dispute": {"path": "negotiation"},
-    "confirm_payment": {"reference": "bank-20260311-17"},
-    "confirm_phone_notice": {"roles": ["department_manager"]},
-    "find": {"cause": "a strap was loose", "report": "genuine"},
-    "correct": {"action": "straps are checked at every loading"},
-    "settle": {"amount": "80.00"},
-    "check_goods": {"checklist": {"witnesses": ["site_manager"], "photographs": 3, "resealed": True, "label": "E-7"}},
-    "hold_goods": {"reason": "a dispute about who carries it"},
-    "sign": {"text": "Cause and prevention are as listed."},
-    "send_back": {"reason": "the second case is missing"},
-}
 
 
 class _Answer(BaseModel):
@@ -94,52 +31,6 @@ class Problem(_Answer):
     clause: str | None = None
 
 
-class Clock(_Answer):
-    """A deadline of a case."""
-
-    clock: str
-    state: str
-    due: str
-
-
-class Approval(_Answer):
-    """Something that somebody with authority must decide; amounts in yuan."""
-
-    subject: str
-    amount: str | None
-    role: str
-    requested_by: str
-    state: str
-
-
-class CaseView(_Answer):
-    """A case as it stands, without personal data. Each kind adds fields of its own."""
-
-    id: str
-    key: str
-    kind: str
-    number: str | None
-    status: str
-    outcome: str | None
-    rung: str
-    holder: str
-    acknowledged: bool
-    unit: str | None
-    severity: str | None
-    facts: dict[str, Any]
-    parent: str | None
-    policy: str
-    policy_hash: str
-    opened_at: str | None
-    resolved_at: str | None
-    closed_at: str | None
-    next_due: str | None
-    breached: list[str]
-    clocks: list[Clock]
-    approvals: list[Approval]
-    events: int
-
-
 class Cases(_Answer):
     """A page of cases; ``after`` asks for the next one and is null on the last."""
 
@@ -151,7 +42,7 @@ class Asked(_Answer):
     """An approval that waits for the caller, and its case."""
 
     case: CaseView
-    approval: Approval
+    approval: ApprovalView
 
 
 class Approvals(_Answer):
@@ -297,17 +188,27 @@ def describe(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=_TEXT, routes=app.routes)
     known = made.setdefault("components", {}).setdefault("schemas", {})
-    sent: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in FILED}
-    sent |= {model for kind in KINDS.values() for model in kind.COMMANDS.values()}
-    for model in sorted(sent, key=lambda one: one.__name__):
+    models: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in filed_kinds()}
+    models |= {model for kind in KINDS.values() for model in kind.COMMANDS.values()}
+    answered: dict[type[BaseModel], str] = {kind.VIEW: name for name, kind in KINDS.items()}
+    for model in sorted({*models, *answered, *EVENTS.values()}, key=lambda one: one.__name__):
         schema = schemas.whole(model, schemas.REF)
         known.update(schema.pop("$defs", {}))
         known[model.__name__] = schema
+    known["CaseView"] = _one_of({name: model.__name__ for model, name in answered.items()}, CaseView)
+    known["Event"]["properties"]["data"] = _one_of({type_: model.__name__ for type_, model in EVENTS.items()}, None)
     known["Problem"] = Problem.model_json_schema(ref_template=schemas.REF)
     # FastAPI's own form of an invalid request, which is never answered here.
     known.pop("HTTPValidationError", None)
     known.pop("ValidationError", None)
     return made
+
+
+def _one_of(names: dict[str, str], base: type[BaseModel] | None) -> dict[str, Any]:
+    """Return the schema of what is one of several models: of a kind, or of a type of event."""
+    said = ", ".join(f"{value}: {name}" for value, name in names.items())
+    refs = [{"$ref": schemas.REF.format(model=name)} for name in names.values()]
+    return {"description": f"{(base.__doc__ or '') if base else 'By the type of the event.'} {said}.", "anyOf": refs}
 
 
 _TEXT = """\

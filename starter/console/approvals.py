@@ -10,7 +10,7 @@ from starlette.responses import Response
 from cases.vocabulary.refusals import Refused
 from starter.access import sees
 from starter.api import actions
-from starter.api.actions import NoAnswer, may_decide, policy_of
+from starter.api.actions import NoAnswer
 from starter.console.now import STREAM
 from starter.console.telling import formula, refused
 from starter.console.web import Look, Message
@@ -46,9 +46,10 @@ async def _asked(look: Look) -> list[Json]:
     page = await look.services.desk.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
     found = []
     for asked in page.cases:
-        policy = await policy_of(look.services, asked["case"])
-        if may_decide(look.who, asked["approval"], policy):
-            limit = policy.authority.limits.get(look.who.role)
+        case = await actions.replayed(look.services, asked["case"])
+        may = case.choices("approve", actions.actor_of(look.who), actions.now_in(case))["subject"]
+        if asked["approval"]["subject"] in may:
+            limit = case.policy.authority.limits.get(look.who.role)
             found.append({**asked, "limit": None if limit is None else f"{limit:.2f}"})
     return found
 

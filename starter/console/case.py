@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,13 +13,12 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from cases.case import Case
 from cases.policy.model import Policy
-from cases.registry import KINDS
-from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, sees
 from starter.api import actions
-from starter.api.actions import NoAnswer, actions_for, may_decide, policy_of
+from starter.api.actions import NoAnswer
 from starter.console import drawing
 from starter.console.forms import Options, body_of, fields_of
 from starter.console.telling import details_of, facts_of, formula, refused, signatures_of
@@ -26,8 +26,6 @@ from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url, money
 
 STREAM = "/console/stream"
-# Kinds that are about no customer.
-INTERNAL = frozenset({"summary", "handover", "swap"})
 # A page after a write waits so long, in tries of 50 ms, until the casebook has it.
 TRIES = 40
 
@@ -35,63 +33,78 @@ Json = dict[str, Any]
 View = Mapping[str, Any]
 
 
+@dataclass
+class Shown:
+    """A case that a page is about: its view, its recorded events, and the case that they make."""
+
+    view: Json
+    recorded: list[Json]
+    case: Case
+    # What its holder sees of its clocks, and what the person at the page may do now.
+    clocks: list[Json]
+    allowed: list[str]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it is pinned to."""
+        return self.case.policy
+
+
 async def case(look: Look) -> Response:
-    """The page, with the form of one command where ``do`` asks for it; a form that was sent comes here too."""
-    view, policy = await _find(look)
+    """Show the page, with the form of one command where ``do`` asks for it; a form that was sent comes here too."""
+    shown = await _find(look)
     doing = look.request.query_params.get("do")
-    allowed = actions_for(look.who, view, policy)
     if look.request.method == "POST":
-        return await _send(look, view, policy, doing or "")
+        return await _send(look, shown, doing or "")
     done = look.request.query_params.get("done")
-    if done in KINDS[view["kind"]].COMMANDS:
-        view = await _caught_up(look, view)
-        allowed = actions_for(look.who, view, policy)
+    if done in shown.case.COMMANDS:
+        shown = await _caught_up(look, shown)
         look.message = Message("good", look.say("case.done", what=look.words.word("command", done)))
     typed = look.draft() if doing else None
     form = None
-    if doing in allowed:
-        form = await _form(look, view, policy, doing, typed.fields if typed else {})
+    if doing is not None and doing in shown.allowed:
+        form = await _form(look, shown, doing, typed.fields if typed else {})
     elif doing and typed:
         look.message = Message("bad", look.say("case.changed"))
-    return await _page(look, view, policy, allowed, form)
+    return await _page(look, shown, form)
 
 
 async def body(look: Look) -> Response:
-    """What the case says of itself and what may be done, as a fragment; the form that is open stays as it is."""
-    view, policy = await _find(look)
-    allowed = ordered(actions_for(look.who, view, policy))
-    told = await _told(look, view, policy)
-    return look.page("case_fresh.html", allowed=allowed, form=None, may_change=may_change(look.who), **told)
+    """Show what the case says of itself and what may be done, as a fragment; the form that is open stays."""
+    shown = await _find(look)
+    told = await _told(look, shown)
+    return look.page(
+        "case_fresh.html", allowed=ordered(shown.allowed), form=None, may_change=may_change(look.who), **told
+    )  # fmt: skip
 
 
 async def personal(look: Look) -> Response:
-    """The page with the customer's data; the look is recorded."""
-    view, policy = await _find(look)
+    """Show the page with the customer's data; the look is recorded."""
+    shown = await _find(look)
     if look.request.method != "POST":
-        return look.go(case_url(view["id"]))
-    seen = await actions.personal(look.services, look.who, view["id"])
-    return await _page(look, view, policy, actions_for(look.who, view, policy), None, seen)
+        return look.go(case_url(shown.view["id"]))
+    seen = await actions.personal(look.services, look.who, shown.view["id"])
+    return await _page(look, shown, None, seen)
 
 
 async def verify(look: Look) -> Response:
-    """The page with what checking the case's chain found."""
-    view, policy = await _find(look)
+    """Show the page with what checking the case's chain found."""
+    shown = await _find(look)
     if look.request.method != "POST":
-        return look.go(case_url(view["id"]))
-    report = await look.services.book.verify(view["id"])
+        return look.go(case_url(shown.view["id"]))
+    report = await look.services.book.verify(shown.view["id"])
     if report.fault is None:
         look.message = Message("good", look.say("case.verified", events=report.events))
     else:
         look.message = Message("bad", look.say("case.broken", seq=report.fault.seq, what=report.fault.detail))
-    return await _page(look, view, policy, actions_for(look.who, view, policy), None)
+    return await _page(look, shown, None)
 
 
 async def events(look: Look) -> Response:
-    """Every event of the case as JSON, to be kept."""
-    view, _ = await _find(look)
-    found = await look.services.book.events(view["id"])
-    text = json.dumps(found, ensure_ascii=False, indent=1)
-    name = f"{view['kind']}-{view['number'] or 'case'}.json"
+    """Give every event of the case as JSON, to be kept."""
+    shown = await _find(look)
+    text = json.dumps(shown.recorded, ensure_ascii=False, indent=1)
+    name = f"{shown.view['kind']}-{shown.view['number'] or 'case'}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type="application/json", headers=headers)
 
@@ -108,167 +121,174 @@ def ordered(names: list[str]) -> list[str]:
 # --- sending a command ----------------------------------------------------------------------------
 
 
-async def _send(look: Look, view: View, policy: Policy, name: str) -> Response:
-    form = await _form(look, view, policy, name, look.fields)
-    body = body_of(form["fields"], look.fields, ZoneInfo(policy.zone))
+async def _send(look: Look, shown: Shown, name: str) -> Response:
+    form = await _form(look, shown, name, look.fields)
+    body = body_of(form["fields"], look.fields, ZoneInfo(shown.policy.zone))
     request_id = look.field("request_id") or uuid4().hex
     try:
-        after = await actions.command(look.services, look.who, view["id"], name, body, request_id)
+        after = await actions.command(look.services, look.who, shown.view["id"], name, body, request_id)
     except Refused as refusal:
         look.message = Message("bad", look.say("case.again", why=refused(look, refusal)))
         # The same request would be answered the same again, so the next try is a new one.
         form["request_id"] = uuid4().hex
-        fresh = await actions.find(look.services, look.who, view["id"])
-        page = await _page(look, fresh, policy, actions_for(look.who, fresh, policy), form)
+        page = await _page(look, await _find(look), form)
         page.status_code = 422
         return page
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))
-        page = await _page(look, view, policy, actions_for(look.who, view, policy), form)
+        page = await _page(look, shown, form)
         page.status_code = 503
         return page
-    return look.go(case_url(view["id"], done=name, events=str(after["events"])))
+    return look.go(case_url(shown.view["id"], done=name, events=str(after["events"])))
 
 
-async def _form(look: Look, view: View, policy: Policy, name: str, typed: Mapping[str, list[str]]) -> Json:
-    model = KINDS[view["kind"]].COMMANDS.get(name)
+async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[str]]) -> Json:
+    model = shown.case.COMMANDS.get(name)
     if model is None:
         raise NotForYou
-    choices = await _choices(look, view, policy, name)
-    values = {"rung": look.words.word("role", view["rung"])}
-    values |= {field: view.get(field) or "" for field in ("offered", "agreed")}
+    choices = shown.case.choices(name, actions.actor_of(look.who), actions.now_in(shown.case))
+    values = {"rung": look.words.word("role", shown.view["rung"])}
+    values |= {field: shown.view.get(field) or "" for field in ("offered", "agreed")}
     consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""
     return {
         "name": name,
-        "fields": fields_of(model, look.words, choices),
-        "typed": typed or _suggested(view, policy, name, look),
+        "fields": fields_of(model, look.words, await _options(look, shown, choices)),
+        "typed": typed or _suggested(shown, name, choices),
         "consequence": consequence,
         "request_id": (typed.get("request_id") or [uuid4().hex])[0],
     }
 
 
-async def _choices(look: Look, view: View, policy: Policy, name: str) -> dict[str, Options]:
-    """What the case allows now for fields that the schema leaves open."""
-    words, rungs = look.words, policy.ladder.rungs
-    place = rungs.index(view["rung"]) if view["rung"] in rungs else 0
-    if name == "assign":
-        directory = await look.services.directory.current()
-        people = [person for rung in rungs[: place + 1] for person in directory.people_of(rung)]
-        named = [(f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}") for one in people]
-        mine = (f"{look.who.id}|{look.who.role}", f"{look.who.id} ({look.say('app.you')})")
-        own = [mine] if look.who.role in rungs[: place + 1] else []
-        return {"to": [*own, *(one for one in named if one[0] != mine[0])]}
-    if name == "name_relief":
-        directory = await look.services.directory.current()
-        return {
-            "to": [
-                (f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}")
-                for one in directory.people
-                if one.id != look.who.id
-            ]
-        }
-    if name == "escalate":
-        return {"to": [(rung, words.word("role", rung)) for rung in rungs[place + 1 :]]}
-    if name in ("approve", "reject"):
-        waiting = [approval for approval in view["approvals"] if may_decide(look.who, approval, policy)]
-        return {"subject": [(one["subject"], _subject(look, one)) for one in waiting]}
-    if name == "extend":
-        rules = policy.rule(view["kind"]).clocks
-        names = [clock["clock"] for clock in view["clocks"]]
-        may = [clock for clock in names if rules[clock.partition(":")[0]].extendable]
-        return {"clock": [(clock, words.word("clock", clock)) for clock in may]}
-    if name == "confirm_phone_notice":
-        return {"roles": [(role, words.word("role", role)) for role in view.get("to_call", ())]}
-    if name == "resend":
-        recorded = await look.services.book.events(view["id"])
-        told = [event for event in recorded if event["type"] == "notified"]
-        return {"notice": [(str(event["seq"]), _notice(look, event)) for event in reversed(told)]}
-    if name == "check_goods":
-        return {"checklist.witnesses": []}
-    return {}
+async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -> dict[str, Options]:
+    """Return what the case allows now for fields of a form, as people read it."""
+    options: dict[str, Options] = {}
+    for field, values in choices.items():
+        if field == "to.role":
+            options["to"] = await _people(look, values)
+        else:
+            told = _TOLD.get(field, _plainly)
+            options[field] = [(value, told(look, shown, value)) for value in values]
+    return options
 
 
-def _notice(look: Look, event: View) -> str:
-    data, words = event["data"], look.words
-    return f"#{event['seq']} {words.word('notice', data['notice'])} · {words.words('role', data['roles'])}"
+async def _people(look: Look, roles: list[str]) -> Options:
+    """Return the people who hold these roles, oneself first where one is among them."""
+    directory, words = await look.services.directory.current(), look.words
+    people = [person for role in roles for person in directory.people_of(role) if person.id != look.who.id]
+    named = [(f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}") for one in people]
+    mine = (f"{look.who.id}|{look.who.role}", f"{look.who.id} ({look.say('app.you')})")
+    return [mine, *named] if look.who.role in roles else named
 
 
-def _subject(look: Look, approval: View) -> str:
-    amount = f" · {look.say('app.yuan', amount=money(approval['amount']))}" if approval["amount"] is not None else ""
-    return f"{look.words.word('subject', approval['subject'])}{amount}"
+def _plainly(look: Look, shown: Shown, value: str) -> str:
+    return look.words.word("choice", value)
 
 
-def _suggested(view: View, policy: Policy, name: str, look: Look) -> dict[str, list[str]]:
-    """What a form begins with where the answer is likely."""
-    if name in ("approve", "reject"):
-        waiting = [one for one in view["approvals"] if may_decide(look.who, one, policy)]
-        return {"subject": [waiting[0]["subject"]]} if len(waiting) == 1 else {}
-    if name == "offer" and view.get("assessment"):
-        return {"amount": [view["assessment"]["total"]]}
+def _role(look: Look, shown: Shown, value: str) -> str:
+    return look.words.word("role", value)
+
+
+def _clock(look: Look, shown: Shown, value: str) -> str:
+    return look.words.word("clock", value)
+
+
+def _notice(look: Look, shown: Shown, value: str) -> str:
+    data, words = shown.case.event(int(value)).data, look.words
+    return f"#{value} {words.word('notice', data['notice'])} · {words.words('role', data['roles'])}"
+
+
+def _subject(look: Look, shown: Shown, value: str) -> str:
+    approval = shown.case.approvals.waiting(value)
+    known = approval is not None and approval.amount is not None
+    amount = f" · {look.say('app.yuan', amount=money(f'{approval.amount:.2f}'))}" if approval and known else ""
+    return f"{look.words.word('subject', value)}{amount}"
+
+
+# How the values of a field are told.
+_TOLD: Mapping[str, Callable[[Look, Shown, str], str]] = {
+    "to": _role,
+    "roles": _role,
+    "checklist.witnesses": _role,
+    "clock": _clock,
+    "notice": _notice,
+    "subject": _subject,
+}
+
+
+def _suggested(shown: Shown, name: str, choices: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return what a form begins with where the answer is likely."""
+    subjects = choices.get("subject", [])
+    if len(subjects) == 1:
+        return {"subject": subjects}
+    if name == "offer" and shown.view.get("assessment"):
+        return {"amount": [shown.view["assessment"]["total"]]}
     return {}
 
 
 # --- the page -------------------------------------------------------------------------------------
 
 
-async def _find(look: Look) -> tuple[Json, Policy]:
+async def _find(look: Look) -> Shown:
     try:
         view = await actions.find(look.services, look.who, look.request.query_params.get("id", ""))
     except Refused:
         raise NotForYou from None
-    return view, await policy_of(look.services, view)
+    return await _shown(look, view)
 
 
-async def _caught_up(look: Look, view: Json) -> Json:
-    """The view once the casebook has what was just done; what it has after a while."""
-    wanted = look.request.query_params.get("events", "")
+async def _shown(look: Look, view: Json) -> Shown:
+    case = await actions.replayed(look.services, view)
+    recorded = [event.as_json() for event in case.events]
+    # What the ledger gives; then time runs on, and with it what may be done.
+    clocks = case.explain(actions.now_in(case))
+    return Shown(view, recorded, case, clocks, actions.allowed_to(look.who, case))
+
+
+async def _caught_up(look: Look, shown: Shown) -> Shown:
+    """Return the case once the casebook has what was just done, or what it has after a while."""
+    wanted, view = look.request.query_params.get("events", ""), shown.view
     for _ in range(TRIES):
         if not wanted.isdigit() or len(wanted) > 6 or view["events"] >= int(wanted):
             break
         await asyncio.sleep(0.05)
         view = await look.services.book.case(view["id"]) or view
-    return view
+    return shown if view is shown.view else await _shown(look, view)
 
 
-async def _page(
-    look: Look, view: View, policy: Policy, allowed: list[str], form: Json | None, seen: Json | None = None
-) -> Response:
-    told = await _told(look, view, policy)
+async def _page(look: Look, shown: Shown, form: Json | None, seen: Json | None = None) -> Response:
+    view = shown.view
+    told = await _told(look, shown)
     return look.page(
         "case.html",
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
-        allowed=ordered(allowed),
+        allowed=ordered(shown.allowed),
         form=form,
         seen=seen,
         may_change=may_change(look.who),
         may_read=may_read_personal(look.who, view),
-        has_customer=view["kind"] not in INTERNAL,
+        has_customer=shown.case.FILED,
         **told,
     )
 
 
-async def _told(look: Look, view: View, policy: Policy) -> Json:
-    """What the page shows of a case, from its recorded events."""
-    recorded = await look.services.book.events(view["id"])
+async def _told(look: Look, shown: Shown) -> Json:
+    """Return what the page shows of a case, from its recorded events."""
+    view, policy, recorded = shown.view, shown.policy, shown.recorded
     units, kinds = sees(look.who)
     linked = await look.services.desk.linked(view["id"], units=units, kinds=kinds)
-    replayed = KINDS[view["kind"]].replay(policy, (Event.from_json(event) for event in recorded))
     times = Times(ZoneInfo(policy.zone), look.words)
-    warned = {name: rule.warn_percent for name, rule in policy.rule(view["kind"]).clocks.items()}
-    now = datetime.now(UTC)
-    if recorded:
-        # Between two events only time has passed; a case never runs backwards.
-        now = max(now, datetime.fromisoformat(recorded[-1]["at"]))
+    warned = {name: rule.warn_percent for name, rule in shown.case.rule.clocks.items()}
+    now = max(datetime.now(UTC), datetime.fromisoformat(recorded[-1]["at"]))
     return {
         "view": {**view, "escalated": view["rung"] != policy.ladder.rungs[0] and view["status"] == "open"},
         "events": list(reversed(recorded)),
         "ladder": drawing.ladder(recorded, policy.ladder.rungs),
-        "clocks": drawing.clocks(replayed.explain(now), warned, now),
+        "clocks": drawing.clocks(shown.clocks, warned, now),
         "bar": drawing.BAR,
         "linked": linked,
         "times": times,
         "facts": facts_of(view),
-        "options": list(getattr(replayed, "options", ())),
+        "options": list(getattr(shown.case, "options", ())),
         "signed": signatures_of(view, look),
         "formula": lambda line: formula(line, look.words),
         "details": lambda event: details_of(event, look),

@@ -12,7 +12,7 @@ import pytest
 from activities.notify.ack_tokens import issue
 from cases.vocabulary.refusals import Refused
 from starter.api import actions
-from starter.api.actions import NoAnswer, actions_for, policy_of
+from starter.api.actions import NoAnswer, allowed_to, replayed
 from starter.api.problems import STATUS, status_of
 from tests.api.conftest import Ground
 from tests.api.house import House, intake, new_key, open_house, problem, quoted
@@ -241,19 +241,19 @@ async def test_what_somebody_may_do_now(house: House) -> None:
     for who in ("agent-n", "super-n", "finance-1"):
         view = await house.office.client.case(case_id)
         caller = await house.services.verifier.caller(house.token(who))
-        offered = actions_for(caller, view, await policy_of(house.services, view))
+        offered = allowed_to(caller, await replayed(house.services, view))
         for name in ("acknowledge", "accept_offer", "decline_offer", "approve", "close", "reopen", "confirm_payment"):
             if name not in offered:
                 answer = await house.do(who, case_id, name, bodies.get(name, {}))
                 assert answer.status_code in (403, 409), (who, name, answer.text)
     caller = await house.services.verifier.caller(house.token("agent-n"))
     view = await house.office.client.case(case_id)
-    assert "acknowledge" in actions_for(caller, view, await policy_of(house.services, view))
+    assert "acknowledge" in allowed_to(caller, await replayed(house.services, view))
     for name, body in (("acknowledge", {}), ("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
         view = await house.office.client.case(case_id)
-        assert name in actions_for(caller, view, await policy_of(house.services, view)), name
+        assert name in allowed_to(caller, await replayed(house.services, view)), name
         assert (await house.do("agent-n", case_id, name, body)).status_code == 200, name
-    offered = actions_for(caller, await house.office.client.case(case_id), await policy_of(house.services, view))
+    offered = allowed_to(caller, await replayed(house.services, await house.office.client.case(case_id)))
     assert "acknowledge" not in offered
     assert {"accept_offer", "decline_offer"} <= set(offered)
 
