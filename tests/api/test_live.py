@@ -39,10 +39,11 @@ def batch(case_id: str, first: int, count: int, unit: str = "north", text: str =
         for seq in range(first, first + count)
     ]  # fmt: skip
     unknown = dict.fromkeys(("outcome", "parent", "severity", "resolved_at", "closed_at", "next_due"))
+    unknown |= dict.fromkeys(("claim", "justified", "offered", "accepted"))
     view: Json = {
         **unknown, "id": case_id, "key": case_id.partition(":")[2], "kind": "complaint", "number": None,
         "status": "open", "rung": "agent", "holder": "agent", "acknowledged": False, "unit": unit, "facts": {},
-        "policy": "default", "policy_hash": "", "opened_at": at, "breached": [], "clocks": [], "approvals": [],
+        "policy": "default", "policy_hash": "", "opened_at": at, "breached": [], "clocks": [], "approvals": [], "waits_for": [],
         "events": first + count - 1,
     }  # fmt: skip
     return Batch(case_id, "complaint", events, view, None, None)
