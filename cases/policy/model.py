@@ -254,11 +254,12 @@ def _model(kinds: tuple[type[Case], ...]) -> type[Policy]:
 
 @lru_cache(maxsize=64)
 def _from_document(document: str, kinds: tuple[type[Case], ...]) -> Policy:
+    model = _model(kinds)
     try:
-        policy = _model(kinds).model_validate({**json.loads(document), "document": document})
+        policy = model.model_validate({**json.loads(document), "document": document})
         policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
     except ValidationError as error:
-        refusal = invalid(error, "policy")
+        refusal = invalid(error, "policy", model)
         raise Refused("bad_policy", refusal.message) from None
     return policy
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 
 class Refused(Exception):
@@ -36,22 +36,26 @@ PERSONAL = frozenset(
 )
 
 
-def invalid(error: ValidationError, what: str) -> Refused:
+def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> Refused:
     """Turn a pydantic error into a refusal that names field, value and what is allowed.
 
     Values of personal fields (``PERSONAL``) are left out of the message.
+
+    Args:
+        model: what was validated, to name the fields that there are where one is not known.
     """
-    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error)))
+    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model)))
 
 
-def _complaints(error: ValidationError) -> Iterable[str]:
+def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterable[str]:
     for item in error.errors(include_url=False, include_context=False):
         path = ".".join(str(part) for part in item["loc"]) or "(the whole object)"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "missing":
             yield f"{path} is missing"
         elif item["type"] == "extra_forbidden":
-            yield f"{path} is not a known field"
+            known = _fields_at(model, item["loc"][:-1])
+            yield f"{path} is not a known field" + (f"; allowed: {', '.join(known)}" if known else "")
         elif item["type"] == "value_error" and not item["loc"]:
             # A check of the whole object names the fields itself.
             yield message
@@ -59,6 +63,22 @@ def _complaints(error: ValidationError) -> Iterable[str]:
             yield f"{path}: {message}"
         else:
             yield f"{path} = {_shown(item['input'])}: {message}"
+
+
+def _fields_at(model: type[BaseModel] | None, place: Iterable[str | int]) -> list[str]:
+    """Return the fields of the model at a place within another; nothing where there is no model."""
+    for part in place:
+        field = None if model is None else model.model_fields.get(str(part))
+        if field is not None:
+            model = next(_models_in(field.annotation), None)
+    return [] if model is None else sorted(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _shown(value: Any) -> str:
