@@ -43,7 +43,7 @@ def batch(case_id: str, first: int, count: int, unit: str = "north", text: str =
     view: Json = {
         **unknown, "id": case_id, "key": case_id.partition(":")[2], "kind": "complaint", "number": None,
         "status": "open", "rung": "agent", "holder": "agent", "acknowledged": False, "unit": unit, "facts": {},
-        "policy": "default", "policy_hash": "", "opened_at": at, "breached": [], "clocks": [], "approvals": [], 
+        "policy": "default", "policy_hash": "", "opened_at": at, "breached": [], "clocks": [], "approvals": [],
         "waits_for": [],
         "events": first + count - 1,
     }  # fmt: skip
