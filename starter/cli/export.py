@@ -1,4 +1,4 @@
-"""``caseladder export``: cases and events as tables for people and for programs."""
+"""The command ``export``: cases and events as CSV and XLSX files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from starter.cli import output
 from starter.cli.errors import OK
 from starter.cli.intake import read_instant
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 
 
 async def export(
@@ -34,7 +34,7 @@ async def export(
     text: str | None = None,
     opened_from: str | None = None,
     opened_to: str | None = None,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Write cases, or every event of them, into a file. Every filter given must hold.
 
@@ -84,7 +84,7 @@ async def export(
 
 @asynccontextmanager
 async def _target(out: Path) -> AsyncIterator[BinaryIO]:
-    """The file to write; it takes its name once it is whole."""
+    """Open the file to write; it gets its name only when the block has ended without an error."""
     if str(out) == "-":
         yield sys.stdout.buffer
         return
