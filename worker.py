@@ -45,7 +45,7 @@ from starter.connection import Unreachable, connect
 from starter.embedded import running
 from starter.logs import configure
 from starter.settings import Settings, SettingsError, load_settings
-from starter.subscriptions import keep
+from starter.subscriptions import ensure_workflows
 from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
 
 # Work under way gets this long to end when the process is asked to stop.
@@ -144,13 +144,13 @@ async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterato
         graceful_shutdown_timeout=LEAVE,
     )
     async with worker:
-        keeping = asyncio.create_task(keep(client, subscribed))
+        deliveries = asyncio.create_task(ensure_workflows(client, subscribed))
         try:
             yield
         finally:
-            keeping.cancel()
+            deliveries.cancel()
             with suppress(asyncio.CancelledError):
-                await keeping
+                await deliveries
 
 
 async def work(settings: Settings) -> None:

@@ -147,7 +147,7 @@ async def ask(
     from activities.policies.store import Policies
     from starter.client import CaseClient
     from starter.connection import connect
-    from starter.swap import ask, facts_of
+    from starter.swap import facts_of, file_swap
 
     settings, url = options.settings(), options.database_url()
     async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ async def ask(
         facts = facts_of(await staff.read(), pinned, by, with_, give, take)
         client = CaseClient(await connect(settings.data))
         async with options.answer_within_timeout("it may be filed already; asking again is harmless"):
-            view = await ask(client, swaps, facts, pinned, datetime.now(UTC), key)
+            view = await file_swap(client, swaps, facts, pinned, datetime.now(UTC), key)
     return _print_swap(view, options)
 
 

@@ -275,10 +275,10 @@ async def _plan_handovers(shifts: Sequence[Shift], policy: str, options: StackOp
     if not any(shift.ends_at > datetime.now(UTC) for shift in shifts):
         return 0
     from starter.connection import Unreachable, connect
-    from starter.handover import plan
+    from starter.handover import plan_handovers
 
     try:
-        return await plan(await connect(options.settings().data), shifts, policy)
+        return await plan_handovers(await connect(options.settings().data), shifts, policy)
     except Unreachable as error:
         say(f"the roster is stored, but nobody waits for handovers; import it again then: {error}")
         return None

@@ -61,9 +61,9 @@ async def schedule(*, policy: str = "default", options: StackOptions = STACK) ->
     zone = _policy(policy, options).zone
 
     from starter.connection import connect
-    from starter.summary import keep_schedule
+    from starter.summary import ensure_schedule
 
-    handle, new = await keep_schedule(await connect(options.settings().data), zone, policy)
+    handle, new = await ensure_schedule(await connect(options.settings().data), zone, policy)
     times = (await handle.describe()).info.next_action_times
     next_at = times[0].isoformat() if times else None
     if options.json:

@@ -33,8 +33,8 @@ from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
-from starter.handover import plan
-from starter.swap import ask, facts_of
+from starter.handover import plan_handovers
+from starter.swap import facts_of, file_swap
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.office import CACHE, DEFAULT, FACTS, Handle, Json, Office, open_office
@@ -141,7 +141,7 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     shift = await desk.ends_in(15 * MINUTE, "out-1", "in-1")
 
     # The time to tell has passed, so it begins at once.
-    assert await plan(desk.office.env.client, [shift]) == 1
+    assert await plan_handovers(desk.office.env.client, [shift]) == 1
     handover = await desk.handover(shift)
 
     view = await handover.query("case")
@@ -155,7 +155,7 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     assert told["data"]["people"] == ["in-1"]
 
     # Planned again it is the same handover.
-    await plan(desk.office.env.client, [shift])
+    await plan_handovers(desk.office.env.client, [shift])
     waiting = desk.office.handle(f"shift-end:{shift.id}")
     assert await waiting.result() == {"id": handover.id, "new": False}
 
@@ -225,7 +225,7 @@ async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
             cases = await asyncio.gather(*(desk.held_by("out") for _ in range(12)))
             await asyncio.gather(*map(desk.office.recorded, cases))
             shift = await desk.ends_in(15 * MINUTE, "out", "in")
-            await plan(env.client, [shift])
+            await plan_handovers(env.client, [shift])
             handover = await desk.handover(shift)
             await desk.do(handover, "in", "sign")
             await desk.do(handover, "out", "sign")
@@ -323,7 +323,7 @@ async def test_nobody_relieves_and_nobody_signs_in_time(desk: Desk) -> None:
     held = await desk.held_by("out-5")
     await desk.office.recorded(held)
     shift = await desk.ends_in(15 * MINUTE, "out-5", "in-5")
-    await plan(desk.office.env.client, [shift])
+    await plan_handovers(desk.office.env.client, [shift])
     handover = await desk.handover(shift)
     [missing] = await desk.office.timeline(handover, "relief_missing")
     assert missing["data"]["role"] == "supervisor"
@@ -350,13 +350,13 @@ async def test_the_roster_is_read_again_before_a_handover_begins(desk: Desk) -> 
     await desk.people("out-7", "in-7")
     client = desk.office.env.client
     shift = await desk.ends_in(3 * MINUTE * 60, "out-7", "in-7")
-    await plan(client, [shift])
+    await plan_handovers(client, [shift])
     waiting = client.get_workflow_handle(f"shift-end:{shift.id}")
     await eventually(lambda: looks(waiting), lambda number: number == 1)
     # An hour later than it was known at first: it sleeps on, and begins 20 minutes before the new end.
     moved = shift.model_copy(update={"ends_at": shift.ends_at + 60 * MINUTE})
     await desk.staff.replace_shifts([moved])
-    await plan(client, [moved])
+    await plan_handovers(client, [moved])
     await eventually(lambda: looks(waiting), lambda number: number == 2)
     await desk.office.wait(waiting, 200 * MINUTE)
     assert await desk.office.book.case(f"handover:{shift.id}") is None
@@ -382,7 +382,7 @@ async def test_where_there_is_nothing_to_hand_over(desk: Desk) -> None:
     over = Shift(id="S-over", person="in-8", starts_at=shift.starts_at, ends_at=datetime.now(UTC))
     gone = Shift(id="S-gone", person="in-8", starts_at=shift.starts_at, ends_at=shift.ends_at)
     await desk.staff.replace_shifts([shift, on, porter])
-    assert await plan(client, [shift, porter, gone, over]) == 3
+    assert await plan_handovers(client, [shift, porter, gone, over]) == 3
     why = [(await client.get_workflow_handle(f"shift-end:{id_}").result())["why"] for id_ in (
         shift.id, "S-porter", "S-gone"
     )]  # fmt: skip
@@ -427,7 +427,7 @@ def test_a_call_under_way_goes_on_in_the_next_run() -> None:
 async def ask_for(desk: Desk, one: str, other: str, given: str, returned: str | None = None) -> Handle:
     """Ask for a swap. Raises `Refused`."""
     facts = facts_of(await desk.staff.read(), DEFAULT, one, other, given, returned)
-    view = await ask(desk.office.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
+    view = await file_swap(desk.office.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
     return desk.office.handle(view["id"])
 
 

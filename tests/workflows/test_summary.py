@@ -19,7 +19,7 @@ from cases.kinds.summary import SummaryIntake, month_before
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED
-from starter.summary import SCHEDULE, file_month, keep_schedule
+from starter.summary import SCHEDULE, ensure_schedule, file_month
 from tests.postgres import Cluster
 from tests.temporal import eventually
 from tests.workflows.office import DEFAULT, Handle, Office
@@ -80,7 +80,7 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
     await office.recorded(known)
     filed_late = await office.file("exception", {"known_at": in_last_month(1), **LATE}, received_at=in_last_month(0))
     await office.recorded(filed_late)
-    handle, new = await keep_schedule(office.env.client, DEFAULT.zone)
+    handle, new = await ensure_schedule(office.env.client, DEFAULT.zone)
     assert new
 
     # Nobody but the schedule acts.
@@ -130,7 +130,7 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
     for said in (LAST, number, "a truck broke down", "serviced weekly", "what the department_manager says"):
         assert said in letter
     assert (await office.book.verify(case.id)).ok
-    again, new = await keep_schedule(office.env.client, DEFAULT.zone)
+    again, new = await ensure_schedule(office.env.client, DEFAULT.zone)
     assert (again.id, new) == (SCHEDULE, False)
     await again.delete()
 
@@ -145,9 +145,9 @@ async def told(office: Office, case: Handle) -> list[str]:
 
 
 async def test_the_schedule_runs_on_the_first_at_nine_in_the_zone_of_the_policy(office: Office) -> None:
-    handle, _ = await keep_schedule(office.env.client, "Europe/London")
+    handle, _ = await ensure_schedule(office.env.client, "Europe/London")
     await handle.pause(note="while we move")
-    handle, new = await keep_schedule(office.env.client, DEFAULT.zone, "default")
+    handle, new = await ensure_schedule(office.env.client, DEFAULT.zone, "default")
     found = await handle.describe()
     assert not new
     # What people paused stays paused.
