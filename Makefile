@@ -50,7 +50,7 @@ lint: setup
 	$(BIN)/mypy $(CODE)
 
 bench: setup
-	@set -e; for file in $(filter-out %/support.py %/desk_data.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(filter-out %/support.py %/fill_casebook.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
 
 # A picture of each page of the console, in both languages, light and dark, into docs/screenshots/.
 screenshots: setup
