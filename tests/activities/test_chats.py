@@ -21,7 +21,7 @@ from activities.notify.channels.dingtalk import DingtalkChannel
 from activities.notify.channels.feishu import FeishuChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.notifier import Notifier, build_notifier
-from tests.telling import Attempts, HookServer, Said, batch, free_port, order
+from tests.notifications import Attempts, HookServer, Said, batch, free_port, order
 
 NOW = 1_773_104_700
 OK = {"wecom": b'{"errcode":0,"errmsg":"ok"}', "feishu": b'{"code":0,"msg":"success"}'}

@@ -19,7 +19,7 @@ from activities.notify.channels import Delayed
 from activities.notify.digest import MOST_HELD, Bursts, Digests
 from activities.notify.notifier import Links, build_notifier
 from cases.directory import Directory, Person, Unit
-from tests.telling import NOW, Attempts, HookServer, MailServer, Said, batch, order
+from tests.notifications import NOW, Attempts, HookServer, MailServer, Said, batch, order
 from worker import ACTIVITIES
 
 

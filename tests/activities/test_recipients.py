@@ -22,7 +22,7 @@ from activities.notify.contacts import Contacts
 from activities.notify.notifier import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
 from activities.notify.recipients import aims
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from tests.telling import AT, NOW, Attempts, HookServer, MailServer, Said, batch, free_port, order
+from tests.notifications import AT, NOW, Attempts, HookServer, MailServer, Said, batch, free_port, order
 
 MINUTE = timedelta(minutes=1)
 OK = Said(body=b'{"errcode":0,"code":0}')

@@ -37,7 +37,7 @@ from starter.handover import plan_handovers
 from starter.swap import facts_of, file_swap
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.office import CACHE, DEFAULT, FACTS, Handle, Json, Office, open_office
+from tests.workflows.backend import CACHE, DEFAULT, FACTS, Backend, Handle, Json, open_backend
 from workflows import state
 from workflows.registry import SHIFT_END
 
@@ -48,9 +48,9 @@ _ids = count(1)
 
 @dataclass(frozen=True)
 class Desk:
-    """An office with a directory of staff."""
+    """A backend with a directory of staff."""
 
-    office: Office
+    backend: Backend
     staff: DirectoryBook
     swaps: Swaps
     database: str
@@ -78,19 +78,19 @@ class Desk:
     async def held_by(self, person: str) -> Handle:
         """A complaint that a person has taken up."""
         key = f"H-{next(_ids)}"
-        await self.office.client.file("complaint", {"key": key, "facts": {**FACTS["complaint"], "unit": "north"}})
-        case = self.office.handle(f"complaint:{key}")
+        await self.backend.client.file("complaint", {"key": key, "facts": {**FACTS["complaint"], "unit": "north"}})
+        case = self.backend.handle(f"complaint:{key}")
         await self.do(case, person, "acknowledge")
         return case
 
     async def do(self, case: Handle, person: str, command: str, role: str = "agent", **fields: Any) -> Json:
         """Send a command as somebody. Raises `Refused`."""
-        return await self.office.client.command(case.id, command, {"by": {"id": person, "role": role}, **fields})
+        return await self.backend.client.command(case.id, command, {"by": {"id": person, "role": role}, **fields})
 
     async def handover(self, shift: Shift) -> Handle:
         """The handover of a shift, once it is open and on record."""
-        case = self.office.handle(f"handover:{shift.id}")
-        await eventually(lambda: self.office.book.case(case.id), lambda view: view is not None)
+        case = self.backend.handle(f"handover:{shift.id}")
+        await eventually(lambda: self.backend.book.case(case.id), lambda view: view is not None)
         return case
 
     async def holders(self, *cases: Handle) -> list[str]:
@@ -99,7 +99,7 @@ class Desk:
 
     async def assignments(self, case: Handle) -> list[tuple[str, str]]:
         """From whom to whom a case was assigned, each time."""
-        events = await self.office.timeline(case, "assigned")
+        events = await self.backend.timeline(case, "assigned")
         return [(event["data"]["from"]["id"], event["data"]["to"]["id"]) for event in events]
 
 
@@ -107,20 +107,20 @@ class Desk:
 async def open_desk(
     env: WorkflowEnvironment, database: str, folder: Path, *, cache: int = CACHE
 ) -> AsyncIterator[Desk]:
-    """An office with a directory on a migrated database, until the block ends."""
+    """A backend with a directory on a migrated database, until the block ends."""
     async with (
-        open_office(env, database, folder, cache=cache) as office,
+        open_backend(env, database, folder, cache=cache) as backend,
         directory.connect(database) as staff,
         handovers.connect(database, staff) as swaps,
     ):
-        yield Desk(office, staff, swaps, database)
+        yield Desk(backend, staff, swaps, database)
 
 
 @pytest.fixture(scope="module")
 async def desk(
     postgres: Cluster, casebook_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Desk]:
-    """An office of the module's own: a directory changes who is told of what."""
+    """A backend of the module's own: a directory changes who is told of what."""
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
     async with time_skipping() as env, open_desk(env, database, tmp_path_factory.mktemp("desk")) as desk:
         yield desk
@@ -137,11 +137,11 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     await desk.do(promised, "out-1", "promise", reply_by=due)
     await desk.do(paused, "out-1", "log_contact", reached=False, reason="phone off")
     for case in (promised, paused):
-        await desk.office.recorded(case)
+        await desk.backend.recorded(case)
     shift = await desk.ends_in(15 * MINUTE, "out-1", "in-1")
 
     # The time to tell has passed, so it begins at once.
-    assert await plan_handovers(desk.office.env.client, [shift]) == 1
+    assert await plan_handovers(desk.backend.env.client, [shift]) == 1
     handover = await desk.handover(shift)
 
     view = await handover.query("case")
@@ -151,12 +151,12 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     assert listed.keys() == {promised.id, paused.id, ended.id, climbed.id}
     assert [datetime.fromisoformat(at) for at in listed[promised.id]["promised"]] == [datetime.fromisoformat(due)]
     assert set(listed[paused.id]["paused"]) == {"answer", "resolution"}
-    [told] = await eventually(lambda: desk.office.timeline(handover, "relief_told"), lambda events: len(events) == 1)
+    [told] = await eventually(lambda: desk.backend.timeline(handover, "relief_told"), lambda events: len(events) == 1)
     assert told["data"]["people"] == ["in-1"]
 
     # Planned again it is the same handover.
-    await plan_handovers(desk.office.env.client, [shift])
-    waiting = desk.office.handle(f"shift-end:{shift.id}")
+    await plan_handovers(desk.backend.env.client, [shift])
+    waiting = desk.backend.handle(f"shift-end:{shift.id}")
     assert await waiting.result() == {"id": handover.id, "new": False}
 
     # Meanwhile one is closed, one climbs, one arrives.
@@ -165,36 +165,36 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     await desk.do(climbed, "out-1", "escalate", reason="beyond me")
     arrived = await desk.held_by("out-1")
     for case in (ended, climbed, arrived):
-        await desk.office.recorded(case)
+        await desk.backend.recorded(case)
     await desk.do(handover, "in-1", "note", text="the scanner is broken")
     await desk.do(handover, "out-1", "sign")
     assert await desk.holders(promised, arrived) == ["out-1", "out-1"]
     await desk.do(handover, "in-1", "sign")
 
-    await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda events: len(events) == 1)
+    await eventually(lambda: desk.backend.timeline(handover, "handed_over"), lambda events: len(events) == 1)
     assert await desk.holders(promised, paused, arrived, climbed, ended, other) == [
         "in-1", "in-1", "in-1", "supervisor", "out-1", "out-9"
     ]  # fmt: skip
     for case in (promised, paused, arrived):
         assert await desk.assignments(case) == [("out-1", "in-1")]
         assert (await case.query("case"))["acknowledged"]
-        [event] = await desk.office.timeline(case, "assigned")
+        [event] = await desk.backend.timeline(case, "assigned")
         assert event["data"]["reason"] == f"{handover.id} 1"
     for case in (climbed, ended, other):
         assert await desk.assignments(case) == []
 
     # The shift has not ended yet, and somebody takes one more up.
     late = await desk.held_by("out-1")
-    await desk.office.recorded(late)
-    await desk.office.wait(handover, 17 * MINUTE + timedelta(seconds=30))
+    await desk.backend.recorded(late)
+    await desk.backend.wait(handover, 17 * MINUTE + timedelta(seconds=30))
     ended_view = await handover.result()
     assert (ended_view["status"], ended_view["outcome"], ended_view["handed"]) == ("closed", "handed_over", 4)
     assert await desk.holders(late) == ["in-1"]
-    events = await desk.office.timeline(handover, "handed_over")
+    events = await desk.backend.timeline(handover, "handed_over")
     assert [sorted(event["data"]["cases"]) for event in events] == [
         sorted(case.id for case in (promised, paused, arrived)), [late.id]
     ]  # fmt: skip
-    assert (await desk.office.book.verify()).ok
+    assert (await desk.backend.book.verify()).ok
 
 
 async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
@@ -223,7 +223,7 @@ async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
         async with open_desk(env, database, tmp_path / "one", cache=0) as desk:
             await desk.people("out", "in")
             cases = await asyncio.gather(*(desk.held_by("out") for _ in range(12)))
-            await asyncio.gather(*map(desk.office.recorded, cases))
+            await asyncio.gather(*map(desk.backend.recorded, cases))
             shift = await desk.ends_in(15 * MINUTE, "out", "in")
             await plan_handovers(env.client, [shift])
             handover = await desk.handover(shift)
@@ -234,11 +234,11 @@ async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
         assert await holders(database) == {"in": 3, "out": 9}
         monkeypatch.setattr(worker, "CaseClient", CaseClient)
         async with open_desk(env, database, tmp_path / "two") as desk:
-            await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1, 45)
+            await eventually(lambda: desk.backend.timeline(handover, "handed_over"), lambda found: len(found) == 1, 45)
             assert set(await desk.holders(*cases)) == {"in"}
             for case in cases:
                 assert await desk.assignments(case) == [("out", "in")]
-            [event] = await desk.office.timeline(handover, "handed_over")
+            [event] = await desk.backend.timeline(handover, "handed_over")
             assert (event["data"]["cases"], event["data"]["left"]) == (sorted(case.id for case in cases), [])
 
 
@@ -256,7 +256,7 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
     await desk.people("out-3", "in-3")
     closes, climbs, taken, stays = [await desk.held_by("out-3") for _ in range(4)]
     for case in (closes, climbs, taken, stays):
-        await desk.office.recorded(case)
+        await desk.backend.recorded(case)
 
     async def just_before(case_id: str, name: str, body: Mapping[str, Any]) -> Any:
         """Somebody else acts between the look into the casebook and the command."""
@@ -267,7 +267,7 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
             await desk.do(climbs, "out-3", "escalate", reason="hard")
         elif case_id == taken.id:
             await desk.do(taken, "out-9", "assign", to={"id": "out-9", "role": "agent"})
-        return await desk.office.client.command(case_id, name, body)
+        return await desk.backend.client.command(case_id, name, body)
 
     order = CallOrder(
         "handover:X",
@@ -277,7 +277,7 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
         "",
     )
     async with calendar_years.connect(desk.database) as calendar:
-        shifts = Handovers(desk.office.book, desk.staff, desk.swaps, Policies(), just_before, calendar.current)
+        shifts = Handovers(desk.backend.book, desk.staff, desk.swaps, Policies(), just_before, calendar.current)
         result = await ActivityEnvironment().run(shifts.hand_over, order)
         assert result["cases"] == [stays.id]
         assert {one["case"]: one["code"] for one in result["left"]} == {
@@ -285,7 +285,7 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
         }  # fmt: skip
         assert await desk.holders(closes, climbs, taken, stays) == ["out-3", "supervisor", "out-9", "in-3"]
         # Done again it changes nothing, and still knows what it did.
-        await desk.office.recorded(stays)
+        await desk.backend.recorded(stays)
         again = await ActivityEnvironment().run(shifts.hand_over, order)
     assert again["cases"] == [stays.id]
     assert await desk.assignments(stays) == [("out-3", "in-3")]
@@ -295,12 +295,12 @@ async def test_a_case_that_does_not_answer_keeps_no_other_back(desk: Desk) -> No
     await desk.people("out-4", "in-4")
     silent, other = [await desk.held_by("out-4") for _ in range(2)]
     for case in (silent, other):
-        await desk.office.recorded(case)
+        await desk.backend.recorded(case)
 
     async def command(case_id: str, name: str, body: Mapping[str, Any]) -> Any:
         if case_id == silent.id:
             raise TimeoutError
-        return await desk.office.client.command(case_id, name, body)
+        return await desk.backend.client.command(case_id, name, body)
 
     order = CallOrder(
         "handover:Y",
@@ -310,7 +310,7 @@ async def test_a_case_that_does_not_answer_keeps_no_other_back(desk: Desk) -> No
         "",
     )
     async with calendar_years.connect(desk.database) as calendar:
-        shifts = Handovers(desk.office.book, desk.staff, desk.swaps, Policies(), command, calendar.current)
+        shifts = Handovers(desk.backend.book, desk.staff, desk.swaps, Policies(), command, calendar.current)
         with pytest.raises(ApplicationError, match="1 cases do not answer") as caught:
             await ActivityEnvironment().run(shifts.hand_over, order)
     assert not caught.value.non_retryable
@@ -321,25 +321,25 @@ async def test_nobody_relieves_and_nobody_signs_in_time(desk: Desk) -> None:
     away = Absence(person="in-5", starts_at=datetime.now(UTC) - DAY, ends_at=datetime.now(UTC) + DAY)
     await desk.people("out-5", "in-5", "in-6", absences=(away,))
     held = await desk.held_by("out-5")
-    await desk.office.recorded(held)
+    await desk.backend.recorded(held)
     shift = await desk.ends_in(15 * MINUTE, "out-5", "in-5")
-    await plan_handovers(desk.office.env.client, [shift])
+    await plan_handovers(desk.backend.env.client, [shift])
     handover = await desk.handover(shift)
-    [missing] = await desk.office.timeline(handover, "relief_missing")
+    [missing] = await desk.backend.timeline(handover, "relief_missing")
     assert missing["data"]["role"] == "supervisor"
     await desk.do(handover, "out-5", "sign")
-    await desk.office.wait(handover, 15 * MINUTE)
+    await desk.backend.wait(handover, 15 * MINUTE)
     view = await handover.query("case")
     assert (view["breached"], view["rung"], view["responsible"]) == (["handover"], "supervisor", "out-5")
-    notices = await eventually(lambda: desk.office.timeline(handover, "notified"), lambda found: len(found) == 2)
+    notices = await eventually(lambda: desk.backend.timeline(handover, "notified"), lambda found: len(found) == 2)
     assert [event["data"]["notice"] for event in notices] == ["relief_missing", "handover_open"]
-    assert "supervisor@example.com" in desk.office.mailed(handover)
+    assert "supervisor@example.com" in desk.backend.mailed(handover)
     assert await desk.holders(held) == ["out-5"]
 
     # Late is better than never.
     await desk.do(handover, "boss", "name_relief", "supervisor", to={"id": "in-6", "role": "agent"})
     await desk.do(handover, "in-6", "sign")
-    await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1)
+    await eventually(lambda: desk.backend.timeline(handover, "handed_over"), lambda found: len(found) == 1)
     assert await desk.holders(held) == ["in-6"]
 
 
@@ -348,7 +348,7 @@ async def test_nobody_relieves_and_nobody_signs_in_time(desk: Desk) -> None:
 
 async def test_the_roster_is_read_again_before_a_handover_begins(desk: Desk) -> None:
     await desk.people("out-7", "in-7")
-    client = desk.office.env.client
+    client = desk.backend.env.client
     shift = await desk.ends_in(3 * MINUTE * 60, "out-7", "in-7")
     await plan_handovers(client, [shift])
     waiting = client.get_workflow_handle(f"shift-end:{shift.id}")
@@ -358,9 +358,9 @@ async def test_the_roster_is_read_again_before_a_handover_begins(desk: Desk) -> 
     await desk.staff.replace_shifts([moved])
     await plan_handovers(client, [moved])
     await eventually(lambda: looks(waiting), lambda number: number == 2)
-    await desk.office.wait(waiting, 200 * MINUTE)
-    assert await desk.office.book.case(f"handover:{shift.id}") is None
-    await desk.office.wait(waiting, 20 * MINUTE)
+    await desk.backend.wait(waiting, 200 * MINUTE)
+    assert await desk.backend.book.case(f"handover:{shift.id}") is None
+    await desk.backend.wait(waiting, 20 * MINUTE)
     done = await waiting.result()
     assert done == {"id": f"handover:{shift.id}", "new": True}
     view = await (await desk.handover(shift)).query("case")
@@ -375,7 +375,7 @@ async def looks(waiting: Handle) -> int:
 
 async def test_where_there_is_nothing_to_hand_over(desk: Desk) -> None:
     await desk.people("out-8", "in-8")
-    client = desk.office.env.client
+    client = desk.backend.env.client
     shift = await desk.ends_in(15 * MINUTE, "out-8", "in-8")
     on = Shift(id="S-on", person="out-8", starts_at=shift.ends_at, ends_at=shift.ends_at + 60 * MINUTE)
     porter = Shift(id="S-porter", person="manager", starts_at=shift.starts_at, ends_at=shift.ends_at)
@@ -398,7 +398,7 @@ async def test_where_there_is_nothing_to_hand_over(desk: Desk) -> None:
     ],
 )
 async def test_what_is_no_shift_is_refused(desk: Desk, asked: Json, code: str) -> None:
-    handle = await desk.office.start(SHIFT_END, asked, id=f"shift-end-bad-{next(_ids)}")
+    handle = await desk.backend.start(SHIFT_END, asked, id=f"shift-end-bad-{next(_ids)}")
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     error = caught.value.cause.__cause__ or caught.value.cause
@@ -427,8 +427,8 @@ def test_a_call_under_way_goes_on_in_the_next_run() -> None:
 async def ask_for(desk: Desk, one: str, other: str, given: str, returned: str | None = None) -> Handle:
     """Ask for a swap. Raises `Refused`."""
     facts = facts_of(await desk.staff.read(), DEFAULT, one, other, given, returned)
-    view = await file_swap(desk.office.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
-    return desk.office.handle(view["id"])
+    view = await file_swap(desk.backend.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
+    return desk.backend.handle(view["id"])
 
 
 async def sign(desk: Desk, case: Handle, counterparty: str) -> Json:
@@ -482,7 +482,7 @@ async def test_the_roster_changes_when_all_have_agreed_and_signed_and_only_three
     assert (view["outcome"], view["valid"]) == ("refused", False)
     assert "at most 3" in view["refusal"]
     assert await on_roster(desk) == before
-    assert (await desk.office.book.verify()).ok
+    assert (await desk.backend.book.verify()).ok
 
 
 async def on_roster(desk: Desk) -> dict[str, str]:
@@ -540,8 +540,8 @@ async def test_what_makes_no_swap_is_refused_and_nothing_is_filed(
     now = datetime.now(UTC)
     past = Shift(id="past", person="one", starts_at=now - DAY, ends_at=now - DAY / 2)
     await desk.staff.replace_shifts([*weekly("one", 20), past])
-    filed = await desk.office.book.list_cases(kind="swap", limit=1000)
+    filed = await desk.backend.book.list_cases(kind="swap", limit=1000)
     with pytest.raises(Refused) as caught:
         await ask_for(desk, one, other, given, returned)
     assert (caught.value.code, caught.value.clause) == (code, "S1-1.7")
-    assert await desk.office.book.list_cases(kind="swap", limit=1000) == filed
+    assert await desk.backend.book.list_cases(kind="swap", limit=1000) == filed
