@@ -1,4 +1,4 @@
-"""Cases that make the console worth looking at: on every rung, late, waiting, paid, closed."""
+"""Sample cases for the console: on every rung, late, waiting, paid, closed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOUR = 3600.0
 
 
 def shipment(waybill: str, **more: Any) -> dict[str, Any]:
-    """A parcel that was posted twenty days ago and promised for ten days ago."""
+    """Make the facts of a parcel that was posted twenty days ago and promised for ten days ago."""
     now = datetime.now(UTC)
     return {
         "waybill": waybill,
@@ -25,12 +25,12 @@ def shipment(waybill: str, **more: Any) -> dict[str, Any]:
 
 
 def person(name: str, phone: str) -> dict[str, str]:
-    """A customer, made up."""
+    """Make the facts of a customer."""
     return {"name": name, "phone": phone}
 
 
 async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str, unit: str = "north") -> str:
-    """A claim whose offer waits for somebody with more authority than the agent."""
+    """File a claim whose offer needs more authority than an agent has, and return its id."""
     facts = {
         "factor": "loss",
         "claimant": {"relation": "sender"},
@@ -47,7 +47,7 @@ async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str,
 
 
 async def fill(console: ConsoleServer) -> dict[str, str]:
-    """File the sample cases; answers some of their ids by what they show."""
+    """File the sample cases, and return the ids of some of them by what they show."""
     file, do = console.file, console.do
     ids: dict[str, str] = {}
     attitude = {"category": "attitude", "unit": "north", "customer": person("何雨", "010-5550-8721")}

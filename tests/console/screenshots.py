@@ -1,6 +1,6 @@
-"""A picture of each page, in both languages, light and dark: ``python -m tests.console.screenshots``.
+"""Take a picture of each page in both languages, light and dark: ``python -m tests.console.screenshots``.
 
-They go to docs/screenshots/, over a backend with sample cases that is gone afterwards.
+The pictures are written to docs/screenshots/. The console has its own backend with sample cases.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.temporal import time_skipping
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-# Pages that are short enough to be shown from top to bottom.
+# Pages that are short enough for a picture of their full length.
 WHOLE = ("now", "approvals", "find", "numbers")
 
 
 async def take(folder: Path) -> int:
-    """Take all pictures; answers how many."""
+    """Take all pictures, and return how many there are."""
     with cluster() as postgres, tempfile.TemporaryDirectory() as work:
         database = await postgres.fresh_database()
         await migrate(database)
@@ -87,7 +87,7 @@ async def login(page: Page, console: ConsoleServer, person: str, language: str |
 
 
 def main() -> int:
-    """Take them, and say where they are."""
+    """Take the pictures, and print where they are."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         count = asyncio.run(take(FOLDER))

@@ -116,7 +116,7 @@ async def test_a_killed_worker_s_delivery_is_taken_over(place: Place) -> None:
             await place.book.record(batch(case_id, 1, 6))
 
         async def stuck(call: Call) -> str:
-            return "hang" if call.place[1] == 3 else "200 OK"
+            return "hang" if call.event_key[1] == 3 else "200 OK"
 
         hook.behaviour = stuck
         with place.process() as worker:
@@ -130,12 +130,12 @@ async def test_a_killed_worker_s_delivery_is_taken_over(place: Place) -> None:
 
     ids: dict[tuple[str, int], set[str]] = {}
     for call in hook.calls:
-        ids.setdefault(call.place, set()).add(call.id)
+        ids.setdefault(call.event_key, set()).add(call.id)
     # Nothing is lost, and whatever came twice came with the same id.
     assert sorted(ids) == [(case_id, seq) for case_id in ("complaint:A", "complaint:B") for seq in range(1, 7)]
     assert all(len(known) == 1 for known in ids.values())
     for case_id in ("complaint:A", "complaint:B"):
-        assert [seq for case, seq in hook.places()[before:] if case == case_id] == [1, 2, 3, 4, 5, 6]
+        assert [seq for case, seq in hook.event_keys()[before:] if case == case_id] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_dead_subscriber_is_parked_and_goes_on_when_it_is_resumed(place: Place) -> None:
@@ -149,15 +149,15 @@ async def test_a_dead_subscriber_is_parked_and_goes_on_when_it_is_resumed(place:
         await place.calls(other, 2)
         assert await place.ended(dead.id) == "parked"
         assert (await place.subscriptions.get(dead.id)).state == "parked"
-        assert set(hook.places()) == {("complaint:P", 1)}
+        assert set(hook.event_keys()) == {("complaint:P", 1)}
 
         tried = len(hook.calls)
         hook.behaviour = always("200 OK")
         await place.subscriptions.resume(dead.id)
         await wake(place.client, dead.id)
         await place.calls(hook, tried + 2)
-        assert hook.places()[tried:] == [("complaint:P", 1), ("complaint:P", 2)]
-        assert other.places() == [("complaint:P", 1), ("complaint:P", 2)]
+        assert hook.event_keys()[tried:] == [("complaint:P", 1), ("complaint:P", 2)]
+        assert other.event_keys() == [("complaint:P", 1), ("complaint:P", 2)]
         for one in (dead, alive):
             await place.subscriptions.remove(one.id)
             await wake(place.client, one.id)
@@ -179,7 +179,7 @@ async def test_who_waits_for_the_next_try_is_woken(place: Place) -> None:
         await place.subscriptions.remove(made.id)
         await wake(place.client, made.id)
         assert await place.ended(made.id) == "removed"
-    assert hook.places() == [("complaint:W", 1)] * 2
+    assert hook.event_keys() == [("complaint:W", 1)] * 2
     # Whoever takes it over decides the same.
     history = await place.client.get_workflow_handle(f"subscription:{made.id}").fetch_history()
     replayer = Replayer(workflows=JOBS, workflow_runner=RUNNER, data_converter=pydantic_data_converter)
@@ -203,4 +203,4 @@ async def test_it_goes_on_for_ever_in_short_histories(place: Place, monkeypatch:
         await place.calls(hook, 1)
         await place.subscriptions.remove(made.id)
         assert await place.ended(made.id) == "removed"
-    assert hook.places() == [("complaint:F", 1)]
+    assert hook.event_keys() == [("complaint:F", 1)]
