@@ -27,7 +27,7 @@ from urllib.parse import quote
 import httpx
 import psutil
 
-from activities.casebook import search as desk
+from activities.casebook import search
 from activities.casebook.search import Filter
 from activities.people import directory
 from bench import support
@@ -115,7 +115,7 @@ async def log_in(base: str, person: str) -> httpx.AsyncClient:
 
 async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str, Ask]:
     """Return the requests to measure, by the name that is printed."""
-    async with desk.connect(dsn, size=2) as read:
+    async with search.connect(dsn, size=2) as read:
         closed = (await read.search(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
         active = (await read.search(Filter(status="active"), **ALL, limit=1000)).cases[::7]
     waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]

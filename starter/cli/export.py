@@ -56,16 +56,16 @@ async def export(
         opened_to: opened before this RFC 3339 instant.
     """
     # The driver of the database and the writer of workbooks take a while to import.
-    from activities.casebook import search as desk
+    from activities.casebook import search
     from starter import exports
 
-    filter = desk.Filter(
+    filter = search.Filter(
         kind=kind, status=status, rung=rung, holder=holder, unit=unit, severity=severity, breached=breached,
         waybill=waybill, text=text,
         opened_from=None if opened_from is None else read_instant(opened_from, "--opened-from"),
         opened_to=None if opened_to is None else read_instant(opened_to, "--opened-to"),
     )  # fmt: skip
-    async with desk.connect(options.database_url(), size=1) as read, _target(out) as file:
+    async with search.connect(options.database_url(), size=1) as read, _target(out) as file:
         seen: dict[str, Any] = {"units": None, "kinds": None}
         if what == "cases":
             rows = exports.case_rows(read.rows(filter, **seen))
