@@ -40,6 +40,7 @@ from starter.settings import SettingsError, load_settings
 from tests.cli.program import Answer, call
 from tests.gateway import GET_FAULTS, POST_FAULTS, SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
 from tests.postgres import Cluster
+from tests.seed import SEED
 
 CASE = "claim:C-1"
 KEY = "claim:C-1/payout"
@@ -907,7 +908,7 @@ async def test_through_any_misbehaviour_everything_is_paid_once(
     pool: asyncpg.Pool, gateway: MisbehavingGateway
 ) -> None:
     payouts = Payouts(pool, http(gateway, timeout=IMPATIENT))
-    gateway.chance = random.Random(7)
+    gateway.chance = random.Random(SEED)
     wanted = orders(60)
     for order in wanted:
         await record(pool, asked(order.amount), case_id=order.case_id)
@@ -972,8 +973,8 @@ def _killed_again_and_again(dsn: str, url: str, seed: int) -> int:
 async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
     dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
-    gateway.chance = random.Random(11)
-    killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, 11)
+    gateway.chance = random.Random(SEED)
+    killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, SEED)
     assert killed == 4
     gateway.chance = None
     await asyncio.sleep(DELAY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import subprocess
 import sys
@@ -29,8 +28,6 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
-# A new one every time, so that the moments differ; printed, to be given again.
-SEED = int(os.environ.get("CASELADDER_CHAOS_SEED", random.randrange(10**6)))
 
 CONTACTS = "".join(
     f'[roles.{role}]\nemail = ["{role}@example.com"]\n'

@@ -16,12 +16,12 @@ from starter.rehearsal.command import rehearse
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.event_log import load_log, load_mapping
 from starter.rehearsal.statistics import Statistics
+from tests.real_logs import help_desk
 
 DATA = Path(__file__).parent / "data"
 LOG, MAPPING = DATA / "desk.csv", DATA / "desk.toml"
 ROOT = Path(__file__).parents[2]
 # A real month of tickets, where it lies beside the checkout; the project does not carry it.
-REAL = ROOT.parent / "shared" / "data" / "helpdesk.csv"
 
 # T 1 is taken after 4 minutes, told at the very end of the half hour, solved next day.
 # T 2 is never touched: supervisor 09:35, QA manager 09:40, general manager 09:45, and at 09:50 the
@@ -272,11 +272,11 @@ def test_bad_options_for_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "policy = 'strict' is not known" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real log is not there: ../shared/data/helpdesk.csv")
+@pytest.mark.real_log
 def test_the_real_log() -> None:
     script = (
         "import sys; from pathlib import Path; from starter.rehearsal.command import rehearse;"
-        f"folder = Path({str(REAL.parent)!r});"
+        f"folder = Path({str(help_desk().parent)!r});"
         "sys.exit(rehearse([], log=folder / 'helpdesk.csv', mapping=folder / 'helpdesk.toml', as_json=True))"
     )
     start = time.monotonic()

@@ -52,7 +52,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 # A Wednesday morning, at which rehearsed cases begin.
 MORNING = datetime.fromisoformat("2026-03-04T10:00:00+08:00")
 _keys = count(1)
-# How many workflows the worker keeps in memory; `make test-no-cache` sets it to 0, so that every task is a replay.
+# How many workflows the worker keeps in memory; `make test-long` sets it to 0, so that every task is a replay.
 CACHE = int(os.environ.get("CASELADDER_TEST_CACHE", "1000"))
 # How many notices are sent when a case of a kind is opened, one if it is not listed.
 FIRST_NOTICES = {"complaint": 2}
