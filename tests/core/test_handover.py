@@ -200,7 +200,7 @@ def test_without_both_signatures_it_is_open_and_the_supervisor_hears(people: tup
     assert when([breach, climb]) == [END, END]
     assert climb.data == {"from": "agent", "to": "supervisor", "cause": "deadline"}
     assert climb.clauses == (CLAUSE, "S1-1.3")
-    assert told(case, "handover_open") == [("supervisor",)]
+    assert notified_roles(case, "handover_open") == [("supervisor",)]
     assert calls(case) == []
     view = case.view()
     assert (view["status"], view["responsible"]) == ("open", "agent-1")

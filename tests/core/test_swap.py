@@ -121,7 +121,7 @@ def test_without_the_signature_it_lapses_when_the_first_shift_begins() -> None:
     assert when([refused]) == ["10-18 08:00:00"]
     assert refused.data["code"] == "lapsed"
     assert (case.status, case.outcome, case.view()["valid"], calls(case)) == ("closed", "lapsed", False, [])
-    assert told(case, "swap_refused") == [("agent",)]
+    assert notified_roles(case, "swap_refused") == [("agent",)]
     assert case.due() is None
 
 

@@ -23,7 +23,7 @@ from cases.kinds.summary import month_before
 from cases.registry import KINDS
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import DEFAULT, Handle, Json, Backend, open_backend
+from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
 
 FOLDER = Path(__file__).parents[1] / "histories"
 MINUTE = timedelta(minutes=1)

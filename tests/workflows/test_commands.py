@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
-from tests.workflows.backend import FACTS, Handle, Json, Backend, happened
+from tests.workflows.backend import FACTS, Backend, Handle, Json, happened
 
 AGENT = {"id": "agent-1", "role": "agent"}
 SUPERVISOR = {"id": "boss-1", "role": "supervisor"}

@@ -20,7 +20,7 @@ from cases.kinds.complaint import Complaint as ComplaintCase
 from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
-from tests.workflows.backend import DEFAULT, FACTS, Handle, Json, Backend, happened
+from tests.workflows.backend import DEFAULT, FACTS, Backend, Handle, Json, happened
 from workflows.registry import RUNNER, workflow_of
 
 AGENT = {"id": "agent-1", "role": "agent"}
