@@ -970,6 +970,7 @@ def _killed_again_and_again(dsn: str, url: str, seed: int) -> int:
             return killed
 
 
+@pytest.mark.long
 async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
     dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:

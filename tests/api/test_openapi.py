@@ -151,7 +151,7 @@ async def served(api: ApiServer) -> Json:
     return document
 
 
-@pytest.mark.parametrize("examples", [1, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [1, pytest.param(50, marks=pytest.mark.long)])
 @pytest.mark.parametrize("role", ROLES)
 async def test_schemathesis_finds_nothing(api: ApiServer, served: Json, role: str, examples: int) -> None:
     """Each operation is tried with made-up requests by one role, its boundaries by another; `test_roles`

@@ -241,6 +241,7 @@ async def test_outside_working_hours_the_mail_waits_for_the_calls(
     await backend.sound(case)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_a_worker_killed_between_sending_and_recording_sends_the_same_mail_again(backend: Backend) -> None:
     """The mail server has taken the mail; the worker dies before it can say so to anybody."""
@@ -266,6 +267,7 @@ async def test_a_worker_killed_between_sending_and_recording_sends_the_same_mail
     await backend.sound(case)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_a_worker_killed_when_all_is_sent_tells_nobody_twice_under_another_id(
     backend: Backend, database: Cluster

@@ -202,6 +202,7 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(staffed: Sta
     assert (await staffed.backend.book.verify()).ok
 
 
+@pytest.mark.long
 async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
     postgres: Cluster, casebook_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

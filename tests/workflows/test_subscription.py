@@ -108,6 +108,7 @@ async def setup(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         await asyncio.sleep(0.25)
 
 
+@pytest.mark.long
 async def test_a_killed_worker_s_delivery_is_taken_over(setup: DeliverySetup) -> None:
     async with receiver() as hook:
         # Nobody starts a workflow for it: the worker sees to that.
