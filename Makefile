@@ -10,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
-.PHONY: setup run test test-long test-no-cache lint bench screenshots
+.PHONY: setup run test test-long lint bench screenshots
 
 setup: $(READY)
 
@@ -30,27 +30,25 @@ endif
 run: setup
 	@exec $(BIN)/caseladder up --examples
 
-# The browser tests need Chromium: apt brings it where it may; elsewhere this says what to install, the
-# rest is tested all the same, and the browser tests fail with the same words. Three at a time on two
-# cores: much of a test is waiting.
+# The browser tests need Chromium, which apt installs if this runs as root; otherwise this says what to install,
+# and the browser tests fail with the same message. Three processes on two cores, since tests wait a lot.
 test: setup
 	-@$(BIN)/python -m tests.console.browser
 	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "not long"
 
-# What takes minutes or needs the package registries: building and installing the package.
+# The tests that take minutes or need the package registries; then the tests of workflows with no workflow kept in
+# memory, so that every task is a replay.
 test-long: setup
 	$(BIN)/python -m pytest -m long
-
-# The workflow tests once more with no workflow kept in memory: every task is a replay.
-test-no-cache: setup
-	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest tests/workflows
+	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest tests/workflows -m "not long"
 
 lint: setup
 	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
 
 bench: setup
-	@set -e; for file in $(filter-out %/support.py %/desk_data.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(filter-out %/support.py %/fill_casebook.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
 
 # A picture of each page of the console, in both languages, light and dark, into docs/screenshots/.
 screenshots: setup

@@ -45,7 +45,7 @@ from starter.connection import Unreachable, connect
 from starter.embedded import running
 from starter.logs import configure
 from starter.settings import Settings, SettingsError, load_settings
-from starter.subscriptions import keep
+from starter.subscriptions import ensure_workflows
 from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
 
 # Work under way gets this long to end when the process is asked to stop.
@@ -62,15 +62,15 @@ log = structlog.get_logger("caseladder.worker")
 
 @asynccontextmanager
 async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> AsyncIterator[Worker]:
-    """A worker that polls while the block runs, then drains.
+    """Run a worker for the block; at its end the worker finishes the tasks that it has begun.
 
     Args:
         client: the connection to Temporal.
-        settings: where the casebook and the channels are.
+        settings: the settings of the casebook and the channels.
         cache: how many workflows are kept in memory between tasks.
 
     Raises:
-        SettingsError: a setting cannot be used.
+        SettingsError: a setting is missing or invalid.
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
@@ -110,7 +110,11 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
 
 
 def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
-    """The notifier by the settings. Raises `SettingError`, which is a ValueError."""
+    """Build the notifier that the settings describe.
+
+    Raises:
+        SettingError: a setting is invalid.
+    """
 
     def said(secret: SecretStr | None) -> str | None:
         return None if secret is None else secret.get_secret_value()
@@ -131,8 +135,10 @@ def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
 
 @asynccontextmanager
 async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterator[None]:
-    """Deliver events to subscribers while the block runs. A worker of its own does it: however many
-    subscribers there are and however slow, they take nothing from the cases."""
+    """Deliver events to subscribers for the block.
+
+    This is a separate worker, so that many or slow subscribers do not delay the cases.
+    """
     worker = Worker(
         client,
         task_queue=EVENTS_QUEUE,
@@ -144,13 +150,13 @@ async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterato
         graceful_shutdown_timeout=LEAVE,
     )
     async with worker:
-        keeping = asyncio.create_task(keep(client, subscribed))
+        deliveries = asyncio.create_task(ensure_workflows(client, subscribed))
         try:
             yield
         finally:
-            keeping.cancel()
+            deliveries.cancel()
             with suppress(asyncio.CancelledError):
-                await keeping
+                await deliveries
 
 
 async def work(settings: Settings) -> None:
@@ -177,7 +183,11 @@ async def work(settings: Settings) -> None:
 
 
 def _runtime(port: int) -> Runtime:
-    """The SDK's runtime. What its core has to say goes into the log, so that every line there has one form."""
+    """Create the SDK's runtime, whose messages go into the log of the process.
+
+    Raises:
+        SettingsError: the port of the metrics cannot be used.
+    """
     forwarding = LogForwardingConfig(
         logging.getLogger("temporalio.core"),
         append_target_to_name=False,
@@ -194,7 +204,7 @@ def _runtime(port: int) -> Runtime:
 
 
 def main() -> int:
-    """Run a worker; the exit code is 0 when it was asked to stop, 1 when it could not start."""
+    """Run a worker, and return the exit code: 0 if it was asked to stop, 1 if it could not start."""
     try:
         settings = load_settings()
         configure(settings.log_format)

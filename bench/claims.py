@@ -1,10 +1,10 @@
-"""Whole claims per second, from filing to paid, against the floor of `lifecycles.py`; and the pure core alone.
+"""Measure whole claims per second, compared with the floor of `lifecycles.py`, and the pure core alone.
 
     python bench/claims.py [--rounds 5] [--lives 100] [--flight 40] [--core 5000]
 
 A claim is filed, acknowledged, answered, assessed, offered, approved, accepted, paid by the embedded
-ledger gateway and closed; it counts when its workflow has ended. The core assesses claims of every
-factor, eligible and not, and rehearses whole ones, on one core of the machine.
+ledger gateway and closed; it counts when its workflow has ended. The pure core assesses claims of every
+factor, eligible and not, and rehearses whole claims, on one core of the machine.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ numbers = itertools.count()
 
 
 def claim(client: Client, pause: float = 0) -> Life:
-    """A claim from filing to its end, with so many seconds before each command."""
+    """Return a function that runs one claim from filing to closing, pausing ``pause`` seconds before each command."""
     cases = CaseClient(client)
 
     async def live(_: int) -> str:
@@ -92,7 +92,7 @@ async def paid(cases: CaseClient, case_id: str) -> None:
 
 
 def variety() -> Iterator[ClaimIntake]:
-    """Claims of every factor, cause and degree, insured and not; some have no right to anything."""
+    """Yield claims of every factor, cause and degree, insured and not, eligible and not."""
     factors = ("delay", "loss", "damage", "mismatch")
     causes = ("company", "customer", "force_majeure")
     for factor, cause, insured, lost in itertools.product(factors, causes, (None, "500.00"), ("500.00", "123.45")):
@@ -111,7 +111,7 @@ def variety() -> Iterator[ClaimIntake]:
 
 
 def rate(count: int, work: Callable[[int], object]) -> float:
-    """Calls a second of ``work(0)`` to ``work(count - 1)``."""
+    """Return how many times a second ``work`` can be called; it is called with 0 to ``count - 1``."""
     began = time.perf_counter()
     for number in range(count):
         work(number)
@@ -119,7 +119,7 @@ def rate(count: int, work: Callable[[int], object]) -> float:
 
 
 def core(count: int, rounds: int) -> None:
-    """Print how many claims a second the core assesses, and how many it rehearses from filing to paid."""
+    """Print how many claims a second the core assesses, and how many it rehearses from filing to closing."""
     policy = Policies().load("default")
     intakes = list(variety())
 

@@ -1,11 +1,11 @@
-"""Whole complaint lifecycles per second against a floor on the same server in the same run.
+"""Measure whole complaint lifecycles per second, compared with a floor on the same server in the same run.
 
     python bench/lifecycles.py [--rounds 5] [--lives 100] [--flight 40]
 
-A lifecycle is file, acknowledge, interim reply, answer, resolve, close; it counts when the workflow
-has ended, so everything is recorded in PostgreSQL and every notice is a file. The floor is a bare
-workflow that receives as many updates and runs as many local activities, all of them empty. The
-rounds of all variants alternate, so that a busy machine is busy for all of them alike.
+A lifecycle is file, acknowledge, interim reply, answer, resolve, close. It counts when the workflow
+has ended, which means that everything is recorded in PostgreSQL and every notice is written to a file.
+The floor is a bare workflow that receives as many updates and runs as many local activities, all of
+them empty. The rounds of all variants alternate, so that other load on the machine affects all alike.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ EMPTY = "empty"
 numbers = itertools.count()
 
 Life = Callable[[int], Awaitable[object]]
-# What is compared: by name, the worker that serves it and the life that is lived.
+# The variants that are compared: by name, the worker and the lifecycle that it runs.
 Variants = Mapping[str, tuple[Callable[[], AbstractAsyncContextManager[object]], Life]]
 
 
@@ -60,7 +60,7 @@ class Bare:
 
     @workflow.run
     async def run(self, activities: int, updates: int) -> None:
-        """Run one of the activities for each update, as far as they go, and what is left at the start."""
+        """Run one activity after each update; if there are more activities than updates, run the rest first."""
         for _ in range(activities - updates):
             await self._empty()
         for done in range(updates):
@@ -86,18 +86,18 @@ async def empty() -> None:
 
 @activity.defn(name=RECORD)
 async def record_nothing(batch: Batch) -> Recorded:
-    """The casebook switched off."""
+    """Record nothing, in place of the casebook."""
     return Recorded("2026-01-0001", batch.events[-1]["seq"])
 
 
 @activity.defn(name=NOTIFY)
-async def tell_nobody(batch: NoticeBatch) -> list[NoticeResult]:
-    """The notices switched off."""
+async def notify_nobody(batch: NoticeBatch) -> list[NoticeResult]:
+    """Send nothing, in place of the notifier."""
     return [NoticeResult(order.id, order.name, order.roles, "sent", "email") for order in batch.notices]
 
 
 def complaint(client: Client, pause: float = 0) -> Life:
-    """A complaint from filing to its end, with so many seconds before each command."""
+    """Return a function that runs one complaint to its end, pausing ``pause`` seconds before each command."""
     cases = CaseClient(client)
 
     async def live(_: int) -> str:
@@ -113,7 +113,7 @@ def complaint(client: Client, pause: float = 0) -> Life:
 
 
 def bare(client: Client, activities: int, updates: int = len(COMMANDS)) -> Life:
-    """The floor, from start to end."""
+    """Return a function that runs one bare workflow from start to end."""
 
     async def live(_: int) -> None:
         handle = await client.start_workflow(
@@ -128,13 +128,13 @@ def bare(client: Client, activities: int, updates: int = len(COMMANDS)) -> Life:
 
 @asynccontextmanager
 async def stubbed(client: Client, *activities: Callable[..., Any]) -> AsyncIterator[None]:
-    """A worker for complaints with these activities in place of the real ones."""
+    """Run a worker for complaints with these activities in place of the real ones."""
     async with Worker(client, task_queue=TASK_QUEUE, workflows=case_workflows(), activities=activities):
         yield
 
 
 async def cost(client: Client, case_id: str) -> tuple[int, int, Counter[str]]:
-    """Events, bytes and number of events by type of a case's history."""
+    """Return the number of events, the bytes, and the number of events by type of a case's history."""
     history = await client.get_workflow_handle(case_id).fetch_history()
     names = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
     return len(history.events), sum(event.ByteSize() for event in history.events), names
@@ -162,7 +162,7 @@ async def main() -> None:
             "floor": (lambda: floor(client), bare(client, activities)),
             "complaints": (lambda: polling(client, settings), live),
             "without casebook and notices": (
-                lambda: stubbed(client, record_nothing, tell_nobody, policies.load_policy),
+                lambda: stubbed(client, record_nothing, notify_nobody, policies.load_policy),
                 live,
             ),
         }
@@ -171,12 +171,16 @@ async def main() -> None:
 
 
 async def take_turns(rounds: int, lives: int, flight: int, variants: Variants) -> dict[str, list[float]]:
-    """Let the variants live in turns, and print each round; the lives per second of each, round by round."""
+    """Run the variants in turns and print each round.
+
+    Returns:
+        The lives per second of each variant, round by round.
+    """
     rates: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(rounds + 1):
         for name, (serve, life) in variants.items():
             async with serve():
-                # The first turn warms up.
+                # The first turn only warms up.
                 count = lives if turn else flight
                 taken = await support.at_once(count, flight, life)
             if turn:
@@ -189,7 +193,7 @@ async def take_turns(rounds: int, lives: int, flight: int, variants: Variants) -
 
 @asynccontextmanager
 async def floor(client: Client) -> AsyncIterator[None]:
-    """A worker for the floor."""
+    """Run a worker for the bare workflow."""
     async with Worker(client, task_queue="bare", workflows=[Bare], activities=[empty]):
         yield
 
@@ -197,7 +201,7 @@ async def floor(client: Client) -> AsyncIterator[None]:
 def report(rates: dict[str, list[float]]) -> None:
     """Print each variant's rate and its ratio to the floor, round by round."""
     for name, found in rates.items():
-        ratios = [rate / below for rate, below in zip(found, rates["floor"], strict=True)]
+        ratios = [rate / of_floor for rate, of_floor in zip(found, rates["floor"], strict=True)]
         share = median(found) / median(rates["floor"])
         print(f"{name}: {support.spread(found, 1)} lives/s")
         print(f"  {share:.2f} of the floor; round by round {support.spread(ratios)}")

@@ -1,10 +1,10 @@
-"""Filing over HTTP as a ratio of filing through the client, and how long reads take.
+"""Measure filing over HTTP as a ratio of filing through the client, and how long reads take.
 
     python bench/over_http.py [--rounds 5] [--filings 100] [--flight 20]
 
-Both file the same complaints and wait until each is open, in turns on one stack. The API runs as a
-process of its own (`caseladder serve`), the client in this one; the worker is in this process too.
-A read asks for a case, its timeline, its clocks or a page of a list, one after the other.
+Both file the same complaints and wait until each is open, in turns on one stack. The API runs in a
+separate process (`caseladder serve`), the client and the worker in this one. The reads are a case, its
+timeline, its clocks and a page of a list, one after the other.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ File = Callable[[int], Awaitable[object]]
 
 
 def intake() -> dict[str, Any]:
-    """A complaint under a new key."""
+    """Return the intake of a complaint with a new key."""
     return {"key": f"H-{next(numbers)}", "facts": FACTS}
 
 
 @asynccontextmanager
 async def api(client: Client, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A server on the stack, and a system's key to it."""
+    """Run `caseladder serve` on the stack, and yield a client with a system's key."""
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
     async with doors.connect(url, size=1) as book:
@@ -73,7 +73,7 @@ async def api(client: Client, settings: Settings) -> AsyncIterator[httpx.AsyncCl
 
 
 async def answers(http: httpx.AsyncClient) -> bool:
-    """Whether the server is there."""
+    """Return whether the server answers."""
     try:
         return (await http.get("/healthz")).status_code == 200
     except httpx.ConnectError:
@@ -81,7 +81,7 @@ async def answers(http: httpx.AsyncClient) -> bool:
 
 
 async def timed(http: httpx.AsyncClient, path: str, count: int) -> list[float]:
-    """Milliseconds of each of so many reads."""
+    """Read a path ``count`` times and return how many milliseconds each read took."""
     spans = []
     for _ in range(count):
         began = time.perf_counter()
@@ -92,7 +92,7 @@ async def timed(http: httpx.AsyncClient, path: str, count: int) -> list[float]:
 
 
 async def main() -> None:
-    """File both ways in turns, then read, and print it."""
+    """File both ways in turns, then read, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--filings", type=int, default=100, help="filings in one round")
@@ -128,7 +128,7 @@ async def main() -> None:
 
 
 def ratio(rates: dict[str, list[float]]) -> float:
-    """The medians' ratio."""
+    """Return the ratio of the median rates."""
     return median(rates["HTTP"]) / median(rates["client"])
 
 

@@ -1,12 +1,12 @@
-"""How long pages and searches take over HTTP with 100,000 closed and 5,000 open cases.
+"""Measure how long pages and searches take over HTTP with 100,000 closed and 5,000 open cases.
 
     python bench/pages.py [--closed 100000] [--open 5000] [--requests 60] [--readers 4]
 
-A server of its own process (`caseladder serve`) on the embedded stack; cases of bench/desk_data.py. Each
-page is asked for by one reader, and by several at a time, who log in as people of different roles and ask
-for other cases and words each time. The aim for the Now page, a search and a case page is a p95 of 150 ms.
-Beside the times it prints what a page costs on the processor, in the server and in PostgreSQL together,
-which is about what it takes where nothing else runs.
+The server is a separate process (`caseladder serve`) on the embedded stack, with the cases of
+bench/fill_casebook.py. Each page is requested by one reader and by several at a time, who are logged in as
+people of different roles and request other cases and words each time. The target for the Now page, a search
+and a case page is a p95 of 150 ms. The processor time of a page, in the server and in PostgreSQL together, is
+printed too: it is about the time that the page takes on an idle machine.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from urllib.parse import quote
 import httpx
 import psutil
 
-from activities.casebook import search as desk
+from activities.casebook import search
 from activities.casebook.search import Filter
 from activities.people import directory
 from bench import support
-from bench.desk_data import UNITS, fill
+from bench.fill_casebook import UNITS, fill
 from cases.directory import Person, Unit
 from starter.settings import Settings
 
-AIM = 150
+TARGET = 150
 PEOPLE = (
     Person(id="HZ-01.3-agent", role="agent", unit="HZ-01"),
     Person(id="super-hz", role="supervisor", unit="HZ"),
@@ -45,12 +45,12 @@ PEOPLE = (
     Person(id="finance-1", role="finance", unit="hq"),
 )
 ALL: dict[str, Any] = {"units": None, "kinds": None}
-# Asks for something as the reader of that place in the row, for the n-th time.
+# Requests a page for the n-th time; which case or word it requests depends on n.
 Ask = Callable[[int], Awaitable[httpx.Response]]
 
 
 async def staff(dsn: str) -> None:
-    """The branches that the cases belong to, and somebody of each role who looks."""
+    """Store the branches that the cases belong to, and a reader of each role."""
     cities = sorted({unit.partition("-")[0] for unit in UNITS})
     units = [Unit(id="hq"), *(Unit(id=city, parent="hq") for city in cities)]
     units += [Unit(id=unit, parent=unit.partition("-")[0]) for unit in UNITS]
@@ -60,7 +60,11 @@ async def staff(dsn: str) -> None:
 
 @asynccontextmanager
 async def serving(settings: Settings, temporal: str) -> AsyncIterator[tuple[str, Callable[[], float]]]:
-    """`caseladder serve` in a process of its own; its address, and what it and PostgreSQL used of the processor."""
+    """Run `caseladder serve` in a separate process.
+
+    Yields:
+        Its address, and a function that returns the processor time that it and PostgreSQL have used.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -88,7 +92,7 @@ async def serving(settings: Settings, temporal: str) -> AsyncIterator[tuple[str,
         postmaster = psutil.Process(int((settings.data / "postgres" / "postmaster.pid").read_text().split()[0]))
 
         def used() -> float:
-            """Seconds, with those of the parallel workers that have ended."""
+            """Return the processor time in seconds, including that of children that have ended."""
             own = (sum(one.cpu_times()[:2]) for one in (served, *postmaster.children()))
             return float(sum(own) + sum(postmaster.cpu_times()[:4]))
 
@@ -99,7 +103,7 @@ async def serving(settings: Settings, temporal: str) -> AsyncIterator[tuple[str,
 
 
 async def log_in(base: str, person: str) -> httpx.AsyncClient:
-    """A browser in which somebody has logged in to the console."""
+    """Log a person in to the console and return the client with the session."""
     http = httpx.AsyncClient(base_url=base, timeout=60, follow_redirects=False)
     page = await http.get("/console/login")
     guard = re.search(r'name="csrf" value="([^"]+)"', page.text)
@@ -110,8 +114,8 @@ async def log_in(base: str, person: str) -> httpx.AsyncClient:
 
 
 async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str, Ask]:
-    """What is asked for, by the name it is printed under."""
-    async with desk.connect(dsn, size=2) as read:
+    """Return the requests to measure, by the name that is printed."""
+    async with search.connect(dsn, size=2) as read:
         closed = (await read.search(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
         active = (await read.search(Filter(status="active"), **ALL, limit=1000)).cases[::7]
     waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]
@@ -148,7 +152,14 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
 
 
 async def measure(asks: Mapping[str, Ask], requests: int, together: int, used: Callable[[], float]) -> None:
-    """Ask for each so many times, so many at a time, and print median, p95 and processor time in milliseconds."""
+    """Request each page and print the median, the p95 and the processor time of a request in milliseconds.
+
+    Args:
+        asks: the requests by the name that is printed.
+        requests: how many of each.
+        together: how many at the same time.
+        used: returns the processor time used so far, in seconds.
+    """
     print(f"{together} at a time ({support.load()})")
     for name, ask in asks.items():
         taken: list[float] = []
@@ -159,14 +170,14 @@ async def measure(asks: Mapping[str, Ask], requests: int, together: int, used: C
             taken.append((time.perf_counter() - began) * 1000)
             assert answer.status_code == 200, (answer.status_code, answer.text[:200])
 
-        # The first ones connect and warm up.
+        # The first requests connect and warm up.
         await support.at_once(together, together, one)
         taken.clear()
         before = used()
         await support.at_once(requests, together, one)
         cost = (used() - before) * 1000 / requests
         p95 = support.percentile(taken, 95)
-        missed = "" if p95 <= AIM or name.startswith("Numbers") else f"  over the aim of {AIM} ms"
+        missed = "" if p95 <= TARGET or name.startswith("Numbers") else f"  over the target of {TARGET} ms"
         print(
             f"  {name:32} median {median(taken):6.0f} ms   p95 {p95:6.0f} ms   processor {cost:5.0f} ms{missed}",
             flush=True,

@@ -1,9 +1,9 @@
-"""How late an escalation is recorded, with many open cases and many deadlines a second.
+"""Measure how late an escalation is recorded, with many open cases and many deadlines a second.
 
     python bench/punctuality.py [--open 2000] [--due 600] [--rate 10]
 
-Late is the time from the instant at which the rung's deadline fell due (``at``) to the instant at
-which the case took note of it (``recorded_at``), as the ledger has them.
+The delay is the time between the instant at which the rung's deadline fell due (``at``) and the instant at
+which the case recorded it (``recorded_at``), both taken from the ledger.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIMIT = timedelta(minutes=30)
 
 
 async def main() -> None:
-    """File the cases, wait until their deadlines are over, and print how late it was."""
+    """File the cases, wait until their deadlines have passed, and print the delays."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--open", type=int, default=2000, help="open cases")
     parser.add_argument("--due", type=int, default=600, help="how many of them fall due")
@@ -46,7 +46,7 @@ async def main() -> None:
             took = await support.at_once(quiet, FLIGHT, lambda n: file(f"Q-{n}", "quiet", datetime.now(UTC)))
             took += await recorded(connection, quiet)
             print(f"{quiet} cases opened and recorded in {took:.0f} s ({support.load()})", flush=True)
-            # The first falls due when all of them are surely open.
+            # The first falls due only when all of them are open.
             first = datetime.now(UTC) + timedelta(seconds=10 + 2 * took * given.due / quiet)
             step = timedelta(seconds=1) / given.rate
             await support.at_once(given.due, FLIGHT, lambda n: file(f"D-{n}", "due", first + n * step - LIMIT))
@@ -66,7 +66,7 @@ async def main() -> None:
 
 
 async def recorded(connection: asyncpg.Connection, count: int) -> float:
-    """Wait until so many cases are in the casebook; the seconds it took."""
+    """Wait until the casebook has ``count`` cases, and return how many seconds it took."""
     began = asyncio.get_running_loop().time()
     while True:
         if await connection.fetchval("SELECT count(*) FROM case_file") >= count:

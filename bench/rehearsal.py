@@ -1,8 +1,8 @@
-"""How long the pure core takes to rehearse an event log: reading, running, counting, on one core.
+"""Measure how long the pure core takes to rehearse an event log (reading, running, counting) on one core.
 
     python bench/rehearsal.py [--log LOG.csv --mapping MAPPING.toml] [--rounds 3]
 
-Without a log it makes one of 4,580 tickets, as many as a help desk of a small company has in four years.
+Without a log it makes one up with 4,580 tickets, as many as a help desk of a small company has in four years.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ commands = [{ command = "resolve" }, { command = "close" }]
 
 
 def write_log(path: Path) -> None:
-    """Write a made-up log, the same every time: about five rows a ticket, over four years."""
+    """Write a made-up log, always the same, with about five rows a ticket over four years."""
     chance = random.Random(4580)
     start = datetime(2010, 1, 1)  # noqa: DTZ001 - the mapping names the zone
     with path.open("w", newline="") as file:
@@ -65,12 +65,12 @@ def write_log(path: Path) -> None:
             for activity in ("open", "take", *middle, "resolve", "close"):
                 stamp = at.strftime("%Y/%m/%d %H:%M:%S.000")
                 rows.writerow([f"T-{number}", activity, f"Agent {chance.randrange(20)}", stamp])
-                # Minutes as a rule, days now and then.
+                # Mostly minutes, sometimes days.
                 at += timedelta(minutes=chance.lognormvariate(4, 2.5))
 
 
 def main() -> None:
-    """Rehearse the log several times and print what each took."""
+    """Rehearse the log several times and print how long it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", type=Path)
     parser.add_argument("--mapping", type=Path)

@@ -1,4 +1,4 @@
-"""What the benches share: the embedded stack with a casebook, and numbers as people read them."""
+"""Shared code of the benches: the embedded stack with a casebook, concurrency, and formatting of numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ email = ["finance@example.com"]
 
 @asynccontextmanager
 async def stack() -> AsyncIterator[tuple[Client, Settings]]:
-    """An embedded stack in a temporary folder, its casebook migrated, notices going to files."""
+    """Run an embedded stack in a temporary folder, with a migrated casebook and notices written to files."""
     with tempfile.TemporaryDirectory(prefix="caseladder-bench-") as name:
         folder = Path(name)
         contacts = folder / "contacts.toml"
@@ -54,7 +54,13 @@ async def stack() -> AsyncIterator[tuple[Client, Settings]]:
 
 
 def write_policy(folder: Path, name: str, rung: str) -> None:
-    """Write the default policy under another name and with another limit of a complaint's rung clock."""
+    """Write the default policy with another name and another limit of a complaint's rung clock.
+
+    Args:
+        folder: the folder of policies.
+        name: the policy's name.
+        rung: the limit as an ISO 8601 duration.
+    """
     text = (BUILT_IN / "default.toml").read_text("utf-8").replace('name = "default"', f'name = "{name}"', 1)
     text, changed = re.subn(r'(\[complaint\.clocks\.rung\]\nelapsed = )"\w+"', rf'\1"{rung}"', text)
     assert changed == 1, "the default policy has another form"
@@ -62,7 +68,7 @@ def write_policy(folder: Path, name: str, rung: str) -> None:
 
 
 async def at_once(count: int, limit: int, live: Callable[[int], Awaitable[object]]) -> float:
-    """Run ``live(0)`` to ``live(count - 1)``, at most ``limit`` in flight; seconds taken."""
+    """Run ``live(0)`` to ``live(count - 1)``, at most ``limit`` at the same time, and return the seconds it took."""
     slots = asyncio.Semaphore(limit)
 
     async def one(number: int) -> None:
@@ -75,22 +81,22 @@ async def at_once(count: int, limit: int, live: Callable[[int], Awaitable[object
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Median, lowest and highest."""
+    """Format the median, the lowest and the highest value."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def load() -> str:
-    """Cores, and how busy the machine was over the last minute."""
+    """Format the number of cores and the load of the machine over the last minute."""
     return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value that ``percent`` of the values do not exceed."""
+    """Return the value that ``percent`` of the values do not exceed."""
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Run a bench, then let the threads of Temporal's client come to rest (see `tests/conftest.py`)."""
+    """Run a bench, then wait until the threads of Temporal's client are idle (see `tests/conftest.py`)."""
 
     async def whole() -> None:
         await main()

@@ -1,4 +1,4 @@
-"""The typed Python client: file cases, send commands, read them."""
+"""The Python client: file cases, send them commands, read them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from starter.connection import Unreachable as Unreachable
 from starter.connection import connect
 from starter.embedded import DATA
 
-# Statuses of an update that was not performed and may be sent again under the same id, and how often.
-GIVEN_BACK = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
-TRIES = 5
+# Statuses of an update that was not performed and can be retried under the same id.
+RETRYABLE = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
+RETRIES = 5
 
 Handle = WorkflowHandle[Any, Any]
 
 
 class CaseClient:
-    """What backend systems and people's tools use. Safe to share between tasks.
+    """A client for backend systems and tools, which can be shared between tasks.
 
     Args:
-        client: a connection whose data converter is Temporal's pydantic one; `connect` makes it.
+        client: a connection that uses Temporal's pydantic data converter; `connect` makes one.
     """
 
     def __init__(self, client: Client) -> None:
@@ -57,18 +57,18 @@ class CaseClient:
     # --- filing -----------------------------------------------------------------------------------
 
     async def file(self, kind: str, intake: Mapping[str, Any], *, wait: bool = True) -> dict[str, Any]:
-        """File a case. The same key with the same content gives the same case, also much later.
+        """File a case. The same key with the same content always gives the same case.
 
         Args:
             kind: ``complaint``, ``inquiry``, ...
             intake: the input as plain JSON (design contract "Input").
-            wait: until the case is open, and so known not to be refused.
+            wait: wait until the case is open, which means that it was not refused.
 
         Returns:
-            The case view; only ``id`` and ``status`` when not waiting.
+            The case view; only ``id`` and ``status`` if ``wait`` is false.
 
         Raises:
-            Refused: code ``invalid``, ``conflict`` (same key, other content), or what the rules say.
+            Refused: code ``unknown_kind``, ``invalid``, ``conflict`` (same key, other content), or a code of the rules.
         """
         case = KINDS.get(kind)
         if case is None:
@@ -103,23 +103,23 @@ class CaseClient:
                 OPENED, start_workflow_operation=start
             )
         except BaseException:
-            # The operation keeps the failure for whoever asks it for the handle, and complains if nobody does.
+            # The operation stores the failure for whoever awaits its handle, and warns if nobody does.
             with suppress(BaseException):
                 await start.workflow_handle()
             raise
         return view
 
     async def _digest(self, handle: Handle) -> str:
-        """The digest of the intake that a case was filed with."""
+        """Return the digest of the intake that a case was filed with."""
         memo = await (await handle.describe()).memo()
         if "digest" in memo:
             return str(memo["digest"])
-        # Started by a client that is not ours, so the case itself must say.
+        # Started by another client, which set no memo.
         view = await self._query(handle, "case")
         return str(view.get("intake_digest", ""))
 
     async def _open(self, handle: Handle) -> dict[str, Any]:
-        """The view of a case that was filed before; asked for by query only when it has ended."""
+        """Wait until a case that was filed before is open, and return its view."""
         try:
             view: dict[str, Any] = await handle.execute_update(OPENED)
         except WorkflowUpdateFailedError as error:
@@ -138,25 +138,26 @@ class CaseClient:
         Args:
             case_id: the workflow id, ``{kind}:{key}``.
             name: the command, for example ``acknowledge``.
-            body: its JSON object with ``by`` and, so that a repeat is harmless, ``request_id``.
+            body: its JSON object with ``by`` and, to make it idempotent, ``request_id``.
 
         Returns:
-            The case view after it.
+            The case view after the command.
 
         Raises:
-            Refused: the case said no, has ended, or is not known.
+            Refused: the case refused the command (code of the rules), is closed (``closed``), or does not
+                exist (``not_found``).
         """
         handle = self._client.get_workflow_handle(case_id)
         update_id = _update_id(name, body)
-        for last in (False,) * TRIES + (True,):
+        for last in (False,) * RETRIES + (True,):
             try:
                 view: dict[str, Any] = await handle.execute_update(name, dict(body), id=update_id)
                 return view
             except WorkflowUpdateFailedError as error:
                 raise _refused(error) from None
             except RPCError as error:
-                # The server gives an update back undone when it comes as the case continues as new.
-                if last or error.status not in GIVEN_BACK:
+                # The server rejects an update that arrives while the case continues as new.
+                if last or error.status not in RETRYABLE:
                     raise await self._explained(error, case_id) from None
             await asyncio.sleep(0.1)
         raise AssertionError("the last try answers or raises")
@@ -164,10 +165,10 @@ class CaseClient:
     async def signal(self, case_id: str, name: str, body: Mapping[str, Any]) -> None:
         """Send ``approve``, ``reject``, ``escalate`` or ``acknowledge`` without waiting for the decision.
 
-        A refusal is recorded in the case as ``command_refused``.
+        If the case refuses the command, it records the event ``command_refused``.
 
         Raises:
-            Refused: the case has ended or is not known.
+            Refused: code ``closed`` or ``not_found``.
         """
         try:
             await self._client.get_workflow_handle(case_id).signal(name, dict(body))
@@ -186,17 +187,29 @@ class CaseClient:
     # --- reading ----------------------------------------------------------------------------------
 
     async def case(self, case_id: str) -> dict[str, Any]:
-        """The case view. Raises `Refused` (``not_found``)."""
+        """Return the case view.
+
+        Raises:
+            Refused: code ``not_found``.
+        """
         view: dict[str, Any] = await self._query(self._client.get_workflow_handle(case_id), "case")
         return view
 
     async def timeline(self, case_id: str) -> list[dict[str, Any]]:
-        """All events of a case, oldest first. Raises `Refused` (``not_found``)."""
+        """Return all events of a case, oldest first.
+
+        Raises:
+            Refused: code ``not_found``.
+        """
         events: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "timeline")
         return events
 
     async def explain(self, case_id: str) -> list[dict[str, Any]]:
-        """Why each clock is due when it is. Raises `Refused` (``not_found``)."""
+        """Return why each clock of a case is due when it is.
+
+        Raises:
+            Refused: code ``not_found``.
+        """
         clocks: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "explain")
         return clocks
 
@@ -210,13 +223,15 @@ class CaseClient:
 
 
 def _refused(error: WorkflowUpdateFailedError) -> Exception:
-    """The refusal that an update failed with, or the error itself when it is none."""
+    """Return the refusal that an update failed with, or the error itself if it is not a refusal."""
     return refusal_of(error.cause) or error
 
 
 def _update_id(name: str, body: Mapping[str, Any]) -> str:
-    """The id by which Temporal answers a repeat, also once the case has ended; other content under
-    the same request id gets another one, so that the case itself refuses it."""
+    """Return the update id of a command, by which Temporal recognizes a repeat even after the case has ended.
+
+    It depends on the content too: other content under the same request id must reach the case, which refuses it.
+    """
     request_id = body.get("request_id")
     if request_id is None:
         return uuid4().hex

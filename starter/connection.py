@@ -1,4 +1,4 @@
-"""The connection to Temporal, by the SDK's standard configuration (TEMPORAL_ADDRESS, profiles, TLS)."""
+"""The connection to Temporal, configured in the SDK's standard way (TEMPORAL_ADDRESS, profiles, TLS)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from starter.embedded import running
 
 
 class Unreachable(Exception):
-    """No Temporal server answers; the message says where it was looked for and what to do."""
+    """Raised when no Temporal server answers; the message names the address and what to do."""
 
 
 async def connect(data: Path, runtime: Runtime | None = None, *, lazy: bool = False) -> Client:
-    """Connect to the configured server, or to the embedded stack that runs on the data folder.
+    """Connect to the configured server, or else to the embedded stack that is running on the data folder.
 
     Args:
-        data: the data folder of the embedded stack, used when no address is configured.
-        runtime: where the SDK reports its metrics.
-        lazy: connect at the first use, so that the server may be away now.
+        data: the data folder of the embedded stack, used if no address is configured.
+        runtime: the runtime that the SDK reports its metrics to.
+        lazy: connect at the first use, so that the server need not be available yet.
 
     Raises:
-        Unreachable: the configuration cannot be used, or nobody answers.
+        Unreachable: the configuration is invalid, or no server answers.
     """
     try:
         config = ClientConfig.load_client_connect_config()

@@ -1,6 +1,6 @@
-"""The sample cases of ``examples/``: files named after a kind, like ``complaint-late-parcel.toml``.
+"""The sample cases of ``examples/``, in files named after a kind, like ``complaint-late-parcel.toml``.
 
-``story.toml`` says what is done with them besides: how long ago each was received, and what people did since.
+``story.toml`` says of each how long ago it was received, and which commands were sent to it since.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STORY = "story.toml"
 
 
 class Step(Model):
-    """What somebody did with a sample case; ``with`` are the command's fields."""
+    """A command that is sent to a sample case; ``with`` are its fields."""
 
     by: Token
     role: Role
@@ -33,12 +33,12 @@ class Step(Model):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
 
     def body(self, number: int) -> dict[str, Any]:
-        """The command as it is sent; the same however often the start is repeated."""
+        """Return the command's body, which is the same at each start, so that the command is carried out once."""
         return {"by": {"id": self.by, "role": self.role}, "request_id": f"sample-{number}", **self.with_}
 
 
-class Part(Model):
-    """A sample case's part of the story."""
+class History(Model):
+    """What ``story.toml`` says of one sample case."""
 
     ago: Duration = timedelta()
     step: tuple[Step, ...] = ()
@@ -46,7 +46,7 @@ class Part(Model):
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample case: what is filed, and what is done then."""
+    """A sample case: its intake, and the commands that are sent to it then."""
 
     kind: str
     intake: dict[str, Any]
@@ -59,10 +59,10 @@ class Sample:
 
 
 def find_examples() -> Path:
-    """The folder ``examples`` here, or the one that came with this program.
+    """Find the folder ``examples`` in the current folder, or else the one that comes with the program.
 
     Raises:
-        StackError: neither holds a sample.
+        StackError: neither contains a sample.
     """
     here, own = Path("examples"), Path(__file__).parents[1] / "examples"
     for folder in (here, own):
@@ -72,33 +72,34 @@ def find_examples() -> Path:
 
 
 def samples(folder: Path) -> Iterator[Sample]:
-    """The samples as of now: their parcels were posted two days before, and what is reported became known a
-    minute ago.
+    """Yield the samples with times that are set relative to now.
+
+    A parcel was posted two days before its case was received, and an exception became known a minute ago.
 
     Raises:
-        StackError: the story is not as it must be.
+        StackError: ``story.toml`` is invalid.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    story = _story(folder)
+    histories = _histories(folder)
     for kind, path in _files(folder):
         text = path.read_text("utf-8")
         intake: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        part = story.get(path.stem, Part())
-        if part.ago:
-            intake["received_at"] = (now - part.ago).isoformat()
+        history = histories.get(path.stem, History())
+        if history.ago:
+            intake["received_at"] = (now - history.ago).isoformat()
         if "shipment" in intake["facts"]:
-            intake["facts"]["shipment"]["posted_on"] = (now - part.ago - timedelta(days=2)).date().isoformat()
+            intake["facts"]["shipment"]["posted_on"] = (now - history.ago - timedelta(days=2)).date().isoformat()
         if "known_at" in intake["facts"]:
             intake["facts"]["known_at"] = (now - timedelta(minutes=1)).isoformat()
-        yield Sample(kind, intake, part.step)
+        yield Sample(kind, intake, history.step)
 
 
-def _story(folder: Path) -> Mapping[str, Part]:
+def _histories(folder: Path) -> Mapping[str, History]:
     file = folder / STORY
     if not file.is_file():
         return {}
     try:
-        return TypeAdapter(dict[str, Part]).validate_python(tomllib.loads(file.read_text("utf-8")))
+        return TypeAdapter(dict[str, History]).validate_python(tomllib.loads(file.read_text("utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise StackError(f"{file}: not TOML: {error}") from None
     except ValidationError as error:

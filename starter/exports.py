@@ -1,7 +1,7 @@
-"""Cases and events as tables: CSV and XLSX, without personal data and without a cell that is a formula.
+"""Export of cases and events as CSV and XLSX tables, without personal data and without formulas.
 
-Only ids, names of the vocabulary, instants and amounts are exported; what people wrote is not. An
-instant is RFC 3339 text in both formats, since a cell of a workbook knows no offset.
+Only ids, names of the vocabulary, instants and amounts are exported, never what people wrote. An
+instant is RFC 3339 text in both formats, since a date cell of a workbook has no offset.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ COLUMNS = (
     "breached", "waiting_approvals", "assessed_yuan", "offered_yuan", "agreed_yuan", "settled_yuan", "paid_reference",
     "parent", "claim", "events",
 )  # fmt: skip
-# The names of the XES standard, which process-mining tools know; then what only some of them use.
+# Names of the XES standard, which process-mining tools read; the last ones are read only by some tools.
 EVENT_COLUMNS = (
     "case:concept:name", "concept:name", "time:timestamp", "org:resource", "org:role", "detail", "clauses",
     "case:kind", "case:unit", "case:number",
 )  # fmt: skip
-# Data fields that tell what exactly happened, each a name of the vocabulary; an event has one of them.
+# Data fields whose value, a name of the vocabulary, is the event's detail; the first one that it has counts.
 _DETAILS = ("clock", "to", "stage", "notice", "rung", "outcome", "command", "path")
 
-# A program that opens the file takes a text that begins like this for a formula (also typed in full width).
+# Spreadsheets take a text that begins like this (also in full width) for a formula.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-# A worksheet ends there, its head included.
+# The most rows of a worksheet, including the header.
 MOST_ROWS = 1_048_576
-# Bytes, or characters, of a piece that is sent; and so many rows are written in one go.
-PIECE, TURN = 1 << 16, 50
+# Bytes or characters of a chunk, and rows that are written before other tasks may run.
+CHUNK, ROWS_AT_ONCE = 1 << 16, 50
 
 
 def case_row(view: Mapping[str, Any]) -> list[Cell]:
-    """A case's cells, in the order of `COLUMNS`."""
+    """Return the cells of a case in the order of `COLUMNS`."""
     facts = view["facts"]
     assessment, claim = view.get("assessment"), view["kind"] == "claim"
     waiting = [approval["role"] for approval in view["approvals"] if approval["state"] == "open"]
@@ -58,7 +58,7 @@ def case_row(view: Mapping[str, Any]) -> list[Cell]:
         view["policy"], view["opened_at"], view["resolved_at"], view["closed_at"], view["next_due"],
         " ".join(view["breached"]), " ".join(waiting),
         None if assessment is None else Decimal(assessment["total"]),
-        # Of a complaint this is the option before the customer, in words.
+        # Only of a claim is this an amount; of a complaint it is an option.
         _yuan(view["offered"]) if claim else None,
         _yuan(view["agreed"]) if claim else None,
         _yuan(view.get("settled")),
@@ -68,15 +68,15 @@ def case_row(view: Mapping[str, Any]) -> list[Cell]:
 
 
 def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:
-    """An event's cells, in the order of `EVENT_COLUMNS`.
+    """Return the cells of an event in the order of `EVENT_COLUMNS`.
 
     Args:
-        view: its case.
-        event: public event JSON.
+        view: the view of its case.
+        event: its public JSON form.
     """
     data = event["data"]
     detail = next((data[name] for name in _DETAILS if isinstance(data.get(name), str)), None)
-    # The same form for all: some tools guess it from the first row.
+    # Always with milliseconds, since some tools infer the format from the first row.
     at = datetime.fromisoformat(event["at"]).isoformat(timespec="milliseconds")
     return [
         view["id"], event["type"], at, event["actor"]["id"], event["actor"]["role"], detail,
@@ -85,7 +85,7 @@ def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:
 
 
 def csv_text(views: Iterable[Mapping[str, Any]]) -> str:
-    """The cases as one CSV text."""
+    """Return the cases as CSV."""
     file = StringIO()
     sheet = _Csv(file, COLUMNS)
     for view in views:
@@ -94,10 +94,10 @@ def csv_text(views: Iterable[Mapping[str, Any]]) -> str:
 
 
 def xlsx_bytes(views: Iterable[Mapping[str, Any]]) -> bytes:
-    """The cases as one workbook.
+    """Return the cases as an XLSX workbook.
 
     Raises:
-        Refused: code ``too_many``, more than a worksheet holds.
+        Refused: code ``too_many``, there are more rows than a worksheet can hold.
     """
     file = BytesIO()
     with closing(_Xlsx(file, COLUMNS)) as sheet:
@@ -108,17 +108,17 @@ def xlsx_bytes(views: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], format: Format) -> AsyncIterator[bytes]:
-    """A file in pieces, for an answer over HTTP; CSV is sent while it is made.
+    """Yield a file in chunks for an HTTP response; CSV is sent while the rows are still being read.
 
     Raises:
-        Refused: code ``too_many``, more than a worksheet holds.
+        Refused: code ``too_many``, there are more rows than a worksheet can hold.
     """
     if format == "csv":
         text = StringIO()
         sheet = _Csv(text, columns)
         async for row in rows:
             sheet.add(row)
-            if text.tell() >= PIECE:
+            if text.tell() >= CHUNK:
                 yield text.getvalue().encode()
                 text.seek(0)
                 text.truncate()
@@ -127,15 +127,18 @@ async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], fo
     with TemporaryFile() as file:
         await write(rows, columns, file, format)
         file.seek(0)
-        while piece := file.read(PIECE):
-            yield piece
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], file: BinaryIO, format: Format) -> int:
-    """Write rows into a binary file, a few in memory at a time; how many there were.
+    """Write rows into a binary file, keeping only a few of them in memory.
+
+    Returns:
+        The number of rows.
 
     Raises:
-        Refused: code ``too_many``, more than a worksheet holds.
+        Refused: code ``too_many``, there are more rows than a worksheet can hold.
     """
     sheet: _Csv | _Xlsx
     text = TextIOWrapper(file, "utf-8", newline="") if format == "csv" else None
@@ -145,16 +148,16 @@ async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], fil
         async for row in rows:
             sheet.add(row)
             count += 1
-            if count % TURN == 0:
-                # Others may have their turn: rows come in batches, and a worksheet takes its time.
+            if count % ROWS_AT_ONCE == 0:
+                # Let other tasks run: rows arrive in batches, and writing to a worksheet is slow.
                 await sleep(0)
-        # What a worksheet kept in a temporary file is packed now, which takes a while.
+        # In a thread, because packing a workbook takes long.
         await to_thread(sheet.finish)
     return count
 
 
 async def case_rows(views: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[list[Cell]]:
-    """Rows of `COLUMNS`."""
+    """Yield the rows of cases, with the columns `COLUMNS`."""
     async for view in views:
         yield case_row(view)
 
@@ -162,18 +165,18 @@ async def case_rows(views: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[li
 async def event_rows(
     events: AsyncIterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> AsyncIterator[list[Cell]]:
-    """Rows of `EVENT_COLUMNS`."""
+    """Yield the rows of events, with the columns `EVENT_COLUMNS`."""
     async for view, event in events:
         yield event_row(view, event)
 
 
-def harmless(text: str) -> str:
-    """The text, with an apostrophe before it where a program would take it for a formula."""
+def escape_formula(text: str) -> str:
+    """Return the text, with an apostrophe in front if a spreadsheet would take it for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class _Csv:
-    """Rows as CSV."""
+    """A CSV file that is being written."""
 
     def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
         self._file = file
@@ -183,24 +186,24 @@ class _Csv:
     def add(self, row: Sequence[Cell]) -> None:
         """Write a row."""
         self._writer.writerow(
-            ["" if cell is None else harmless(cell) if isinstance(cell, str) else str(cell) for cell in row]
+            ["" if cell is None else escape_formula(cell) if isinstance(cell, str) else str(cell) for cell in row]
         )
 
     def finish(self) -> None:
-        """Let everything reach the file."""
+        """Flush the buffers."""
         self._file.flush()
 
     def close(self) -> None:
-        """Leave the file to whoever opened it."""
+        """Detach from the file, which stays open for its owner."""
         if isinstance(self._file, TextIOWrapper):
             self._file.detach()
 
 
 class _Xlsx:
-    """Rows as a workbook of one sheet; amounts are numbers, so that they add up."""
+    """A workbook of one sheet that is being written; amounts are numbers, so that they can be added up."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
-        # Rows go to a temporary file as they come; no text becomes a formula, a number or a link.
+        # Each row goes to a temporary file at once, and no text becomes a formula, a number or a link.
         self._folder = TemporaryDirectory(prefix="caseladder-export-")
         options = {
             "constant_memory": True,
@@ -216,8 +219,8 @@ class _Xlsx:
         self._sheet.autofilter(0, 0, 0, len(columns) - 1)
         self._sheet.set_column(0, len(columns) - 1, 16)
         bold = self._book.add_format({"bold": True})
-        for place, column in enumerate(columns):
-            self._sheet.write_string(0, place, column, bold)
+        for number, column in enumerate(columns):
+            self._sheet.write_string(0, number, column, bold)
         self._rows = 1
 
     def add(self, row: Sequence[Cell]) -> None:
@@ -228,20 +231,20 @@ class _Xlsx:
         """
         if self._rows == MOST_ROWS:
             raise Refused("too_many", f"a worksheet holds {MOST_ROWS - 1} rows: narrow the filter, or take csv")
-        for place, cell in enumerate(row):
+        for column, cell in enumerate(row):
             if isinstance(cell, str):
-                self._sheet.write_string(self._rows, place, harmless(cell))
+                self._sheet.write_string(self._rows, column, escape_formula(cell))
             elif cell is not None:
-                self._sheet.write_number(self._rows, place, cell, self._yuan if isinstance(cell, Decimal) else None)
+                self._sheet.write_number(self._rows, column, cell, self._yuan if isinstance(cell, Decimal) else None)
         self._rows += 1
 
     def finish(self) -> None:
-        """Pack the workbook."""
+        """Write the workbook to its file."""
         self._book.close()
 
     def close(self) -> None:
-        """Leave nothing behind, also where it was not finished."""
-        # The library closes its own file only in packing.
+        """Remove the temporary files, whether or not the workbook was finished."""
+        # The library closes this file only when it writes the workbook.
         self._sheet.row_data_fh.close()
         self._folder.cleanup()
 

@@ -1,4 +1,4 @@
-"""Handovers from outside: have the end of each shift of the roster waited for (S4-3.3.1)."""
+"""The workflows that wait for the end of each shift on the roster and file its handover (S4-3.3.1)."""
 
 from __future__ import annotations
 
@@ -13,37 +13,39 @@ from cases.directory import Shift
 from cases.vocabulary.contract import TASK_QUEUE
 from workflows.registry import SHIFT_END
 
-# So many shifts are planned at a time.
-AT_A_TIME = 16
+# How many workflows are started at the same time.
+CONCURRENT_STARTS = 16
 
 
-async def plan(client: Client, shifts: Iterable[Shift], policy: str = "default") -> int:
-    """Have the end of each shift waited for. What is waited for already reads the roster again.
+async def plan_handovers(client: Client, shifts: Iterable[Shift], policy: str = "default") -> int:
+    """Start a workflow for each shift that has not ended, which files the shift's handover.
 
-    Shifts that have ended are left out; of those that are no longer in the roster nothing need be said,
-    since each looks before it begins.
+    A workflow that is waiting already reads the roster again. One whose shift was removed from the roster needs
+    no message, since it reads the roster before it files anything.
 
     Args:
+        client: a connection to Temporal.
+        shifts: the shifts of the roster.
         policy: the name of the policy that the handovers are pinned to.
 
     Returns:
-        How many shifts have an end to wait for.
+        How many shifts have not ended.
     """
     now = datetime.now(UTC)
-    turns = asyncio.Semaphore(AT_A_TIME)
+    slots = asyncio.Semaphore(CONCURRENT_STARTS)
 
-    async def one(shift: Shift) -> None:
-        async with turns:
+    async def start(shift: Shift) -> None:
+        async with slots:
             await client.start_workflow(
                 SHIFT_END,
                 {"shift": shift.id, "policy": policy},
                 id=f"shift-end:{shift.id}",
                 task_queue=TASK_QUEUE,
-                # One that had ended, since its shift was gone, begins anew.
+                # A workflow that ended because its shift was removed is started again.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 start_signal="roster_changed",
             )
 
-    coming = [shift for shift in shifts if shift.ends_at > now]
-    await asyncio.gather(*map(one, coming))
-    return len(coming)
+    future = [shift for shift in shifts if shift.ends_at > now]
+    await asyncio.gather(*map(start, future))
+    return len(future)

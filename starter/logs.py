@@ -1,7 +1,7 @@
-"""Logs: one JSON object a line, with the case id bound, free of personal data.
+"""Logging: one JSON object a line, with the case id, without personal data.
 
-Workflow code logs through ``workflow.logger``, which is silent in replay; what the SDK and other
-libraries log goes the same way.
+Workflow code logs through ``workflow.logger``, which is silent during replay. The logs of the SDK and of
+other libraries have the same form.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from temporalio import activity, workflow
 
 
 def _case(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Bind the case to a line that is written inside one of its activities."""
+    """Add the case id to a line that is logged in one of the case's activities."""
     if activity.in_activity():
         event.setdefault("case", activity.info().workflow_id)
     return event
 
 
 def _from_sdk(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The case of a line that came through the SDK's loggers."""
+    """Add the case id to a line that is logged through the SDK's loggers."""
     record = event.get("_record")
     for name in ("temporal_workflow", "temporal_activity"):
         info = getattr(record, name, None)
@@ -33,8 +33,8 @@ def _from_sdk(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def configure(form: Literal["json", "console"]) -> None:
-    """Set up logging of the whole process, once, to stderr."""
-    # The SDK would repeat its details in the text of each line; they are fields here.
+    """Set up the logging of the process to stderr; call it once."""
+    # The SDK would repeat these details, which are fields here, in the text of each line.
     for logger in (workflow.logger, activity.logger):
         logger.workflow_info_on_message = False  # type: ignore[union-attr]  # only one of them has each
         logger.activity_info_on_message = False  # type: ignore[union-attr]
@@ -60,11 +60,11 @@ def configure(form: Literal["json", "console"]) -> None:
         last,
     ]
     handler = logging.StreamHandler(sys.stderr)
-    # Why the ledger refuses events; nothing else that loggers add is known to be free of personal data.
+    # Of the extra fields of other loggers, only ``reason`` is known to contain no personal data.
     foreign: list[structlog.typing.Processor] = [*shared, structlog.stdlib.ExtraAdder(allow=("reason",))]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=final))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # One line per request says nothing that metrics do not, and may hold addresses.
+    # It logs each request, which the metrics count too, with a URL that may contain an address.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Payouts by the settings."""
+"""The payouts, configured by the settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starter.settings import Settings, SettingsError
 
 @asynccontextmanager
 async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts]:
-    """Open payouts as the settings say, on a pool of their own: a slow gateway keeps nobody from recording.
+    """Open the payouts on a pool of their own, so that a slow gateway does not delay the recording of events.
 
     Args:
-        settings: with the address of the casebook's database.
-        size: the most database connections it will hold.
+        settings: the settings, with the address of the casebook's database.
+        size: the most database connections of the pool.
 
     Raises:
-        SettingsError: a setting cannot be used.
+        SettingsError: a setting is missing or invalid.
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the payout book needs a PostgreSQL")

@@ -1,4 +1,4 @@
-"""What differs between two policies: for the CLI and the console."""
+"""Comparison of two policies, for the command line and the console."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cases.policy.model import Policy
 
 @dataclass(frozen=True)
 class Difference:
-    """A key path whose value is not the same; None where it is missing."""
+    """A key path at which two policies have different values; None if a policy does not have it."""
 
     key: str
     a: Any
@@ -20,7 +20,7 @@ class Difference:
 
 
 def differences(a: Policy, b: Policy) -> list[Difference]:
-    """Every key path in which two policies differ, in order of the path."""
+    """List the key paths at which two policies differ, sorted."""
     left, right = (dict(_leaves(json.loads(policy.document))) for policy in (a, b))
     return [
         Difference(key, left.get(key), right.get(key))
@@ -30,7 +30,10 @@ def differences(a: Policy, b: Policy) -> list[Difference]:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key path with its value. Tables in a list go by their name, a second one of it with #2."""
+    """Yield every key path with its value.
+
+    A table in a list is denoted by its name, the second one of the same name by ``name#2``.
+    """
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _leaves(inner, f"{path}.{name}" if path else name)

@@ -1,4 +1,4 @@
-"""The workflows that deliver events: one a subscription, started here and woken when it changes."""
+"""Starting and waking the workflows that deliver events, one for each subscription."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from activities.events.subscriptions import Subscriptions
 from cases.vocabulary.contract import TASK_QUEUE
 from workflows.registry import SUBSCRIPTION
 
-# How often a worker looks whether every active subscription has its workflow, and how soon again after it failed.
-EVERY, AGAIN = timedelta(minutes=5), timedelta(seconds=10)
+# How often a worker checks that every active subscription has its workflow, and how soon after a failed check.
+CHECK_INTERVAL, RETRY_INTERVAL = timedelta(minutes=5), timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
 
 
 async def wake(client: Client, id: str) -> None:
-    """Have a subscription looked at now: its workflow starts, or learns that something has changed."""
+    """Start the workflow of a subscription, or tell the running one that the subscription has changed."""
     await client.start_workflow(SUBSCRIPTION, id, id=_workflow(id), task_queue=TASK_QUEUE, start_signal="wake")
 
 
-async def keep(client: Client, subscriptions: Subscriptions) -> None:
-    """See to it, until cancelled, that every active subscription has its workflow.
+async def ensure_workflows(client: Client, subscriptions: Subscriptions) -> None:
+    """Check regularly, until cancelled, that every active subscription has its workflow.
 
-    Each is started when the subscription is made. But a program can die between the two, and the
-    database and the server's history are restored from backups of different times.
+    The workflow is started when the subscription is created. But the program may die between the two, and the
+    database and the Temporal server may be restored from backups of different times.
     """
     while True:
-        pause = EVERY
+        pause = CHECK_INTERVAL
         try:
             for one in await subscriptions.all():
                 if one.state == "active":
@@ -46,7 +46,7 @@ async def keep(client: Client, subscriptions: Subscriptions) -> None:
                     )
         except (ApplicationError, RPCError) as error:
             log.warning("subscriptions_not_looked_at", reason=type(error).__name__)
-            pause = AGAIN
+            pause = RETRY_INTERVAL
         await asyncio.sleep(pause.total_seconds())
 
 

@@ -1,4 +1,4 @@
-"""Month-end summaries from outside: file one by hand, and the schedule that files them (S3-4.3.1.10)."""
+"""Filing of month-end summaries: one by hand, or all of them by a schedule (S3-4.3.1.10)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from workflows.registry import MONTH_END
 
 SCHEDULE = "month-end"
-# When the month that has just ended is summarized: its first day's hour in the policy's zone [INVENTED].
+# The day of the next month, and the hour in the policy's zone, at which a month is summarized [INVENTED].
 DAY, HOUR = 1, 9
 
 
 async def file_month(client: Client, month: str, policy: str = "default") -> str:
-    """Gather a month, file its summary unless it was, and wait until it is open.
+    """File the summary of a month unless it was filed before, and wait until the case is open.
 
     Args:
-        month: like ``2026-03``.
+        client: a connection to Temporal.
+        month: the month, like ``2026-03``.
         policy: the name of the policy that the case is pinned to.
 
     Returns:
         The id of the case.
 
     Raises:
-        Refused: the month has not ended, or the policy is not known.
+        Refused: the month has not ended, or the policy does not exist.
     """
     try:
         done: dict[str, Any] = await client.execute_workflow(
@@ -49,7 +50,7 @@ async def file_month(client: Client, month: str, policy: str = "default") -> str
             {"month": month, "policy": policy},
             id=f"{SCHEDULE}:{month}",
             task_queue=TASK_QUEUE,
-            # Whoever asks at the same time waits for the same answer.
+            # Two simultaneous requests wait for the same workflow.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
     except WorkflowFailureError as error:
@@ -65,15 +66,16 @@ async def file_month(client: Client, month: str, policy: str = "default") -> str
     return str(done["id"])
 
 
-async def keep_schedule(client: Client, zone: str, policy: str = "default") -> tuple[ScheduleHandle, bool]:
-    """Have every month summarized on the first day of the next at 09:00, from now on.
+async def ensure_schedule(client: Client, zone: str, policy: str = "default") -> tuple[ScheduleHandle, bool]:
+    """Create or update the schedule that summarizes every month on the first day of the next at 09:00.
 
     Args:
+        client: a connection to Temporal.
         zone: the policy's time zone.
-        policy: its name.
+        policy: the name of the policy that the cases are pinned to.
 
     Returns:
-        The schedule, and whether it is new; one that was there is brought up to date.
+        The schedule, and whether it is new.
     """
     wanted = Schedule(
         ScheduleActionStartWorkflow(MONTH_END, {"policy": policy}, id=SCHEDULE, task_queue=TASK_QUEUE),
@@ -81,18 +83,18 @@ async def keep_schedule(client: Client, zone: str, policy: str = "default") -> t
             calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(HOUR)], day_of_month=[ScheduleRange(DAY)])],
             time_zone_name=zone,
         ),
-        # One that waits for the casebook must not cost the month after it.
+        # A run that is still waiting for the casebook must not prevent the run of the next month.
         SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL),
     )
     try:
         return await client.create_schedule(SCHEDULE, wanted), True
     except ScheduleAlreadyRunningError:
         handle = client.get_schedule_handle(SCHEDULE)
-        # What people paused stays paused.
-        await handle.update(lambda found: ScheduleUpdate(_as_paused(wanted, found.description.schedule)))
+        await handle.update(lambda current: ScheduleUpdate(_with_state(wanted, current.description.schedule)))
         return handle, False
 
 
-def _as_paused(wanted: Schedule, found: Schedule) -> Schedule:
-    wanted.state = found.state
+def _with_state(wanted: Schedule, current: Schedule) -> Schedule:
+    # A schedule that somebody has paused stays paused.
+    wanted.state = current.state
     return wanted

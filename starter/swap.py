@@ -1,4 +1,4 @@
-"""Shift swaps from outside: ask for one (S1-1.7). Agreeing, signing and refusing are commands of the case."""
+"""Filing of shift swaps (S1-1.7); agreeing, signing and refusing are commands of the case."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 
-# How often the same swap may be asked for anew, after it was refused or lapsed.
+# How often the same swap may be filed, each time after the one before was refused or lapsed.
 MOST_TRIES = 20
 
 
 def facts_of(
     directory: Directory, policy: Policy, initiator: str, counterparty: str, given: str, returned: str | None
 ) -> SwapFacts:
-    """The facts of a swap between two of the staff, by the roster; times in the policy's zone.
+    """Build the facts of a swap from the directory and its roster.
+
+    Args:
+        directory: the directory.
+        policy: the policy, whose zone the times are in.
+        initiator: the id of the person who gives a shift.
+        counterparty: the id of the person who is asked to take it.
+        given: the id of that shift.
+        returned: the id of the shift that is given back for it, if any.
 
     Raises:
-        Refused: codes ``unknown_person`` and ``unknown_shift``.
+        Refused: code ``unknown_person`` or ``unknown_shift``.
     """
     people = [directory.person(id_) for id_ in (initiator, counterparty)]
     for id_, person in zip((initiator, counterparty), people, strict=True):
@@ -45,28 +53,33 @@ def _shift(by_id: dict[str, Shift], id_: str, policy: Policy) -> dict[str, Any]:
     return {"id": id_, "starts_at": policy.local(shift.starts_at), "ends_at": policy.local(shift.ends_at)}
 
 
-async def ask(
+async def file_swap(
     client: CaseClient, swaps: Swaps, facts: SwapFacts, policy: Policy, now: datetime, key: str | None = None
 ) -> dict[str, Any]:
-    """Look at a swap and file it. The same asked for again is the same case, as long as it is not over.
+    """Check a swap against the rules and file it. The same swap gives the same case until that case is closed.
 
     Args:
-        policy: the one that the case is pinned to.
-        key: the caller's own; without it one is made of the people and the shifts.
+        client: files the case.
+        swaps: checks the swap against the roster.
+        facts: the swap.
+        policy: the policy that the case is pinned to.
+        now: the current time.
+        key: the caller's own key; without it, a key is derived from the people and the shifts.
 
     Returns:
         The case view.
 
     Raises:
-        Refused: the rules do not allow it (`cases.kinds.swap.check`), and nothing was filed.
+        Refused: the rules do not allow the swap (`cases.kinds.swap.check`), so nothing was filed; or code
+            ``too_often``, the same swap was filed too often.
     """
     await swaps.check(facts, policy, now)
     plain = facts.model_dump(mode="json", exclude_none=True)
-    for tried in [key] if key is not None else _keys(facts):
+    for candidate in [key] if key is not None else _keys(facts):
         try:
-            view = await client.file("swap", {"key": tried, "policy": policy.name, "facts": plain})
+            view = await client.file("swap", {"key": candidate, "policy": policy.name, "facts": plain})
         except Refused as refusal:
-            # Under a key that was made the content differs only where the roster has changed since.
+            # Under a derived key, the content can differ only because the roster has changed.
             if refusal.code != "conflict" or key is not None:
                 raise
             continue
@@ -76,7 +89,10 @@ async def ask(
 
 
 def _keys(facts: SwapFacts) -> list[str]:
-    """Keys of the people and the shifts; their ids may be longer than a key, so a digest stands for them."""
+    """List the keys of a swap, one for each time that it may be filed.
+
+    They are derived from a digest, since the ids of the people and the shifts may be longer than a key.
+    """
     ids = (facts.initiator.id, facts.counterparty.id, *(shift.id for shift in facts.shifts))
     base = hashlib.sha256("\0".join(ids).encode()).hexdigest()[:16]
     return [f"{base}-{number}" for number in range(1, MOST_TRIES + 1)]

@@ -1,4 +1,4 @@
-"""What every test run needs."""
+"""Set-up of every test run: the seed, the order and the distribution of tests, and the temporary folder."""
 
 from __future__ import annotations
 
@@ -8,42 +8,51 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, seed, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# How long an example may take is no part of any property: a busy machine would fail it. CI takes the
-# same examples each time, so that what fails there is the change; elsewhere each run looks further.
-settings.register_profile("caseladder", deadline=None, derandomize="CI" in os.environ)
+from tests import real_logs
+from tests.seed import SEED
+
+# Without a deadline for an example, since a busy machine would miss it.
+settings.register_profile("caseladder", deadline=None)
 settings.load_profile("caseladder")
 
-# Their assertions are part of the tests, so a failed one must say what it compared.
+# So that a failed assertion of these helpers says what it compared.
 pytest.register_assert_rewrite("tests.core.support")
 
 _basetemp = pytest.StashKey[str]()
 
 
-@pytest.hookimpl(tryfirst=True)  # before the fixture tmp_path learns where its folders go
+@pytest.hookimpl(tryfirst=True)  # before the fixture tmp_path reads the option
 def pytest_configure(config: pytest.Config) -> None:
-    """Give a run as root a temporary folder of its own.
+    """Give a run as root its own temporary folder.
 
-    PostgreSQL does not run as root, so another user must pass through the folders above its data.
-    pytest's usual place is closed to others again by every further pytest that starts.
+    PostgreSQL does not run as root, so another user must be able to enter the folders above its data.
+    pytest's default folder is closed to others again whenever another pytest starts.
     """
     if os.geteuid() == 0 and config.option.basetemp is None:
         config.option.basetemp = config.stash[_basetemp] = tempfile.mkdtemp(prefix="caseladder-tests-")
 
 
-# What takes long begins first, so that at the end nobody waits for one file.
-LONG = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
-# These folders have servers of their own, so that one process does all of a folder's tests.
+def pytest_report_header() -> list[str]:
+    """Print the seed, and why tests are left out."""
+    lines = [f"seed: {SEED} (CASELADDER_TEST_SEED={SEED} repeats it)"]
+    return lines if real_logs.HELP_DESK else [*lines, real_logs.MISSING]
+
+
+# Folders whose tests are run first, so that at the end no process has to run a long file alone.
+FIRST = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
+# Folders whose tests share servers, so that all of them are run by one process.
 TOGETHER = frozenset({"workflows", "console", "api", "cli"})
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships no types
-    """Which tests one process does in a row: those of a file, or of a folder."""
+    """Distribution of tests in which one process runs all tests of a file or of a folder in `TOGETHER`."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -52,25 +61,34 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships 
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
-    """Share the tests out by `Together`."""
+    """Distribute the tests by `Together`."""
     return Together(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders of long tests first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Seed the property tests, leave out tests of real logs if there are none, and sort by `FIRST`."""
+    for item in items:
+        function: Any = getattr(item, "function", None)
+        if is_hypothesis_test(function):
+            seed(SEED)(function)
+    if real_logs.HELP_DESK is None:
+        left_out = [item for item in items if item.get_closest_marker("real_log")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
-    def place(item: pytest.Item) -> int:
+    def rank(item: pytest.Item) -> int:
         folder = item.path.parent.name
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        return FIRST.index(folder) if folder in FIRST else len(FIRST)
 
-    items.sort(key=place)
+    items.sort(key=rank)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let the threads of Temporal's client come to rest before the interpreter is taken down.
+    """Wait until the threads of Temporal's client are idle before the interpreter ends.
 
-    Else it aborts now and then with "PyGILState_Release" (temporalio/sdk-python issue 300), and a
-    green run ends in a red exit code.
+    Otherwise it sometimes aborts with "PyGILState_Release" (temporalio/sdk-python issue 300), so that a
+    successful run has an exit code of failure.
     """
     if "temporalio" in sys.modules:
         time.sleep(0.25)

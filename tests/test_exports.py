@@ -151,7 +151,7 @@ def spoiled(value: Any, trick: str) -> Any:
 
 
 def test_what_cannot_be_a_formula_stays_as_it_is() -> None:
-    assert [exports.harmless(text) for text in ("", "SF-9", "a=1", "2026-03-0001", "'=x")] == [
+    assert [exports.escape_formula(text) for text in ("", "SF-9", "a=1", "2026-03-0001", "'=x")] == [
         "", "SF-9", "a=1", "2026-03-0001", "'=x"
     ]  # fmt: skip
 
@@ -258,7 +258,7 @@ async def test_rows_do_not_gather_in_memory(format: Format) -> None:
 
 @pytest.mark.parametrize("format", exports.FORMATS)
 async def test_a_stream_comes_in_pieces(monkeypatch: pytest.MonkeyPatch, format: Format) -> None:
-    monkeypatch.setattr(exports, "PIECE", 1000)
+    monkeypatch.setattr(exports, "CHUNK", 1000)
     rows = [exports.case_row({**question().view(), "number": f"2026-03-{n:04}"}) for n in range(40)]
     seen: list[list[Cell]] = []
 

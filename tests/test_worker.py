@@ -47,7 +47,7 @@ AGENT = {"id": "ag-1", "role": "agent"}
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerSetup:
     """A running stack and what configures a worker on it."""
 
     folder: Path
@@ -99,7 +99,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+async def setup(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerSetup]:
     """A stack of this module's own."""
     folder = tmp_path_factory.mktemp("worker")
     (folder / "contacts.toml").write_text(CONTACTS)
@@ -115,15 +115,15 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     async with Stack(folder / "data", TYPES, Ports(0, 0, 0)) as addresses:
         await migrate(addresses.database_url)
         client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-        yield Place(folder, addresses.temporal, client, settings)
+        yield WorkerSetup(folder, addresses.temporal, client, settings)
 
 
 @pytest.fixture(scope="module")
-async def day(place: Place) -> AsyncIterator[Day]:
+async def day(setup: WorkerSetup) -> AsyncIterator[Day]:
     """A case climbs while no mail server answers, and much is asked that is refused."""
-    metrics_port, mail_port, cases = free_port(0), free_port(0), CaseClient(place.client)
+    metrics_port, mail_port, cases = free_port(0), free_port(0), CaseClient(setup.client)
     settings = {"CASELADDER_METRICS_PORT": str(metrics_port), "CASELADDER_SMTP_URL": f"smtp://127.0.0.1:{mail_port}"}
-    with place.worker("day.log", **settings) as (process, log):
+    with setup.worker("day.log", **settings) as (process, log):
         # What falls due before a worker is there is acted on at once, and not by a timer.
         await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text, 30)
         facts = {"category": "damage", "customer": PERSON, "description": DESCRIPTION}
@@ -134,7 +134,7 @@ async def day(place: Place) -> AsyncIterator[Day]:
         with pytest.raises(Refused):
             await cases.command(case, "close", {"by": AGENT, "request_id": PERSON["ref"]})
         await cases.signal(case, "reject", {"by": AGENT, "reason": f"{PERSON['name']} {PERSON['phone']}"})
-        refused = await place.client.start_workflow(
+        refused = await setup.client.start_workflow(
             "Complaint",
             {"key": "refused", "facts": {**facts, "category": DESCRIPTION}},
             id="complaint:refused",
@@ -142,7 +142,7 @@ async def day(place: Place) -> AsyncIterator[Day]:
             start_signal="escalate",
             start_signal_args=[{"by": AGENT, "reason": DESCRIPTION}],
         )
-        lost = await place.client.start_workflow(
+        lost = await setup.client.start_workflow(
             "Complaint",
             {"key": "lost", "policy": "nope", "facts": facts},
             id="complaint:lost",
@@ -266,7 +266,7 @@ def test_sigterm_lets_what_is_under_way_end_and_succeeds(day: Day) -> None:
             id="no Temporal server",
         ),
         pytest.param(
-            lambda place: {"TEMPORAL_ADDRESS": place.address},
+            lambda setup: {"TEMPORAL_ADDRESS": setup.address},
             "CASELADDER_DATABASE_URL is missing",
             id="no database",
         ),
@@ -276,27 +276,27 @@ def test_sigterm_lets_what_is_under_way_end_and_succeeds(day: Day) -> None:
             id="a wrong setting",
         ),
         pytest.param(
-            lambda place: {"CASELADDER_METRICS_PORT": place.address.rpartition(":")[2]},
+            lambda setup: {"CASELADDER_METRICS_PORT": setup.address.rpartition(":")[2]},
             "CASELADDER_METRICS_PORT = {port}: Failed starting Prometheus exporter: Address already in use",
             id="a port that is taken",
         ),
     ],
 )
 def test_what_keeps_it_from_starting_is_said_in_one_line(
-    place: Place, tmp_path: Path, settings: Callable[[Place], dict[str, str]], said: str
+    setup: WorkerSetup, tmp_path: Path, settings: Callable[[WorkerSetup], dict[str, str]], said: str
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "worker"],
         cwd=ROOT,
         # No stack runs on this folder.
-        env={**environment(), "CASELADDER_DATA": str(tmp_path), **settings(place)},
+        env={**environment(), "CASELADDER_DATA": str(tmp_path), **settings(setup)},
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    said = said.format(port=place.address.rpartition(":")[2])
+    said = said.format(port=setup.address.rpartition(":")[2])
     assert done.stderr.startswith(f"caseladder worker: {said}"), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert "hush" not in done.stderr

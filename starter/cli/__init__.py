@@ -13,8 +13,8 @@ from starter.cli import (
     assess,
     calendar,
     cases,
-    doors,
     export,
+    keys,
     notices,
     payouts,
     policies,
@@ -25,6 +25,7 @@ from starter.cli import (
     system,
 )
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
+from starter.cli.serve import serve
 from starter.cli.up import up
 
 HELP = """Runs customer-service rules as durable cases.
@@ -51,7 +52,8 @@ def _app() -> App:
     app.command(notices.app)
     app.command(subscriptions.app)
     app.command(export.export)
-    doors.register(app)
+    app.command(serve)
+    keys.register(app)
     system.register(app)
     return app
 
@@ -66,12 +68,12 @@ def _version() -> str:
 
 
 def main() -> int:
-    """Run the command that the arguments name and answer with its exit code."""
+    """Run the command of this process's arguments and return its exit code."""
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has read enough; what is left in the buffer has nowhere to go.
+        # The reader has closed the pipe; what is left in the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     if "temporalio" in sys.modules:
@@ -83,7 +85,7 @@ def main() -> int:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and answer with its exit code; an expected error is printed as one line."""
+    """Run a command and return its exit code; an expected error is printed as one line."""
     try:
         code = _app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -99,5 +101,5 @@ def run(arguments: Sequence[str]) -> int:
             raise
         say(expected[0])
         return expected[1]
-    # Help and version answer with nothing.
+    # --help and --version return None.
     return code if isinstance(code, int) else OK

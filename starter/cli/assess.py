@@ -1,4 +1,4 @@
-"""The command assess: what a claim would be given, without filing it."""
+"""The command ``assess``: the compensation of a claim, without filing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
 from starter.cli.intake import assign, read_instant, read_object
-from starter.cli.options import OUTPUT, Output
+from starter.cli.options import OUTPUT, OutputOptions
 from starter.cli.policies import find
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cases.kinds.claim_facts import ClaimIntake
     from cases.policy.model import Policy
 
-# Stands for the key in an intake, and for the case number in a letter, of a claim that has none.
+# Takes the place of the key in an intake and of the case number in a letter, for the claim has neither.
 UNFILED = "not-filed"
 
 
@@ -38,7 +38,7 @@ def assess(
     policy: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="NAME=VALUE")] = None,
     letter: Literal["zh", "en"] | None = None,
-    options: Output = OUTPUT,
+    options: OutputOptions = OUTPUT,
 ) -> int:
     """Assess a claim as a dry run: lines, formulas, clauses and total, or the refusal. Nothing is stored.
 
@@ -89,7 +89,7 @@ def _assess(intake: ClaimIntake, policy: Policy, filed: datetime, moment: dateti
     try:
         return compensation.assess(intake.facts, policy, filed_at=filed, at=moment)
     except Refused as refusal:
-        # Here it is the file that lacks something, not a case that is not ready.
+        # Here a refusal means that the file is incomplete, so it is bad input.
         clause = f" [{refusal.clause}]" if refusal.clause else ""
         raise BadInput(f"{refusal.message}{clause}") from None
 

@@ -1,4 +1,4 @@
-"""Commands about working days: load a published year, show what is known."""
+"""The commands ``calendar load`` and ``calendar show``: published years of working days."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cases.working_calendar import CalendarYears, PublishedYear
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, BadInput, Failed, explained, say
 from starter.cli.intake import read_object
-from starter.cli.options import ASKING, PLACE, Asking, Place
+from starter.cli.options import REQUEST, STACK, RequestOptions, StackOptions
 
 if TYPE_CHECKING:
     from activities.policies.calendar_years import CalendarYears as Book
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 app = App(name="calendar", help="Working days: load a published year, show what is known.")
 
 FORM = "one table a year, like [2027] with source, holidays and make_up_days"
-# What a command to a case takes (`cases.vocabulary.commands.LoadCalendar`).
+# The first and last year that the command `cases.vocabulary.commands.LoadCalendar` accepts.
 FIRST, LAST = 2000, 9998
 BY = {"id": "calendar", "role": "system"}
-# Cases that are told at the same time.
-AT_ONCE = 16
+# How many cases are sent the year at the same time.
+CONCURRENT_CASES = 16
 
 
 @app.command
@@ -39,7 +39,7 @@ async def load(
     /,
     *,
     year: int | None = None,
-    options: Asking = ASKING,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Load a published year: new cases use it, and running cases that were waiting for it hear of it.
 
@@ -54,37 +54,37 @@ async def load(
 
     years = _read(file, year)
     url, policies = options.database_url(), Policies(options.settings().policies)
-    # Connected to both before either is changed.
+    # Connect to both before changing either.
     client = await options.client()
     plain = {str(number): published.model_dump(mode="json") for number, published in years.items()}
     async with calendar_years.connect(url) as book:
         changed = await book.load(plain)
-        told: dict[str, str | None] = {}
+        outcomes: dict[str, str | None] = {}
         for number in years:
-            told |= await _tell(number, plain[str(number)], book, policies, client, options)
-    missed = {case: reason for case, reason in told.items() if reason is not None}
+            outcomes |= await _update_cases(number, plain[str(number)], book, policies, client, options)
+    failed = {case: reason for case, reason in outcomes.items() if reason is not None}
     if options.json:
         output.print_json(
             {
                 "years": {str(number): "loaded" if number in changed else "already loaded" for number in years},
-                "told": sorted(told.keys() - missed.keys()),
-                "not_told": missed,
+                "told": sorted(outcomes.keys() - failed.keys()),
+                "not_told": failed,
             }
         )
     else:
         for number, published in years.items():
             days = f"{output.count(len(published.holidays), 'holiday')}, make-up days: {len(published.make_up_days)}"
             output.line(f"{number}: {'loaded' if number in changed else 'already loaded'} ({days})")
-        output.line(f"running cases that heard of it: {len(told) - len(missed)}")
-    if missed:
-        case, reason = next(iter(missed.items()))
-        say(f"{output.count(len(missed), 'case')} could not be told, run it again: {case}: {reason}")
+        output.line(f"running cases that heard of it: {len(outcomes) - len(failed)}")
+    if failed:
+        case, reason = next(iter(failed.items()))
+        say(f"{output.count(len(failed), 'case')} could not be told, run it again: {case}: {reason}")
         return FAILED
     return OK
 
 
 @app.command
-async def show(year: int | None = None, /, *, options: Place = PLACE) -> int:
+async def show(year: int | None = None, /, *, options: StackOptions = STACK) -> int:
     """Show the days off and the make-up days of the known years.
 
     Args:
@@ -120,10 +120,10 @@ async def show(year: int | None = None, /, *, options: Place = PLACE) -> int:
 
 
 def _read(file: Path, year: int | None) -> dict[int, PublishedYear]:
-    """The years of a file, all of them good.
+    """Read and validate the years of a file, or only the given one.
 
     Raises:
-        BadInput: it cannot be read, or has no such year.
+        BadInput: the file cannot be read, or does not hold the year.
         Refused: code ``invalid``, naming the year, the day and what is allowed.
     """
     content = read_object(file)
@@ -147,22 +147,26 @@ def _read(file: Path, year: int | None) -> dict[int, PublishedYear]:
     return {year: years[year]}
 
 
-async def _tell(
-    year: int, published: dict[str, Any], book: Book, policies: Policies, client: CaseClient, options: Asking
+async def _update_cases(
+    year: int, published: dict[str, Any], book: Book, policies: Policies, client: CaseClient, options: RequestOptions
 ) -> dict[str, str | None]:
-    """Tell every case that waits for the year; by id, None or why it could not be told."""
-    # The same content asks the same, so that a case that has heard of it is not told again.
+    """Send the year to every case that waits for it.
+
+    Returns:
+        By case id, None if the case took it, else the reason why it could not be sent.
+    """
+    # Derived from the content, so that a case does not take the same year twice.
     digest = hashlib.sha256(canonical({"year": year, "published": published}).encode()).hexdigest()
     body = {"by": BY, "request_id": f"calendar-{year}-{digest[:32]}", "year": year, "published": published}
-    told: dict[str, str | None] = {}
-    turn = asyncio.Semaphore(AT_ONCE)
+    outcomes: dict[str, str | None] = {}
+    slots = asyncio.Semaphore(CONCURRENT_CASES)
 
-    async def tell(case: str, policy: str) -> None:
-        async with turn:
+    async def update(case: str, policy: str) -> None:
+        async with slots:
             try:
                 if not policies.shares_calendar(policy):
                     return
-                async with options.patiently():
+                async with options.answer_within_timeout():
                     await client.command(case, "load_calendar", body)
             except Exception as error:
                 if isinstance(error, Refused) and error.code == "closed":
@@ -170,20 +174,20 @@ async def _tell(
                 expected = explained(error)
                 if expected is None:
                     raise
-                told[case] = expected[0]
+                outcomes[case] = expected[0]
             else:
-                told[case] = None
+                outcomes[case] = None
 
     seen: set[str] = set()
-    # Again until none is new: a case may just have opened with the calendar as it was before.
+    # Repeated until no case is new, since one may have opened with the earlier calendar in the meantime.
     while fresh := [one for one in await book.waiting_for(year) if one[0] not in seen]:
         seen.update(case for case, _ in fresh)
-        await asyncio.gather(*(tell(case, policy) for case, policy in fresh))
-    return told
+        await asyncio.gather(*(update(case, policy) for case, policy in fresh))
+    return outcomes
 
 
 def _days(days: tuple[Any, ...]) -> str:
-    """Days as ranges: ``01-01 to 01-03, 02-15``."""
+    """Format days as ranges, like ``01-01 to 01-03, 02-15``."""
     ranges: list[list[Any]] = []
     for day in days:
         if ranges and (day - ranges[-1][-1]).days == 1:

@@ -1,4 +1,4 @@
-"""Commands about cases: file, show, timeline, explain, list, do, and the four shorthands."""
+"""Commands about cases: file, show, timeline, explain, list, do, approve, reject, escalate, acknowledge."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput, Failed
 from starter.cli.intake import assign, read_instant, read_json_object, read_object
-from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
     from activities.casebook.book import Casebook
     from starter.client import CaseClient
 
 T = TypeVar("T")
-AGAIN = "the request may still be carried out; with a --request-id it can be repeated without harm"
+RETRY_HINT = "the request may still be carried out; with a --request-id it can be repeated without harm"
 
 
 def register(app: App) -> None:
@@ -37,7 +37,7 @@ async def file(
     *,
     key: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="NAME=VALUE")] = None,
-    options: Asking = ASKING,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """File a case and print it. The same key with the same content gives the same case.
 
@@ -54,13 +54,17 @@ async def file(
         intake["key"] = key
     _check_intake(kind, intake)
     client = await options.client()
-    async with options.patiently("it may be filed already; filing it again is harmless"):
+    async with options.answer_within_timeout("it may be filed already; filing it again is harmless"):
         view = await client.file(kind, intake)
     return _print(view, options, output.print_view)
 
 
 def _check_intake(kind: str, intake: dict[str, Any]) -> None:
-    """Say what is wrong before anybody is asked."""
+    """Validate an intake before connecting to anything.
+
+    Raises:
+        Refused: code ``unknown_kind`` or ``invalid``.
+    """
     from cases.registry import KINDS
     from cases.vocabulary.facts import read_intake
 
@@ -69,7 +73,7 @@ def _check_intake(kind: str, intake: dict[str, Any]) -> None:
     read_intake(KINDS[kind].INTAKE, intake)
 
 
-async def show(case: str, /, *, options: Asking = ASKING) -> int:
+async def show(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     """Show a case as it stands.
 
     Args:
@@ -79,7 +83,7 @@ async def show(case: str, /, *, options: Asking = ASKING) -> int:
     return _print(view, options, output.print_view)
 
 
-async def timeline(case: str, /, *, options: Asking = ASKING) -> int:
+async def timeline(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     """Show everything that happened to a case, oldest first.
 
     Args:
@@ -89,7 +93,7 @@ async def timeline(case: str, /, *, options: Asking = ASKING) -> int:
     return _print(events, options, output.print_timeline)
 
 
-async def explain(case: str, /, *, options: Asking = ASKING) -> int:
+async def explain(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     """Show why each clock of a case is due when it is: start, limit, pauses, clause.
 
     Args:
@@ -107,7 +111,7 @@ async def list_cases(
     breached: str | None = None,
     due_by: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """List cases from the casebook, what is due first comes first. Every filter given must hold.
 
@@ -142,9 +146,9 @@ async def do(
     command: str,
     /,
     *pairs: Annotated[str, Parameter(name="NAME=VALUE")],
-    sender: Actor = NOBODY,
+    sender: SenderOptions = NO_SENDER,
     with_: Annotated[str | None, Parameter(name="--with", metavar="JSON")] = None,
-    options: Asking = ASKING,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Send any command to a case and print the case after it.
 
@@ -160,7 +164,7 @@ async def do(
 
 
 async def acknowledge(
-    case: str, /, *, code: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+    case: str, /, *, code: str | None = None, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST
 ) -> int:
     """Take a case up, as the rung that holds it or a higher one.
 
@@ -172,15 +176,21 @@ async def acknowledge(
         return await send(case, "acknowledge", sender, {}, options)
     if sender.by is not None or sender.role is not None:
         raise BadInput("--code says who acts; leave out --by and --role")
-    from starter.cli.notices import whose
+    from starter.cli.notices import read_code
 
-    ack = await whose(code, case, options)
-    by_code = Actor(ack.person, ack.role, sender.request_id)
+    ack = await read_code(code, case, options)
+    by_code = SenderOptions(ack.person, ack.role, sender.request_id)
     return await send(ack.case_id, "acknowledge", by_code, {"notice": ack.seq}, options)
 
 
 async def escalate(
-    case: str, /, *, reason: str, to: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+    case: str,
+    /,
+    *,
+    reason: str,
+    to: str | None = None,
+    sender: SenderOptions = NO_SENDER,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Give a case to the next rung, or to the one named.
 
@@ -198,8 +208,8 @@ async def approve(
     *,
     subject: str | None = None,
     reason: str | None = None,
-    sender: Actor = NOBODY,
-    options: Asking = ASKING,
+    sender: SenderOptions = NO_SENDER,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Approve what a case asks for.
 
@@ -212,7 +222,13 @@ async def approve(
 
 
 async def reject(
-    case: str, /, *, reason: str, subject: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+    case: str,
+    /,
+    *,
+    reason: str,
+    subject: str | None = None,
+    sender: SenderOptions = NO_SENDER,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Reject what a case asks for.
 
@@ -224,33 +240,33 @@ async def reject(
     return await send(case, "reject", sender, {"subject": subject, "reason": reason}, options)
 
 
-async def send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> int:
+async def send(case: str, command: str, sender: SenderOptions, body: dict[str, Any], options: RequestOptions) -> int:
     """Send a command and print the case after it.
 
     Raises:
-        BadInput: nobody is named as sender.
+        BadInput: no sender is given.
     """
-    body = sender.onto({name: value for name, value in body.items() if value is not None})
+    body = sender.add_to({name: value for name, value in body.items() if value is not None})
     if "by" not in body:
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
     case_id = await options.case_id(case)
     client = await options.client()
-    async with options.patiently(AGAIN):
+    async with options.answer_within_timeout(RETRY_HINT):
         view = await client.command(case_id, command, body)
     return _print(view, options, output.print_view)
 
 
 async def _read(
     case: str,
-    options: Asking,
+    options: RequestOptions,
     live: Callable[[CaseClient, str], Awaitable[T]],
     recorded: Callable[[Casebook, str], Awaitable[T | None]] | None = None,
 ) -> T:
-    """Ask the case itself; one that Temporal has let go after its retention is in the casebook."""
+    """Query the case's workflow, or the casebook when Temporal no longer keeps the workflow."""
     case_id = await options.case_id(case)
     client = await options.client()
     try:
-        async with options.patiently():
+        async with options.answer_within_timeout():
             return await live(client, case_id)
     except Refused as refusal:
         if refusal.code != "not_found" or recorded is None:
@@ -258,13 +274,13 @@ async def _read(
         try:
             async with options.casebook() as book:
                 found = await recorded(book, case_id)
-        except Failed:  # no casebook at hand
+        except Failed:  # no casebook is configured
             raise refusal from None
         if not found:
             raise
         return found
 
 
-def _print(value: T, options: Place, people: Callable[[T], None]) -> int:
-    (output.print_json if options.json else people)(value)
+def _print(value: T, options: StackOptions, print_text: Callable[[T], None]) -> int:
+    (output.print_json if options.json else print_text)(value)
     return OK

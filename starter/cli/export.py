@@ -1,4 +1,4 @@
-"""``caseladder export``: cases and events as tables for people and for programs."""
+"""The command ``export``: cases and events as CSV and XLSX files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from starter.cli import output
 from starter.cli.errors import OK
 from starter.cli.intake import read_instant
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 
 
 async def export(
@@ -34,7 +34,7 @@ async def export(
     text: str | None = None,
     opened_from: str | None = None,
     opened_to: str | None = None,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Write cases, or every event of them, into a file. Every filter given must hold.
 
@@ -56,16 +56,16 @@ async def export(
         opened_to: opened before this RFC 3339 instant.
     """
     # The driver of the database and the writer of workbooks take a while to import.
-    from activities.casebook import search as desk
+    from activities.casebook import search
     from starter import exports
 
-    filter = desk.Filter(
+    filter = search.Filter(
         kind=kind, status=status, rung=rung, holder=holder, unit=unit, severity=severity, breached=breached,
         waybill=waybill, text=text,
         opened_from=None if opened_from is None else read_instant(opened_from, "--opened-from"),
         opened_to=None if opened_to is None else read_instant(opened_to, "--opened-to"),
     )  # fmt: skip
-    async with desk.connect(options.database_url(), size=1) as read, _target(out) as file:
+    async with search.connect(options.database_url(), size=1) as read, _target(out) as file:
         seen: dict[str, Any] = {"units": None, "kinds": None}
         if what == "cases":
             rows = exports.case_rows(read.rows(filter, **seen))
@@ -84,7 +84,7 @@ async def export(
 
 @asynccontextmanager
 async def _target(out: Path) -> AsyncIterator[BinaryIO]:
-    """The file to write; it takes its name once it is whole."""
+    """Open the file to write; it gets its name only when the block has ended without an error."""
     if str(out) == "-":
         yield sys.stdout.buffer
         return

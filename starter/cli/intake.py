@@ -1,4 +1,4 @@
-"""Input from files and ``key=value`` arguments, as plain JSON."""
+"""Reading of input files and of ``NAME=VALUE`` arguments into plain JSON."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STDIN = "-"
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The one object in a JSON or TOML file, or on stdin.
+    """Read the object in a JSON or TOML file, or on stdin.
 
     Raises:
-        BadInput: it cannot be read, or is neither.
+        BadInput: the file cannot be read, or is neither JSON nor TOML.
     """
     name = "stdin" if str(file) == STDIN else str(file)
     try:
@@ -29,7 +29,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadInput(f"{name}: is not UTF-8: {error.reason} at byte {error.start}") from None
     if file.suffix == ".toml" or (file.suffix != ".json" and not text.lstrip().startswith(("{", "["))):
-        # Imported here: it brings Temporal along, which JSON does not need.
+        # Imported here because it imports Temporal, which JSON does not need.
         from starter.rehearsal.files import plain
 
         try:
@@ -40,10 +40,14 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def read_json_object(text: str, name: str) -> dict[str, Any]:
-    """The JSON object in a text.
+    """Parse a JSON object.
+
+    Args:
+        text: the JSON text.
+        name: where the text came from, for the error message.
 
     Raises:
-        BadInput: it is not one; ``name`` says where it came from.
+        BadInput: the text is not a JSON object.
     """
     try:
         value = json.loads(text)
@@ -55,10 +59,17 @@ def read_json_object(text: str, name: str) -> dict[str, Any]:
 
 
 def assign(target: dict[str, Any], pairs: Iterable[str], option: str) -> None:
-    """Put ``a.b=value`` pairs into an object. What begins with ``{ [ "`` is read as JSON, the rest is text.
+    """Set the fields of an object from pairs like ``a.b=value``.
+
+    A value that begins with ``{``, ``[`` or ``"`` is parsed as JSON; any other is a string.
+
+    Args:
+        target: the object, which is changed.
+        pairs: the pairs, a dot separating the names of nested objects.
+        option: the option that they were given with, for the error message.
 
     Raises:
-        BadInput: a pair has no ``=``, or leads through something that is no object.
+        BadInput: a pair has no ``=``, its JSON is invalid, or its path leads through a value that is not an object.
     """
     for pair in pairs:
         path, equals, text = pair.partition("=")
@@ -80,10 +91,14 @@ def assign(target: dict[str, Any], pairs: Iterable[str], option: str) -> None:
 
 
 def read_instant(text: str, option: str) -> datetime:
-    """The instant in a text.
+    """Parse an instant with an offset.
+
+    Args:
+        text: the instant in RFC 3339 form.
+        option: the option that it was given with, for the error message.
 
     Raises:
-        BadInput: it is none, or has no offset; ``option`` says where it was given.
+        BadInput: the text is not an instant, or has no offset.
     """
     try:
         moment = datetime.fromisoformat(text)

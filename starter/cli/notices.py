@@ -1,4 +1,4 @@
-"""Commands about notices: ``notices list|explain|resend``, and whose a code is."""
+"""The commands ``notices list|explain|resend``, and the check of an acknowledgement code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.cases import send
 from starter.cli.errors import OK, BadInput, Failed
-from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
     from activities.notify.ack_tokens import Ack
@@ -29,7 +29,7 @@ async def list_notices(
     /,
     *,
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """List what became of notices, the newest first. One that is still under way comes when it is over.
 
@@ -52,7 +52,7 @@ async def list_notices(
 
 
 @app.command
-async def explain(case: str, notice: int, /, *, options: Place = PLACE) -> int:
+async def explain(case: str, notice: int, /, *, options: StackOptions = STACK) -> int:
     """Explain a notice: who was meant and why, and every attempt with its reason.
 
     Args:
@@ -96,7 +96,9 @@ async def explain(case: str, notice: int, /, *, options: Place = PLACE) -> int:
 
 
 @app.command
-async def resend(case: str, notice: int, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+async def resend(
+    case: str, notice: int, /, *, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST
+) -> int:
     """Send a notice again, under the same ids, to whoever is in charge now.
 
     Args:
@@ -106,13 +108,13 @@ async def resend(case: str, notice: int, /, *, sender: Actor = NOBODY, options: 
     return await send(case, "resend", sender, {"notice": notice}, options)
 
 
-async def whose(code: str, case: str, options: Asking) -> Ack:
-    """What a code of a notice says.
+async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
+    """Return what the acknowledgement code of a notice authorizes, and for whom.
 
     Raises:
-        BadInput: it is no code.
-        Refused: code ``token_forged``, it is nobody's; code ``token_expired``.
-        Failed: nothing here knows codes.
+        BadInput: the text does not have the form of a code.
+        Refused: code ``token_forged``, no notice of the case has the code; code ``token_expired``.
+        Failed: CASELADDER_LINK_SECRET is not set, so no notice has a code.
     """
     from activities.notify import ack_tokens
     from activities.people import directory
@@ -125,7 +127,7 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
         raise Failed("no notice here carries a code: CASELADDER_LINK_SECRET is not set")
     case_id = await options.case_id(case)
     client = await options.client()
-    async with options.patiently():
+    async with options.answer_within_timeout():
         events = await client.timeline(case_id)
     async with directory.connect(options.database_url()) as book:
         people = [person.id for person in (await book.current()).people]
@@ -136,8 +138,8 @@ async def whose(code: str, case: str, options: Asking) -> Ack:
     return ack
 
 
-def _clock(options: Place) -> Clock:
-    """Instants as people read them, in the default policy's zone: the record has them in UTC."""
+def _clock(options: StackOptions) -> Clock:
+    """Return a function that formats instants in the default policy's zone; they are stored in UTC."""
     from activities.policies.store import Policies
 
     local = Policies(options.settings().policies).load("default").local

@@ -1,4 +1,4 @@
-"""The options that commands share, and what they lead to: settings, casebook, client, a case's id."""
+"""Options that several commands share, with the settings, connections and case ids derived from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starter.cli.errors import BadInput, Failed
 from starter.embedded import running
 from starter.settings import Settings, load_settings
 
-if TYPE_CHECKING:  # half a second to import; needed only when there is somebody to talk to
+if TYPE_CHECKING:  # half a second to import; needed only by commands that connect to something
     from activities.casebook.book import Casebook
     from starter.client import CaseClient
 
@@ -28,8 +28,8 @@ _NUMBER = re.compile(r"(?:(?P<kind>[a-z]+)/)?(?P<number>\d{4}-\d{2}-\d{4,})")
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Output:
-    """How the answer is printed."""
+class OutputOptions:
+    """How the answer is printed (tables or JSON)."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print one JSON value on stdout and nothing else; errors stay one line on stderr."""
@@ -37,35 +37,35 @@ class Output:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Place(Output):
-    """Which stack is meant."""
+class StackOptions(OutputOptions):
+    """Which stack a command works on, configured or embedded."""
 
     data: Path | None = None
     """Folder of the embedded stack (default: CASELADDER_DATA, else .caseladder)."""
 
-    def given(self) -> Settings:
-        """The settings as they are given, whatever runs.
+    def configured(self) -> Settings:
+        """Load the settings from the environment and ``--data`` alone, whether or not a stack is running.
 
         Raises:
-            SettingsError: one cannot be used.
+            SettingsError: a setting is invalid.
         """
         return load_settings() if self.data is None else load_settings(data=self.data)
 
     def settings(self) -> Settings:
-        """The settings, those of the running embedded stack where none are given.
+        """Load the settings and complete them with the addresses of the embedded stack, if it is running.
 
         Raises:
-            SettingsError: one cannot be used.
+            SettingsError: a setting is invalid.
         """
-        settings = self.given()
+        settings = self.configured()
         stack = running(settings.data)
         return settings if stack is None else settings.on_embedded(stack.database_url)
 
     def database_url(self) -> str:
-        """The address of the casebook's database; a secret.
+        """Return the address of the casebook's database, which contains a password.
 
         Raises:
-            Failed: none is configured and no embedded stack runs.
+            Failed: no database is configured and no embedded stack is running.
         """
         settings = self.settings()
         if settings.database_url is None:
@@ -77,17 +77,17 @@ class Place(Output):
 
     @asynccontextmanager
     async def casebook(self) -> AsyncIterator[Casebook]:
-        """The casebook, for reading."""
+        """Connect to the casebook."""
         from activities.casebook import book as casebook
 
         async with casebook.connect(self.database_url(), size=2) as book:
             yield book
 
     async def client(self) -> CaseClient:
-        """A client of the configured Temporal server, or the embedded one.
+        """Connect to the configured Temporal server, or else to the embedded one.
 
         Raises:
-            Unreachable: nobody answers.
+            Unreachable: no server answers.
         """
         from starter.client import CaseClient
         from starter.connection import connect
@@ -95,11 +95,11 @@ class Place(Output):
         return CaseClient(await connect(self.settings().data))
 
     async def case_id(self, case: str) -> str:
-        """The id of a case from its id or its number.
+        """Return the id of a case that is given by its id or its number.
 
         Raises:
-            BadInput: it is neither.
-            Refused: no case, or more than one, has the number.
+            BadInput: the text is neither an id nor a number.
+            Refused: code ``not_found`` or ``ambiguous``; no case, or more than one, has the number.
         """
         if ":" in case:
             return case
@@ -119,27 +119,27 @@ class Place(Output):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Asking(Place):
-    """Which stack is asked, and how long an answer is waited for."""
+class RequestOptions(StackOptions):
+    """Which stack a command works on, and how long it waits for a worker's answer."""
 
     timeout: Annotated[int, Parameter(validator=Number(gte=1))] = 10
     """Seconds to wait for a worker's answer."""
 
     @asynccontextmanager
-    async def patiently(self, otherwise: str = "") -> AsyncIterator[None]:
-        """Wait for an answer no longer than asked for.
+    async def answer_within_timeout(self, otherwise: str = "") -> AsyncIterator[None]:
+        """Limit the block to ``--timeout`` seconds.
 
         Args:
-            otherwise: what to say of the request when nobody answered.
+            otherwise: what to add to the error message about the state of the request.
 
         Raises:
-            Failed: nobody did.
+            Failed: no worker answered in time.
         """
         try:
             async with asyncio.timeout(self.timeout):
                 yield
         except Exception as error:
-            # The SDK turns the cancelling of an update into an error of its own; named, for not to import it.
+            # The SDK turns the cancelling of an update into an error of its own, compared by name to avoid the import.
             if type(error).__name__ not in ("TimeoutError", "WorkflowUpdateRPCTimeoutOrCancelledError"):
                 raise
             raise Failed(
@@ -150,8 +150,8 @@ class Asking(Place):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Actor:
-    """Who sends a command."""
+class SenderOptions:
+    """Who sends a command, and under which request id."""
 
     by: str | None = None
     """Id of who acts: a staff number or a system's name, no personal data."""
@@ -160,11 +160,11 @@ class Actor:
     request_id: str | None = None
     """The same id with the same content is answered again, not done again."""
 
-    def onto(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body with the sender in it.
+    def add_to(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Add the sender and the request id to a command's body.
 
         Raises:
-            BadInput: one of ``--by`` and ``--role`` is missing.
+            BadInput: only one of ``--by`` and ``--role`` is given.
         """
         if (self.by is None) != (self.role is None):
             raise BadInput("--by and --role go together: --by agent-7 --role agent")
@@ -175,4 +175,4 @@ class Actor:
         return body
 
 
-OUTPUT, PLACE, ASKING, NOBODY = Output(), Place(), Asking(), Actor()
+OUTPUT, STACK, REQUEST, NO_SENDER = OutputOptions(), StackOptions(), RequestOptions(), SenderOptions()

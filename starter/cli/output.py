@@ -1,4 +1,4 @@
-"""What people see: tables for a terminal, JSON for programs."""
+"""Output of the command line: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Wide enough that a table that goes into a file or a pipe is not folded.
+# Characters; wide enough that a table in a file or a pipe is not folded.
 PIPE_WIDTH = 200
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)")
 STYLES = {"breached": "red", "paused": "yellow", "running": "green", "met": "dim", "cancelled": "dim"}
-# Of these an event's line repeats nothing: they stand in the case view, or say nothing to people.
-_QUIET = frozenset({"facts", "policy_hash", "key"})
+# Data of an event that the timeline leaves out: it is in the case view, or means nothing to people.
+_HIDDEN = frozenset({"facts", "policy_hash", "key"})
 
 
 @cache
 def console() -> Console:
-    """The console on stdout."""
+    """Return the console on stdout."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=PIPE_WIDTH if piped else None, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
+    """Print one JSON value on stdout."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def line(text: str) -> None:
-    """One line of plain text, never folded."""
+    """Print one line of plain text, never folded."""
     console().print(safe(text), soft_wrap=True)
 
 
 def safe(value: Any, style: str = "") -> Text:
-    """A text as it can be shown: customers' words must not steer the terminal."""
+    """Return a text without control characters, so that customers' words cannot control the terminal."""
     text = "" if value is None else str(value)
     return Text("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text), style)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table with a line under its head; cells in ``STYLES`` have their colour."""
+    """Print a table; cells that are in `STYLES` are coloured."""
     shown = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for column in shown.columns:
         column.overflow = "fold"
@@ -58,7 +58,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def fields(rows: Iterable[tuple[str, Any]]) -> None:
-    """Names and values, one a line; what has no value is left out."""
+    """Print names and values, one pair a line, leaving out empty values."""
     shown = Table.grid(padding=(0, 2))
     for name, value in rows:
         if value not in (None, "", []):
@@ -70,18 +70,18 @@ def fields(rows: Iterable[tuple[str, Any]]) -> None:
 
 
 def print_view(view: Mapping[str, Any]) -> None:
-    """A case as it stands."""
+    """Print a case view."""
     if view["status"] in ("opening", "refused"):
         refusal = view.get("refusal", {})
         fields([("case", view["id"]), ("status", view["status"]), ("because", refusal.get("message"))])
         return
-    taken = "acknowledged" if view["acknowledged"] else "not acknowledged"
+    acknowledged = "acknowledged" if view["acknowledged"] else "not acknowledged"
     fields(
         [
             ("case", view["id"]),
             ("number", view["number"]),
             ("status", view["status"] + (f": {view['outcome']}" if view["outcome"] else "")),
-            ("held by", f"{view['rung']} ({view['holder']}), {taken}"),
+            ("held by", f"{view['rung']} ({view['holder']}), {acknowledged}"),
             ("severity", view["severity"]),
             ("unit", view["unit"]),
             ("parent", view["parent"]),
@@ -114,12 +114,12 @@ def _options(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _money(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The money of a claim at a glance."""
+    """Return the rows about a claim's money."""
     assessment, agreed = view["assessment"], view["agreed"]
     return [
         ("propose by", instant(view["limit_due"])),
         ("assessed", None if assessment is None else _verdict(assessment)),
-        # What is agreed says what was offered.
+        # An offer that was accepted is shown as agreed.
         ("offered", None if agreed else _yuan(view["offered"])),
         ("agreed", _yuan(agreed)),
         ("paid", f"{_yuan(agreed)}, reference {view['paid']}" if view["paid"] else agreed and "not yet"),
@@ -128,7 +128,7 @@ def _money(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _verdict(assessment: Mapping[str, Any]) -> str:
-    """An assessment in one line."""
+    """Format an assessment as one line."""
     refusal = assessment["refusal"]
     if refusal is not None:
         return f"refused, {assessment['refused_because']}: {refusal['text']} [{refusal['clause']}]"
@@ -141,7 +141,7 @@ def _yuan(amount: str | None) -> str | None:
 
 
 def print_assessment(assessment: Mapping[str, Any]) -> None:
-    """A dry run of an assessment: each line with its formula and clause, or the refusal."""
+    """Print an assessment: each line with its formula and clause, or the refusal."""
     fields(
         [
             ("policy", assessment["policy"]),
@@ -163,7 +163,7 @@ def print_assessment(assessment: Mapping[str, Any]) -> None:
 
 
 def print_list(views: Sequence[Mapping[str, Any]]) -> None:
-    """Cases, one a line."""
+    """Print cases, one a row."""
     table(
         ("number", "case", "status", "rung", "holder", "severity", "next due", "breached"),
         [
@@ -178,7 +178,7 @@ def print_list(views: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_timeline(events: Sequence[Mapping[str, Any]]) -> None:
-    """Events, one a line."""
+    """Print events, one a row."""
     table(
         ("#", "at", "event", "by", "what", "clauses"),
         [
@@ -187,7 +187,7 @@ def print_timeline(events: Sequence[Mapping[str, Any]]) -> None:
                 instant(event["at"]),
                 event["type"],
                 event["actor"]["id"],
-                compact({name: value for name, value in event["data"].items() if name not in _QUIET}),
+                compact({name: value for name, value in event["data"].items() if name not in _HIDDEN}),
                 " ".join(event["clauses"]),
             )
             for event in events
@@ -196,7 +196,7 @@ def print_timeline(events: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_clocks(clocks: Sequence[Mapping[str, Any]]) -> None:
-    """Why each clock is due when it is."""
+    """Print why each clock is due when it is."""
     table(
         ("clock", "state", "started", "limit", "paused", "days off", "due", "ended", "breach goes to", "clause"),
         [
@@ -226,7 +226,7 @@ def print_clocks(clocks: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _provisional(years: Iterable[int]) -> str:
-    """What to say of a due instant that may move when a year is published."""
+    """Return the remark on a due instant that may move when a year is published."""
     named = ", ".join(map(str, years))
     return f" (provisional: {named} is not published)" if named else ""
 
@@ -241,7 +241,7 @@ def _limit(limit: Mapping[str, Any]) -> str:
 
 
 def compact(value: Any) -> str:
-    """A JSON value on one line, short for people: ``category: delay, shipment: {waybill: W1}``."""
+    """Format a JSON value on one line, like ``category: delay, shipment: {waybill: W1}``."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {_inner(inner)}" for name, inner in value.items() if inner is not None)
     return _inner(value)
@@ -258,14 +258,14 @@ def _inner(value: Any) -> str:
 
 
 def instant(text: str | None) -> str:
-    """An instant as people read it, in its own offset."""
+    """Format an instant to the second, in its own offset."""
     if not text:
         return ""
     return datetime.fromisoformat(text).isoformat(" ", "seconds")
 
 
 def due(text: str | None) -> str:
-    """An instant and how far it is from now."""
+    """Format an instant and its distance from now."""
     if not text:
         return ""
     left = datetime.fromisoformat(text) - datetime.now(UTC)
@@ -273,14 +273,14 @@ def due(text: str | None) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """``1 day``, ``7 days``."""
+    """Format a number of things, like ``1 day`` or ``7 days``."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def span(length: timedelta) -> str:
-    """A duration by its two largest units, rounded down: ``2 d 3 h``, ``48 h``, ``4 min 30 s``."""
+    """Format a duration by its two largest units, rounded down, like ``4 d 3 h``, ``48 h`` or ``4 min 30 s``."""
     seconds = int(length.total_seconds())
-    # Limits are spoken of in hours up to three days: 48 h, not 2 d.
+    # Up to three days, limits are given in hours: 48 h, not 2 d.
     units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)] if seconds > 3 * 86400 else [
         ("h", 3600), ("min", 60), ("s", 1),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands about money: reconcile."""
+"""The command ``payouts reconcile``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from cyclopts import App
 
 from starter.cli import output
 from starter.cli.errors import FAILED, OK
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 
 app = App(name="payouts", help="The money: compare the books about it.")
 
 
 @app.command
-async def reconcile(*, options: Place = PLACE) -> int:
+async def reconcile(*, options: StackOptions = STACK) -> int:
     """Compare the ledger's events, the payout book and the gateway's own book. Exit code 1 if they differ.
 
     Every difference is listed: paid twice, another amount or reference, missing here or there, paid
@@ -20,7 +20,7 @@ async def reconcile(*, options: Place = PLACE) -> int:
     """
     from starter import payouts
 
-    options.database_url()  # says what to do where there is none
+    options.database_url()  # raises the clearer error if no database is configured
     async with payouts.connect(options.settings(), size=1) as book:
         report = await book.reconcile()
     if options.json:

@@ -1,4 +1,4 @@
-"""Commands about policies: show, check, diff."""
+"""The commands ``policy show|check|diff``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclopts import App
 
 from starter.cli import output
 from starter.cli.errors import OK
-from starter.cli.options import OUTPUT, Output
+from starter.cli.options import OUTPUT, OutputOptions
 
 if TYPE_CHECKING:
     from cases.policy.model import Policy
@@ -22,7 +22,7 @@ app = App(name="policy", help="The numbers: show, check and compare policies.")
 
 
 @app.command
-def show(name: str = "default", /, *, options: Output = OUTPUT) -> int:
+def show(name: str = "default", /, *, options: OutputOptions = OUTPUT) -> int:
     """Show the numbers that a policy puts into effect, each with its clause.
 
     Args:
@@ -60,7 +60,7 @@ def show(name: str = "default", /, *, options: Output = OUTPUT) -> int:
 
 
 @app.command
-def check(file: Path, /, *, options: Output = OUTPUT) -> int:
+def check(file: Path, /, *, options: OutputOptions = OUTPUT) -> int:
     """Check a policy file; a bad one is named with the key, the value and what is allowed (exit code 2).
 
     Args:
@@ -78,7 +78,7 @@ def check(file: Path, /, *, options: Output = OUTPUT) -> int:
 
 
 @app.command
-def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
+def diff(a: str, b: str, /, *, options: OutputOptions = OUTPUT) -> int:
     """Compare two policies key by key.
 
     Args:
@@ -98,10 +98,10 @@ def diff(a: str, b: str, /, *, options: Output = OUTPUT) -> int:
 
 
 def find(name: str) -> Policy:
-    """A policy by its name, or by the path of its file.
+    """Load a policy by its name or by the path of its file.
 
     Raises:
-        Refused: there is none, or it is not a good one.
+        Refused: code ``unknown_policy`` or ``bad_policy``.
     """
     from activities.policies.store import Policies
     from starter.settings import load_settings

@@ -1,4 +1,4 @@
-"""Commands about shifts: ``handover list|show|sign`` and ``swap ask|agree|sign|refuse|show``."""
+"""The commands ``handover list|show|sign`` and ``swap ask|agree|sign|refuse|show``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from starter.cli import output
-from starter.cli.cases import AGAIN, send
+from starter.cli.cases import RETRY_HINT, send
 from starter.cli.errors import OK, BadInput
-from starter.cli.options import ASKING, NOBODY, PLACE, Actor, Asking, Place
+from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 handover = App(name="handover", help="Handovers of shifts: what waits to be signed, and signing.")
 swap = App(name="swap", help="Shift swaps: both agree, the department manager signs, only then the roster changes.")
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\d{4}-\d{2}-\d{4,}")
 
 
 @handover.command(name="list")
-async def list_handovers(*, options: Place = PLACE) -> int:
+async def list_handovers(*, options: StackOptions = STACK) -> int:
     """List the handovers that are not over, what is due first comes first."""
     async with options.casebook() as book:
         page = await book.list_cases(kind="handover", is_open=True, limit=1000)
@@ -30,23 +30,23 @@ async def list_handovers(*, options: Place = PLACE) -> int:
         output.print_json(page.cases)
     elif page.cases:
         columns = ("shift", "ends", "goes", "comes", "to sign", "cases", "status")
-        output.table(columns, [_row(view) for view in page.cases])
+        output.table(columns, [_handover_row(view) for view in page.cases])
     else:
         output.line("no handovers wait")
     return OK
 
 
-def _row(view: Mapping[str, Any]) -> tuple[Any, ...]:
+def _handover_row(view: Mapping[str, Any]) -> tuple[Any, ...]:
     facts = view["facts"]
-    comes = view["relief"]["id"] if view["relief"] else "nobody"
+    relief = view["relief"]["id"] if view["relief"] else "nobody"
     signers = ", ".join(one["id"] for one in view["signers"])
-    late = "late" if "handover" in view["breached"] else view["status"]
-    ends = output.instant(facts["shift_ends_at"])
-    return facts["shift"], ends, view["outgoing"]["id"], comes, signers, facts["total"], late
+    status = "late" if "handover" in view["breached"] else view["status"]
+    ends_at = output.instant(facts["shift_ends_at"])
+    return facts["shift"], ends_at, view["outgoing"]["id"], relief, signers, facts["total"], status
 
 
 @handover.command(name="show")
-async def show_handover(shift: str, /, *, options: Asking = ASKING) -> int:
+async def show_handover(shift: str, /, *, options: RequestOptions = REQUEST) -> int:
     """Show a handover: who goes and comes, who has yet to sign, and the cases with promises and pauses.
 
     Args:
@@ -54,7 +54,7 @@ async def show_handover(shift: str, /, *, options: Asking = ASKING) -> int:
     """
     client = await options.client()
     case_id = await _handover_id(shift, options)
-    async with options.patiently():
+    async with options.answer_within_timeout():
         view = await client.case(case_id)
     if options.json:
         output.print_json(view)
@@ -93,7 +93,7 @@ async def show_handover(shift: str, /, *, options: Asking = ASKING) -> int:
 
 @handover.command(name="sign")
 async def sign_handover(
-    shift: str, /, *, text: str | None = None, sender: Actor = NOBODY, options: Asking = ASKING
+    shift: str, /, *, text: str | None = None, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST
 ) -> int:
     """Sign a handover, as the one who goes or the one who comes. When both have, the cases change hands.
 
@@ -104,7 +104,7 @@ async def sign_handover(
     return await send(await _handover_id(shift, options), "sign", sender, {"text": text}, options)
 
 
-async def _handover_id(shift: str, options: Place) -> str:
+async def _handover_id(shift: str, options: StackOptions) -> str:
     from cases.kinds.handover import key_of
 
     if shift.startswith("handover:"):
@@ -127,7 +127,7 @@ async def ask(
     take: str | None = None,
     key: str | None = None,
     policy: str = "default",
-    options: Asking = ASKING,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Ask somebody to take a shift, perhaps for one of theirs, and print the case.
 
@@ -147,7 +147,7 @@ async def ask(
     from activities.policies.store import Policies
     from starter.client import CaseClient
     from starter.connection import connect
-    from starter.swap import ask, facts_of
+    from starter.swap import facts_of, file_swap
 
     settings, url = options.settings(), options.database_url()
     async with AsyncExitStack() as stack:
@@ -157,50 +157,60 @@ async def ask(
         pinned = Policies(settings.policies).load(policy, await years.current())
         facts = facts_of(await staff.read(), pinned, by, with_, give, take)
         client = CaseClient(await connect(settings.data))
-        async with options.patiently("it may be filed already; asking again is harmless"):
-            view = await ask(client, swaps, facts, pinned, datetime.now(UTC), key)
+        async with options.answer_within_timeout("it may be filed already; asking again is harmless"):
+            view = await file_swap(client, swaps, facts, pinned, datetime.now(UTC), key)
     return _print_swap(view, options)
 
 
 @swap.command
-async def agree(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+async def agree(case: str, /, *, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST) -> int:
     """Agree to a swap, as the one who was asked.
 
     Args:
         case: its id (swap:KEY) or its number.
     """
-    return _print_swap(await _send(case, "agree", sender, {}, options), options)
+    return _print_swap(await _send_to_swap(case, "agree", sender, {}, options), options)
 
 
 @swap.command(name="sign")
-async def sign_swap(case: str, /, *, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+async def sign_swap(case: str, /, *, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST) -> int:
     """Sign a swap that both agree to, as the department manager, and wait until the roster has changed.
 
     Args:
         case: its id (swap:KEY) or its number.
     """
-    return _print_swap(await _send(case, "sign", sender, {}, options), options)
+    return _print_swap(await _send_to_swap(case, "sign", sender, {}, options), options)
 
 
 @swap.command
-async def refuse(case: str, /, *, reason: str, sender: Actor = NOBODY, options: Asking = ASKING) -> int:
+async def refuse(
+    case: str, /, *, reason: str, sender: SenderOptions = NO_SENDER, options: RequestOptions = REQUEST
+) -> int:
     """Refuse a swap, as one of the two or as who would sign it.
 
     Args:
         case: its id (swap:KEY) or its number.
         reason: why.
     """
-    return _print_swap(await _send(case, "refuse", sender, {"reason": reason}, options), options)
+    return _print_swap(await _send_to_swap(case, "refuse", sender, {"reason": reason}, options), options)
 
 
-async def _send(case: str, command: str, sender: Actor, body: dict[str, Any], options: Asking) -> dict[str, Any]:
-    """Send a command to a swap; with the signature, until the roster has changed or is known not to."""
-    body = sender.onto(body)
+async def _send_to_swap(
+    case: str, command: str, sender: SenderOptions, body: dict[str, Any], options: RequestOptions
+) -> dict[str, Any]:
+    """Send a command to a swap and return its view; a signed swap is first waited for until it is closed.
+
+    Closed means that the roster has changed, or that the change was refused.
+
+    Raises:
+        BadInput: no sender is given.
+    """
+    body = sender.add_to(body)
     if "by" not in body:
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
     case_id = await _swap_id(case, options)
     client = await options.client()
-    async with options.patiently(AGAIN):
+    async with options.answer_within_timeout(RETRY_HINT):
         view = await client.command(case_id, command, body)
         while view["signed"] and view["status"] != "closed":
             await asyncio.sleep(0.1)
@@ -209,7 +219,7 @@ async def _send(case: str, command: str, sender: Actor, body: dict[str, Any], op
 
 
 @swap.command(name="show")
-async def show_swap(case: str, /, *, options: Asking = ASKING) -> int:
+async def show_swap(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     """Show a swap as it stands.
 
     Args:
@@ -217,15 +227,15 @@ async def show_swap(case: str, /, *, options: Asking = ASKING) -> int:
     """
     client = await options.client()
     case_id = await _swap_id(case, options)
-    async with options.patiently(AGAIN):
+    async with options.answer_within_timeout(RETRY_HINT):
         return _print_swap(await client.case(case_id), options)
 
 
-async def _swap_id(case: str, options: Place) -> str:
+async def _swap_id(case: str, options: StackOptions) -> str:
     return await options.case_id(f"swap/{case}" if _NUMBER.fullmatch(case) else case)
 
 
-def _print_swap(view: Mapping[str, Any], options: Place) -> int:
+def _print_swap(view: Mapping[str, Any], options: StackOptions) -> int:
     if options.json:
         output.print_json(view)
         return OK

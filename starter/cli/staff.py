@@ -1,4 +1,4 @@
-"""Commands about people: ``staff`` (who there is, and who holds a rung) and ``duty`` (the roster)."""
+"""The commands ``staff import|check|export|who`` and ``duty import|show``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cases.directory import Shift, problems
 from cases.vocabulary.refusals import Refused
 from starter.cli import output, staff_files
 from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 from starter.cli.staff_files import Fault, Sheet, Stray
 
 if TYPE_CHECKING:  # half a second to import
@@ -24,8 +24,8 @@ app = App(name="staff", help="People: import, export and check them, ask who hol
 duty = App(name="duty", help="The duty roster: import it, show it.")
 
 File = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)]
-# What `duty show` shows without being told.
-AHEAD = timedelta(days=7)
+# The period that `duty show` shows without --to.
+DEFAULT_PERIOD = timedelta(days=7)
 
 
 @app.command(name="import")
@@ -36,7 +36,7 @@ async def import_(
     units: Path | None = None,
     absences: Path | None = None,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Put the people of a file in place of all that there are. With one bad line nothing is changed.
 
@@ -50,13 +50,13 @@ async def import_(
     from activities.people import directory
 
     zone, roles = _zone(policy, options), _roles(options)
-    given = _Given(file, units, absences, None, zone)
+    files = _Files(file, units, absences, None, zone)
     async with directory.connect(options.database_url()) as book:
         old = await book.stored()
-        _refuse(given.wrong(old, roles))
-        new = await book.replace_people(given.people, units=given.units, absences=given.absences, roles=roles)
+        _refuse_faults(files.faults(old, roles))
+        new = await book.replace_people(files.people, units=files.units, absences=files.absences, roles=roles)
     before, after = {one.id: one for one in old.people}, {one.id: one for one in new.people}
-    told = {
+    changes = {
         "people": len(after),
         "new": sorted(after.keys() - before.keys()),
         "changed": sorted(id for id in after.keys() & before.keys() if after[id] != before[id]),
@@ -65,11 +65,11 @@ async def import_(
         "absences": len(new.absences),
     }
     if options.json:
-        output.print_json(told)
+        output.print_json(changes)
         return OK
-    counts = ", ".join(f"{len(told[name])} {name}" for name in ("new", "changed", "gone"))  # type: ignore[arg-type]
+    counts = ", ".join(f"{len(changes[name])} {name}" for name in ("new", "changed", "gone"))  # type: ignore[arg-type]
     output.line(f"people: {len(after)} ({counts}), units: {len(new.units)}, absences: {len(new.absences)}")
-    if told["gone"]:
+    if changes["gone"]:
         output.line(f"gone: {', '.join(sorted(before.keys() - after.keys()))}")
     return OK
 
@@ -83,7 +83,7 @@ async def check(
     absences: Path | None = None,
     roster: Path | None = None,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Say everything that is wrong with files, and store nothing. Exit code 2 if anything is.
 
@@ -98,30 +98,30 @@ async def check(
     """
     from activities.people import directory
 
-    given = _Given(file, units, absences, roster, _zone(policy, options))
+    files = _Files(file, units, absences, roster, _zone(policy, options))
     note = ""
     try:
         async with directory.connect(options.database_url()) as book:
             old = await book.stored()
     except Failed:
         old, note = directory.Stored(), "no casebook at hand: only the files were checked"
-    wrong = given.wrong(old, _roles(options))
+    faults = files.faults(old, _roles(options))
     if options.json:
-        output.print_json([one._asdict() for one in wrong])
-    elif wrong:
+        output.print_json([one._asdict() for one in faults])
+    elif faults:
         rows = [
             (one.file, one.line, one.column, one.message)
             if isinstance(one, Fault)
             else (one.where, "", "", one.message)
-            for one in wrong
+            for one in faults
         ]
         output.table(("file", "line", "column", "what is wrong"), rows)
     else:
-        output.line(f"nothing is wrong: {output.count(len(given.people), 'line')} of people")
+        output.line(f"nothing is wrong: {output.count(len(files.people), 'line')} of people")
     if note and not options.json:
         output.line(note)
-    if wrong:
-        say(f"{output.count(len(wrong), 'fault')}; nothing was stored")
+    if faults:
+        say(f"{output.count(len(faults), 'fault')}; nothing was stored")
         return BAD_INPUT
     return OK
 
@@ -132,7 +132,7 @@ async def export(
     /,
     *,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Write the directory as CSV files that can be imported again. They hold personal data.
 
@@ -176,9 +176,9 @@ async def who(
     unit: str | None = None,
     at: str | None = None,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
-    """Who holds a rung, and why; and who is told next if that person cannot be reached.
+    """Show who holds a rung, and why; and who is told next if that person cannot be reached.
 
     Args:
         role: for example supervisor.
@@ -215,8 +215,8 @@ async def who(
         output.line(f"  {step}")
     if others:
         rows = [
-            (place, one.person and one.person.id, _because(one.why, one.acts_for), one.because[-1])
-            for place, one in enumerate(others, 2)
+            (number, one.person and one.person.id, _because(one.why, one.acts_for), one.because[-1])
+            for number, one in enumerate(others, 2)
         ]
         output.table(("", "then", "why", "who is"), rows)
     return OK
@@ -230,7 +230,7 @@ async def import_roster(
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: str | None = None,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Put the shifts of a file in place of those that begin in its period. With one bad line nothing is changed.
 
@@ -250,14 +250,14 @@ async def import_roster(
     async with directory.connect(options.database_url()) as book:
         old = await book.stored()
         new = old.with_shifts(sheet.entries, period)
-        _refuse(staff_files.faults([sheet], problems(new.units, new.people, new.absences, new.shifts)))
+        _refuse_faults(staff_files.faults([sheet], problems(new.units, new.people, new.absences, new.shifts)))
         await book.replace_shifts(sheet.entries, period=period)
     replaced = len(old.shifts) + len(sheet.entries) - len(new.shifts)
     begins, ends = (moment.astimezone(zone).isoformat() for moment in period)
-    planned = await _plan(sheet.entries, policy, options)
+    planned = await _plan_handovers(sheet.entries, policy, options)
     if options.json:
-        told = {"shifts": len(sheet.entries), "replaced": replaced, "from": begins, "to": ends}
-        output.print_json({**told, "handovers": planned})
+        imported = {"shifts": len(sheet.entries), "replaced": replaced, "from": begins, "to": ends}
+        output.print_json({**imported, "handovers": planned})
     else:
         output.line(
             f"shifts: {len(sheet.entries)}, in place of {replaced} that began from {output.instant(begins)}"
@@ -266,15 +266,19 @@ async def import_roster(
     return OK
 
 
-async def _plan(shifts: Sequence[Shift], policy: str, options: Place) -> int | None:
-    """Have the ends of shifts waited for; how many, or None when nobody is there to do it."""
+async def _plan_handovers(shifts: Sequence[Shift], policy: str, options: StackOptions) -> int | None:
+    """Start the workflows that wait for the ends of shifts.
+
+    Returns:
+        How many workflows wait, or None if no Temporal server answers.
+    """
     if not any(shift.ends_at > datetime.now(UTC) for shift in shifts):
         return 0
     from starter.connection import Unreachable, connect
-    from starter.handover import plan
+    from starter.handover import plan_handovers
 
     try:
-        return await plan(await connect(options.settings().data), shifts, policy)
+        return await plan_handovers(await connect(options.settings().data), shifts, policy)
     except Unreachable as error:
         say(f"the roster is stored, but nobody waits for handovers; import it again then: {error}")
         return None
@@ -287,7 +291,7 @@ async def show(
     to: str | None = None,
     unit: str | None = None,
     policy: str = "default",
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Show who is on duty when; without times, from now on for a week.
 
@@ -301,7 +305,7 @@ async def show(
 
     zone = _zone(policy, options)
     begins = _time(from_, "--from", zone) or datetime.now(UTC)
-    ends = _time(to, "--to", zone) or begins + AHEAD
+    ends = _time(to, "--to", zone) or begins + DEFAULT_PERIOD
     if ends <= begins:
         raise BadInput(f"--to = {ends.isoformat()}: not after --from = {begins.isoformat()}")
     async with directory.connect(options.database_url()) as book:
@@ -345,8 +349,8 @@ async def show(
     return OK
 
 
-class _Given:
-    """The files of a command."""
+class _Files:
+    """The files of one command, read but not yet stored."""
 
     def __init__(
         self, file: Path, units: Path | None, absences: Path | None, roster: Path | None, zone: ZoneInfo
@@ -359,17 +363,21 @@ class _Given:
         self.units = None if self._units is None else self._units.entries
         self.absences = None if self._absences is None else self._absences.entries
 
-    def wrong(self, old: Stored, roles: frozenset[str]) -> list[Fault | Stray]:
-        """What is wrong with them, over what is stored.
+    def faults(self, old: Stored, roles: frozenset[str]) -> list[Fault | Stray]:
+        """List the faults of the files and of the directory that storing them would make.
+
+        Args:
+            old: the directory as it is stored.
+            roles: the known roles.
 
         Raises:
-            Refused: somebody who is left out is still on the roster.
+            Refused: a person who is missing from the files is still on the roster.
         """
         sheets: list[Sheet[Any]] = [one for one in (self._units, self._people, self._absences, self._roster) if one]
         try:
             new = old.with_people(self.people, self.units, self.absences, datetime.now(UTC))
         except Refused:
-            # Somebody whose line is bad is not left out.
+            # The person may be missing only because their line has a fault.
             if any(sheet.faults for sheet in sheets):
                 return staff_files.faults(sheets, ())
             raise
@@ -378,16 +386,21 @@ class _Given:
         return staff_files.faults(sheets, problems(new.units, new.people, new.absences, new.shifts, roles))
 
 
-def _refuse(wrong: Sequence[Fault | Stray]) -> None:
-    if wrong:
-        raise BadInput("; ".join(map(str, wrong)))
+def _refuse_faults(faults: Sequence[Fault | Stray]) -> None:
+    if faults:
+        raise BadInput("; ".join(map(str, faults)))
 
 
 def _period(sheet: Sheet[Any], begins: datetime | None, ends: datetime | None) -> tuple[datetime, datetime]:
-    """What a roster is the roster of. Shifts before or after it are faults.
+    """Return the period that a roster replaces; a shift that begins outside of it is added to the sheet's faults.
+
+    Args:
+        sheet: the roster.
+        begins: the begin of the period; None for that of the first shift.
+        ends: the end of the period; None for that of the last shift.
 
     Raises:
-        BadInput: nothing says so.
+        BadInput: the period ends before it begins, or the roster is empty and the period is not given.
     """
     if begins is not None and ends is not None and ends <= begins:
         raise BadInput(f"--to = {ends.isoformat()}: not after --from = {begins.isoformat()}")
@@ -412,14 +425,14 @@ def _time(text: str | None, option: str, zone: ZoneInfo) -> datetime | None:
         raise BadInput(f"{option} = {error}") from None
 
 
-def _zone(policy: str, options: Place) -> ZoneInfo:
+def _zone(policy: str, options: StackOptions) -> ZoneInfo:
     from activities.policies.store import Policies
 
     return ZoneInfo(Policies(options.settings().policies).load(policy).zone)
 
 
-def _roles(options: Place) -> frozenset[str]:
-    """The roles of all policies: one person may stand on the ladder of any."""
+def _roles(options: StackOptions) -> frozenset[str]:
+    """Collect the roles of all policies, since a person may be on the ladder of any of them."""
     from activities.policies.store import Policies
 
     policies = Policies(options.settings().policies)
@@ -431,10 +444,10 @@ def _because(why: str, acts_for: str | None) -> str:
 
 
 async def import_sample(folder: Path, url: str) -> bool:
-    """Import the staff in a folder of samples, if there is any and the directory is empty.
+    """Import the staff of a folder of samples if the directory is empty.
 
     Returns:
-        Whether it did.
+        Whether anything was imported.
     """
     from activities.people import directory
 
@@ -445,6 +458,6 @@ async def import_sample(folder: Path, url: str) -> bool:
         if stored.people or stored.units:
             return False
         units, people = staff_files.read_units(folder / "units.csv"), staff_files.read_staff(folder / "staff.csv")
-        _refuse(staff_files.faults([units, people], problems(units.entries, people.entries, (), ())))
+        _refuse_faults(staff_files.faults([units, people], problems(units.entries, people.entries, (), ())))
         await book.replace_people(people.entries, units=units.entries)
     return True

@@ -1,6 +1,6 @@
-"""The directory as CSV files: units, staff, absences and the duty roster; see docs/people.md.
+"""CSV files of the directory: units, staff, absences and the duty roster (docs/people.md).
 
-A file is read to its end: every bad line is named with its number and its column. Names and
+A file is read to its end, and every fault is reported with its line and column. Names and
 addresses are personal data, so no message repeats a cell that may hold one.
 """
 
@@ -39,12 +39,12 @@ REQUIRED: Mapping[Table, tuple[str, ...]] = {
     "absences": ("person", "from", "to"),
     "roster": ("id", "person", "from", "to"),
 }
-# Only what looks like an id or a time is repeated in a message: columns may be mixed up.
+# A message repeats only a cell that looks like an id or a time, since columns may be mixed up.
 _SHOWN = re.compile(r"[A-Za-z0-9._:/+ -]{1,40}")
-# A spreadsheet takes a cell that begins like this for a formula. One quote in front makes it text;
-# reading takes it off again, and so that nothing is lost, a quote itself gets one too.
+# Spreadsheets take a cell that begins like this for a formula. Writing puts a quote in front, which makes it
+# text, and reading removes it; a cell that begins with a quote gets another one, so that none is lost.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-# Also as spreadsheets write it: 2026/3/9 8:00.
+# ISO 8601, or the form of spreadsheets: 2026/3/9 8:00.
 _TIME = re.compile(
     r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})[T ](\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d:\d\d)?"
 )
@@ -53,7 +53,7 @@ E = TypeVar("E", bound=Model)
 
 
 class Fault(NamedTuple):
-    """What is wrong in a file: where, and a sentence."""
+    """A fault in a file."""
 
     file: str
     line: int
@@ -66,9 +66,9 @@ class Fault(NamedTuple):
 
 @dataclass
 class Sheet(Generic[E]):
-    """A file that was read: its entries, the line of each, and what is wrong.
+    """A file that was read: its entries, the line of each, and its faults.
 
-    An entry with a fault is among them as far as it goes, so that others may refer to it.
+    A unit or a person with a fault is among the entries with its valid fields, so that others can refer to it.
     """
 
     table: Table
@@ -79,7 +79,7 @@ class Sheet(Generic[E]):
 
 
 class Stray(NamedTuple):
-    """What is wrong with an entry that stands in no given file but in the casebook."""
+    """A fault of an entry that is in the casebook, not in a file."""
 
     where: str
     message: str
@@ -92,50 +92,52 @@ class Stray(NamedTuple):
 
 
 def read_units(file: Path) -> Sheet[Unit]:
-    """The units of a file.
+    """Read a file of units.
 
     Raises:
-        BadInput: it cannot be read, or has not the columns.
+        BadInput: the file cannot be read, or lacks a required column.
     """
     return _read(file, "units", Unit, lambda cells, fault: {"id": cells["id"], "parent": cells["parent"] or None})
 
 
 def read_staff(file: Path) -> Sheet[Person]:
-    """The people of a file.
+    """Read a file of people.
 
     Raises:
-        BadInput: it cannot be read, or has not the columns.
+        BadInput: the file cannot be read, or lacks a required column.
     """
     return _read(file, "staff", Person, _person)
 
 
 def read_absences(file: Path, zone: ZoneInfo) -> Sheet[Absence]:
-    """The absences of a file; a time without an offset is one of the zone.
+    """Read a file of absences; a time without an offset is in ``zone``.
 
     Raises:
-        BadInput: it cannot be read, or has not the columns.
+        BadInput: the file cannot be read, or lacks a required column.
     """
     return _read(file, "absences", Absence, lambda cells, fault: _span(cells, fault, zone))
 
 
 def read_roster(file: Path, zone: ZoneInfo) -> Sheet[Shift]:
-    """The shifts of a file; a time without an offset is one of the zone.
+    """Read a file of shifts; a time without an offset is in ``zone``.
 
     Raises:
-        BadInput: it cannot be read, or has not the columns.
+        BadInput: the file cannot be read, or lacks a required column.
     """
     return _read(file, "roster", Shift, lambda cells, fault: {"id": cells["id"], **_span(cells, fault, zone)})
 
 
 def faults(sheets: Iterable[Sheet[Any]], problems: Iterable[Problem]) -> list[Fault | Stray]:
-    """What is wrong with files on their own and together, by file and line.
+    """List the faults of files, each on its own and all together, sorted by file and line.
 
     Args:
-        problems: of the directory that the sheets' entries make, each table beginning with them.
+        sheets: the files.
+        problems: the problems of the directory that storing the files would make. In each table the entries of
+            the file come first, so that a problem's row leads to a line.
     """
     read = {sheet.table: sheet for sheet in sheets}
     found = [fault for sheet in read.values() for fault in sheet.faults]
-    told = {(fault.file, fault.line, fault.column) for fault in found}
+    reported = {(fault.file, fault.line, fault.column) for fault in found}
     strays = []
     for problem in problems:
         sheet = read.get(problem.table)
@@ -143,28 +145,29 @@ def faults(sheets: Iterable[Sheet[Any]], problems: Iterable[Problem]) -> list[Fa
             strays.append(Stray(f"{problem.table} in the casebook", f"{problem.field}: {problem.message}"))
             continue
         fault = Fault(sheet.file, sheet.lines[problem.row], problem.field, problem.message)
-        # A cell that is no value at all is not told again to be an unknown one.
-        if fault[:3] not in told:
+        # A malformed cell is not reported a second time as an unknown reference.
+        if fault[:3] not in reported:
             found.append(fault)
     order = [sheet.file for sheet in read.values()]
     return [*sorted(found, key=lambda one: (order.index(one.file), one.line)), *strays]
 
 
-Complain = Callable[[str, str], None]
+# Takes a column and what is wrong with its cell.
+ReportFault = Callable[[str, str], None]
 
 
 def _read(
-    file: Path, table: Table, model: type[E], values_of: Callable[[dict[str, str], Complain], dict[str, Any]]
+    file: Path, table: Table, model: type[E], values_of: Callable[[dict[str, str], ReportFault], dict[str, Any]]
 ) -> Sheet[E]:
     name = "stdin" if str(file) == STDIN else str(file)
     sheet: Sheet[E] = Sheet(table, name)
     for line, cells in _rows(_text(file, name), table, sheet):
         wrong: dict[str, str] = {}
 
-        def complain(column: str, message: str, wrong: dict[str, str] = wrong) -> None:
+        def report(column: str, message: str, wrong: dict[str, str] = wrong) -> None:
             wrong.setdefault(column, message)
 
-        values = values_of(cells, complain)
+        values = values_of(cells, report)
         wrong.update((column, "is missing") for column in REQUIRED[table] if not cells[column] and column not in wrong)
         entry = _entry(model, values, wrong)
         sheet.faults.extend(Fault(name, line, column, message) for column, message in wrong.items())
@@ -175,7 +178,7 @@ def _read(
 
 
 def _entry(model: type[E], values: dict[str, Any], wrong: dict[str, str]) -> E | None:
-    """The entry of these values; what is wrong with them goes to ``wrong``."""
+    """Build the entry of a row, adding the faults of its values to ``wrong``."""
     try:
         entry = model.model_validate(values)
     except ValidationError as error:
@@ -186,7 +189,7 @@ def _entry(model: type[E], values: dict[str, Any], wrong: dict[str, str]) -> E |
     else:
         if not wrong:
             return entry
-    # Nobody refers to an absence or a shift; to a unit or a person by the id, which must be good then.
+    # Only units and people are referred to, by their id, so only they are kept, and only with a valid id.
     if "id" in wrong or model not in (Unit, Person):
         return None
     good = {name: value for name, value in values.items() if name not in wrong}
@@ -194,7 +197,7 @@ def _entry(model: type[E], values: dict[str, Any], wrong: dict[str, str]) -> E |
     return cast(E, model.model_construct(**good, **blank))
 
 
-def _person(cells: dict[str, str], fault: Complain) -> dict[str, Any]:
+def _person(cells: dict[str, str], fault: ReportFault) -> dict[str, Any]:
     contacts: dict[Channel, str] = {}
     for channel in CHANNELS:
         if cells[channel]:
@@ -219,7 +222,7 @@ def _person(cells: dict[str, str], fault: Complain) -> dict[str, Any]:
     }
 
 
-def _span(cells: dict[str, str], fault: Complain, zone: ZoneInfo) -> dict[str, Any]:
+def _span(cells: dict[str, str], fault: ReportFault, zone: ZoneInfo) -> dict[str, Any]:
     values: dict[str, Any] = {"person": cells["person"]}
     for name, column in _FIELDS.items():
         if cells[column]:
@@ -231,10 +234,10 @@ def _span(cells: dict[str, str], fault: Complain, zone: ZoneInfo) -> dict[str, A
 
 
 def read_time(text: str, zone: ZoneInfo) -> datetime:
-    """The instant in a text: with an offset, or local in the zone.
+    """Parse an instant that has an offset or is local to ``zone``.
 
     Raises:
-        ValueError: it is none, or the zone has no such time, or has it twice.
+        ValueError: the text is not an instant, or the zone does not have this local time or has it twice.
     """
     found = _TIME.fullmatch(text)
     if found is None:
@@ -253,7 +256,7 @@ def read_time(text: str, zone: ZoneInfo) -> datetime:
     first, second_ = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
     if first.utcoffset() != second_.utcoffset():
         raise ValueError(f"{text!r}: when the clocks change in {zone.key}, a time needs an offset like +08:00")
-    # With a fixed offset, as everything that is compared and stored.
+    # Instants are compared and stored with a fixed offset.
     return datetime.fromisoformat(first.isoformat())
 
 
@@ -276,11 +279,11 @@ def _text(file: Path, name: str) -> str:
 
 
 def _rows(text: str, table: Table, sheet: Sheet[Any]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column of every row that is not blank."""
+    """Yield the line number and the cells by column of every row that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: list[str] | None = None
     while True:
-        # A quoted cell may hold line breaks; a row is named by its first line.
+        # A quoted cell may contain line breaks; the number of a row is that of its first line.
         line = reader.line_num + 1
         try:
             row = next(reader, None)
@@ -303,8 +306,8 @@ def _rows(text: str, table: Table, sheet: Sheet[Any]) -> Iterator[tuple[int, dic
 
 def _header(names: list[str], table: Table, where: str) -> list[str]:
     known = COLUMNS[table]
-    # Where the header was forgotten, these are somebody's name and address.
-    wrong = [f"column {place} is not a known one" for place, name in enumerate(names, 1) if name not in known]
+    # The cells are not repeated: if the header was forgotten, they are somebody's name and address.
+    wrong = [f"column {number} is not a known one" for number, name in enumerate(names, 1) if name not in known]
     wrong += [f"{name!r} is there twice" for name in known if names.count(name) > 1]
     wrong += [f"{name!r} is missing" for name in REQUIRED[table] if name not in names]
     if wrong:
@@ -321,12 +324,12 @@ def _unquoted(cell: str) -> str:
 
 
 def units_csv(units: Iterable[Unit]) -> str:
-    """Units as CSV."""
+    """Write units as CSV."""
     return _csv("units", ((one.id, one.parent or "") for one in units))
 
 
 def staff_csv(people: Iterable[Person]) -> str:
-    """People as CSV."""
+    """Write people as CSV."""
     return _csv(
         "staff",
         (
@@ -346,25 +349,25 @@ def staff_csv(people: Iterable[Person]) -> str:
 
 
 def absences_csv(absences: Iterable[Absence], zone: ZoneInfo) -> str:
-    """Absences as CSV, in the zone."""
+    """Write absences as CSV, times in ``zone``."""
     return _csv("absences", ((one.person, *_local(one, zone)) for one in absences))
 
 
 def roster_csv(shifts: Iterable[Shift], zone: ZoneInfo) -> str:
-    """Shifts as CSV, in the zone."""
+    """Write shifts as CSV, times in ``zone``."""
     return _csv("roster", ((one.id, one.person, *_local(one, zone)) for one in shifts))
 
 
 def write(file: Path, text: str) -> None:
-    """Put a file in its place as a whole; nobody else on the machine may read it.
+    """Write a file atomically, readable only by its owner.
 
     Raises:
-        BadInput: it cannot be written.
+        BadInput: the file cannot be written.
     """
     new = file.with_name(f".{file.name}.new")
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            # With the mark by which spreadsheets know UTF-8.
+            # Spreadsheets recognize UTF-8 by the byte order mark.
             out.write(text.encode("utf-8-sig"))
         new.replace(file)
     except OSError as error:
@@ -372,7 +375,7 @@ def write(file: Path, text: str) -> None:
 
 
 def _preference(channels: Sequence[Channel]) -> str:
-    """The column ``prefer``; the order of the columns needs none."""
+    """Return the cell of the column ``prefer``, empty where the order is that of the columns."""
     return "" if channels == [channel for channel in CHANNELS if channel in channels] else " ".join(channels)
 
 

@@ -1,4 +1,4 @@
-"""Commands about those who are sent events: add, list, show, replay, resume, remove."""
+"""The commands ``subscriptions add|list|show|replay|resume|remove``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,7 +29,7 @@ async def add(
     kinds: str | None = None,
     retry_for: str = "P3D",
     from_: Annotated[str | None, Parameter(name="--from")] = None,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Subscribe an address and print the secret that its signatures are checked with. It is not shown again.
 
@@ -45,15 +45,15 @@ async def add(
     from starter.connection import connect
     from starter.subscriptions import wake
 
-    patience = _duration(retry_for)
-    # First who is to deliver: a secret for a subscription that nobody serves is of no use.
+    retry_duration = _duration(retry_for)
+    # Connect first: without a server, nothing would deliver to the subscription.
     client = await connect(options.settings().data)
     async with _book(options) as book:
         made, secret = await book.add(
             url,
             types=_names(types),
             kinds=_names(kinds),
-            retry_for=patience,
+            retry_for=retry_duration,
             position=START if from_ == "start" else from_,
         )
         try:
@@ -69,7 +69,7 @@ async def add(
 
 
 @app.command(name="list")
-async def list_(*, removed: Annotated[bool, Parameter(negative="")] = False, options: Place = PLACE) -> int:
+async def list_(*, removed: Annotated[bool, Parameter(negative="")] = False, options: StackOptions = STACK) -> int:
     """List the subscriptions and how they stand.
 
     Args:
@@ -100,14 +100,14 @@ async def list_(*, removed: Annotated[bool, Parameter(negative="")] = False, opt
 
 
 @app.command
-async def show(subscription: str, /, *, options: Place = PLACE) -> int:
+async def show(subscription: str, /, *, options: StackOptions = STACK) -> int:
     """Print one subscription.
 
     Args:
         subscription: its id.
     """
     async with _book(options) as book:
-        return _answer(await book.get(subscription), options)
+        return _print_result(await book.get(subscription), options)
 
 
 @app.command
@@ -118,7 +118,7 @@ async def replay(
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     case: str | None = None,
     seq: int | None = None,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Send again everything from a place of the ledger on, with the ids that it had. What was parked goes on.
 
@@ -135,15 +135,15 @@ async def replay(
         raise BadInput("give either --from POSITION, or --case CASE and --seq N")
     async with _book(options) as book:
         if case is None or seq is None:
-            place = START if from_ == "start" else str(from_)
+            position = START if from_ == "start" else str(from_)
         else:
-            place = await book.feed.before(await options.case_id(case), seq)
-        changed = await book.replay(subscription, place)
-    return await _woken(changed, options)
+            position = await book.feed.before(await options.case_id(case), seq)
+        changed = await book.replay(subscription, position)
+    return await _wake_and_print(changed, options)
 
 
 @app.command
-async def resume(subscription: str, /, *, options: Place = PLACE) -> int:
+async def resume(subscription: str, /, *, options: StackOptions = STACK) -> int:
     """Go on with a subscription that was parked, or try one that fails again now. Nothing is left out.
 
     Args:
@@ -151,11 +151,11 @@ async def resume(subscription: str, /, *, options: Place = PLACE) -> int:
     """
     async with _book(options) as book:
         changed = await book.resume(subscription)
-    return await _woken(changed, options)
+    return await _wake_and_print(changed, options)
 
 
 @app.command
-async def remove(subscription: str, /, *, options: Place = PLACE) -> int:
+async def remove(subscription: str, /, *, options: StackOptions = STACK) -> int:
     """Send nothing any more, and forget the secret.
 
     Args:
@@ -163,11 +163,11 @@ async def remove(subscription: str, /, *, options: Place = PLACE) -> int:
     """
     async with _book(options) as book:
         changed = await book.remove(subscription)
-    return await _woken(changed, options)
+    return await _wake_and_print(changed, options)
 
 
 @asynccontextmanager
-async def _book(options: Place) -> AsyncIterator[Subscriptions]:
+async def _book(options: StackOptions) -> AsyncIterator[Subscriptions]:
     from activities.events import subscriptions
     from activities.events.outbound import Guard
 
@@ -176,15 +176,15 @@ async def _book(options: Place) -> AsyncIterator[Subscriptions]:
         yield book
 
 
-async def _woken(changed: Subscription, options: Place) -> int:
+async def _wake_and_print(changed: Subscription, options: StackOptions) -> int:
     from starter.connection import connect
     from starter.subscriptions import wake
 
     await wake(await connect(options.settings().data), changed.id)
-    return _answer(changed, options)
+    return _print_result(changed, options)
 
 
-def _answer(one: Subscription, options: Place) -> int:
+def _print_result(one: Subscription, options: StackOptions) -> int:
     if options.json:
         output.print_json(_json(one))
     else:
@@ -246,7 +246,7 @@ def _duration(text: str) -> timedelta:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        # Only the ISO form: a bare number would be seconds to one reader and days to another.
+        # Only the ISO form is accepted, since the unit of a bare number is ambiguous.
         if not text.startswith("P"):
             raise BadInput(f"--retry-for = {text!r}: give a duration like P3D or PT12H")
         return TypeAdapter(timedelta).validate_strings(text)

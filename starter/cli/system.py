@@ -1,4 +1,4 @@
-"""Commands about the system: worker, migrate, audit, schema, rehearse."""
+"""The commands ``worker``, ``migrate``, ``audit verify``, ``schema`` and ``rehearse``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, say
-from starter.cli.options import OUTPUT, PLACE, Output, Place
+from starter.cli.options import OUTPUT, STACK, OutputOptions, StackOptions
 
 audit = App(name="audit", help="The record: check it against its hash chain.")
 
@@ -36,7 +36,7 @@ def worker(*, data: Path | None = None) -> int:
     return process.main()
 
 
-async def migrate(*, options: Place = PLACE) -> int:
+async def migrate(*, options: StackOptions = STACK) -> int:
     """Bring the database schema and the search attributes of the Temporal namespace up to date.
 
     What is up to date is left alone, so it may be run at every deployment.
@@ -45,7 +45,7 @@ async def migrate(*, options: Place = PLACE) -> int:
     from starter.connection import connect
     from starter.embedded.temporal import register_search_attributes
 
-    # Connected to both before either is changed.
+    # Connect to both before changing either.
     url, client = options.database_url(), await connect(options.settings().data)
     await database.migrate(url)
     wanted = search_attributes()
@@ -59,7 +59,7 @@ async def migrate(*, options: Place = PLACE) -> int:
 
 
 def search_attributes() -> dict[str, str]:
-    """Type by name of every search attribute, as the Temporal server names types."""
+    """Map the name of every search attribute to its type, as the Temporal server names types."""
     from workflows import attributes
 
     return {
@@ -69,7 +69,7 @@ def search_attributes() -> dict[str, str]:
 
 
 @audit.command
-async def verify(case: str | None = None, /, *, options: Place = PLACE) -> int:
+async def verify(case: str | None = None, /, *, options: StackOptions = STACK) -> int:
     """Check the ledger, or one case of it. Exit code 1 names the first bad row.
 
     Args:
@@ -91,7 +91,7 @@ async def verify(case: str | None = None, /, *, options: Place = PLACE) -> int:
     return OK
 
 
-def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT) -> int:
+def schema(kind: str, /, *, command: str | None = None, options: OutputOptions = OUTPUT) -> int:
     """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
 
     Args:
@@ -105,7 +105,7 @@ def schema(kind: str, /, *, command: str | None = None, options: Output = OUTPUT
     from cases.registry import KINDS
 
     class Schema(GenerateJsonSchema):
-        """Decimals travel as strings only: a JSON number may be rounded on its way."""
+        """Generates a schema in which a decimal is a string, since a JSON number may be rounded in transit."""
 
         def decimal_schema(self, schema: DecimalSchema) -> JsonSchemaValue:
             either = super().decimal_schema(schema)
@@ -134,7 +134,7 @@ def rehearse(
     log: Path | None = None,
     mapping: Path | None = None,
     limit: int | None = None,
-    options: Output = OUTPUT,
+    options: OutputOptions = OUTPUT,
 ) -> int:
     """Run scenario files, or the cases of an event log, in virtual time.
 

@@ -1,4 +1,4 @@
-"""``caseladder up``: everything on this machine in one process tree."""
+"""The command ``up``: PostgreSQL, Temporal, a worker and the API as children of one process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from starter.cli import output
-from starter.cli.doors import people_of
 from starter.cli.errors import OK
-from starter.cli.options import PLACE, Place
+from starter.cli.keys import known_people
+from starter.cli.options import STACK, StackOptions
 from starter.cli.staff import import_sample
 from starter.cli.welcome import Sample, next_steps, welcome
 from starter.embedded import Addresses, Stack, StackError
@@ -31,21 +31,21 @@ if TYPE_CHECKING:  # half a second to import, which other commands do not need
     from starter.client import CaseClient
     from starter.settings import Settings
 
-# Seconds. A server that lives longer than the last of them has recovered.
-_PAUSES = (1, 2, 4, 8, 16, 30)
+# Seconds before each restart of a server that has ended. A server that ran for longer than _RECOVERED begins anew.
+_RESTART_PAUSES = (1, 2, 4, 8, 16, 30)
 _RECOVERED = 60
-# The wanted port of the API; another one if it is taken.
+# The preferred port of the API; a free one is used if it is taken.
 API_PORT = 8080
-# How often the casebook is asked for the samples before the start goes on without; 20 a second.
+# How often the casebook is read, 20 times a second, before the start continues without the samples.
 _RECORD_TRIES = 200
 
 
 class WorkerProcess(Server):
-    """The worker as a child process, bound to this one like the servers are.
+    """The worker as a child process, which ends at the latest with this one.
 
     Args:
-        log: file that its log is appended to.
-        client: a connection to the server that it is to poll.
+        log: the file that its log is appended to.
+        client: a connection to the Temporal server that it polls.
     """
 
     name = "the worker"
@@ -64,7 +64,7 @@ class WorkerProcess(Server):
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "caseladder", "worker"]
 
-    async def _trouble(self) -> str | None:
+    async def _not_ready_reason(self) -> str | None:
         from temporalio.api.enums.v1 import TaskQueueType
         from temporalio.api.taskqueue.v1 import TaskQueue
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -81,25 +81,25 @@ class WorkerProcess(Server):
             found = await self._client.workflow_service.describe_task_queue(queue)
         except RPCError as error:
             return error.message
-        # The server remembers the pollers of dead workers for some minutes.
+        # The server lists the pollers of dead workers for some minutes, so the process id is compared.
         if any(poller.identity.startswith(f"{self.pid}@") for poller in found.pollers):
             return None
         return "it does not poll"
 
 
 class ApiProcess(Server):
-    """The HTTP API and the console as a child process, bound to this one like the servers are.
+    """The HTTP API with the console as a child process, which ends at the latest with this one.
 
     Args:
-        log: file that its log is appended to.
-        port: the wanted port.
+        log: the file that its log is appended to.
+        port: the preferred port.
     """
 
     name = "the API"
     stop_signal = signal.SIGTERM
 
     def prepare_port(self) -> str:
-        """Choose the port now, since notices link to it; answers the address."""
+        """Choose the port before the start, since notices link to it, and return the API's address."""
         if self.port is None:
             self._choose_ports()
         return f"http://{self.address}"
@@ -110,7 +110,7 @@ class ApiProcess(Server):
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "caseladder", "serve", "--port", str(self.port)]
 
-    async def _trouble(self) -> str | None:
+    async def _not_ready_reason(self) -> str | None:
         import httpx
 
         try:
@@ -122,7 +122,7 @@ class ApiProcess(Server):
 
 
 async def up(
-    *, examples: Annotated[bool, Parameter(negative="", show_default=False)] = False, options: Place = PLACE
+    *, examples: Annotated[bool, Parameter(negative="", show_default=False)] = False, options: StackOptions = STACK
 ) -> int:
     """Start PostgreSQL, Temporal, a worker and the API with its console, and keep them running until Ctrl-C.
 
@@ -133,15 +133,15 @@ async def up(
         examples: file the sample cases of examples/, use its contacts, and import its staff if there is none.
     """
     tell: Callable[[str], None] = _tell_stderr if options.json else output.line
-    # Ctrl-C asks once; what is being stopped in order is not interrupted by another one.
+    # Only the first Ctrl-C counts: a second one must not interrupt the orderly stop.
     running = asyncio.create_task(_up(examples, options, tell))
     loop = asyncio.get_running_loop()
-    asked = False
+    stopping = False
 
     def stop() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
+        nonlocal stopping
+        if not stopping:
+            stopping = True
             tell("stopping the API, the worker, Temporal and PostgreSQL")
             running.cancel()
 
@@ -158,11 +158,11 @@ def _tell_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> None:
+async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]) -> None:
     from starter.examples import find_examples
 
     folder = find_examples() if examples else None
-    settings = options.given()
+    settings = options.configured()
     if folder is not None and settings.contacts is None and (folder / "contacts.toml").is_file():
         os.environ["CASELADDER_CONTACTS"] = str((folder / "contacts.toml").resolve())
 
@@ -179,7 +179,7 @@ async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> No
         from starter.client import CaseClient
 
         settings = options.settings()
-        _use(settings, addresses)
+        _point_environment_at(settings, addresses)
         _make_link_secret(settings)
         tell("bringing the database schema up to date")
         url = options.database_url()
@@ -194,37 +194,36 @@ async def _up(examples: bool, options: Place, tell: Callable[[str], None]) -> No
         for server in (worker, api):
             if server.log.exists():
                 server.log.replace(server.log.with_suffix(".log.1"))
-        # Notices link to it.
         os.environ.setdefault("CASELADDER_PUBLIC_URL", api.prepare_port())
-        keepers: list[asyncio.Task[None]] = []
+        supervisors: list[asyncio.Task[None]] = []
         try:
             tell("starting the worker")
             await worker.start()
             tell("starting the API and the console")
             await api.start()
             servers = (stack.postgres, stack.temporal, worker, api)
-            keepers = [asyncio.create_task(_keep(server, tell)) for server in servers]
+            supervisors = [asyncio.create_task(_restart_when_ended(server, tell)) for server in servers]
             async with casebook.connect(url, size=2) as book:
                 cases = CaseClient(client)
-                samples = [] if folder is None else await _file(folder, cases, book)
+                samples = [] if folder is None else await _file_samples(folder, cases, book)
                 steps = await next_steps(cases, book, options)
-            people = await people_of(options) if settings.access is None else []
+            people = await known_people(options) if settings.access is None else []
             welcome(options, settings, addresses, worker.log, samples, steps, f"http://{api.address}", people)
-            await asyncio.gather(*keepers)
+            await asyncio.gather(*supervisors)
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            for supervisor in supervisors:
+                supervisor.cancel()
+            await asyncio.gather(*supervisors, return_exceptions=True)
             await api.stop()
             await worker.stop()
 
 
-def _use(settings: Settings, addresses: Addresses) -> None:
-    """Point the worker, which inherits this environment, at the stack and at nothing else."""
+def _point_environment_at(settings: Settings, addresses: Addresses) -> None:
+    """Set the environment, which the worker and the API inherit, to the stack and to nothing else."""
     for name in [name for name in os.environ if name.startswith("TEMPORAL_")]:
         del os.environ[name]
     os.environ.update(
-        # A profile in the user's own file would come into force otherwise.
+        # Otherwise a profile in the user's configuration file would take effect.
         TEMPORAL_CONFIG_FILE=os.devnull,
         TEMPORAL_ADDRESS=addresses.temporal,
         TEMPORAL_NAMESPACE=addresses.namespace,
@@ -233,15 +232,18 @@ def _use(settings: Settings, addresses: Addresses) -> None:
 
 
 def _make_link_secret(settings: Settings) -> None:
-    """The key that acknowledges from notices, made once and kept: the codes of yesterday still count."""
+    """Create the secret that signs acknowledgement codes, unless the data folder has one.
+
+    It is kept, so that the codes of notices stay valid after a restart.
+    """
     file = link_secret_file(settings.data)
     if not file.exists():
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
             new.write(secrets.token_urlsafe(32))
 
 
-async def _keep(server: Server, tell: Callable[[str], None]) -> None:
-    """Start a server again whenever it has ended, more slowly each time it does not last."""
+async def _restart_when_ended(server: Server, tell: Callable[[str], None]) -> None:
+    """Start a server again whenever it has ended, after a longer pause each time it soon ends again."""
     tries, began = 0, monotonic()
     while True:
         await asyncio.sleep(0.5)
@@ -249,7 +251,7 @@ async def _keep(server: Server, tell: Callable[[str], None]) -> None:
             continue
         if monotonic() - began > _RECOVERED:
             tries = 0
-        pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
+        pause = _RESTART_PAUSES[min(tries, len(_RESTART_PAUSES) - 1)]
         tell(f"{server.name} has ended; starting it again in {pause} s (see {server.log})")
         await asyncio.sleep(pause)
         tries, began = tries + 1, monotonic()
@@ -261,13 +263,13 @@ async def _keep(server: Server, tell: Callable[[str], None]) -> None:
             tell(f"{server.name} runs again")
 
 
-async def _file(folder: Path, cases: CaseClient, book: Casebook) -> list[Sample]:
-    """File the samples that are not there yet, and wait until the casebook has them."""
+async def _file_samples(folder: Path, cases: CaseClient, book: Casebook) -> list[Sample]:
+    """File the samples that the casebook does not have, and wait until it has them."""
     from starter.examples import samples
 
     filed = []
     for sample in samples(folder):
-        # The casebook knows a case longer than Temporal does.
+        # The casebook is asked because it keeps cases for longer than Temporal does.
         if await book.case(sample.id) is None:
             await cases.file(sample.kind, sample.intake)
             for number, step in enumerate(sample.steps):

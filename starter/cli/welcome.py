@@ -1,4 +1,4 @@
-"""What `caseladder up` says once everything runs: where it is, and what to try."""
+"""The message of ``caseladder up`` once everything is running: addresses, and commands to try."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
-from starter.cli.options import Place
+from starter.cli.options import StackOptions
 from starter.embedded import Addresses, Ports
 from starter.settings import Settings
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from starter.client import CaseClient
 
 
-# So many sample people are listed.
+# How many sample people are listed.
 MOST_PEOPLE = 20
-# Seconds. An example is not worth a longer wait.
-_PATIENCE = 5
+# Seconds to wait for the view of a case that is only an example.
+_TIMEOUT = 5
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample case and what came of filing it."""
+    """A sample case, and whether it was filed now."""
 
     id: str
     outcome: str
 
 
-async def next_steps(cases: CaseClient, book: Casebook, options: Place) -> list[str]:
-    """Three commands that work right now."""
+async def next_steps(cases: CaseClient, book: Casebook, options: StackOptions) -> list[str]:
+    """Return three commands that work on the stack as it is."""
     program = [*_program()]
     where = [] if options.data is None else ["--data", str(options.data)]
-    current = await _waiting(cases, book)
+    current = await _unacknowledged(cases, book)
     if current is None:
         key = f"demo-{token_hex(2)}"
         steps = [
@@ -63,8 +63,8 @@ async def next_steps(cases: CaseClient, book: Casebook, options: Place) -> list[
     return [shlex.join([*program, *step, *where]) for step in steps]
 
 
-async def _waiting(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
-    """A case that nobody has taken up, as it stands; None without one, or when it does not answer."""
+async def _unacknowledged(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
+    """Return the view of a case that nobody has acknowledged; None if there is none or it does not answer."""
     from temporalio.exceptions import TemporalError
 
     views = (await book.list_cases(status="open", limit=1000)).cases
@@ -72,8 +72,8 @@ async def _waiting(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        # It knows better than the casebook who holds it: its ladder has just caught up.
-        async with asyncio.timeout(_PATIENCE):
+        # The workflow is asked because after a restart the casebook may not yet show the current holder.
+        async with asyncio.timeout(_TIMEOUT):
             view = await cases.case(found["id"])
     except (TimeoutError, TemporalError, Refused):
         return None
@@ -81,7 +81,7 @@ async def _waiting(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
 
 
 def _program() -> list[str]:
-    """How this program is called from the current folder."""
+    """Return the command line that calls this program from the current folder."""
     called = Path(sys.argv[0])
     if called.name != "caseladder":
         return [sys.executable, "-m", "caseladder"]
@@ -89,7 +89,7 @@ def _program() -> list[str]:
 
 
 def welcome(
-    options: Place,
+    options: StackOptions,
     settings: Settings,
     addresses: Addresses,
     log: Path,
@@ -98,8 +98,8 @@ def welcome(
     api: str,
     people: Sequence[Person],
 ) -> None:
-    """Say that everything runs, where it is to be found, and what to try."""
-    places = {
+    """Print that everything is running, at which addresses, and what to try."""
+    shown = {
         "console": f"{api}/console/",
         "api": f"{api}/api/v1",
         "ui": addresses.ui,
@@ -112,24 +112,24 @@ def welcome(
     if options.json:
         filed = [{"id": sample.id, "outcome": sample.outcome} for sample in samples]
         known = [{"id": one.id, "role": one.role, "unit": one.unit or None} for one in people]
-        output.print_json({"pid": addresses.pid, **places, "people": known, "samples": filed, "next": steps})
+        output.print_json({"pid": addresses.pid, **shown, "people": known, "samples": filed, "next": steps})
         sys.stdout.flush()
         return
     output.fields([(sample.id, sample.outcome) for sample in samples])
-    wanted = Ports()
-    taken = [port for port in (wanted.temporal, wanted.ui) if not _has(addresses, port)]
-    ours = settings.database_url == SecretStr(addresses.database_url)
-    password = f" (password in {settings.data / 'stack.json'})" if ours else ""
+    preferred = Ports()
+    taken = [port for port in (preferred.temporal, preferred.ui) if not _uses_port(addresses, port)]
+    embedded = settings.database_url == SecretStr(addresses.database_url)
+    password = f" (password in {settings.data / 'stack.json'})" if embedded else ""
     output.line("")
     output.fields(
         [
-            ("Console", places["console"]),
-            ("API", places["api"]),
-            ("Temporal UI", places["ui"]),
-            ("Temporal", f"{places['temporal']} (namespace {places['namespace']})"),
-            ("PostgreSQL", f"{places['database']}{password}"),
-            ("Mail", places["mail"]),
-            ("Logs", places["logs"]),
+            ("Console", shown["console"]),
+            ("API", shown["api"]),
+            ("Temporal UI", shown["ui"]),
+            ("Temporal", f"{shown['temporal']} (namespace {shown['namespace']})"),
+            ("PostgreSQL", f"{shown['database']}{password}"),
+            ("Mail", shown["mail"]),
+            ("Logs", shown["logs"]),
             ("Taken", f"{' and '.join(map(str, taken))} by another program, so free ports are used" if taken else None),
         ]
     )
@@ -145,12 +145,12 @@ def welcome(
     sys.stdout.flush()
 
 
-def _has(addresses: Addresses, port: int) -> bool:
+def _uses_port(addresses: Addresses, port: int) -> bool:
     return f":{port}" in (addresses.temporal[-5:], addresses.ui[-5:])
 
 
 def _without_password(secret: SecretStr | None) -> str:
-    """An address as it may be shown."""
+    """Return an address without its password."""
     if secret is None:
         return ""
     parts = urlsplit(secret.get_secret_value())

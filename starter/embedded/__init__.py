@@ -1,12 +1,11 @@
-"""PostgreSQL and the Temporal dev server on this machine, from Python packages.
+"""PostgreSQL and the Temporal dev server on this machine, run from Python packages.
 
-Everything lives in one data folder, so that a restart finds every case where it was::
+All their data is in one folder, so that every case is still there after a restart::
 
     async with Stack(Path(".caseladder"), search_attributes={"CaseKind": "Keyword"}) as addresses:
         ...                      # addresses.temporal, addresses.database_url
 
-Importing this package costs nothing: neither Temporal's client nor asyncpg comes along before a
-server is started.
+Importing this package is cheap: Temporal's client and asyncpg are imported only when a server is started.
 """
 
 from pathlib import Path

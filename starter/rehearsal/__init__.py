@@ -1,1 +1,1 @@
-"""Rehearsal: cases in virtual time, from scenario files or from a real event log."""
+"""Rehearsal of cases in virtual time, from scenario files or from a real event log."""

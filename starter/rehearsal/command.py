@@ -1,4 +1,4 @@
-"""``caseladder rehearse``: scenario files and event logs, on either engine."""
+"""The command ``rehearse``: scenario files and event logs, on either engine."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from starter.rehearsal.engine import Engine, Prepared, entry_json
 from starter.rehearsal.event_log import EventLog, load_log, load_mapping
 from starter.rehearsal.expectations import judge
 from starter.rehearsal.files import BadInput, find_policy
-from starter.rehearsal.report import explained, print_comparison, print_scenario, print_summary
+from starter.rehearsal.report import explain_failure, print_comparison, print_scenario, print_statistics
 from starter.rehearsal.scenario import Scenario, load_scenario
-from starter.rehearsal.summary import Summary
+from starter.rehearsal.statistics import Statistics
 
 
 def _temporal() -> Engine:
-    # Half a second to import, and a server to start: only for who asks for it.
+    # Imported only when it is chosen, since the import takes half a second.
     from starter.rehearsal.temporal_engine import TemporalEngine
 
     return TemporalEngine()
@@ -51,19 +51,21 @@ def rehearse(
 ) -> int:
     """Rehearse scenario files, or the cases of an event log.
 
+    All input is read and checked before any case runs. Error messages go to stderr.
+
     Args:
-        files: scenario files; none when ``log`` is given.
+        files: the scenario files; empty if ``log`` is given.
         engine: a name in `ENGINES`.
         as_json: print events (scenarios) or one summary object (log) as JSON on stdout.
-        policy: a policy's name or path, instead of the scenarios' own; for a log, default "default".
-        against: a second policy, to compare with on the same log.
-        log: a CSV file; needs ``mapping``, which says how to read it.
-        limit: run only the first so many cases of the log.
-        policies: where policies are found by name; by default the built-in ones.
+        policy: a policy's name or path, instead of the scenarios' own; for a log, "default" if None.
+        against: a second policy to run the log under, for comparison.
+        log: an event log (CSV); needs ``mapping``.
+        mapping: the file that says how the rows of the log read as commands.
+        limit: run only the first ``limit`` cases of the log.
+        policies: the policies that are known by name; by default the built-in ones.
 
     Returns:
-        0 if every expectation holds, 1 if one fails, 2 for bad input. Everything is read and
-        checked before anything runs; messages go to stderr.
+        0 if every expectation holds, 1 if one fails, 2 for bad input.
     """
     known = policies or Policies()
     try:
@@ -73,7 +75,7 @@ def rehearse(
             if not files:
                 raise BadInput("nothing to rehearse: give scenario files, or --log and --mapping")
             scenarios = [load_scenario(file, known, policy) for file in files]
-            _keys_differ(scenarios)
+            _refuse_same_keys(scenarios)
             return asyncio.run(_run_scenarios(start, scenarios, as_json))
         if files:
             raise BadInput(f"{files[0]}: scenario files and --log do not go together")
@@ -81,14 +83,14 @@ def rehearse(
             raise BadInput("--log needs --mapping, the file that says how its rows read as commands")
         if limit is not None and limit < 1:
             raise BadInput(f"--limit = {limit}: must be 1 or more")
-        wanted = [policy or "default"] + ([against] if against is not None else [])
-        chosen = [find_policy(name, Path(), known) for name in wanted]
+        names = [policy or "default"] + ([against] if against is not None else [])
+        chosen = [find_policy(name, Path(), known) for name in names]
         cases = load_log(log, load_mapping(mapping))
-        summaries = asyncio.run(_run_log(start, cases, chosen, limit))
+        statistics = asyncio.run(_run_log(start, cases, chosen, limit))
     except BadInput as error:
         print(f"caseladder rehearse: {error}", file=sys.stderr)
         return BAD_INPUT
-    _print_summaries([policy.name for policy in chosen], summaries, as_json)
+    _print_statistics([policy.name for policy in chosen], statistics, as_json)
     return HELD
 
 
@@ -104,7 +106,7 @@ def _refuse_options(**given: Any) -> None:
             raise BadInput(f"--{name} = {value}: allowed only together with --log")
 
 
-def _keys_differ(scenarios: Sequence[Scenario]) -> None:
+def _refuse_same_keys(scenarios: Sequence[Scenario]) -> None:
     seen: dict[str, Path] = {}
     for scenario in scenarios:
         first = seen.setdefault(scenario.case.key, scenario.path)
@@ -113,7 +115,7 @@ def _keys_differ(scenarios: Sequence[Scenario]) -> None:
 
 
 async def _run_all(engine: Engine, cases: Iterator[Prepared]) -> AsyncIterator[list[Event]]:
-    """The events of each case, in the order of the cases; so many at a time as the engine likes."""
+    """Run cases, as many at the same time as the engine supports, and yield the events of each in their order."""
     running: deque[asyncio.Task[list[Event]]] = deque()
     try:
         while True:
@@ -125,26 +127,26 @@ async def _run_all(engine: Engine, cases: Iterator[Prepared]) -> AsyncIterator[l
     finally:
         for task in running:
             task.cancel()
-        # Each stops what it has started before the engine itself is left.
+        # Wait until each case has stopped what it started, before the engine stops.
         await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _run_scenarios(start: Callable[[], Engine], scenarios: Sequence[Scenario], as_json: bool) -> int:
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
-    failed, waiting = 0, iter(scenarios)
+    failed, remaining = 0, iter(scenarios)
     async with start() as engine:
         async for events in _run_all(engine, (scenario.case for scenario in scenarios)):
-            scenario = next(waiting)
+            scenario = next(remaining)
             verdicts = judge(scenario, events)
-            broken = [verdict for verdict in verdicts if not verdict.holds]
-            failed += bool(broken)
+            failures = [verdict for verdict in verdicts if not verdict.holds]
+            failed += bool(failures)
             if not as_json:
                 print_scenario(console, scenario, events, verdicts)
                 continue
             for event in events:
                 print(json.dumps({**entry_json(event), "key": scenario.case.key}, ensure_ascii=False))
-            for verdict in broken:
-                lines = [f"{scenario.path}: FAILED {verdict.text}", *explained(verdict)]
+            for verdict in failures:
+                lines = [f"{scenario.path}: FAILED {verdict.text}", *explain_failure(verdict)]
                 errors.print("\n  ".join(lines), markup=False)
     if not as_json:
         console.print(f"{len(scenarios)} rehearsed, {len(scenarios) - failed} OK, {failed} FAILED")
@@ -153,37 +155,37 @@ async def _run_scenarios(start: Callable[[], Engine], scenarios: Sequence[Scenar
 
 async def _run_log(
     start: Callable[[], Engine], log: EventLog, policies: Sequence[Policy], limit: int | None
-) -> list[Summary]:
+) -> list[Statistics]:
     count = len(log.rows) if limit is None else min(limit, len(log.rows))
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("rehearsing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
-    summaries = []
+    statistics = []
     async with start() as engine:
         with bar:
             task = bar.add_task("", total=count * len(policies))
             for policy in policies:
-                summary = Summary(policy)
+                counted = Statistics(policy)
                 async for events in _run_all(engine, log.prepared(policy, limit)):
-                    summary.add(events)
+                    counted.add(events)
                     bar.advance(task)
-                summaries.append(summary)
-    return summaries
+                statistics.append(counted)
+    return statistics
 
 
-def _print_summaries(names: Sequence[str], summaries: Sequence[Summary], as_json: bool) -> None:
-    """One summary, or two side by side; as JSON two stand under the names of their options."""
+def _print_statistics(names: Sequence[str], statistics: Sequence[Statistics], as_json: bool) -> None:
+    """Print the statistics of one policy, or those of two side by side."""
     console = Console(highlight=False)
-    if len(summaries) == 1:
-        (only,) = summaries
+    if len(statistics) == 1:
+        (only,) = statistics
         if as_json:
             print(json.dumps(only.as_json(), ensure_ascii=False))
         else:
-            print_summary(console, only, names[0])
+            print_statistics(console, only, names[0])
         return
-    first, second = summaries
+    first, second = statistics
     if as_json:
         print(json.dumps({"policy": first.as_json(), "against": second.as_json()}, ensure_ascii=False))
     else:

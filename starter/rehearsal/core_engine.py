@@ -1,4 +1,4 @@
-"""The engine ``core``: the pure rules in virtual time, thousands of cases in seconds."""
+"""The engine ``core``: the pure rules in virtual time, thousands of cases in a few seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starter.rehearsal.engine import Prepared, refused_entry, refused_intake
 
 
 class CoreEngine:
-    """Runs cases without a server; nothing to start and nothing to stop."""
+    """Runs cases in the pure core, without any server."""
 
     parallel = 1
 
@@ -27,12 +27,12 @@ class CoreEngine:
         return None
 
     async def run_case(self, case: Prepared) -> list[Event]:
-        """See `Engine.run_case`."""
+        """Run a case (see `Engine.run_case`)."""
         return run_case(case)
 
 
 def run_case(prepared: Prepared) -> list[Event]:
-    """All events of the case in order, refused commands at their place."""
+    """Run a case and return its events in order, including its refused commands."""
     kind, effects = KINDS[prepared.kind], prepared.effects
     try:
         case = kind.open(read_intake(kind.INTAKE, prepared.intake), prepared.policy, prepared.received_at)
@@ -45,7 +45,7 @@ def run_case(prepared: Prepared) -> list[Event]:
     settle(case.events[-1].at)
     refused: list[tuple[int, Event]] = []
     for step in prepared.steps:
-        # First to just before the step: only then is it known which rung holds the case.
+        # Until just before the step, so that the rung that holds the case then is known.
         case.elapse(step.at, inclusive=False, after_each=settle)
         by = Actor(step.by, step.role or case.ladder.rung)
         try:
@@ -58,6 +58,6 @@ def run_case(prepared: Prepared) -> list[Event]:
     if prepared.until is not None:
         case.elapse(prepared.until, after_each=settle)
     entries = list(case.events)
-    for place, entry in reversed(refused):
-        entries.insert(place, entry)
+    for position, entry in reversed(refused):
+        entries.insert(position, entry)
     return entries

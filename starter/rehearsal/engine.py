@@ -1,8 +1,8 @@
-"""What an engine is given and what it gives back: the same for every engine.
+"""The interface of engines: the cases that they run and the events that they return.
 
-Scenarios and the cases of an event log both become `Prepared` cases. An engine runs one of them
-and returns its events, refused commands included at their place. They stay events until somebody
-wants text: turning the 300,000 of a month of cases into JSON would take as long as counting them.
+Scenarios and the cases of an event log both become `Prepared` cases. An engine runs one of them and
+returns its events, including its refused commands. They are converted to JSON only when they are
+printed: for the 300,000 events of a large log this would take as long as counting them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from cases.vocabulary.events import SYSTEM, Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.files import FileModel
 
-# The seq of what a rehearsal shows though it is no part of the ledger; null in JSON.
+# The seq of an entry that is shown in a rehearsal but is not part of the ledger; null in JSON.
 UNRECORDED = 0
 
 
 class Effects(FileModel):
-    """How effects come out in a rehearsal: at once, at the time at which they were asked for.
+    """The outcome of effects in a rehearsal, which takes place at the instant at which they are requested.
 
-    With ``payout`` = manual a payout waits for the command ``confirm_payment``.
+    With ``payout`` = "manual", a payout waits for the command ``confirm_payment``.
     """
 
     notices: Literal["ok", "fail"] = "ok"
@@ -36,8 +36,8 @@ class Effects(FileModel):
 class Step:
     """One command at an aware instant; ``fields`` are the command's own, in plain JSON.
 
-    ``role`` None means the rung that holds the case just before: a log says who acted, but not
-    where the case would have stood by then.
+    ``role`` None means the rung that holds the case just before the command, since a log says who acted, but
+    not in which role under this policy.
     """
 
     at: datetime
@@ -49,10 +49,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One case, ready to be run: steps in time order, none before ``received_at``.
+    """One case that an engine can run, with its steps in order of time, none before ``received_at``.
 
-    ``intake`` is the workflow's input in plain JSON. After the last step time runs on to ``until``
-    (inclusive), or stops there when it is None.
+    ``intake`` is the workflow's input in plain JSON. After the last step time passes until ``until``
+    (inclusive); if it is None, time stops at the last step.
     """
 
     kind: str
@@ -70,23 +70,28 @@ class Prepared:
 
 
 class Engine(AbstractAsyncContextManager["Engine"], Protocol):
-    """Runs cases in virtual time. Entering it starts what it needs, leaving it stops that.
+    """Runs cases in virtual time; entering it starts the servers that it needs, leaving it stops them.
 
-    ``parallel`` says how many cases it runs best at the same time; no two of them have one key.
+    ``parallel`` is how many cases, each with a key of its own, should be run at the same time.
     """
 
     parallel: int
 
     async def run_case(self, case: Prepared) -> list[Event]:
-        """All events of the case in order. A refused intake is the one entry there is."""
+        """Run a case and return its events in order, including refused commands.
+
+        If the intake is refused, the refusal is the only entry.
+        """
         ...
 
 
 def refused_entry(command: str, by: Actor, refusal: Refused, at: datetime) -> Event:
-    """A refused command as a rehearsal shows it: at its place, but no part of the ledger.
+    """Make the entry for a refused command, which is not part of the ledger.
 
     Args:
-        command: its name; ``file`` for an intake.
+        command: the name of the command; ``file`` for an intake.
+        by: who sent it.
+        refusal: why it was refused.
         at: the instant of the command, in the policy's zone.
     """
     clauses = (refusal.clause,) if refusal.clause else ()
@@ -95,10 +100,10 @@ def refused_entry(command: str, by: Actor, refusal: Refused, at: datetime) -> Ev
 
 
 def refused_intake(case: Prepared, refusal: Refused) -> Event:
-    """The one entry of a case that was never opened."""
+    """Make the only entry of a case whose intake was refused."""
     return refused_entry("file", SYSTEM, refusal, case.policy.local(case.received_at))
 
 
 def entry_json(event: Event) -> dict[str, Any]:
-    """An entry in its public JSON form, ``seq`` null for what is no part of the ledger."""
+    """Convert an entry to its public JSON form; ``seq`` is null if it is not part of the ledger."""
     return {**event.as_json(), "seq": event.seq or None}

@@ -1,4 +1,4 @@
-"""Real event logs: a CSV file and a mapping that says how its rows read as commands."""
+"""Real event logs: a CSV file, and a mapping of its rows to commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ISO = "iso"
 
 
 class Columns(FileModel):
-    """Which columns of the log to read; several activity columns are joined with "/"."""
+    """The columns of the log to read; the values of several activity columns are joined with "/"."""
 
     case: str
     activity: list[str] = Field(min_length=1)
@@ -36,7 +36,7 @@ class Columns(FileModel):
 
 
 class TimeFormat(FileModel):
-    """How instants are written: a strptime format or "iso"; ``zone`` where they carry no offset."""
+    """The format of instants: a strptime format or "iso", and the zone of instants without an offset."""
 
     format: str
     zone: str | None = None
@@ -52,7 +52,7 @@ class TimeFormat(FileModel):
 
 
 class CaseDefaults(FileModel):
-    """What every case of the log is."""
+    """The kind and the facts of every case of the log."""
 
     kind: str
     facts: dict[str, Any]
@@ -68,14 +68,14 @@ class LogCommand(FileModel):
 
 
 class Rule(FileModel):
-    """An activity and the commands it stands for."""
+    """An activity and the commands that it stands for."""
 
     activity: str
     commands: list[LogCommand] = Field(min_length=1)
 
 
 class LogMapping(FileModel):
-    """The mapping file. An activity without a rule only lets time pass."""
+    """The mapping file; an activity without a rule stands for no command."""
 
     columns: Columns
     time: TimeFormat
@@ -87,7 +87,7 @@ def load_mapping(path: Path) -> LogMapping:
     """Read a mapping file.
 
     Raises:
-        BadInput: naming the file, the key path, the value and what is allowed.
+        BadInput: it is invalid; the message names the file, the key path, the value and what is allowed.
     """
     mapping = read_toml(path, LogMapping)
     kind, seen = mapping.case.kind, set[str]()
@@ -107,7 +107,7 @@ def load_mapping(path: Path) -> LogMapping:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its instant, who acted, what was done."""
+    """One row of the log: when, who, what."""
 
     at: datetime
     actor: str
@@ -116,9 +116,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """A log, its rows by case: cases in order of appearance, rows in order of time.
+    """A log with its rows grouped by case, cases in order of appearance, rows in order of time.
 
-    ``end`` is the log's last instant, also when only some of its cases are run.
+    ``end`` is the last instant of the whole log, until which time passes in every case.
     """
 
     mapping: LogMapping
@@ -126,7 +126,7 @@ class EventLog:
     end: datetime
 
     def prepared(self, policy: Policy, limit: int | None = None) -> Iterator[Prepared]:
-        """The first ``limit`` cases (all without it), one at a time, under a policy."""
+        """Yield the first ``limit`` cases, or all, prepared to run under a policy."""
         kind, facts = self.mapping.case.kind, plain(self.mapping.case.facts)
         commands = {
             rule.activity: [(entry.command, plain(entry.fields)) for entry in rule.commands]
@@ -148,8 +148,8 @@ def load_log(path: Path, mapping: LogMapping) -> EventLog:
     """Read a log.
 
     Raises:
-        BadInput: naming the file, the row (the header is row 1), the column, the value and what
-            is allowed.
+        BadInput: it is invalid; the message names the file, the row (the header is row 1), the column, the
+            value and what is allowed.
     """
     grouped: dict[str, list[Row]] = {}
     try:
@@ -162,7 +162,7 @@ def load_log(path: Path, mapping: LogMapping) -> EventLog:
         raise BadInput(f"{path}: has no rows")
     keyed: dict[str, list[Row]] = {}
     for case, rows in grouped.items():
-        # Rows of one instant keep the file's order: the sort is stable.
+        # The sort is stable, so rows of the same instant keep their order.
         rows.sort(key=lambda row: row.at)
         key = token(case, "case")
         if key in keyed:
@@ -175,9 +175,9 @@ def load_log(path: Path, mapping: LogMapping) -> EventLog:
 def _rows(path: Path, lines: Iterator[list[str]], mapping: LogMapping) -> Iterator[tuple[str, Row]]:
     header = next(lines, [])
     columns = mapping.columns
-    case, at = _place(path, header, "case", columns.case), _place(path, header, "at", columns.at)
-    activities = [_place(path, header, "activity", name) for name in columns.activity]
-    actor = None if columns.actor is None else _place(path, header, "actor", columns.actor)
+    case, at = _index(path, header, "case", columns.case), _index(path, header, "at", columns.at)
+    activities = [_index(path, header, "activity", name) for name in columns.activity]
+    actor = None if columns.actor is None else _index(path, header, "actor", columns.actor)
     zone = None if mapping.time.zone is None else ZoneInfo(mapping.time.zone)
     actors: dict[str, str] = {}
     for number, line in enumerate(lines, 2):
@@ -194,14 +194,14 @@ def _rows(path: Path, lines: Iterator[list[str]], mapping: LogMapping) -> Iterat
         known = actors.get(name)
         if known is None:
             known = actors[name] = token(name, "log")
-        yield line[case].strip(), Row(instant, known, "/".join([line[place] for place in activities]))
+        yield line[case].strip(), Row(instant, known, "/".join([line[index] for index in activities]))
 
 
-def _place(path: Path, header: list[str], field: str, name: str) -> int:
-    places = [place for place, title in enumerate(header) if title == name]
-    if len(places) == 1:
-        return places[0]
-    problem = "stands there several times" if places else "is not there"
+def _index(path: Path, header: list[str], field: str, name: str) -> int:
+    indices = [index for index, title in enumerate(header) if title == name]
+    if len(indices) == 1:
+        return indices[0]
+    problem = "stands there several times" if indices else "is not there"
     raise BadInput(f"{path}: row 1: column {name!r} (columns.{field}) {problem}; the columns are: {', '.join(header)}")
 
 
@@ -215,7 +215,7 @@ def _read_instant(text: str, form: str, zone: ZoneInfo | None) -> datetime | Non
         if zone is None:
             return None
         instant = instant.replace(tzinfo=zone)
-    # In one zone with summer time two instants would be compared by their wall clocks.
+    # In UTC, since Python compares two instants in the same zone by their local times, which repeat in autumn.
     return instant.astimezone(UTC)
 
 
@@ -225,12 +225,12 @@ def _time_wanted(time: TimeFormat) -> str:
 
 
 def token(text: str, default: str) -> str:
-    """A free text as a plain token, fit for keys and actor ids; ``default`` for an empty one."""
+    """Make a token for a key or an actor id from a free text; ``default`` if the text is empty."""
     text = text.strip()
     if not text:
         return default
     made = re.sub(r"[^A-Za-z0-9._:/-]+", "-", text).strip("-._:/")[:128]
-    # Nothing of the text was left (a name in Chinese): still tell one from another.
+    # If no character is left, as of a Chinese name, a digest keeps the texts distinct.
     return made or f"{default}-{_digest(text)}"
 
 

@@ -1,4 +1,4 @@
-"""Does a rehearsed case hold what its scenario expects, and nothing that it forbids?"""
+"""Comparison of a rehearsed case with what its scenario expects and forbids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEAREST = 3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one expectation; ``details`` are the events that explain a failure."""
+    """Whether one expectation holds; ``details`` are the events that explain a failure."""
 
     holds: bool
     text: str
@@ -25,20 +25,20 @@ class Verdict:
 
 
 def judge(scenario: Scenario, events: Sequence[Event]) -> list[Verdict]:
-    """A verdict on each expectation of the scenario, in the order of the file."""
+    """Judge each expectation of the scenario, in the order of the file."""
     verdicts = []
     for number, pattern in enumerate(scenario.expect, 1):
         held = any(matches(pattern, event) for event in events)
         nearest = () if held else _nearest(pattern, events)
-        verdicts.append(Verdict(held, f"expect {number}: {described(pattern)}", nearest))
+        verdicts.append(Verdict(held, f"expect {number}: {describe(pattern)}", nearest))
     for number, pattern in enumerate(scenario.forbid, 1):
-        found = tuple(event for event in events if matches(pattern, event))
-        verdicts.append(Verdict(not found, f"forbid {number}: {described(pattern)}", found[:NEAREST]))
+        matching = tuple(event for event in events if matches(pattern, event))
+        verdicts.append(Verdict(not matching, f"forbid {number}: {describe(pattern)}", matching[:NEAREST]))
     return verdicts
 
 
 def matches(pattern: Pattern, event: Event) -> bool:
-    """Whether the event has the type, the instant and at least the data of the pattern."""
+    """Return whether the event has the type, the instant and at least the data of the pattern."""
     return (
         event.type == pattern.type
         and (pattern.at is None or event.at == pattern.at)
@@ -47,7 +47,10 @@ def matches(pattern: Pattern, event: Event) -> bool:
 
 
 def same(wanted: Any, actual: Any) -> bool:
-    """Whether a value is the wanted one: a table as a subset, instants as instants, 18 = "18.00"."""
+    """Return whether a value is the expected one.
+
+    An expected table may be a subset of the actual one. Instants and numbers are compared by value: 18 equals "18.00".
+    """
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
             name in actual and same(inner, actual[name]) for name, inner in wanted.items()
@@ -69,8 +72,8 @@ def same(wanted: Any, actual: Any) -> bool:
     return False
 
 
-def described(pattern: Pattern) -> str:
-    """The pattern in one line, as one would say it."""
+def describe(pattern: Pattern) -> str:
+    """Describe the pattern in one line."""
     words = [pattern.type]
     if pattern.at is not None:
         words.append(f"at {pattern.at.isoformat()}")
@@ -80,19 +83,19 @@ def described(pattern: Pattern) -> str:
 
 
 def data_text(data: Mapping[str, Any]) -> str:
-    """An event's data in one line."""
-    return ", ".join(f"{name} = {_said(value)}" for name, value in data.items())
+    """Format an event's data on one line."""
+    return ", ".join(f"{name} = {_value_text(value)}" for name, value in data.items())
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_said, value))}]"
+        return f"[{', '.join(map(_value_text, value))}]"
     return f"({data_text(value)})" if isinstance(value, Mapping) else str(value)
 
 
 def _nearest(pattern: Pattern, events: Sequence[Event]) -> tuple[Event, ...]:
-    """The events of the same type that agree most, then those closest in time; in their order."""
-    alike = [event for event in events if event.type == pattern.type]
+    """Choose the events of the pattern's type that differ least in data, then in time; in their order."""
+    same_type = [event for event in events if event.type == pattern.type]
 
     def distance(event: Event) -> tuple[int, float]:
         data = plain(pattern.data)
@@ -101,8 +104,8 @@ def _nearest(pattern: Pattern, events: Sequence[Event]) -> tuple[Event, ...]:
             return differing, 0.0
         return differing, abs((event.at - pattern.at).total_seconds())
 
-    chosen = sorted(alike, key=distance)[:NEAREST]
-    return tuple(event for event in alike if event in chosen)
+    chosen = sorted(same_type, key=distance)[:NEAREST]
+    return tuple(event for event in same_type if event in chosen)
 
 
 def _number(value: Any) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""Reading the files that people write by hand: TOML in, a validated model or one clear message out."""
+"""Reading and validation of the TOML files of a rehearsal: scenarios, mappings and policies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cases.vocabulary.refusals import Refused
 
 
 class BadInput(Exception):
-    """A file or an option that cannot be used: which, where, the value, and what is allowed."""
+    """Raised for a file or an option that is invalid; the message names the key, its value and what is allowed."""
 
 
 class FileModel(BaseModel):
-    """Base of what stands in a file: an unknown field is an error that names the known ones."""
+    """Base of the models of files; the error for an unknown field names the known ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,28 +36,28 @@ class FileModel(BaseModel):
 
 
 def _instant(value: Any) -> datetime:
-    wanted = "a date and time with an offset, for example 2026-03-10T09:00:00+08:00"
+    allowed = "a date and time with an offset, for example 2026-03-10T09:00:00+08:00"
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"must be {wanted}") from None
+            raise ValueError(f"must be {allowed}") from None
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ValueError(f"must be {wanted}")
+        raise ValueError(f"must be {allowed}")
     return value
 
 
-# Nothing but an aware instant: pydantic alone would read a bare number as seconds since 1970.
+# An aware instant. Without the validator, pydantic would accept a number as seconds since 1970.
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 
 M = TypeVar("M", bound=FileModel)
 
 
 def read_toml(path: Path, model: type[M]) -> M:
-    """The validated content of a TOML file.
+    """Read a TOML file and validate it.
 
     Raises:
-        BadInput: the file cannot be read, is not TOML, or does not fit the model.
+        BadInput: the file cannot be read, is not TOML, or does not match the model.
     """
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
@@ -78,14 +78,14 @@ def _complaints(error: ValidationError) -> Iterable[str]:
         if item["type"] == "missing":
             yield f"{where} is missing"
         elif isinstance(item["input"], (dict, list)):
-            # Facts may hold personal data deeper down, so a whole table is never repeated.
+            # A whole table is never repeated, since facts may contain personal data.
             yield f"{where}: {message}" if where else message
         else:
             yield f"{where} = {_shown(item['input'])}: {message}"
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """The key path; the entries of a list count from 1, as people count the tables of a file."""
+    """Format the key path of a validation error; the entries of a list are counted from 1."""
     return "".join(f" {part + 1}" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
 
 
@@ -95,7 +95,7 @@ def _shown(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A TOML value as plain JSON: date-times become RFC 3339 strings, dates and times ISO strings."""
+    """Convert a TOML value to plain JSON: date-times become RFC 3339 strings, dates and times ISO strings."""
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, dict):
@@ -106,10 +106,15 @@ def plain(value: Any) -> Any:
 
 
 def find_policy(wanted: str, base: Path, policies: Policies) -> Policy:
-    """The policy with this name, or in this file (a relative path starts at ``base``).
+    """Load a policy by its name, or by the path of its file.
+
+    Args:
+        wanted: the name or the path.
+        base: the folder that a relative path starts at.
+        policies: the policies that are known by name.
 
     Raises:
-        BadInput: there is none, or the file is wrong.
+        BadInput: there is no such policy, or the file is invalid.
     """
     try:
         if "/" in wanted or wanted.endswith(".toml"):

@@ -1,4 +1,4 @@
-"""What people read: timelines of scenarios, the summary of a log, two policies side by side."""
+"""Reports for people: the timeline of a scenario, the statistics of a log, and the comparison of two policies."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from cases.vocabulary.events import SYSTEM, Event
 from starter.rehearsal.engine import UNRECORDED
 from starter.rehearsal.expectations import Verdict, data_text
 from starter.rehearsal.scenario import Scenario
-from starter.rehearsal.summary import Summary
+from starter.rehearsal.statistics import Statistics
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SHADES = "·░▒▓█"
-# Long or internal: the intake's own fields are in the scenario file.
+# Data of an event that is not shown: it is internal, or it is in the scenario file.
 HIDDEN = frozenset({"facts", "policy_hash", "key"})
 
 
 def print_scenario(console: Console, scenario: Scenario, events: Sequence[Event], verdicts: Sequence[Verdict]) -> None:
-    """The timeline of one scenario and what came of its expectations."""
+    """Print the timeline of one scenario and whether its expectations hold."""
     case = scenario.case
     console.print(Text(f"{case.key}  {case.kind}, policy {case.policy.name}  ({scenario.path})", "bold"))
     console.print(_timeline(events))
     for verdict in verdicts:
         console.print(Text("  OK      ", "green") if verdict.holds else Text("  FAILED  ", "bold red"), end="")
         console.print(Text(verdict.text))
-        for line in explained(verdict):
+        for line in explain_failure(verdict):
             console.print(Text(f"          {line}", "dim"))
     console.print()
 
 
-def explained(verdict: Verdict) -> Iterable[str]:
-    """Lines that show why a verdict is a failure; none for one that holds."""
+def explain_failure(verdict: Verdict) -> Iterable[str]:
+    """Yield lines that explain why an expectation does not hold; none if it holds."""
     if verdict.holds:
         return
     if not verdict.details:
         yield "no event of that type occurred"
     for event in verdict.details:
-        said = data_text({name: value for name, value in event.data.items() if name not in HIDDEN})
-        yield f"there is: {event.type} at {event.at.isoformat()}" + (f" with {said}" if said else "")
+        data = data_text({name: value for name, value in event.data.items() if name not in HIDDEN})
+        yield f"there is: {event.type} at {event.at.isoformat()}" + (f" with {data}" if data else "")
 
 
 def _timeline(events: Sequence[Event]) -> Table:
@@ -60,9 +60,9 @@ def _timeline(events: Sequence[Event]) -> Table:
     return table
 
 
-def print_summary(console: Console, summary: Summary, name: str) -> None:
-    """The summary of a log under one policy, for somebody who runs a service."""
-    s = summary
+def print_statistics(console: Console, statistics: Statistics, name: str) -> None:
+    """Print the statistics of a log under one policy."""
+    s = statistics
     console.print(Text(f"{s.cases:,} cases under policy {name}: {s.events:,} events, {s.closed:,} closed", "bold"))
     console.print()
     table = _table("The highest rung that cases reached", "rung", "cases", "of all")
@@ -88,8 +88,8 @@ def print_summary(console: Console, summary: Summary, name: str) -> None:
     _print_load(console, [(name, s)])
 
 
-def print_comparison(console: Console, first: tuple[str, Summary], second: tuple[str, Summary]) -> None:
-    """Two policies on the same log, side by side."""
+def print_comparison(console: Console, first: tuple[str, Statistics], second: tuple[str, Statistics]) -> None:
+    """Print the statistics of a log under two policies side by side."""
     (name, a), (against, b) = first, second
     if name == against:
         name, against = f"{name} (1)", f"{against} (2)"
@@ -121,14 +121,14 @@ def print_comparison(console: Console, first: tuple[str, Summary], second: tuple
     _print_load(console, [(name, a), (against, b)])
 
 
-def _print_load(console: Console, summaries: Sequence[tuple[str, Summary]]) -> None:
-    """Arrivals at each rung over the hours of the week; one scale per rung, so that two compare."""
+def _print_load(console: Console, statistics: Sequence[tuple[str, Statistics]]) -> None:
+    """Print the arrivals at each rung by hour of the week, with the same scale for both policies."""
     console.print(Text("Cases that came to each rung, by hour of the week", "bold"))
-    for rung in dict.fromkeys(rung for _, summary in summaries for rung in summary.rungs):
-        loads = [(name, s.load[rung]) for name, s in summaries if rung in s.load]
+    for rung in dict.fromkeys(rung for _, s in statistics for rung in s.rungs):
+        loads = [(name, s.load[rung]) for name, s in statistics if rung in s.load]
         peak = max(max(load) for _, load in loads)
         for name, load in loads:
-            title = rung if len(summaries) == 1 else f"{rung}, policy {name}"
+            title = rung if len(statistics) == 1 else f"{rung}, policy {name}"
             console.print(Text(f"{title}: {sum(load):,} cases; {SHADES[-1]} = up to {peak:,} in an hour"))
             if peak:
                 console.print(Text(_heat(load, peak)))
@@ -144,7 +144,7 @@ def _heat(load: Sequence[int], peak: int) -> str:
 
 
 def _shade(count: int, peak: int) -> str:
-    # Rounded up: only an hour without any case is a dot.
+    # Rounded up, so that only an hour without any case is a dot.
     return SHADES[-(-count * (len(SHADES) - 1) // peak)]
 
 

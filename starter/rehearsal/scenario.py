@@ -1,4 +1,4 @@
-"""Scenario files: one case, what is done to it, and what must and must not happen."""
+"""Scenario files: one case, its commands, and the events that must and must not occur."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StepTable(FileModel):
 
 
 class Pattern(FileModel):
-    """One ``[[expect]]`` or ``[[forbid]]``: an event's type, its instant, a part of its data."""
+    """One ``[[expect]]`` or ``[[forbid]]``: an event's type, its instant, and a part of its data."""
 
     type: EventName
     at: Instant | None = None
@@ -47,7 +47,7 @@ class Pattern(FileModel):
 
 
 def known_kind(kind: str) -> str:
-    """Check the name of a kind of case.
+    """Return the name of a kind of case if there is such a kind.
 
     Raises:
         ValueError: there is no such kind.
@@ -58,7 +58,7 @@ def known_kind(kind: str) -> str:
 
 
 class ScenarioFile(FileModel):
-    """The file as it is written."""
+    """The content of a scenario file."""
 
     kind: str
     key: str
@@ -77,7 +77,7 @@ class ScenarioFile(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario, checked as far as that is possible without running it."""
+    """A scenario that was read and checked, ready to run."""
 
     path: Path
     case: Prepared
@@ -90,7 +90,7 @@ def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> 
 
     Args:
         path: the TOML file.
-        policies: where policies are found by name.
+        policies: the policies that are known by name.
         policy: a policy's name or path to use instead of the file's own.
 
     Raises:
@@ -125,10 +125,16 @@ def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> 
 
 
 def check_command(kind: str, command: str, fields: Mapping[str, Any], where: str) -> None:
-    """Check a command's name and fields before anything runs.
+    """Check the name and the fields of a command before any case runs.
+
+    Args:
+        kind: the kind of the case.
+        command: the name of the command.
+        fields: the command's own fields.
+        where: the place in the file, for the error message.
 
     Raises:
-        Refused: naming the place, the field, the value and what is allowed.
+        Refused: the command is invalid; the message names the place, the field, the value and what is allowed.
     """
     shared = sorted(Command.model_fields.keys() & fields.keys())
     if shared:

@@ -1,8 +1,8 @@
-"""The engine ``temporal``: the same cases as real workflows on a server that skips time.
+"""The engine ``temporal``: the cases as real workflows on a Temporal server that skips time.
 
-A case runs on its own dates through a fixed offset between its clock and the workflow's. A step is
-sent shortly before its instant and decided at exactly that instant, so the two engines give the
-same events.
+A fixed offset between the clock of a case and that of its workflow lets the case run on its own dates.
+A command is sent shortly before its instant and decided at exactly that instant, so that both engines
+return the same events.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_inta
 from workflows import attributes
 from workflows.registry import RUNNER, case_workflows
 
-# How long before its instant a step is sent: more than a slow machine takes to deliver it.
-LEAD = timedelta(seconds=20)
-# A timer fires a moment after its deadline.
-PAST_DEADLINE = timedelta(seconds=1)
+# How long before its instant a command is sent; longer than a slow machine takes to deliver it.
+SEND_AHEAD = timedelta(seconds=20)
+# How far time is moved beyond an instant, since a timer fires a moment after its deadline.
+TIMER_MARGIN = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
-# Without these the server waits up to a second for each timer that it skips to.
+# Without these settings the server waits up to a second for each timer that it skips to.
 SERVER_SETTINGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
@@ -46,11 +46,11 @@ SERVER_SETTINGS = (
 
 @asynccontextmanager
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal server in memory, with our search attributes, whose time passes only when it is let.
+    """Run a Temporal server in memory that skips time, with the search attributes of cases, for the block.
 
-    A workflow that was started through the environment's own client has a clock of its own, which
-    `WorkflowEnvironment.fast_forward` moves; every other clock is the wall's. Workers must have
-    ended before the block does.
+    A workflow that is started through the environment's client has a clock of its own, which
+    `WorkflowEnvironment.fast_forward` moves; every other clock is real time. Workers must be stopped before
+    the end of the block.
     """
     env = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=temporal_binary(),
@@ -64,12 +64,12 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield env
     finally:
         await env.shutdown()
-        # The client's threads must come to rest before the interpreter may end (temporalio/sdk-python issue 300).
+        # The client's threads must be idle before the interpreter ends (temporalio/sdk-python issue 300).
         await asyncio.sleep(0.25)
 
 
 class TemporalEngine:
-    """Runs cases through real workflows. Entering it starts a server of its own, in memory."""
+    """Runs cases as real workflows; entering it starts a Temporal server in memory and a worker."""
 
     parallel = 16
 
@@ -88,7 +88,7 @@ class TemporalEngine:
         await self._stack.aclose()
 
     async def run_case(self, case: Prepared) -> list[Event]:
-        """See `Engine.run_case`."""
+        """Run a case (see `Engine.run_case`)."""
         offset = case.received_at - datetime.now(UTC)
         rehearsal = {
             "offset_us": offset // MICROSECOND,
@@ -104,29 +104,29 @@ class TemporalEngine:
         )
         run = _Run(self._env, handle, case, offset)
         try:
-            return await run.to_the_end()
+            return await run.run()
         finally:
             await run.stop()
 
 
 class _Run:
-    """One case on its way."""
+    """One case that is being run."""
 
     def __init__(
         self, env: WorkflowEnvironment, handle: WorkflowHandle[Any, Any], case: Prepared, offset: timedelta
     ) -> None:
         self._env, self._handle, self._case, self._offset = env, handle, case, offset
-        # The events of a case that has ended: each question to it costs a replay of its history.
+        # The events of a case that has ended; kept because each query of it replays its history.
         self._final: list[Event] | None = None
 
-    async def to_the_end(self) -> list[Event]:
-        """Send every step, let time run on to ``until``, and read the events."""
+    async def run(self) -> list[Event]:
+        """Send every command, move time to ``until``, and return the events."""
         opened = await self._handle.query("case")
         if opened["status"] == "refused":
             return [refused_intake(self._case, Refused(**opened["refusal"]))]
         refused: list[tuple[int, Event]] = []
         for step in self._case.steps:
-            await self._forward_to(step.at - LEAD)
+            await self._forward_to(step.at - SEND_AHEAD)
             by = Actor(step.by, step.role or await self._holder(step.at))
             try:
                 await self._send(step, by)
@@ -136,14 +136,14 @@ class _Run:
         end = self._case.steps[-1].at if self._case.steps else self._case.received_at
         if self._case.until is not None:
             end = max(end, self._case.until)
-            await self._forward_to(end + PAST_DEADLINE)
+            await self._forward_to(end + TIMER_MARGIN)
         entries = [event for event in await self._timeline() if event.at <= end]
-        for place, entry in reversed(refused):
-            entries.insert(place, entry)
+        for position, entry in reversed(refused):
+            entries.insert(position, entry)
         return entries
 
     async def stop(self) -> None:
-        """Take the workflow off the server, if it still runs."""
+        """Terminate the workflow if it is still running."""
         try:
             await self._handle.terminate()
         except RPCError as error:
@@ -159,12 +159,12 @@ class _Run:
         try:
             await self._env.fast_forward(self._handle, ahead)
         except RPCError as error:
-            # A case that has ended has no time to skip.
+            # The workflow of a case that has ended has no clock to move.
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 raise
 
     async def _holder(self, at: datetime) -> str:
-        """The rung that holds the case just before an instant."""
+        """Return the rung that holds the case just before an instant."""
         case = KINDS[self._case.kind].replay(self._case.policy, await self._timeline())
         case.elapse(at, inclusive=False)
         return case.ladder.rung

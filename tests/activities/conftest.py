@@ -11,6 +11,6 @@ from tests.postgres import Cluster, cluster
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
-    """A running cluster; each test takes a fresh database of it."""
+    """A running cluster, in which each test creates its own database."""
     with cluster() as made:
         yield made

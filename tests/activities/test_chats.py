@@ -21,7 +21,7 @@ from activities.notify.channels.dingtalk import DingtalkChannel
 from activities.notify.channels.feishu import FeishuChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.notifier import Notifier, build_notifier
-from tests.telling import Attempts, HookServer, Said, batch, free_port, order
+from tests.notifications import Attempts, HookServer, HttpAnswer, batch, free_port, order
 
 NOW = 1_773_104_700
 OK = {"wecom": b'{"errcode":0,"errmsg":"ok"}', "feishu": b'{"code":0,"msg":"success"}'}
@@ -57,7 +57,7 @@ async def post(channel: BotChannel | AppriseChannel, sent: Message) -> None:
 
 
 async def test_wecom_gets_a_text_and_a_long_one_as_markdown(server: HookServer) -> None:
-    server.otherwise = Said(body=OK["wecom"])
+    server.otherwise = HttpAnswer(body=OK["wecom"])
     await post(WecomChannel(), message(f"{server.url}/send?key=K"))
     await post(WecomChannel(), message(f"{server.url}/send?key=K", "长" * 1000))
     await post(WecomChannel(), message(f"{server.url}/send?key=K", "长" * 3000))
@@ -73,7 +73,7 @@ async def test_wecom_gets_a_text_and_a_long_one_as_markdown(server: HookServer) 
 
 
 async def test_dingtalk_is_signed_in_the_address(server: HookServer) -> None:
-    server.otherwise = Said(body=OK["dingtalk"])
+    server.otherwise = HttpAnswer(body=OK["dingtalk"])
     channel = DingtalkChannel(clock=lambda: NOW)
     await post(channel, message(f"{server.url}/robot/send?access_token=T#SECret/+="))
     await post(channel, message(f"{server.url}/robot/send?access_token=T"))
@@ -90,7 +90,7 @@ async def test_dingtalk_is_signed_in_the_address(server: HookServer) -> None:
 
 
 async def test_feishu_is_signed_in_the_body(server: HookServer) -> None:
-    server.otherwise = Said(body=OK["feishu"])
+    server.otherwise = HttpAnswer(body=OK["feishu"])
     channel = FeishuChannel(clock=lambda: NOW)
     await post(channel, message(f"{server.url}/hook/K#geheim"))
     await post(channel, message(f"{server.url}/hook/K"))
@@ -106,37 +106,37 @@ async def test_feishu_is_signed_in_the_body(server: HookServer) -> None:
 # --- what the answers mean --------------------------------------------------------------------------
 
 TEMPORARY = [
-    ("wecom", Said(body=b'{"errcode":-1,"errmsg":"system busy"}'), "errcode -1"),
-    ("wecom", Said(body=b'{"errcode":45009,"errmsg":"api freq out of limit"}'), "errcode 45009"),
-    ("wecom", Said(body=b'{"errcode":45033}'), "errcode 45033"),
-    ("dingtalk", Said(body=b'{"errcode":-1}'), "errcode -1"),
-    ("dingtalk", Said(body=b'{"errcode":130101,"errmsg":"send too fast"}'), "errcode 130101"),
-    ("dingtalk", Said(body=b'{"errcode":410100}'), "errcode 410100"),
-    ("feishu", Said(body=b'{"code":9499,"msg":"too many request"}'), "code 9499"),
-    ("feishu", Said(400, b'{"code":11232,"msg":"frequency limited"}'), "code 11232"),
-    *((bot, Said(429, b"slow down"), "HTTP 429") for bot in BOTS),
-    *((bot, Said(503), "HTTP 503") for bot in BOTS),
-    *((bot, Said(body=b"<html>gateway</html>"), "an answer that is not understood") for bot in BOTS),
-    *((bot, Said(body=b'{"errcode":'), "an answer that is not understood") for bot in BOTS),
-    *((bot, Said(body=b"{}"), "an answer that is not understood") for bot in BOTS),
-    *((bot, Said(0), "no answer (TimeoutError)") for bot in BOTS),
+    ("wecom", HttpAnswer(body=b'{"errcode":-1,"errmsg":"system busy"}'), "errcode -1"),
+    ("wecom", HttpAnswer(body=b'{"errcode":45009,"errmsg":"api freq out of limit"}'), "errcode 45009"),
+    ("wecom", HttpAnswer(body=b'{"errcode":45033}'), "errcode 45033"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":-1}'), "errcode -1"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":130101,"errmsg":"send too fast"}'), "errcode 130101"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":410100}'), "errcode 410100"),
+    ("feishu", HttpAnswer(body=b'{"code":9499,"msg":"too many request"}'), "code 9499"),
+    ("feishu", HttpAnswer(400, b'{"code":11232,"msg":"frequency limited"}'), "code 11232"),
+    *((bot, HttpAnswer(429, b"slow down"), "HTTP 429") for bot in BOTS),
+    *((bot, HttpAnswer(503), "HTTP 503") for bot in BOTS),
+    *((bot, HttpAnswer(body=b"<html>gateway</html>"), "an answer that is not understood") for bot in BOTS),
+    *((bot, HttpAnswer(body=b'{"errcode":'), "an answer that is not understood") for bot in BOTS),
+    *((bot, HttpAnswer(body=b"{}"), "an answer that is not understood") for bot in BOTS),
+    *((bot, HttpAnswer(0), "no answer (TimeoutError)") for bot in BOTS),
 ]
 REFUSED = [
-    ("wecom", Said(body=b'{"errcode":93000,"errmsg":"invalid webhook url, key K"}'), "errcode 93000"),
-    ("wecom", Said(body=b'{"errcode":40058}'), "errcode 40058"),
-    ("dingtalk", Said(body=b'{"errcode":310000,"errmsg":"sign not match"}'), "errcode 310000"),
-    ("dingtalk", Said(body=b'{"errcode":300001,"errmsg":"token is not exist"}'), "errcode 300001"),
-    ("dingtalk", Said(body=b'{"errcode":400102}'), "errcode 400102"),
-    ("feishu", Said(body=b'{"code":19021,"msg":"sign match fail"}'), "code 19021"),
-    ("feishu", Said(body=b'{"code":19001,"msg":"param invalid"}'), "code 19001"),
-    ("feishu", Said(body=b'{"StatusCode":19024}'), "StatusCode 19024"),
-    *((bot, Said(404), "HTTP 404") for bot in BOTS),
-    *((bot, Said(302), "HTTP 302") for bot in BOTS),
+    ("wecom", HttpAnswer(body=b'{"errcode":93000,"errmsg":"invalid webhook url, key K"}'), "errcode 93000"),
+    ("wecom", HttpAnswer(body=b'{"errcode":40058}'), "errcode 40058"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":310000,"errmsg":"sign not match"}'), "errcode 310000"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":300001,"errmsg":"token is not exist"}'), "errcode 300001"),
+    ("dingtalk", HttpAnswer(body=b'{"errcode":400102}'), "errcode 400102"),
+    ("feishu", HttpAnswer(body=b'{"code":19021,"msg":"sign match fail"}'), "code 19021"),
+    ("feishu", HttpAnswer(body=b'{"code":19001,"msg":"param invalid"}'), "code 19001"),
+    ("feishu", HttpAnswer(body=b'{"StatusCode":19024}'), "StatusCode 19024"),
+    *((bot, HttpAnswer(404), "HTTP 404") for bot in BOTS),
+    *((bot, HttpAnswer(302), "HTTP 302") for bot in BOTS),
 ]
 
 
 @pytest.mark.parametrize(("bot", "said", "why"), TEMPORARY)
-async def test_what_passes_is_tried_again(server: HookServer, bot: str, said: Said, why: str) -> None:
+async def test_what_passes_is_tried_again(server: HookServer, bot: str, said: HttpAnswer, why: str) -> None:
     server.otherwise = said
     with pytest.raises(Delayed) as caught:
         await post(BOTS[bot](timeout=0.1 if said.status == 0 else 5), message(f"{server.url}/x?key=K#S"))
@@ -144,7 +144,7 @@ async def test_what_passes_is_tried_again(server: HookServer, bot: str, said: Sa
 
 
 @pytest.mark.parametrize(("bot", "said", "why"), REFUSED)
-async def test_what_is_wrong_for_good_is_not(server: HookServer, bot: str, said: Said, why: str) -> None:
+async def test_what_is_wrong_for_good_is_not(server: HookServer, bot: str, said: HttpAnswer, why: str) -> None:
     server.otherwise = said
     with pytest.raises(Undeliverable) as caught:
         await post(BOTS[bot](), message(f"{server.url}/x?key=K#S"))
@@ -164,14 +164,14 @@ async def test_what_is_wrong_for_good_is_not(server: HookServer, bot: str, said:
     ],
 )
 async def test_who_asks_to_be_left_alone_is_heard(server: HookServer, header: str, seconds: float) -> None:
-    server.otherwise = Said(429, OK["wecom"].replace(b"0", b"45009"), (header,))
+    server.otherwise = HttpAnswer(429, OK["wecom"].replace(b"0", b"45009"), (header,))
     with pytest.raises(Delayed) as caught:
         await post(WecomChannel(), message(server.url))
     assert caught.value.wait == seconds
 
 
 async def test_a_bot_that_is_silent_is_not_waited_for_again_in_a_batch(server: HookServer) -> None:
-    server.answers = [Said(0)]
+    server.answers = [HttpAnswer(0)]
     async with WecomChannel(timeout=0.1).session() as deliver:
         for _ in range(3):
             with pytest.raises(Delayed):
@@ -202,7 +202,7 @@ async def test_apprise_reaches_what_it_knows(server: HookServer) -> None:
     [(_, _, body)] = server.requests
     assert json.loads(body)["title"] == "[N-1] 已超时"
 
-    server.otherwise = Said(500)
+    server.otherwise = HttpAnswer(500)
     with pytest.raises(Delayed, match="not taken"):
         await post(channel, message(server.url.replace("http://", "json://")))
     with pytest.raises(Undeliverable, match="not an address that apprise knows"):
@@ -231,7 +231,7 @@ def notifier(tmp_path: Path) -> Callable[[str], Notifier]:
 async def test_http_200_with_an_error_code_is_no_success(
     server: HookServer, notifier: Callable[[str], Notifier]
 ) -> None:
-    server.answers = [Said(body=b'{"errcode":45009}'), Said(body=OK["wecom"])]
+    server.answers = [HttpAnswer(body=b'{"errcode":45009}'), HttpAnswer(body=OK["wecom"])]
     attempts = Attempts(notifier(f'[roles.agent]\nwecom = ["{server.url}/send?key=K"]'))
     error = await attempts.delayed(batch(order("breach", "agent")))
     assert "agent (wecom: errcode 45009)" in str(error)
@@ -247,7 +247,7 @@ async def test_neither_key_nor_secret_is_ever_said(
 ) -> None:
     caplog.set_level("DEBUG")
     url = f"{server.url}/key-1#geheim"
-    server.otherwise = Said(body=b'{"errcode":93000,"code":19001,"errmsg":"key-1 geheim"}')
+    server.otherwise = HttpAnswer(body=b'{"errcode":93000,"code":19001,"errmsg":"key-1 geheim"}')
     contacts = f'[roles.agent]\nwecom = ["{url}"]\ndingtalk = ["{url}"]\nfeishu = ["{url}"]\napprise = ["{url}"]'
     attempts = Attempts(notifier(contacts))
     with capture_logs() as logs:

@@ -17,7 +17,7 @@ from activities.casebook.book import Casebook
 from activities.casebook.search import Desk, Filter, Page
 from activities.database.pool import DatabaseAway, migrate
 from activities.messages import Batch
-from bench.desk_data import fill
+from bench.fill_casebook import fill
 from cases.case import Case
 from cases.registry import KINDS
 from cases.vocabulary.events import Event

@@ -19,7 +19,7 @@ from activities.notify.channels import Delayed
 from activities.notify.digest import MOST_HELD, Bursts, Digests
 from activities.notify.notifier import Links, build_notifier
 from cases.directory import Directory, Person, Unit
-from tests.telling import NOW, Attempts, HookServer, MailServer, Said, batch, order
+from tests.notifications import NOW, Attempts, HookServer, HttpAnswer, MailServer, batch, order
 from worker import ACTIVITIES
 
 
@@ -281,7 +281,7 @@ async def test_a_mail_server_that_is_away_is_asked_once_for_a_burst(mail: MailSe
 
 
 async def test_a_chat_gets_a_digest_in_parts_that_fit_and_a_program_none_at_all() -> None:
-    async with HookServer(Said(body=b'{"errcode":0}')).up() as chat, HookServer().up() as hook:
+    async with HookServer(HttpAnswer(body=b'{"errcode":0}')).up() as chat, HookServer().up() as hook:
         contacts = {"wecom": f"{chat.url}/k"}
         people = [Person(id="s-1", role="supervisor", unit="hq", contacts=contacts)]
         shop = Person(id="p-1", role="platform", unit="hq", contacts={"webhook": f"{hook.url}/p"})

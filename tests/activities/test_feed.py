@@ -20,6 +20,7 @@ from activities.events.feed import Feed, FeedEvent, read_position
 from activities.messages import Batch
 from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster
+from tests.seed import SEED
 
 A, B, C = "complaint:A", "complaint:B", "complaint:C"
 MARCH = "2026-03-10T09:00:00+08:00"
@@ -167,7 +168,7 @@ async def test_a_transaction_that_only_reads_holds_nothing_up(
 
 async def test_readers_beside_many_writers_read_everything_once(dsn: str, reader: Feed) -> None:
     done = asyncio.Event()
-    chance = random.Random(4)
+    chance = random.Random(SEED)
 
     async def writer(number: int) -> None:
         connection = await asyncpg.connect(dsn)

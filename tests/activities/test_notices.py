@@ -36,7 +36,7 @@ from activities.notify.contacts import ContactBook, read_contacts
 from activities.notify.notifier import Notifier, build_notifier
 from activities.notify.templates import LANGUAGES, Templates
 from cases.vocabulary.addresses import CHANNELS
-from tests.telling import AT, Attempts, HookServer, MailServer, batch, free_port, order
+from tests.notifications import AT, Attempts, HookServer, MailServer, batch, free_port, order
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 

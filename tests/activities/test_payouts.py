@@ -38,8 +38,9 @@ from cases.vocabulary.refusals import Refused
 from starter.payouts import connect
 from starter.settings import SettingsError, load_settings
 from tests.cli.program import Answer, call
-from tests.gateway import ANY, CHAOS, SECRET, TOKEN, MisbehavingGateway, Whim, misbehaving_gateway
+from tests.gateway import GET_FAULTS, POST_FAULTS, SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
 from tests.postgres import Cluster
+from tests.seed import SEED
 
 CASE = "claim:C-1"
 KEY = "claim:C-1/payout"
@@ -199,37 +200,37 @@ async def test_a_payout_over_http(pool: asyncpg.Pool, payouts: Payouts, gateway:
     assert len(gateway.requests) == 1
 
 
-@pytest.mark.parametrize("whim", CHAOS)
+@pytest.mark.parametrize("fault", POST_FAULTS)
 async def test_whatever_happens_to_the_order_it_is_paid_once(
-    whim: Whim, pool: asyncpg.Pool, gateway: MisbehavingGateway
+    fault: Fault, pool: asyncpg.Pool, gateway: MisbehavingGateway
 ) -> None:
-    payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if "late" in whim else 10.0))
-    gateway.posts = [whim]
-    if whim == "twice":
+    payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if "late" in fault else 10.0))
+    gateway.posts = [fault]
+    if fault == "twice":
         result = await attempt(payouts)
     else:
         with pytest.raises(ApplicationError) as caught:
             await attempt(payouts)
-        assert caught.value.type == ("PayoutPending" if whim == "pending" else "PayoutUnknown")
+        assert caught.value.type == ("PayoutPending" if fault == "pending" else "PayoutUnknown")
         assert not caught.value.non_retryable
         assert (await row(pool))["state"] == "requested"
-        if whim == "pending":
+        if fault == "pending":
             with pytest.raises(PayoutPending):
                 await attempt(payouts, number=2)
             gateway.decide(KEY)
         result = await pay(payouts)
     assert (result.state, result.reference) == ("paid", "GW-1")
     assert gateway.paid() == {KEY: ["120.00"]}
-    await asyncio.sleep(DELAY if whim == "book_late" else 0)
+    await asyncio.sleep(DELAY if fault == "book_late" else 0)
     assert gateway.paid() == {KEY: ["120.00"]}
 
 
-@pytest.mark.parametrize("whim", ANY)
+@pytest.mark.parametrize("fault", GET_FAULTS)
 async def test_an_unknown_outcome_is_asked_about_until_it_is_known(
-    whim: Whim, pool: asyncpg.Pool, gateway: MisbehavingGateway
+    fault: Fault, pool: asyncpg.Pool, gateway: MisbehavingGateway
 ) -> None:
-    payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if whim == "late" else 10.0))
-    gateway.posts, gateway.gets = ["lose_after"], [whim, whim]
+    payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if fault == "late" else 10.0))
+    gateway.posts, gateway.gets = ["lose_after"], [fault, fault]
     assert (await pay(payouts)).reference == "GW-1"
     assert gateway.paid() == {KEY: ["120.00"]}
     # The outcome came from asking: the order was sent this one time.
@@ -245,11 +246,11 @@ async def test_what_never_arrived_is_sent_again_under_the_same_key(
     assert gateway.requests == [("POST", "/payouts"), asked_for, ("POST", "/payouts")]
 
 
-@pytest.mark.parametrize("whim", ["other_key", "redirect"])
+@pytest.mark.parametrize("fault", ["other_key", "redirect"])
 async def test_an_answer_that_is_none_leaves_the_outcome_unknown(
-    whim: Whim, payouts: Payouts, gateway: MisbehavingGateway
+    fault: Fault, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
-    gateway.posts = [whim]
+    gateway.posts = [fault]
     with pytest.raises(PayoutUnknown):
         await attempt(payouts)
     assert gateway.elsewhere == []
@@ -267,11 +268,11 @@ async def test_another_amount_in_the_answer_is_a_conflict(
     assert (await row(pool))["state"] == "requested"
 
 
-@pytest.mark.parametrize(("whim", "reason"), [("refuse", "HTTP 422 account_closed"), ("refuse_in_words", "HTTP 400")])
+@pytest.mark.parametrize(("fault", "reason"), [("refuse", "HTTP 422 account_closed"), ("refuse_in_words", "HTTP 400")])
 async def test_a_refusal_is_final_for_this_try_and_names_nobody(
-    whim: Whim, reason: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    fault: Fault, reason: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
-    gateway.posts = [whim]
+    gateway.posts = [fault]
     failed = PayoutResult("failed", reason=reason)
     assert await attempt(payouts) == failed
     assert (await row(pool))["reason"] == reason
@@ -907,7 +908,7 @@ async def test_through_any_misbehaviour_everything_is_paid_once(
     pool: asyncpg.Pool, gateway: MisbehavingGateway
 ) -> None:
     payouts = Payouts(pool, http(gateway, timeout=IMPATIENT))
-    gateway.chance = random.Random(7)
+    gateway.chance = random.Random(SEED)
     wanted = orders(60)
     for order in wanted:
         await record(pool, asked(order.amount), case_id=order.case_id)
@@ -969,11 +970,12 @@ def _killed_again_and_again(dsn: str, url: str, seed: int) -> int:
             return killed
 
 
+@pytest.mark.long
 async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
     dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
-    gateway.chance = random.Random(11)
-    killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, 11)
+    gateway.chance = random.Random(SEED)
+    killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, SEED)
     assert killed == 4
     gateway.chance = None
     await asyncio.sleep(DELAY)
@@ -988,7 +990,7 @@ async def test_a_process_killed_between_the_booking_and_the_answer_finds_it_paid
     dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     wanted = orders(40)
-    gateway.posts, gateway.delay = cast(list[Whim], ["late"] * len(wanted)), 60
+    gateway.posts, gateway.delay = cast(list[Fault], ["late"] * len(wanted)), 60
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROCESS, dsn, gateway.url, TOKEN, "60",
         cwd=ROOT, env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,

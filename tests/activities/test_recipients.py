@@ -22,10 +22,10 @@ from activities.notify.contacts import Contacts
 from activities.notify.notifier import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
 from activities.notify.recipients import aims
 from cases.directory import Absence, Directory, Person, Shift, Unit
-from tests.telling import AT, NOW, Attempts, HookServer, MailServer, Said, batch, free_port, order
+from tests.notifications import AT, NOW, Attempts, HookServer, HttpAnswer, MailServer, batch, free_port, order
 
 MINUTE = timedelta(minutes=1)
-OK = Said(body=b'{"errcode":0,"code":0}')
+OK = HttpAnswer(body=b'{"errcode":0,"code":0}')
 UNITS = [Unit(id="hq"), Unit(id="north", parent="hq")]
 
 
@@ -198,7 +198,7 @@ async def test_a_refusal_for_good_gives_the_next_channel_its_turn_at_once_and_th
     assert by_chat.channel == "wecom"
     assert tried(by_chat) == [("s-1", "email", "failed", "SMTP 550 5.1.1", 1), ("s-1", "wecom", "sent", "", 1)]
 
-    chat.otherwise = Said(body=b'{"errcode":93000}')
+    chat.otherwise = HttpAnswer(body=b'{"errcode":93000}')
     [by_deputy] = await make(staff).run(batch(RUNG, unit="north"))
     assert mail.recipients == ["s-2@example.com"]
     assert (by_deputy.outcome, by_deputy.reasons) == ("sent", {})
@@ -219,7 +219,7 @@ async def test_what_fails_for_now_is_tried_again_and_the_next_ways_join_in_withi
 ) -> None:
     staff = Staff(person("s-1", contacts=two_ways(chat)), person("s-2"))
     down = f"smtp://127.0.0.1:{free_port()}"
-    chat.otherwise = Said(503)
+    chat.otherwise = HttpAnswer(503)
     attempts = make(staff, smtp=down)
     # Five minutes to acknowledge: the three ways are all in use after half of it.
     for late, tries in ((0, 0), (49, 0), (51, 1), (99, 2), (101, 3)):
@@ -270,7 +270,7 @@ async def test_what_is_told_late_takes_all_ways_at_once(chat: HookServer, make: 
 
 async def test_who_wants_to_be_left_alone_is(mail: MailServer, chat: HookServer, make: Make) -> None:
     attempts = make(Staff(person("s-1", contacts=two_ways(chat, "wecom"))))
-    chat.answers = [Said(429, headers=("Retry-After: 20",))]
+    chat.answers = [HttpAnswer(429, headers=("Retry-After: 20",))]
     error = await attempts.delayed(batch(RUNG, unit="north"))
     assert error.next_retry_delay is not None
     error = await attempts.delayed(batch(RUNG, unit="north"), 10)
@@ -281,7 +281,7 @@ async def test_who_wants_to_be_left_alone_is(mail: MailServer, chat: HookServer,
     assert (result.channel, len(chat.requests)) == ("wecom", 2)
 
     impatient = make(Staff(person("s-1", contacts=two_ways(chat, "wecom"))))
-    chat.answers = [Said(429, headers=("Retry-After: 200",))]
+    chat.answers = [HttpAnswer(429, headers=("Retry-After: 200",))]
     await impatient.delayed(batch(RUNG, unit="north"))
     [result] = await impatient.run(batch(RUNG, unit="north"), 1)
     assert (result.channel, len(chat.requests)) == ("email", 3)
@@ -317,7 +317,7 @@ async def test_an_attempt_that_died_between_sending_and_recording_repeats_under_
 async def test_the_last_attempt_says_what_came_of_it_all(make: Make, chat: HookServer) -> None:
     staff = Staff(person("s-1"), person("q-1", "qa_manager", contacts={"wecom": chat.url}))
     attempts = make(staff, smtp=f"smtp://127.0.0.1:{free_port()}")
-    attempts.patience = timedelta(minutes=7)
+    attempts.timeout = timedelta(minutes=7)
     await attempts.delayed(batch(BREACH, unit="north"), 200)
     with capture_logs() as logs:
         [result] = await attempts.run(batch(BREACH, unit="north"), 300)
@@ -338,7 +338,7 @@ async def test_a_failure_is_small_enough_for_the_server_to_keep_it(make: Make) -
     [so_far] = [NoticeResult(**one) for one in error.details[0]]
     assert (so_far.outcome, set(so_far.reasons)) == ("failed", {"supervisor", "qa_manager", "director"})
     # The attempts are kept in the heartbeat, and in the end they are all there.
-    attempts.patience = timedelta(seconds=1001)
+    attempts.timeout = timedelta(seconds=1001)
     [result] = await attempts.run(orders, 1000)
     assert len(result.attempts) == 15
 
@@ -373,7 +373,7 @@ async def test_the_record_of_a_day_stays_short(make: Make) -> None:
 async def test_no_address_in_what_is_logged_or_recorded_of_people(
     mail: MailServer, chat: HookServer, make: Make
 ) -> None:
-    chat.otherwise = Said(503)
+    chat.otherwise = HttpAnswer(503)
     mail.answers = {"s-1@example.com": "550 5.1.1 s-1@example.com unknown"}
     attempts = make(Staff(person("s-1", name="Li Si", contacts=two_ways(chat))))
     with capture_logs() as logs:

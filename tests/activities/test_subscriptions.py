@@ -184,7 +184,7 @@ async def test_only_what_was_asked_for_is_sent(post: Post, hook: Receiver) -> No
         head = await post.subscriptions.feed.head()
         await eventually(lambda: post.subscriptions.get(none.id), lambda seen: seen.position == head)
 
-    assert hook.places() == [(inquiry, 1)]
+    assert hook.event_keys() == [(inquiry, 1)]
     assert (made.kinds, made.types, none.kinds) == (("inquiry",), ("noted",), None)
 
 
@@ -196,18 +196,18 @@ async def test_the_events_of_a_case_come_one_after_the_other(post: Post, hook: R
 
     async def slow(call: Call) -> str:
         nonlocal most
-        under_way[call.place[0]] += 1
+        under_way[call.event_key[0]] += 1
         most = max(most, under_way.total())
-        assert under_way[call.place[0]] == 1
-        await asyncio.sleep(0.002 * (call.place[1] % 3))
-        under_way[call.place[0]] -= 1
+        assert under_way[call.event_key[0]] == 1
+        await asyncio.sleep(0.002 * (call.event_key[1] % 3))
+        under_way[call.event_key[0]] -= 1
         return "200 OK"
 
     hook.behaviour = slow
     await post.deliver(made.id, hook, 150)
 
     seen: dict[str, list[int]] = {}
-    for case, seq in hook.places():
+    for case, seq in hook.event_keys():
         seen.setdefault(case, []).append(seq)
     assert list(seen.values()) == [list(range(1, 16))] * 10
     assert len({call.id for call in hook.calls}) == 150
@@ -222,7 +222,7 @@ async def test_what_comes_while_it_runs_is_sent_soon(post: Post, hook: Receiver)
         begun = time.monotonic()
         await eventually(lambda: _value(len(hook.calls)), lambda seen: seen == 1)
         assert time.monotonic() - begun < 1
-    assert hook.places() == [(case, 1)]
+    assert hook.event_keys() == [(case, 1)]
 
 
 # --- what does not arrive -------------------------------------------------------------------------
@@ -259,7 +259,7 @@ async def test_what_is_not_taken_is_sent_again_with_the_same_id(
 
     hook.behaviour = always("200 OK")
     await post.deliver(made.id, hook, 3)
-    assert hook.places() == [(case, 1), (case, 1), (case, 2)]
+    assert hook.event_keys() == [(case, 1), (case, 1), (case, 2)]
     assert (hook.calls[0].id, hook.calls[0].body) == (hook.calls[1].id, hook.calls[1].body)
     assert hook.calls[1].id != hook.calls[2].id
     healed = await post.subscriptions.get(made.id)
@@ -332,7 +332,7 @@ async def test_a_dead_subscriber_is_parked_and_reported(post: Post, hook: Receiv
     hook.behaviour = always("200 OK")
     assert (await post.subscriptions.resume(made.id)).state == "active"
     await post.deliver(made.id, hook, 5)
-    assert hook.places()[3:] == [(case, 1), (case, 2)]
+    assert hook.event_keys()[3:] == [(case, 1), (case, 2)]
 
 
 async def test_who_is_gone_is_parked_at_once(post: Post, hook: Receiver) -> None:
@@ -349,7 +349,7 @@ async def test_a_subscriber_that_hangs_holds_nobody_else_up(post: Post, hook: Re
     async with post.running(dead.id):
         cases = await post.record(3, 3)
         await post.deliver(alive.id, other, 6)
-    assert sorted(other.places()) == [(case, seq) for case in sorted(cases) for seq in (1, 2, 3)]
+    assert sorted(other.event_keys()) == [(case, seq) for case in sorted(cases) for seq in (1, 2, 3)]
 
 
 async def test_while_an_event_is_not_taken_only_that_one_is_tried(post: Post, hook: Receiver) -> None:
@@ -357,13 +357,13 @@ async def test_while_an_event_is_not_taken_only_that_one_is_tried(post: Post, ho
     bad, good = await post.record(3, 60)
 
     async def picky(call: Call) -> str:
-        return "422 Unprocessable" if call.place == (bad, 2) else "200 OK"
+        return "422 Unprocessable" if call.event_key == (bad, 2) else "200 OK"
 
     hook.behaviour = picky
     for _ in range(5):
         with pytest.raises(ApplicationError, match="HTTP 422"):
             await post.run(made.id)
-    blocked = Counter(hook.places())
+    blocked = Counter(hook.event_keys())
     hook.behaviour = always("200 OK")
     async with post.running(made.id):
         head = await post.subscriptions.feed.head()
@@ -373,7 +373,7 @@ async def test_while_an_event_is_not_taken_only_that_one_is_tried(post: Post, ho
     assert (blocked[bad, 1], blocked[bad, 2], blocked[bad, 3]) == (1, 5, 0)
     assert blocked[good, 1] == 1
     assert blocked[good, 60] == 0
-    assert set(hook.places()) == {(bad, 1), (bad, 2), (bad, 3), *((good, seq) for seq in range(1, 61))}
+    assert set(hook.event_keys()) == {(bad, 1), (bad, 2), (bad, 3), *((good, seq) for seq in range(1, 61))}
 
 
 # --- taking over, replay, removal -----------------------------------------------------------------
@@ -397,7 +397,7 @@ async def test_who_takes_over_ends_who_was_there(post: Post, hook: Receiver) -> 
         assert await asyncio.wait_for(zombie, 2) == PumpResult("active")
     [later] = await post.record(1)
     await post.deliver(made.id, hook, 3)
-    assert hook.places() == [(case, 1), (case, 1), (later, 1)]
+    assert hook.event_keys() == [(case, 1), (case, 1), (later, 1)]
     assert hook.calls[0].id == hook.calls[1].id
 
 
@@ -414,10 +414,10 @@ async def test_a_worker_that_stops_finishes_what_is_under_way(post: Post, hook: 
     hook.behaviour = slow
     async with post.running(made.id):
         await begun.wait()
-    assert hook.places() == [(case, 1)]
+    assert hook.event_keys() == [(case, 1)]
     hook.behaviour = always("200 OK")
     await post.deliver(made.id, hook, 5)
-    assert hook.places() == [(case, seq) for seq in (1, 2, 3, 4, 5)]
+    assert hook.event_keys() == [(case, seq) for seq in (1, 2, 3, 4, 5)]
 
 
 async def test_who_takes_their_time_gets_on_all_the_same(
@@ -436,7 +436,7 @@ async def test_who_takes_their_time_gets_on_all_the_same(
         await eventually(lambda: post.subscriptions.get(made.id), lambda seen: seen.position != made.position)
         assert len(hook.calls) < 6
         await eventually(lambda: _value(len(hook.calls)), lambda seen: seen == 6)
-    assert hook.places() == [(case, seq) for seq in range(1, 7)]
+    assert hook.event_keys() == [(case, seq) for seq in range(1, 7)]
 
 
 async def test_events_are_sent_again_from_a_position_or_an_event_on(post: Post, hook: Receiver) -> None:
@@ -473,7 +473,7 @@ async def test_a_change_from_outside_is_not_written_over(post: Post, hook: Recei
         assert await asyncio.wait_for(running, 2) == PumpResult("active")
     assert (await post.subscriptions.get(made.id)).position == made.position
     await post.deliver(made.id, hook, 6)
-    assert hook.places() == [(case, seq) for seq in (1, 2, 3)] * 2
+    assert hook.event_keys() == [(case, seq) for seq in (1, 2, 3)] * 2
 
 
 async def test_a_parked_one_goes_on_where_it_is_replayed_from(post: Post, hook: Receiver) -> None:
@@ -484,7 +484,7 @@ async def test_a_parked_one_goes_on_where_it_is_replayed_from(post: Post, hook: 
     hook.behaviour = always("200 OK")
     assert (await post.subscriptions.replay(made.id, await post.subscriptions.feed.before(case, 2))).state == "active"
     await post.deliver(made.id, hook, 2)
-    assert hook.places() == [(case, 1), (case, 2)]
+    assert hook.event_keys() == [(case, 1), (case, 2)]
 
 
 async def test_a_removed_one_is_sent_nothing_and_its_secret_is_gone(
@@ -646,7 +646,7 @@ async def test_the_certificate_is_checked_for_the_name(dsn: str, tmp_path: Path,
         else:
             with pytest.raises(ApplicationError, match=r"no answer \(ConnectError\)"):
                 await post.run(made.id)
-    assert hook.places() == ([(case, 1)] if taken else [])
+    assert hook.event_keys() == ([(case, 1)] if taken else [])
     assert asked == ["hooks.example"]
 
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from activities.notify.notifier import build_notifier
 from activities.notify.templates import LANGUAGES, Templates
 from activities.policies.store import Policies
-from tests.telling import AT, Attempts, MailServer, batch, order
+from tests.notifications import AT, Attempts, MailServer, batch, order
 
 OWN = Path(__file__).parents[2] / "activities" / "notify" / "templates"
 Write = Callable[[str, str], Path]

@@ -19,10 +19,10 @@ from activities.events.feed import FeedEvent
 from activities.messages import Batch
 from starter.api import guards, live, stream
 from starter.api.live import Dropped, Live, Passed, Stream
-from tests.api.conftest import Ground
-from tests.api.house import STAFF, House, new_key, problem
+from tests.api.server import STAFF, ApiServer, new_key, problem
 from tests.postgres import Cluster
 from tests.temporal import eventually
+from tests.workflows.backend import Backend
 
 Json = dict[str, Any]
 
@@ -71,15 +71,15 @@ class Reader:
 
 
 @asynccontextmanager
-async def watching(house: House, who: str, after: str | None = None, **params: str) -> AsyncIterator[Reader]:
+async def watching(api: ApiServer, who: str, after: str | None = None, **params: str) -> AsyncIterator[Reader]:
     """A client that is connected."""
-    headers = {"Authorization": f"Bearer {house.token(who)}", **({"Last-Event-ID": after} if after else {})}
-    async with house.http.stream("GET", "/api/v1/events", headers=headers, params=params) as answer:
+    headers = {"Authorization": f"Bearer {api.token(who)}", **({"Last-Event-ID": after} if after else {})}
+    async with api.http.stream("GET", "/api/v1/events", headers=headers, params=params) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.aiter_lines()
         assert await anext(lines) == "retry: 1000"
-        await house.services.live.now()
+        await api.services.live.now()
         yield Reader(lines)
 
 
@@ -88,34 +88,34 @@ def places(events: list[Json]) -> list[tuple[str, int]]:
     return [(event["case"], event["event"]["seq"]) for event in events]
 
 
-async def test_a_stream_goes_on_where_it_was_cut(house: House) -> None:
-    book, case_id = house.office.book, f"complaint:{new_key()}"
-    async with watching(house, "agent-n", case=case_id) as reader:
+async def test_a_stream_goes_on_where_it_was_cut(api: ApiServer) -> None:
+    book, case_id = api.backend.book, f"complaint:{new_key()}"
+    async with watching(api, "agent-n", case=case_id) as reader:
         await book.record(batch(case_id, 1, 3))
         assert places(await reader.read(2)) == [(case_id, 1), (case_id, 2)]
         last = reader.last
     await book.record(batch(case_id, 4, 3))
     # Soon: what the process still remembers. `after` is for clients that cannot send the header.
-    async with watching(house, "agent-n", last, case=case_id) as reader:
+    async with watching(api, "agent-n", last, case=case_id) as reader:
         assert places(await reader.read(4)) == [(case_id, seq) for seq in (3, 4, 5, 6)]
         await book.record(batch(case_id, 7, 1))
         (event,) = await reader.read(1)
     assert (event["kind"], event["unit"], event["event"]["data"]) == ("complaint", "north", {"text": "x"})
-    async with watching(house, "agent-n", after=last, case=case_id) as reader:
+    async with watching(api, "agent-n", after=last, case=case_id) as reader:
         assert len(await reader.read(5)) == 5
-    recorded = await house.recorded(case_id)
+    recorded = await api.recorded(case_id)
     assert event["number"] == recorded["number"]
 
 
-async def test_a_stream_shows_what_may_be_seen(house: House) -> None:
-    book = house.office.book
+async def test_a_stream_shows_what_may_be_seen(api: ApiServer) -> None:
+    book = api.backend.book
     north, east = f"complaint:{new_key()}", f"complaint:{new_key()}"
     async with (
-        watching(house, "agent-n") as own,
-        watching(house, "super-hq") as all_of_it,
-        watching(house, "finance-1") as claims,
-        watching(house, "agent-e", case=north) as stranger,
-        watching(house, "gm-1", type="noted", unit="east") as filtered,
+        watching(api, "agent-n") as own,
+        watching(api, "super-hq") as all_of_it,
+        watching(api, "finance-1") as claims,
+        watching(api, "agent-e", case=north) as stranger,
+        watching(api, "gm-1", type="noted", unit="east") as filtered,
     ):
         for seq in (1, 2):
             await book.record(batch(east, seq, 1, "east"))
@@ -129,55 +129,55 @@ async def test_a_stream_shows_what_may_be_seen(house: House) -> None:
         for blind in (claims, stranger):
             with pytest.raises(TimeoutError):
                 await blind.read(1, 0.3)
-    problem(await house.get("gm-1", "/events", headers={"Last-Event-ID": "yesterday"}), 422, "invalid")
-    problem(await house.get("gm-1", "/events", params={"kind": "letter"}), 400, "malformed")
+    problem(await api.get("gm-1", "/events", headers={"Last-Event-ID": "yesterday"}), 422, "invalid")
+    problem(await api.get("gm-1", "/events", params={"kind": "letter"}), 400, "malformed")
 
 
-async def test_a_stream_ends_when_its_token_or_key_does(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_when_its_token_or_key_does(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.2)
-    name = await house.key(f"watcher-{new_key()}", "read")
-    assert house.services.issuer is not None
-    short = timedelta(seconds=-house.services.verifier.table.skew + 4)
-    house.tokens["brief"] = house.services.issuer.token(STAFF[0], datetime.now(UTC), short)
-    async with watching(house, name) as keyed, watching(house, "brief") as brief, watching(house, "gm-1") as good:
-        await house.services.doors.revoke_key(name)
+    name = await api.key(f"watcher-{new_key()}", "read")
+    assert api.services.issuer is not None
+    short = timedelta(seconds=-api.services.verifier.table.skew + 4)
+    api.tokens["brief"] = api.services.issuer.token(STAFF[0], datetime.now(UTC), short)
+    async with watching(api, name) as keyed, watching(api, "brief") as brief, watching(api, "gm-1") as good:
+        await api.services.doors.revoke_key(name)
         for reader in (keyed, brief):
             with pytest.raises(StopAsyncIteration):
                 await reader.read(1, 10)
         # A quiet stream gives signs of life, and its place moves on past what it may not see.
         with pytest.raises(TimeoutError):
             await good.read(1, 0.7)
-        assert good.last == await house.services.live.now()
-    assert await eventually(_open_streams(house), lambda count: count == 0) == 0
+        assert good.last == await api.services.live.now()
+    assert await eventually(_open_streams(api), lambda count: count == 0) == 0
 
 
-def _open_streams(house: House) -> Any:
+def _open_streams(api: ApiServer) -> Any:
     async def count() -> int:
-        return house.services.live.streams
+        return api.services.live.streams
 
     return count
 
 
-async def test_a_client_that_never_reads_is_cut(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_never_reads_is_cut(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither holds up the others nor fills the memory, and its connection is gone at once."""
     monkeypatch.setattr(guards, "SLOWEST", 2.0)
-    book, case_id = house.office.book, f"complaint:{new_key()}"
-    parts = urlsplit(house.base)
+    book, case_id = api.backend.book, f"complaint:{new_key()}"
+    parts = urlsplit(api.base)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(deaf, (parts.hostname, parts.port))
-    request = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.token('gm-1')}\r\n\r\n"
+    request = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {api.token('gm-1')}\r\n\r\n"
     await loop.sock_sendall(deaf, request.encode())
-    await eventually(_open_streams(house), lambda count: count == 1)
-    async with watching(house, "gm-1", case=case_id) as good:
+    await eventually(_open_streams(api), lambda count: count == 1)
+    async with watching(api, "gm-1", case=case_id) as good:
         # More than the sockets' own buffers take.
         for first in range(1, 1301, 100):
             await book.record(batch(case_id, first, 100, text="x" * 4000))
         assert places(await good.read(1300, 20)) == [(case_id, seq) for seq in range(1, 1301)]
-        await eventually(_open_streams(house), lambda count: count == 1)
-        waiting = next(iter(house.services.live._streams))
+        await eventually(_open_streams(api), lambda count: count == 1)
+        waiting = next(iter(api.services.live._streams))
         assert len(waiting._waiting) == 0
     # Cut, not closed: what it did not read is not kept for it.
     with deaf:
@@ -218,14 +218,16 @@ async def _collect(made: Stream, into: list[str], wanted: int) -> None:
         into.extend(passed.event.position for passed in found)
 
 
-async def test_streams_that_begin_anywhere_get_everything_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_that_begin_anywhere_get_everything_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the ledger, from memory, and in between, while events arrive."""
     monkeypatch.setattr(live, "KEPT", 20)
     monkeypatch.setattr(live, "PAGE", 7)
     monkeypatch.setattr(live, "PAUSE", 0.02)
-    book: Casebook = ground.office.book
+    book: Casebook = backend.book
     case_id = f"complaint:{new_key()}"
-    async with _reader(ground.database) as made:
+    async with _reader(backend.database) as made:
         start = await made.now()
         await book.record(batch(case_id, 1, 40))
         got: list[list[str]] = [[] for _ in range(6)]
@@ -253,17 +255,17 @@ async def test_streams_that_begin_anywhere_get_everything_once(ground: Ground, m
         assert len(made._numbers) == len(made._kept)
 
 
-async def test_who_falls_behind_is_dropped_and_comes_back(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_falls_behind_is_dropped_and_comes_back(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "KEPT", 5)
     monkeypatch.setattr(live, "WAITING", 10)
     monkeypatch.setattr(live, "PAUSE", 0.02)
     case_id = f"complaint:{new_key()}"
-    async with _reader(ground.database) as made:
+    async with _reader(backend.database) as made:
         start = await made.now()
         with made.stream(lambda event: event.case_id == case_id, start) as slow:
             async for _ in slow.catch_up():
                 pass
-            await ground.office.book.record(batch(case_id, 1, 11))
+            await backend.book.record(batch(case_id, 1, 11))
             await eventually(made.now, lambda now: now != start)
             with pytest.raises(Dropped):
                 await slow.next(1)

@@ -4,78 +4,78 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from tests.api.house import House, Json, intake, new_key, problem, quoted
+from tests.api.server import ApiServer, Json, intake, new_key, problem, quoted
 from tests.temporal import eventually
 
 
-async def test_a_case_is_filed_and_read(house: House) -> None:
+async def test_a_case_is_filed_and_read(api: ApiServer) -> None:
     sent = intake()
-    answer = await house.post("agent-n", "/cases/complaint", sent)
+    answer = await api.post("agent-n", "/cases/complaint", sent)
     assert answer.status_code == 200
     view = answer.json()
     assert view["id"] == f"complaint:{sent['key']}"
     assert answer.headers["location"] == f"/api/v1/cases/{view['id']}"
     assert not any(text in answer.text for text in ("Wang", "13800001234"))
-    recorded = await house.recorded(view["id"])
+    recorded = await api.recorded(view["id"])
 
     async def read() -> tuple[Json, Json | None]:
-        answer = await house.get("agent-n", f"/cases/{view['id']}")
-        return answer.json(), await house.office.book.case(view["id"])
+        answer = await api.get("agent-n", f"/cases/{view['id']}")
+        return answer.json(), await api.backend.book.case(view["id"])
 
     # Once its first notices have come out, it says what the casebook says.
     found, _ = await eventually(read, lambda both: both[0] == both[1])
     assert found["number"] == recorded["number"]
-    events = (await house.get("agent-n", f"/cases/{view['id']}/timeline")).json()["events"]
+    events = (await api.get("agent-n", f"/cases/{view['id']}/timeline")).json()["events"]
     assert [event["type"] for event in events][:1] == ["case_opened"]
-    clocks = (await house.get("agent-n", f"/cases/{view['id']}/clocks")).json()["clocks"]
+    clocks = (await api.get("agent-n", f"/cases/{view['id']}/clocks")).json()["clocks"]
     # What the ledger says of the clocks is what the case itself says.
-    own = await house.office.client.explain(view["id"])
+    own = await api.backend.client.explain(view["id"])
     assert {one["clock"]: one["due"] for one in clocks} == {one["clock"]: one["due"] for one in own}
     assert all(one["clause"] for one in clocks)
 
 
-async def test_the_same_key_is_the_same_case_and_other_content_a_conflict(house: House) -> None:
+async def test_the_same_key_is_the_same_case_and_other_content_a_conflict(api: ApiServer) -> None:
     sent = intake()
-    first, second = [await house.post("agent-n", "/cases/complaint", sent) for _ in range(2)]
+    first, second = [await api.post("agent-n", "/cases/complaint", sent) for _ in range(2)]
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["id"] == second.json()["id"]
-    other = await house.post("agent-n", "/cases/complaint", {**sent, "facts": {**sent["facts"], "category": "loss"}})
+    other = await api.post("agent-n", "/cases/complaint", {**sent, "facts": {**sent["facts"], "category": "loss"}})
     problem(other, 409, "conflict")
 
 
-async def test_ids_with_slashes_and_names_of_operations(house: House) -> None:
+async def test_ids_with_slashes_and_names_of_operations(api: ApiServer) -> None:
     key = f"{new_key()}/a:b/timeline"
-    filed = await house.post("gm-1", "/cases/complaint", {**intake(), "key": key})
+    filed = await api.post("gm-1", "/cases/complaint", {**intake(), "key": key})
     assert filed.status_code == 200
     case_id = filed.json()["id"]
-    await house.recorded(case_id)
+    await api.recorded(case_id)
     assert filed.headers["location"] == f"/api/v1/cases/{quoted(case_id)}"
     for path in (quoted(case_id), quote(case_id, safe="")):
-        assert (await house.get("gm-1", f"/cases/{path}")).json()["id"] == case_id
-        assert "events" in (await house.get("gm-1", f"/cases/{path}/timeline")).json()
-        done = await house.post("agent-n", f"/cases/{path}/commands/note", {"text": "x"})
+        assert (await api.get("gm-1", f"/cases/{path}")).json()["id"] == case_id
+        assert "events" in (await api.get("gm-1", f"/cases/{path}/timeline")).json()
+        done = await api.post("agent-n", f"/cases/{path}/commands/note", {"text": "x"})
         assert done.json()["id"] == case_id
     # Plain slashes serve where they cannot be misread; here they read as the timeline of a shorter key.
-    problem(await house.get("gm-1", f"/cases/{case_id}"), 404, "not_found")
-    plain = await house.post("gm-1", "/cases/complaint", {**intake(), "key": f"{new_key()}/a/b"})
-    await house.recorded(plain.json()["id"])
-    assert (await house.get("gm-1", f"/cases/{plain.json()['id']}")).json()["id"] == plain.json()["id"]
+    problem(await api.get("gm-1", f"/cases/{case_id}"), 404, "not_found")
+    plain = await api.post("gm-1", "/cases/complaint", {**intake(), "key": f"{new_key()}/a/b"})
+    await api.recorded(plain.json()["id"])
+    assert (await api.get("gm-1", f"/cases/{plain.json()['id']}")).json()["id"] == plain.json()["id"]
 
 
-async def test_a_list_is_filtered(house: House) -> None:
+async def test_a_list_is_filtered(api: ApiServer) -> None:
     waybill = new_key()
     shipment = {"waybill": waybill, "posted_on": "2026-03-01"}
-    ids = [await house.file("complaint", unit, shipment=shipment) for unit in ("north", "east")]
-    inquiry = await house.file("inquiry", "north", shipment=shipment)
-    assert (await house.do("agent-n", ids[0], "acknowledge")).status_code == 200
-    await house.held(ids[0], "agent-n")
+    ids = [await api.file("complaint", unit, shipment=shipment) for unit in ("north", "east")]
+    inquiry = await api.file("inquiry", "north", shipment=shipment)
+    assert (await api.do("agent-n", ids[0], "acknowledge")).status_code == 200
+    await api.held(ids[0], "agent-n")
 
     async def found(**params: str) -> set[str]:
-        answer = await house.get("gm-1", "/cases", params={"waybill": waybill, **params})
+        answer = await api.get("gm-1", "/cases", params={"waybill": waybill, **params})
         assert answer.status_code == 200, answer.text
         return {view["id"] for view in answer.json()["cases"]}
 
-    number = (await house.recorded(ids[0]))["number"]
+    number = (await api.recorded(ids[0]))["number"]
     assert await found() == {*ids, inquiry}
     assert await found(kind="inquiry") == {inquiry}
     assert await found(unit="east") == {ids[1]}
@@ -87,27 +87,27 @@ async def test_a_list_is_filtered(house: House) -> None:
     assert await found(breached="rung", severity="normal", policy="default") == set()
     assert await found(opened_from="2001-01-01T00:00:00Z", opened_to="2002-01-01T00:00:00Z") == set()
     # The names are no part of what is found.
-    assert (await house.get("gm-1", "/cases", params={"text": "Wang"})).json()["cases"] == []
+    assert (await api.get("gm-1", "/cases", params={"text": "Wang"})).json()["cases"] == []
 
 
-async def test_pages_are_stable_while_cases_arrive(house: House) -> None:
+async def test_pages_are_stable_while_cases_arrive(api: ApiServer) -> None:
     unit, before = f"page-{new_key()}", 12
-    ids = [await house.file(unit=unit) for _ in range(before)]
+    ids = [await api.file(unit=unit) for _ in range(before)]
     seen: list[str] = []
     after = None
     for _ in range(30):
         params = {"unit": unit, "order": "opened", "limit": "3", **({"after": after} if after else {})}
-        page = (await house.get("gm-1", "/cases", params=params)).json()
+        page = (await api.get("gm-1", "/cases", params=params)).json()
         seen += [view["id"] for view in page["cases"]]
         after = page["after"]
         if after is None:
             break
-        await house.file(unit=unit)
+        await api.file(unit=unit)
     # Newest first, so what arrives meanwhile is before the first page; nothing is skipped or shown twice.
     assert seen == list(reversed(ids))
 
 
-async def test_a_bad_filter_is_named(house: House) -> None:
+async def test_a_bad_filter_is_named(api: ApiServer) -> None:
     for params, name in (
         ({"kind": "letter"}, "kind"),
         ({"limit": "0"}, "limit"),
@@ -117,77 +117,77 @@ async def test_a_bad_filter_is_named(house: House) -> None:
         ({"due_before": "2026-03-01T10:00:00"}, "due_before"),
         ({"text": ""}, "text"),
     ):
-        assert name in problem(await house.get("gm-1", "/cases", params=params), 400, "malformed")["detail"]
+        assert name in problem(await api.get("gm-1", "/cases", params=params), 400, "malformed")["detail"]
     for params, name in (
         ({"after": "nonsense"}, "after"),
         ({"unit": "a\0b"}, "unit"),
         ({"opened_from": "1999-12-31T00:00:00Z"}, "opened_from"),
     ):
-        assert name in problem(await house.get("gm-1", "/cases", params=params), 422, "invalid")["detail"]
+        assert name in problem(await api.get("gm-1", "/cases", params=params), 422, "invalid")["detail"]
 
 
-async def test_personal_data_is_for_who_handles_the_case_and_every_look_is_kept(house: House) -> None:
-    case_id = await house.file("complaint", "north")
-    waiting = (await house.get("agent-n", f"/cases/{case_id}/personal")).json()
+async def test_personal_data_is_for_who_handles_the_case_and_every_look_is_kept(api: ApiServer) -> None:
+    case_id = await api.file("complaint", "north")
+    waiting = (await api.get("agent-n", f"/cases/{case_id}/personal")).json()
     assert waiting["facts"]["customer"]["phone"] == "13800001234"
-    assert (await house.do("agent-n", case_id, "acknowledge")).status_code == 200
-    await house.held(case_id, "agent-n")
-    mine = (await house.get("agent-n", f"/cases/{case_id}/personal")).json()
+    assert (await api.do("agent-n", case_id, "acknowledge")).status_code == 200
+    await api.held(case_id, "agent-n")
+    mine = (await api.get("agent-n", f"/cases/{case_id}/personal")).json()
     assert (mine["masked"], mine["facts"]["customer"]["name"]) == (False, "Wang Xiaoming")
     for who in ("super-n", "qa-1", "gm-1", "auditor-1"):
-        answer = await house.get(who, f"/cases/{case_id}/personal")
+        answer = await api.get(who, f"/cases/{case_id}/personal")
         assert answer.json()["masked"] is True
         assert answer.json()["facts"]["customer"] == {"name": "W***", "phone": "1***", "email": "w***"}
         assert answer.json()["facts"]["description"] == "c***"
         assert not any(text in answer.text for text in ("Wang", "1380"))
-    problem(await house.get("agent-e", f"/cases/{case_id}/personal"), 404, "not_found")
-    looks = (await house.get("auditor-1", f"/cases/{case_id}/looks")).json()["looks"]
+    problem(await api.get("agent-e", f"/cases/{case_id}/personal"), 404, "not_found")
+    looks = (await api.get("auditor-1", f"/cases/{case_id}/looks")).json()["looks"]
     seen = [(look["caller"], look["masked"]) for look in reversed(looks)]
     assert seen == [
         ("agent-n", False), ("agent-n", False), ("super-n", True), ("qa-1", True), ("gm-1", True), ("auditor-1", True),
     ]  # fmt: skip
-    problem(await house.get("agent-n", f"/cases/{case_id}/looks"), 403, "role")
-    assert await house.office.book.erase_personal(case_id)
-    assert (await house.get("agent-n", f"/cases/{case_id}/personal")).json() == {
+    problem(await api.get("agent-n", f"/cases/{case_id}/looks"), 403, "role")
+    assert await api.backend.book.erase_personal(case_id)
+    assert (await api.get("agent-n", f"/cases/{case_id}/personal")).json() == {
         "masked": False,
         "erased": True,
         "facts": {},
     }
 
 
-async def test_approvals_that_wait_for_me(house: House) -> None:
-    case_id = await house.file("complaint", "north")
+async def test_approvals_that_wait_for_me(api: ApiServer) -> None:
+    case_id = await api.file("complaint", "north")
     ask = {"subject": "voucher", "amount": "900.00"}
-    assert (await house.do("agent-n", case_id, "request_approval", ask)).status_code == 200
+    assert (await api.do("agent-n", case_id, "request_approval", ask)).status_code == 200
 
     async def waiting(who: str) -> list[str]:
-        answer = await house.get(who, "/approvals")
+        answer = await api.get(who, "/approvals")
         return [one["case"]["id"] for one in answer.json()["approvals"]]
 
     await eventually(lambda: waiting("super-n"), lambda ids: case_id in ids)
     assert case_id not in await waiting("super-e")
     assert case_id not in await waiting("agent-n")
-    able = (await house.get("super-n", f"/cases/{case_id}/actions")).json()["actions"]
+    able = (await api.get("super-n", f"/cases/{case_id}/actions")).json()["actions"]
     assert {"approve", "reject"} <= set(able)
-    assert "approve" not in (await house.get("agent-n", f"/cases/{case_id}/actions")).json()["actions"]
-    assert (await house.get("auditor-1", f"/cases/{case_id}/actions")).json()["actions"] == []
-    done = await house.do("super-n", case_id, "approve")
+    assert "approve" not in (await api.get("agent-n", f"/cases/{case_id}/actions")).json()["actions"]
+    assert (await api.get("auditor-1", f"/cases/{case_id}/actions")).json()["actions"] == []
+    done = await api.do("super-n", case_id, "approve")
     assert done.json()["approvals"][0]["state"] == "approved"
     await eventually(lambda: waiting("super-n"), lambda ids: case_id not in ids)
 
 
-async def test_me_and_the_policy(house: House) -> None:
-    me = (await house.get("super-n", "/me")).json()
+async def test_me_and_the_policy(api: ApiServer) -> None:
+    me = (await api.get("super-n", "/me")).json()
     assert (me["id"], me["role"], me["language"]) == ("super-n", "supervisor", "en")
     assert me["units"] == ["north", "north-1"]
-    assert (await house.get("finance-1", "/me")).json()["kinds"] == ["claim"]
-    now = (await house.get("agent-n", "/policy")).json()
+    assert (await api.get("finance-1", "/me")).json()["kinds"] == ["claim"]
+    now = (await api.get("agent-n", "/policy")).json()
     assert now["name"] == "default"
     assert "cross_company" in now["names"]
-    case_id = await house.file()
-    view = await house.recorded(case_id)
-    pinned = (await house.get("agent-n", "/policy", params={"hash": view["policy_hash"]})).json()
+    case_id = await api.file()
+    view = await api.recorded(case_id)
+    pinned = (await api.get("agent-n", "/policy", params={"hash": view["policy_hash"]})).json()
     assert pinned["policy"] == now["policy"]
-    problem(await house.get("agent-n", "/policy", params={"name": "none"}), 404, "not_found")
-    problem(await house.get("agent-n", "/policy", params={"hash": "0" * 64}), 404, "not_found")
-    problem(await house.get("agent-n", "/policy", params={"name": "../../etc/passwd"}), 400, "malformed")
+    problem(await api.get("agent-n", "/policy", params={"name": "none"}), 404, "not_found")
+    problem(await api.get("agent-n", "/policy", params={"hash": "0" * 64}), 404, "not_found")
+    problem(await api.get("agent-n", "/policy", params={"name": "../../etc/passwd"}), 400, "malformed")

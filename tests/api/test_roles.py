@@ -11,7 +11,7 @@ import pytest
 from cases.vocabulary.refusals import Refused
 from starter.api import actions
 from starter.api.app import bare_app
-from tests.api.house import CUSTOMER, SHIPMENT, House, intake, quoted
+from tests.api.server import CUSTOMER, SHIPMENT, ApiServer, intake, quoted
 
 # Who calls, in the order of the columns below. The case is one of the unit north.
 #
@@ -64,16 +64,16 @@ LINES = [line.split() for line in TABLE.strip().splitlines()[1:]]
 
 
 @pytest.fixture(scope="module")
-async def keyed(house: House) -> House:
-    """The house with a key for each purpose."""
+async def keyed(api: ApiServer) -> ApiServer:
+    """The api with a key for each purpose."""
     for scope in ("file", "command", "read"):
-        await house.key(f"key-{scope}", scope)
-    await house.key("key-east", "file", "command", "read", units=["east"])
-    return house
+        await api.key(f"key-{scope}", scope)
+    await api.key("key-east", "file", "command", "read", units=["east"])
+    return api
 
 
 @pytest.mark.parametrize("line", LINES, ids=[" ".join(line[:2]) for line in LINES])
-async def test_who_gets_where(keyed: House, line: list[str]) -> None:
+async def test_who_gets_where(keyed: ApiServer, line: list[str]) -> None:
     method, path, *signs = line
     assert len(signs) == len(COLUMNS)
     if re.search("COMPLAINT|CLAIM|EXCEPTION", path):
@@ -86,14 +86,14 @@ async def test_who_gets_where(keyed: House, line: list[str]) -> None:
         assert status in allowed, f"{WHO[column]}: {method} {path}: {status} {text[:300]}"
 
 
-async def _ask(house: House, who: str | None, method: str, path: str) -> tuple[int, str]:
+async def _ask(api: ApiServer, who: str | None, method: str, path: str) -> tuple[int, str]:
     if path == "/events":
         # It never ends, so only its beginning is looked at.
-        headers = {} if who is None else {"Authorization": f"Bearer {house.token(who)}"}
-        async with house.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
+        headers = {} if who is None else {"Authorization": f"Bearer {api.token(who)}"}
+        async with api.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
             return begun.status_code, ""
     name = path.rpartition("/")[2]
-    answer = await house.call(who, method, path, None if method == "GET" else BODIES.get(name) or intake(name, "north"))
+    answer = await api.call(who, method, path, None if method == "GET" else BODIES.get(name) or intake(name, "north"))
     return answer.status_code, answer.text
 
 
@@ -106,10 +106,10 @@ def test_the_table_has_every_operation() -> None:
             assert operation in known or "/commands/" in path, operation
 
 
-async def test_every_command_turns_strangers_away(keyed: House) -> None:
+async def test_every_command_turns_strangers_away(keyed: ApiServer) -> None:
     """Each command asks the same things first, whatever its body says."""
     case_id = await keyed.file("complaint", "north")
-    history = len(await keyed.office.book.events(case_id))
+    history = len(await keyed.backend.book.events(case_id))
     commands = {path for path in bare_app().openapi()["paths"] if "/commands/" in path}
     assert len(commands) > 30
     for path in sorted(commands):
@@ -118,11 +118,11 @@ async def test_every_command_turns_strangers_away(keyed: House) -> None:
         assert (await keyed.post("agent-e", own, {})).status_code == 404, path
         assert (await keyed.post("auditor-1", own, {})).status_code == 403, path
         assert (await keyed.post("key-read", own, {})).status_code == 403, path
-    events = await keyed.office.book.events(case_id)
+    events = await keyed.backend.book.events(case_id)
     assert not [event for event in events[history:] if event["actor"]["id"] in ("agent-e", "auditor-1", "key-read")]
 
 
-async def test_a_command_is_by_who_sends_it(keyed: House) -> None:
+async def test_a_command_is_by_who_sends_it(keyed: ApiServer) -> None:
     case_id = await keyed.file("complaint", "north")
     for by in ({"id": "gm-1", "role": "general_manager"}, {"id": "agent-n", "role": "supervisor"}, "agent-n", None):
         answer = await keyed.do("agent-n", case_id, "note", {"text": "x", "by": by})
@@ -130,12 +130,12 @@ async def test_a_command_is_by_who_sends_it(keyed: House) -> None:
     own = {"text": "mine", "by": {"id": "agent-n", "role": "agent"}}
     assert (await keyed.do("agent-n", case_id, "note", own)).status_code == 200
     assert (await keyed.do("key-command", case_id, "note", {"text": "from the system"})).status_code == 200
-    notes = [event for event in await keyed.office.client.timeline(case_id) if event["type"] == "noted"]
+    notes = [event for event in await keyed.backend.client.timeline(case_id) if event["type"] == "noted"]
     actors = [event["actor"] for event in notes]
     assert actors == [{"id": "agent-n", "role": "agent"}, {"id": "key-command", "role": "system"}]
 
 
-async def test_a_list_shows_only_what_may_be_seen(keyed: House) -> None:
+async def test_a_list_shows_only_what_may_be_seen(keyed: ApiServer) -> None:
     waybill = "W-seen"
     shipment = {**SHIPMENT, "waybill": waybill}
     ids = {
@@ -160,7 +160,7 @@ async def test_a_list_shows_only_what_may_be_seen(keyed: House) -> None:
         assert len(found) == len(wanted), who
 
 
-async def test_what_the_system_makes_by_itself_is_not_filed(keyed: House) -> None:
+async def test_what_the_system_makes_by_itself_is_not_filed(keyed: ApiServer) -> None:
     for kind in ("summary", "handover", "swap", "letter"):
         assert (await keyed.post("gm-1", f"/cases/{kind}", intake())).status_code in (404, 405)
         caller = await keyed.services.verifier.caller(keyed.token("gm-1"))
@@ -168,7 +168,7 @@ async def test_what_the_system_makes_by_itself_is_not_filed(keyed: House) -> Non
             await actions.file(keyed.services, caller, kind, intake())
 
 
-async def test_a_caller_of_a_unit_files_for_it_alone(keyed: House) -> None:
+async def test_a_caller_of_a_unit_files_for_it_alone(keyed: ApiServer) -> None:
     refused = await keyed.post("agent-n", "/cases/complaint", intake(unit="east"))
     assert refused.json()["code"] == "unit"
     assert "north" in refused.json()["detail"]

@@ -17,11 +17,12 @@ import httpx
 import psutil
 
 from starter.api.issuer import Issuer
-from tests.api.conftest import Ground
-from tests.api.house import STAFF, free_socket, new_key
+from tests.api.server import STAFF, new_key
 from tests.api.test_live import batch
 from tests.cli.program import COMMAND, ROOT, call, environment
+from tests.http_server import free_socket
 from tests.temporal import address, eventually
+from tests.workflows.backend import Backend
 
 STREAMS, RATE, SECONDS = 200, 20, 4
 WATCHERS = ("gm-1", "agent-n", "super-e", "finance-1")
@@ -30,15 +31,15 @@ WATCHERS = ("gm-1", "agent-n", "super-e", "finance-1")
 class Process:
     """A running server."""
 
-    def __init__(self, ground: Ground, data: Path) -> None:
+    def __init__(self, backend: Backend, data: Path) -> None:
         with free_socket() as found:
             port = found.getsockname()[1]
         self.base = f"http://127.0.0.1:{port}"
         self.data, self.log = data, data / "serve.log"
         settings = {
-            "CASELADDER_DATABASE_URL": ground.database,
-            "TEMPORAL_ADDRESS": address(ground.office.env.client),
-            "TEMPORAL_NAMESPACE": ground.office.env.client.namespace,
+            "CASELADDER_DATABASE_URL": backend.database,
+            "TEMPORAL_ADDRESS": address(backend.env.client),
+            "TEMPORAL_NAMESPACE": backend.env.client.namespace,
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -63,9 +64,9 @@ class Process:
 
 
 @asynccontextmanager
-async def serve(ground: Ground, data: Path) -> AsyncIterator[Process]:
+async def serve(backend: Backend, data: Path) -> AsyncIterator[Process]:
     """A server that answers, and is gone afterwards."""
-    made = Process(ground, data)
+    made = Process(backend, data)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
             for _ in range(300):
@@ -95,10 +96,10 @@ async def watch(base: str, token: str, into: list[tuple[str, int]], ready: async
     writer.close()
 
 
-async def test_two_hundred_streams_and_an_end_in_time(ground: Ground, tmp_path: Path) -> None:
-    book = ground.office.book
+async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path: Path) -> None:
+    book = backend.book
     cases = {unit: f"complaint:{new_key()}-{unit}" for unit in ("north", "east")}
-    async with serve(ground, tmp_path) as made:
+    async with serve(backend, tmp_path) as made:
         tokens = {who: made.token(who) for who in WATCHERS}
         got: list[tuple[str, list[tuple[str, int]]]] = [(WATCHERS[n % 4], []) for n in range(STREAMS)]
         ready = asyncio.Semaphore(0)
@@ -146,8 +147,8 @@ def _ours(into: list[tuple[str, int]], sent: list[tuple[str, int]]) -> list[tupl
     return [place for place in into if place in known]
 
 
-def test_it_says_why_it_cannot_serve(ground: Ground, tmp_path: Path) -> None:
-    settings = {"CASELADDER_DATABASE_URL": ground.database}
+def test_it_says_why_it_cannot_serve(backend: Backend, tmp_path: Path) -> None:
+    settings = {"CASELADDER_DATABASE_URL": backend.database}
     data = ("--data", str(tmp_path))
     assert "CASELADDER_ACCESS" in call("serve", "--host", "0.0.0.0", *data, env=settings).refused(2)
     with free_socket() as taken:

@@ -28,8 +28,9 @@ from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_pers
 from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys
 from starter.api.issuer import AUDIENCE, ISSUER, Issuer, check_loopback, sample_people
 from starter.settings import SettingsError
-from tests.api.conftest import Ground
-from tests.api.house import STAFF, UNITS, House, free_socket, open_house, problem
+from tests.api.server import STAFF, UNITS, ApiServer, open_api, problem
+from tests.http_server import free_socket
+from tests.workflows.backend import Backend
 
 ROLES = ("agent", "supervisor", "qa_manager", "general_manager", "auditor", "finance")
 DIRECTORY = Directory.build(UNITS, STAFF)
@@ -68,8 +69,8 @@ def claims(**changed: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changed}.items() if value is not None}
 
 
-async def test_tokens_that_are_not_accepted(house: House) -> None:
-    issuer = house.services.issuer
+async def test_tokens_that_are_not_accepted(api: ApiServer) -> None:
+    issuer = api.services.issuer
     assert issuer is not None
     own = issuer._key
     kid = {"kid": issuer.jwks()["keys"][0]["kid"]}
@@ -102,7 +103,7 @@ async def test_tokens_that_are_not_accepted(house: House) -> None:
         "no algorithm": f"{_part(kid)}.{body}.{signature}",
         "hs256 with the public key": hs256({"alg": "HS256", "typ": "JWT", **kid}, public),
         "key of its own": jwt.encode(
-            claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", {**kid, "jwk": {"kty": "EC"}, "jku": house.base}
+            claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", {**kid, "jwk": {"kty": "EC"}, "jku": api.base}
         ),
         "changed": f"{head}.{_part(grander)}.{signature}",
         "cut": good[:-4],
@@ -113,9 +114,9 @@ async def test_tokens_that_are_not_accepted(house: House) -> None:
         "kid is a list": f"{_part({'alg': 'ES256', 'kid': ['a']})}.{body}.{signature}",
         "claims are a list": jwt.api_jws.encode(b"[1]", own, "ES256", kid),
     }
-    assert (await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {good}"})).status_code == 200
+    assert (await api.http.get("/api/v1/me", headers={"Authorization": f"Bearer {good}"})).status_code == 200
     for name, token in bad.items():
-        answer = await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        answer = await api.http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
         if name == "too long":
             assert answer.status_code in (400, 401, 431), name
             continue
@@ -124,51 +125,51 @@ async def test_tokens_that_are_not_accepted(house: House) -> None:
         assert token not in answer.text, name
         assert body not in found["detail"], name
     for header in ("", "Bearer", f"Basic {good}", good):
-        problem(await house.http.get("/api/v1/me", headers={"Authorization": header}), 401, "unauthenticated")
+        problem(await api.http.get("/api/v1/me", headers={"Authorization": header}), 401, "unauthenticated")
     nobody = jwt.encode(claims(role="emperor"), own, "ES256", kid)
-    problem(await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {nobody}"}), 403, "no_role")
+    problem(await api.http.get("/api/v1/me", headers={"Authorization": f"Bearer {nobody}"}), 403, "no_role")
     skewed = jwt.encode(claims(exp=now - timedelta(seconds=5), iat=now - timedelta(hours=1)), own, "ES256", kid)
-    assert (await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {skewed}"})).status_code == 200
+    assert (await api.http.get("/api/v1/me", headers={"Authorization": f"Bearer {skewed}"})).status_code == 200
 
 
-async def test_keys(house: House) -> None:
-    name = await house.key("order-system", "file", "read", units=["north"])
-    text = house.token(name)
-    me = (await house.get(name, "/me")).json()
+async def test_keys(api: ApiServer) -> None:
+    name = await api.key("order-system", "file", "read", units=["north"])
+    text = api.token(name)
+    me = (await api.get(name, "/me")).json()
     assert (me["id"], me["role"], me["kind"], me["scopes"]) == (name, "system", "system", ["file", "read"])
-    case_id = await house.file(who=name)
-    problem(await house.do(name, case_id, "note", {"text": "x"}), 403, "scope")
+    case_id = await api.file(who=name)
+    problem(await api.do(name, case_id, "note", {"text": "x"}), 403, "scope")
     # Stored hashed: nothing in the table gives the key away.
-    stored = json.dumps([[str(value) for value in row.values()] for row in await _rows(house, "SELECT * FROM api_key")])
+    stored = json.dumps([[str(value) for value in row.values()] for row in await _rows(api, "SELECT * FROM api_key")])
     assert text.split("_", 2)[2] not in stored
     forged = [text[:-1] + ("A" if text[-1] != "A" else "B"), text + "x", "cl_", "cl__", "cl_é_x", f"cl_{'a' * 99}_b"]
     for bad in forged:
-        answer = await house.http.get("/api/v1/me", headers={b"Authorization": f"Bearer {bad}".encode()})
+        answer = await api.http.get("/api/v1/me", headers={b"Authorization": f"Bearer {bad}".encode()})
         problem(answer, 401, "bad_key")
     with pytest.raises(Refused) as refusal:
-        await house.services.doors.create_key(name, "system", ["read"])
+        await api.services.doors.create_key(name, "system", ["read"])
     assert refusal.value.code == "name_taken"
-    await house.services.doors.revoke_key(name)
-    problem(await house.get(name, "/me"), 401, "bad_key")
+    await api.services.doors.revoke_key(name)
+    problem(await api.get(name, "/me"), 401, "bad_key")
     with pytest.raises(Refused) as refusal:
-        await house.services.doors.revoke_key(name)
+        await api.services.doors.revoke_key(name)
     assert refusal.value.code == "not_found"
-    assert any(one.revoked_at for one in await house.services.doors.keys() if one.name == name)
+    assert any(one.revoked_at for one in await api.services.doors.keys() if one.name == name)
 
 
-async def _rows(house: House, sql: str) -> list[dict[str, Any]]:
-    async with house.services.doors._pool.acquire() as connection:
+async def _rows(api: ApiServer, sql: str) -> list[dict[str, Any]]:
+    async with api.services.doors._pool.acquire() as connection:
         return [dict(row) for row in await connection.fetch(sql)]
 
 
-async def test_a_system_speaks_for_a_customer(house: House) -> None:
-    name = await house.key("mini-program", "command", "read", role="customer")
-    case_id = await house.file()
-    assert (await house.do(name, case_id, "withdraw", {"reason": "done"})).status_code == 200
-    problem(await house.do(name, await house.file(), "acknowledge"), 403, "role")
+async def test_a_system_speaks_for_a_customer(api: ApiServer) -> None:
+    name = await api.key("mini-program", "command", "read", role="customer")
+    case_id = await api.file()
+    assert (await api.do(name, case_id, "withdraw", {"reason": "done"})).status_code == 200
+    problem(await api.do(name, await api.file(), "acknowledge"), 403, "role")
 
 
-async def test_an_access_table_of_ones_own(ground: Ground, tmp_path: Path) -> None:
+async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> None:
     """A real issuer over HTTP: discovery, keys fetched once, changed keys found, and the table's roles."""
     keys: dict[str, Any] = {"a": rsa.generate_private_key(65537, 2048), "b": ec.generate_private_key(ec.SECP256R1())}
     published = ["a"]
@@ -204,17 +205,17 @@ async def test_an_access_table_of_ones_own(ground: Ground, tmp_path: Path) -> No
         }  # fmt: skip
         return jwt.encode(said, keys[name], "RS256" if name == "a" else "ES256", {"kid": name})
 
-    async with open_house(ground.office, ground.database, access=path) as house:
+    async with open_api(backend, access=path) as api:
 
         async def me(text: str) -> httpx.Response:
-            return await house.http.get("/api/v1/me", headers={"Authorization": f"Bearer {text}"})
+            return await api.http.get("/api/v1/me", headers={"Authorization": f"Bearer {text}"})
 
-        assert house.services.issuer is None
+        assert api.services.issuer is None
         away = await me(token("a"))
         problem(away, 503, "issuer_away")
         assert away.headers["retry-after"]
         running = asyncio.create_task(server._serve(sockets=[listening]))
-        keysource = house.services.verifier._keys
+        keysource = api.services.verifier._keys
         assert isinstance(keysource, RemoteKeys)
         keysource._tried = float("-inf")
         first = (await me(token("a"))).json()
@@ -337,10 +338,10 @@ def test_sample_people() -> None:
     assert [one.id for one in known] == ["z"]
 
 
-async def test_the_host_must_be_this_machine(house: House) -> None:
+async def test_the_host_must_be_this_machine(api: ApiServer) -> None:
     """Else a page of another site could rebind its name to this machine and log in as anybody."""
     for host in ("evil.example.com", "evil.example.com:80", "127.0.0.1.example.com", ""):
-        answer = await house.http.get("/api/v1/me", headers={"Host": host})
+        answer = await api.http.get("/api/v1/me", headers={"Host": host})
         assert answer.status_code == 400, host
-    answer = await house.http.get("/healthz", headers={"Host": "localhost:1"})
+    answer = await api.http.get("/healthz", headers={"Host": "localhost:1"})
     assert answer.status_code == 200

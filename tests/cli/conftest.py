@@ -12,7 +12,7 @@ from tests.cli.program import Up
 
 @pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The stack with the sample cases. Each test leaves it running and files cases of its own."""
+    """The stack with the sample cases; each test files its own cases and leaves the stack running."""
     stack = Up(tmp_path_factory.mktemp("cli") / "data", "--examples")
     try:
         yield stack

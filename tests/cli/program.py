@@ -1,4 +1,4 @@
-"""The command line as its users have it: a program with arguments, two streams and an exit code."""
+"""Running of the command line as its users do: arguments, two streams and an exit code."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ COMMAND = [sys.executable, "-m", "caseladder"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without anything that configures the program."""
+    """Return the environment of this process without variables that configure the program."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return {**own, "TEMPORAL_CONFIG_FILE": os.devnull, **(extra or {})}
 
 
 class Answer:
-    """What a run of the program gave."""
+    """The exit code and the output of a run."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
 
     @property
     def json(self) -> Any:
-        """The one JSON value on stdout; the run must have succeeded."""
+        """The JSON value on stdout; the run must have succeeded."""
         assert self.code == 0, self.err
         return json.loads(self.out)
 
     def refused(self, code: int) -> str:
-        """The one line of an expected error, without the program's name. Nothing stands on stdout."""
+        """Check that the run ended with one line of error and no output, and return the line without its prefix."""
         assert self.code == code, (self.code, self.err)
         assert self.out == ""
         assert self.err.startswith("caseladder: "), self.err
@@ -52,7 +52,7 @@ class Answer:
 
 
 def spawn(*arguments: str, given: str = "", env: Mapping[str, str] | None = None) -> Answer:
-    """Run the program to its end, ``given`` on stdin."""
+    """Run the program to its end, with ``given`` on stdin."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
@@ -67,9 +67,9 @@ def spawn(*arguments: str, given: str = "", env: Mapping[str, str] | None = None
 
 
 def call(*arguments: str, given: str = "", env: Mapping[str, str] | None = None) -> Answer:
-    """Run a command as `spawn` does, but in this process: a second less, most of it imports.
+    """Run a command like `spawn`, but in this process, which saves a second of imports.
 
-    Not for ``up`` and ``worker``, which take signals.
+    Do not use it for ``up`` and ``worker``, which handle signals.
     """
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -77,7 +77,7 @@ def call(*arguments: str, given: str = "", env: Mapping[str, str] | None = None)
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode()))),
         redirect_stdout(out),
         redirect_stderr(err),
-        # In a thread of its own, away from the loop that other tests share.
+        # In a separate thread, away from the event loop that the tests share.
         ThreadPoolExecutor(1) as own,
     ):
         code = own.submit(run, arguments).result()
@@ -85,7 +85,14 @@ def call(*arguments: str, given: str = "", env: Mapping[str, str] | None = None)
 
 
 class Up:
-    """A running ``caseladder up`` on a data folder, of this program unless another command is given."""
+    """A running ``caseladder up``; ``says`` is what it printed at the start.
+
+    Args:
+        data: the data folder.
+        options: further arguments.
+        command: the program.
+        cwd: the folder that it runs in.
+    """
 
     def __init__(self, data: Path, *options: str, command: Sequence[str] = COMMAND, cwd: Path = ROOT) -> None:
         self.data = data
@@ -94,7 +101,7 @@ class Up:
             self.process = subprocess.Popen(
                 [*command, "up", "--json", "--data", str(data), *options],
                 cwd=cwd,
-                # Many cases in a minute: nobody waits for a digest here.
+                # A digest must not wait for a minute.
                 env=environment({"CASELADDER_DIGEST_HOLD": "0"}),
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -108,25 +115,25 @@ class Up:
             raise
 
     def __call__(self, *arguments: str, given: str = "") -> Answer:
-        """Run another command on the same folder."""
+        """Run another command on the same data folder."""
         return call(*arguments, "--data", str(self.data), given=given)
 
     def family(self) -> list[psutil.Process]:
-        """The process itself and all below it."""
+        """Return the process and all its descendants."""
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]
 
     def worker(self) -> psutil.Process:
-        """The worker."""
+        """Return the worker process."""
         return next(child for child in self.family() if child.cmdline()[1:] == ["-m", "caseladder", "worker"])
 
     def stop(self, sent: signal.Signals = signal.SIGINT) -> int:
-        """Stop it as Ctrl-C does, and answer with its exit code."""
+        """Stop it with a signal, and return its exit code."""
         self.process.send_signal(sent)
         return self.process.wait(30)
 
     def end(self) -> None:
-        """Leave nothing behind, whatever state the test left it in."""
+        """Kill all processes that are still running."""
         if self.process.poll() is None:
             family = self.family()
             self.process.kill()
@@ -137,7 +144,7 @@ class Up:
 
 
 def _object(stream: IO[str], errors: Path) -> dict[str, Any]:
-    """The JSON object that begins a stream which stays open."""
+    """Read the JSON object at the beginning of a stream that stays open."""
     lines = []
     for line in stream:
         lines.append(line)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from cases.directory import Person
-from starter.cli.options import Place
+from starter.cli.options import StackOptions
 from starter.cli.welcome import Sample, welcome
 from starter.embedded import Addresses, running
 from starter.settings import load_settings
@@ -346,7 +346,7 @@ def test_people_are_told_where_everything_is(tmp_path: Path, capsys: pytest.Capt
     samples = [Sample("complaint:a", "already there")]
     people = [Person(id=f"agent-{number}", role="agent", unit="north") for number in range(25)]
     log, api = tmp_path / "logs" / "worker.log", "http://127.0.0.1:8080"
-    welcome(Place(), settings, addresses, log, samples, ["caseladder list"], api, people)
+    welcome(StackOptions(), settings, addresses, log, samples, ["caseladder list"], api, people)
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "complaint:a already there" in said
     assert "Temporal UI http://127.0.0.1:8233" in said

@@ -66,7 +66,7 @@ async def test_events_go_to_who_subscribes_until_it_is_removed(up: Up, hook: Rec
         return len(hook.calls)
 
     await eventually(again, lambda seen: seen > before)
-    assert hook.calls[before].id == next(one.id for one in hook.calls if one.place == (filed["id"], 1))
+    assert hook.calls[before].id == next(one.id for one in hook.calls if one.event_key == (filed["id"], 1))
     removed = (await run(up, "subscriptions", "remove", made["id"], "--json")).json
     assert removed["state"] == "removed"
     assert made["id"] not in (await run(up, "subscriptions", "list")).out

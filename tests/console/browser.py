@@ -1,4 +1,4 @@
-"""The system's Chromium for browser tests: found, installed by apt where that is possible, or named."""
+"""The Chromium for browser tests: the one on PATH, the one that is configured, or one that apt installs."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ ARGUMENTS = (
 
 
 class NoBrowser(Exception):
-    """There is no browser, and it cannot be installed here; the message says what to install."""
+    """Raised when there is no browser and it cannot be installed; the message says what to install."""
 
 
 def find() -> Path | None:
-    """The browser's program: the one that CASELADDER_CHROMIUM names, or the first on PATH."""
+    """Find the browser: the one in CASELADDER_CHROMIUM, or else the first on PATH; None if there is none."""
     named = os.environ.get("CASELADDER_CHROMIUM")
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
     return None if found is None else Path(found)
 
 
 def ensure() -> Path:
-    """The browser's program, installed by apt if it is missing and this process may.
+    """Find the browser, and install it with apt if it is missing and this process runs as root.
 
     Raises:
-        NoBrowser: naming what to install.
+        NoBrowser: there is no browser and it could not be installed.
     """
     found = find()
     if found is not None:
@@ -61,10 +61,10 @@ def ensure() -> Path:
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
-    """A running browser with a profile of its own.
+    """Run a browser with its own profile for the block.
 
     Raises:
-        NoBrowser: see `ensure`.
+        NoBrowser: there is no browser and it could not be installed.
     """
     program = ensure()
     async with async_playwright() as playwright:

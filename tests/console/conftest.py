@@ -1,4 +1,4 @@
-"""One served console and one browser for all tests; each test has a browser window of its own."""
+"""One console and one browser for all tests; each test opens its own pages."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from playwright.async_api import Browser
 
 from activities.database.pool import migrate
 from tests.console.browser import browser as chromium
-from tests.console.place import Place, open_place
+from tests.console.server import ConsoleServer, open_console
 from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 
 @pytest.fixture(scope="package")
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    """The console, over an office of its own."""
+async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
+    """The console, over its own backend."""
     with cluster() as postgres:
         database = await postgres.fresh_database()
         await migrate(database)
-        async with time_skipping() as env, open_place(env, database, tmp_path_factory.mktemp("console")) as made:
+        async with time_skipping() as env, open_console(env, database, tmp_path_factory.mktemp("console")) as made:
             yield made
 
 

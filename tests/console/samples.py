@@ -1,17 +1,17 @@
-"""Cases that make the console worth looking at: on every rung, late, waiting, paid, closed."""
+"""Sample cases for the console: on every rung, late, waiting, paid, closed."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.console.place import Place
+from tests.console.server import ConsoleServer
 
 HOUR = 3600.0
 
 
 def shipment(waybill: str, **more: Any) -> dict[str, Any]:
-    """A parcel that was posted twenty days ago and promised for ten days ago."""
+    """Make the facts of a parcel that was posted twenty days ago and promised for ten days ago."""
     now = datetime.now(UTC)
     return {
         "waybill": waybill,
@@ -25,12 +25,12 @@ def shipment(waybill: str, **more: Any) -> dict[str, Any]:
 
 
 def person(name: str, phone: str) -> dict[str, str]:
-    """A customer, made up."""
+    """Make the facts of a customer."""
     return {"name": name, "phone": phone}
 
 
-async def claim_for_approval(place: Place, waybill: str, insured: str, unit: str = "north") -> str:
-    """A claim whose offer waits for somebody with more authority than the agent."""
+async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str, unit: str = "north") -> str:
+    """File a claim whose offer needs more authority than an agent has, and return its id."""
     facts = {
         "factor": "loss",
         "claimant": {"relation": "sender"},
@@ -38,17 +38,17 @@ async def claim_for_approval(place: Place, waybill: str, insured: str, unit: str
         "shipment": shipment(waybill, insured_amount=insured),
         "customer": person("林小满", "010-5550-1234"),
     }
-    case_id = await place.file("claim", facts, ago=3 * HOUR)
-    await place.do(case_id, "acknowledge", "ann-7") if insured == "0" else None
-    await place.do(case_id, "answer_claim", "ann-7")
-    await place.do(case_id, "assess", "ann-7", cause="company")
-    await place.do(case_id, "offer", "ann-7")
+    case_id = await console.file("claim", facts, ago=3 * HOUR)
+    await console.do(case_id, "acknowledge", "ann-7") if insured == "0" else None
+    await console.do(case_id, "answer_claim", "ann-7")
+    await console.do(case_id, "assess", "ann-7", cause="company")
+    await console.do(case_id, "offer", "ann-7")
     return case_id
 
 
-async def fill(place: Place) -> dict[str, str]:
-    """File the sample cases; answers some of their ids by what they show."""
-    file, do = place.file, place.do
+async def fill(console: ConsoleServer) -> dict[str, str]:
+    """File the sample cases, and return the ids of some of them by what they show."""
+    file, do = console.file, console.do
     ids: dict[str, str] = {}
     attitude = {"category": "attitude", "unit": "north", "customer": person("何雨", "010-5550-8721")}
     delay = {"category": "delay", "unit": "north", "shipment": shipment("YD-204417")}
@@ -66,10 +66,10 @@ async def fill(place: Place) -> dict[str, str]:
     waiting = await file("complaint", {**delay, "shipment": shipment("YD-204600")}, ago=400)
     await do(waiting, "acknowledge", "sue-1")
     await file("complaint", {"category": "other", "unit": "north"}, ago=420)
-    ids["claim"] = await claim_for_approval(place, "YD-300871", "1860.00")
-    await claim_for_approval(place, "YD-300902", "640.00")
-    await claim_for_approval(place, "YD-301555", "7200.00", "east")
-    paid = await claim_for_approval(place, "YD-299120", "150.00")
+    ids["claim"] = await claim_for_approval(console, "YD-300871", "1860.00")
+    await claim_for_approval(console, "YD-300902", "640.00")
+    await claim_for_approval(console, "YD-301555", "7200.00", "east")
+    paid = await claim_for_approval(console, "YD-299120", "150.00")
     await do(paid, "accept_offer", "ann-7")
     inquiry = {"shipment": shipment("YD-4412"), "unit": "north"}
     answered = await file("inquiry", inquiry, ago=500)

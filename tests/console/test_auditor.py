@@ -12,16 +12,16 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from starter.console import find
-from tests.console.place import Place
+from tests.console.page import open_page
 from tests.console.samples import shipment
-from tests.console.windows import window
+from tests.console.server import ConsoleServer
 
 
-async def test_finds_verifies_and_exports(place: Place, browser: Browser, tmp_path: Path) -> None:
+async def test_finds_verifies_and_exports(console: ConsoleServer, browser: Browser, tmp_path: Path) -> None:
     facts = {"category": "delay", "unit": "north", "shipment": shipment("YD-AUDIT")}
-    case_id = await place.file("complaint", facts, ago=400)
-    other = await place.file("complaint", {**facts, "shipment": shipment("YD-OTHER")})
-    async with window(browser, place, "ada-1") as page:
+    case_id = await console.file("complaint", facts, ago=400)
+    other = await console.file("complaint", {**facts, "shipment": shipment("YD-OTHER")})
+    async with open_page(browser, console, "ada-1") as page:
         await page.get_by_role("link", name="Find").click()
         await page.get_by_label("Waybill").fill("YD-AUDIT")
         await page.get_by_label("Kind", exact=True).select_option(label="complaint")
@@ -41,27 +41,29 @@ async def test_finds_verifies_and_exports(place: Place, browser: Browser, tmp_pa
 
         await page.get_by_role("row").filter(has_text="YD-AUDIT").get_by_role("link").click()
         await expect(page.get_by_role("heading", level=1)).to_contain_text("complaint")
-        recorded = await place.office.book.events(case_id)
+        recorded = await console.backend.book.events(case_id)
         await expect(page.locator(".history li")).to_have_count(len(recorded))
         await expect(page.get_by_text("You may look, and change nothing.")).to_be_visible()
         await expect(page.locator("#act a")).to_have_count(0)
         await page.get_by_role("button", name="Verify the chain").click()
         said = page.get_by_role("status").filter(has_text="The chain holds")
-        await expect(said).to_contain_text(f"{len(await place.office.book.events(case_id))} events")
+        await expect(said).to_contain_text(f"{len(await console.backend.book.events(case_id))} events")
         taken = json.loads(await _download(page, "All events (JSON)", tmp_path))
-        assert taken == await place.office.book.events(case_id)
+        assert taken == await console.backend.book.events(case_id)
 
-        await page.goto(f"{place.url}/console/find")
+        await page.goto(f"{console.url}/console/find")
         await page.get_by_role("button", name="Verify the whole ledger").click()
         await expect(page.get_by_role("status").filter(has_text="The chain holds")).to_be_visible()
 
 
-async def test_a_page_after_the_first(place: Place, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_after_the_first(
+    console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(find, "PAGE", 3)
     for number in range(5):
-        await place.file("inquiry", {"shipment": shipment(f"YD-PAGE-{number}"), "unit": "paged"})
-    async with window(browser, place, "ada-1") as page:
-        await page.goto(f"{place.url}/console/find?unit=paged&order=opened")
+        await console.file("inquiry", {"shipment": shipment(f"YD-PAGE-{number}"), "unit": "paged"})
+    async with open_page(browser, console, "ada-1") as page:
+        await page.goto(f"{console.url}/console/find?unit=paged&order=opened")
         await expect(page.locator("table.list tbody tr")).to_have_count(3)
         first = await page.locator("table.list tbody a").all_inner_texts()
         await page.get_by_role("link", name="Next page").click()

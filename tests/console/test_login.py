@@ -24,7 +24,8 @@ from starlette.routing import Route
 from starter.api.app import create_app
 from starter.api.services import services
 from starter.settings import Settings
-from tests.console.place import Place, serving
+from tests.console.server import ConsoleServer
+from tests.http_server import serving
 
 ACCESS = """\
 issuer = "{issuer}"
@@ -113,21 +114,21 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 
 @pytest.fixture
-async def company(place: Place, issuer: Issuer, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def company(console: ConsoleServer, issuer: Issuer, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A browser before a console whose people the issuer knows."""
     issuer.groups, issuer.wrong_nonce = ["staff", "cs-supervisors"], False
     access = tmp_path / "access.toml"
     access.write_text(ACCESS.format(issuer=issuer.url))
     settings = Settings.model_validate(
         {
-            **place.services.settings.model_dump(),
+            **console.services.settings.model_dump(),
             "access": access,
             "console_client": "console",
             "console_client_secret": "s3cret",
             "console_secret": "a key that every server of this console has",
         }
     )
-    async with services(settings, place.services.temporal) as made:
+    async with services(settings, console.services.temporal) as made:
         transport = httpx.ASGITransport(create_app(made))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield client

@@ -6,17 +6,17 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.place import Place
+from tests.console.page import PAGES, open_page, overflow
 from tests.console.samples import fill
-from tests.console.windows import PAGES, has_grown_wide, window
+from tests.console.server import ConsoleServer
 
 SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
-async def samples(place: Place) -> dict[str, str]:
+async def samples(console: ConsoleServer) -> dict[str, str]:
     """The sample cases."""
-    return await fill(place)
+    return await fill(console)
 
 
 async def _faults(page: Page, where: str) -> list[str]:
@@ -30,41 +30,43 @@ async def _faults(page: Page, where: str) -> list[str]:
 
 @pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark")])
 async def test_no_serious_fault_for_those_who_cannot_see(
-    place: Place, browser: Browser, samples: dict[str, str], language: str, light: str
+    console: ConsoleServer, browser: Browser, samples: dict[str, str], language: str, light: str
 ) -> None:
     faults = []
     scheme = "dark" if light == "dark" else "light"
-    async with window(browser, place, None, language=language, color_scheme=scheme) as page:
-        await page.goto(f"{place.url}/console/login")
+    async with open_page(browser, console, None, language=language, color_scheme=scheme) as page:
+        await page.goto(f"{console.url}/console/login")
         faults += await _faults(page, "login")
-    async with window(browser, place, "sue-1", language=language, color_scheme=scheme) as page:
+    async with open_page(browser, console, "sue-1", language=language, color_scheme=scheme) as page:
         for name, path in PAGES.items():
-            await page.goto(place.url + path.format(case=samples["claim"]))
+            await page.goto(console.url + path.format(case=samples["claim"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
             faults += await _faults(page, name)
         for name in ("complaint", "handover", "swap"):
-            await page.goto(f"{place.url}/console/case?id={samples[name]}")
+            await page.goto(f"{console.url}/console/case?id={samples[name]}")
             await expect(page.locator(".history li").first).to_be_visible()
             faults += await _faults(page, name)
     assert faults == []
 
 
-async def test_a_phone_shows_every_page_in_its_width(place: Place, browser: Browser, samples: dict[str, str]) -> None:
+async def test_a_phone_shows_every_page_in_its_width(
+    console: ConsoleServer, browser: Browser, samples: dict[str, str]
+) -> None:
     for language in ("en", "zh"):
-        async with window(
-            browser, place, "sue-1", language=language, viewport={"width": 360, "height": 740}, has_touch=True
+        async with open_page(
+            browser, console, "sue-1", language=language, viewport={"width": 360, "height": 740}, has_touch=True
         ) as page:
             for name, path in PAGES.items():
-                await page.goto(place.url + path.format(case=samples["claim"]))
-                assert await has_grown_wide(page) <= 0, (name, language)
+                await page.goto(console.url + path.format(case=samples["claim"]))
+                assert await overflow(page) <= 0, (name, language)
 
 
 async def test_a_person_reads_their_language_and_may_change_it(
-    place: Place, browser: Browser, samples: dict[str, str]
+    console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:
-    async with window(browser, place, "zhou-3") as page:
+    async with open_page(browser, console, "zhou-3") as page:
         await page.context.clear_cookies(name="caseladder_language")
-        await page.goto(f"{place.url}/console/case?id={samples['claim']}")
+        await page.goto(f"{console.url}/console/case?id={samples['claim']}")
         await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
         await expect(page.get_by_role("heading", level=1)).to_contain_text("理赔")
         await expect(page.get_by_role("region", name="金额")).to_contain_text("保价金额")
@@ -75,8 +77,8 @@ async def test_a_person_reads_their_language_and_may_change_it(
         await expect(page.get_by_role("heading", name="What needs you")).to_be_visible()
 
 
-async def test_light_and_dark_can_be_chosen(place: Place, browser: Browser) -> None:
-    async with window(browser, place, "sue-1", color_scheme="light") as page:
+async def test_light_and_dark_can_be_chosen(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "sue-1", color_scheme="light") as page:
         shade = "getComputedStyle(document.body).backgroundColor"
         light = await page.evaluate(shade)
         await page.get_by_role("button", name="Light or dark").click()
@@ -85,11 +87,11 @@ async def test_light_and_dark_can_be_chosen(place: Place, browser: Browser) -> N
 
 
 async def test_instants_count_down_and_survive_without_a_script(
-    place: Place, browser: Browser, samples: dict[str, str]
+    console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:
-    address = f"{place.url}/console/case?id={samples['claim']}"
-    async with window(browser, place, "sue-1") as page:
-        await page.goto(f"{place.url}/console/find")
+    address = f"{console.url}/console/case?id={samples['claim']}"
+    async with open_page(browser, console, "sue-1") as page:
+        await page.goto(f"{console.url}/console/find")
         shown = page.locator("td .rel[data-due]").last
         assert (await shown.inner_text()).startswith("in ")
         # A minute must not be waited for, so the instant is moved.
@@ -97,7 +99,7 @@ async def test_instants_count_down_and_survive_without_a_script(
         await expect(shown).to_have_text("in 2 s")
         await expect(shown).to_have_text("in 1 s")
         await expect(shown).to_have_class("rel late")
-    async with window(browser, place, "sue-1", java_script_enabled=False) as page:
+    async with open_page(browser, console, "sue-1", java_script_enabled=False) as page:
         await page.goto(address)
         await expect(page.locator("#head .rel[data-due]")).to_contain_text("min")
         await page.get_by_role("link", name="Write a note").click()
@@ -106,14 +108,16 @@ async def test_instants_count_down_and_survive_without_a_script(
         await expect(page.locator(".history li.noted")).to_contain_text("without a script")
 
 
-async def test_no_page_takes_anything_from_elsewhere(place: Place, browser: Browser, samples: dict[str, str]) -> None:
-    async with window(browser, place, "sue-1") as page:
+async def test_no_page_takes_anything_from_elsewhere(
+    console: ConsoleServer, browser: Browser, samples: dict[str, str]
+) -> None:
+    async with open_page(browser, console, "sue-1") as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for path in PAGES.values():
-            answer = await page.goto(place.url + path.format(case=samples["claim"]))
+            answer = await page.goto(console.url + path.format(case=samples["claim"]))
             assert answer is not None
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
-        assert [url for url in asked if not url.startswith(f"{place.url}/console/")] == []
+        assert [url for url in asked if not url.startswith(f"{console.url}/console/")] == []

@@ -18,7 +18,7 @@ from starter.console.session import Draft, Drafts, Sealer, Session
 from starter.console.text import words_of
 from starter.console.times import Times, relative
 from starter.console.web import COOKIE, Site
-from tests.console.place import Place
+from tests.console.server import ConsoleServer
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 EN, ZH = words_of("en"), words_of("zh")
@@ -132,15 +132,15 @@ def test_drafts_are_kept_for_their_person_and_page_and_not_for_ever() -> None:
     assert old.look(old.keep(Draft("/a", {}, "sue-1")), "sue-1", "/a") is None
 
 
-async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen(place: Place) -> None:
-    async with httpx.AsyncClient(base_url=place.url, follow_redirects=True, timeout=20) as client:
+async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen(console: ConsoleServer) -> None:
+    async with httpx.AsyncClient(base_url=console.url, follow_redirects=True, timeout=20) as client:
         await _log_in(client, "ann-7")
         async with client.stream("GET", "/console/stream") as answer:
             lines = answer.aiter_lines()
             assert [await anext(lines) for _ in range(3)] == ["retry: 1000", "event: refresh", "data: begin"]
-            hidden = await place.file("complaint", {"category": "other", "unit": "east"})
-            case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-            await place.do(case_id, "note", "ann-7", text="the last one")
+            hidden = await console.file("complaint", {"category": "other", "unit": "east"})
+            case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+            await console.do(case_id, "note", "ann-7", text="the last one")
             seen, refreshed, position, positions = [], 0, "", []
             async for line in lines:
                 if line.startswith("id: "):
@@ -153,7 +153,7 @@ async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen
                     seen.append((told["case"], told["type"]))
                 if (case_id, "noted") in seen and refreshed:
                     break
-    recorded = [event["type"] for event in await place.office.book.events(case_id)]
+    recorded = [event["type"] for event in await console.backend.book.events(case_id)]
     own = [kind for case, kind in seen if case == case_id]
     assert own == recorded[: len(own)]
     assert hidden not in {case for case, _ in seen}
@@ -162,14 +162,14 @@ async def test_a_stream_tells_each_event_once_in_order_and_only_what_may_be_seen
     assert refreshed < len(seen)
 
 
-async def test_a_stream_ends_with_its_session(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_with_its_session(console: ConsoleServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "ALIVE", 0.2)
-    async with httpx.AsyncClient(base_url=place.url, follow_redirects=True, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=console.url, follow_redirects=True, timeout=10) as client:
         await _log_in(client, "ann-7")
-        session = Session.read(Site(place.services).sealer, client.cookies[COOKIE])
+        session = Session.read(Site(console.services).sealer, client.cookies[COOKIE])
         assert session is not None
         soon = replace(session, expires=int(datetime.now(UTC).timestamp()) + 1)
-        headers = {"Cookie": f"{COOKIE}={soon.sealed(Site(place.services).sealer)}"}
+        headers = {"Cookie": f"{COOKIE}={soon.sealed(Site(console.services).sealer)}"}
         client.cookies.clear()
         async with client.stream("GET", "/console/stream", headers=headers) as answer:
             assert "event: refresh" in [line async for line in answer.aiter_lines()]

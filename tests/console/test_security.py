@@ -16,9 +16,9 @@ from playwright.async_api import Browser, expect
 from cases.directory import Person
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
-from tests.console.place import PEOPLE, UNITS, Place
+from tests.console.page import PAGES, login, open_page
 from tests.console.samples import shipment
-from tests.console.windows import PAGES, login, window
+from tests.console.server import PEOPLE, UNITS, ConsoleServer
 
 EVIL = "\"'><img src=x class=evil onerror=window.pwned=1><script>window.pwned=1</script>{{7*7}}</textarea>"
 CUSTOMER = {"name": EVIL, "phone": EVIL, "email": EVIL, "ref": EVIL}
@@ -79,89 +79,95 @@ def _facts(kind: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def evil(place: Place) -> dict[str, str]:
+async def evil(console: ConsoleServer) -> dict[str, str]:
     """A case of each kind that holds the evil text wherever one fits; and staff with such a name."""
     found = {}
     for kind, commands in COMMANDS.items():
-        case_id = await place.file(kind, _facts(kind))
+        case_id = await console.file(kind, _facts(kind))
         for name, person, fields in (*commands, *FOR_ALL):
             later = {"due": (datetime.now(UTC) + timedelta(days=4)).isoformat()} if "due" in fields else {}
-            await place.do(case_id, name, person, **{**fields, **later})
+            await console.do(case_id, name, person, **{**fields, **later})
         found[kind] = case_id
     month = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
     listed = {"number": "2026-01-0001", "late": False, "category": "damage", "cause": EVIL, "measure": EVIL}
     summary = {"month": month, "total": 1, "counts": {"damage": 1}, "exceptions": [listed]}
-    found["summary"] = await place.file("summary", summary, key=month)
+    found["summary"] = await console.file("summary", summary, key=month)
     for person in ("pam-1",):
-        await place.do(found["summary"], "sign", person, text=EVIL)
-    await place.do(found["summary"], "note", "gus-1", text=EVIL)
+        await console.do(found["summary"], "sign", person, text=EVIL)
+    await console.do(found["summary"], "note", "gus-1", text=EVIL)
     return found
 
 
-async def test_no_stored_text_becomes_part_of_a_page(place: Place, browser: Browser, evil: dict[str, str]) -> None:
+async def test_no_stored_text_becomes_part_of_a_page(
+    console: ConsoleServer, browser: Browser, evil: dict[str, str]
+) -> None:
     shown = 0
     # She handles what was escalated to her rung, so she may read whom it is about.
-    async with window(browser, place, "sue-1") as page:
+    async with open_page(browser, console, "sue-1") as page:
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         for kind in COMMANDS:
             for path in PAGES.values():
                 if "{case}" not in path and kind != "claim":
                     continue
-                await page.goto(place.url + path.format(case=evil[kind]))
+                await page.goto(console.url + path.format(case=evil[kind]))
                 assert await page.locator(".evil").count() == 0
                 shown += (await page.content()).count("&lt;img src=x class=evil")
         for kind in COMMANDS:
-            await page.goto(f"{place.url}/console/case?id={evil[kind]}")
+            await page.goto(f"{console.url}/console/case?id={evil[kind]}")
             await page.get_by_role("button", name="Show it").click()
             await expect(page.locator("#seen")).to_contain_text("<script>")
             assert await page.locator(".evil").count() == 0
         assert await page.evaluate("window.pwned") is None
     assert shown > 40
-    async with window(browser, place, "pam-1", faults=None) as page:
-        await page.goto(f"{place.url}/console/case?id={evil['summary']}")
+    async with open_page(browser, console, "pam-1", errors=None) as page:
+        await page.goto(f"{console.url}/console/case?id={evil['summary']}")
         await expect(page.locator(".history")).to_contain_text("<script>")
         assert await page.locator(".evil").count() == 0
 
 
 async def test_what_was_typed_and_names_of_staff_are_no_part_of_a_page_either(
-    place: Place, browser: Browser, evil: dict[str, str]
+    console: ConsoleServer, browser: Browser, evil: dict[str, str]
 ) -> None:
     staff = (*PEOPLE, Person(id="eve-1", name=EVIL, role="agent", unit="north"))
-    await place.services.directory.replace_people(staff, units=UNITS)
+    await console.services.directory.replace_people(staff, units=UNITS)
     try:
-        async with window(browser, place, None, faults=None) as page:
-            await login(page, place, "eve-1")
+        async with open_page(browser, console, None, errors=None) as page:
+            await login(page, console, "eve-1")
             await expect(page.locator(".who")).to_contain_text("<script>")
-            await page.goto(f"{place.url}/console/case?id={evil['claim']}&do=note%22%3E%3Cscript%3E")
-            await page.goto(f"{place.url}/console/case?id={evil['inquiry']}&do=request_approval")
+            await page.goto(f"{console.url}/console/case?id={evil['claim']}&do=note%22%3E%3Cscript%3E")
+            await page.goto(f"{console.url}/console/case?id={evil['inquiry']}&do=request_approval")
             await page.get_by_label("Subject").fill(EVIL)
             await page.get_by_role("button", name="Ask for approval").click()
             await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text("<img")
             await expect(page.get_by_label("Subject")).to_have_value(EVIL)
-            await page.goto(f"{place.url}/console/find?text={httpx.QueryParams({'q': EVIL})['q']}&kind=%22%3E<script>")
+            await page.goto(
+                f"{console.url}/console/find?text={httpx.QueryParams({'q': EVIL})['q']}&kind=%22%3E<script>"
+            )
             assert await page.locator(".evil").count() == 0
             assert await page.evaluate("window.pwned") is None
     finally:
-        await place.services.directory.replace_people(PEOPLE, units=UNITS)
+        await console.services.directory.replace_people(PEOPLE, units=UNITS)
 
 
 # --- forms that are not ours ----------------------------------------------------------------------
 
 
 @pytest.fixture
-def client(place: Place) -> Iterator[httpx.Client]:
+def client(console: ConsoleServer) -> Iterator[httpx.Client]:
     """Somebody without a browser's manners."""
-    with httpx.Client(base_url=place.url, follow_redirects=False) as made:
+    with httpx.Client(base_url=console.url, follow_redirects=False) as made:
         yield made
 
 
-def _cookie(place: Place, person: str, session: Session | None = None, **changes: Any) -> tuple[dict[str, str], str]:
+def _cookie(
+    console: ConsoleServer, person: str, session: Session | None = None, **changes: Any
+) -> tuple[dict[str, str], str]:
     """A cookie of a session, and the token of its forms."""
     role, unit = next((one.role, one.unit) for one in PEOPLE if one.id == person)
     claims = {"sub": person, "role": [role], "unit": unit, "name": person, "locale": "en"}
     made = Session().logged_in(claims, timedelta(hours=1), None) if session is None else session
     made = replace(made, **changes)
-    return {COOKIE: made.sealed(Site(place.services).sealer)}, made.csrf
+    return {COOKIE: made.sealed(Site(console.services).sealer)}, made.csrf
 
 
 def _state(page: str, name: str) -> str:
@@ -170,12 +176,12 @@ def _state(page: str, name: str) -> str:
     return found[1]
 
 
-async def test_a_form_counts_only_with_the_token_of_its_session(place: Place) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-    cookies, csrf = _cookie(place, "ann-7")
-    _, other = _cookie(place, "ben-2")
+async def test_a_form_counts_only_with_the_token_of_its_session(console: ConsoleServer) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    cookies, csrf = _cookie(console, "ann-7")
+    _, other = _cookie(console, "ben-2")
     address = f"/console/case?id={case_id}&do=note"
-    async with httpx.AsyncClient(base_url=place.url, cookies=cookies) as client:
+    async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
         for token in ({}, {"csrf": ""}, {"csrf": other}, {"csrf": "ä"}):
             answer = await client.post(address, data={"text": "forged", **token})
             assert answer.status_code == 403, token
@@ -186,15 +192,15 @@ async def test_a_form_counts_only_with_the_token_of_its_session(place: Place) ->
             assert (await client.post(path, data={"person": "gus-1"})).status_code == 403, path
         answer = await client.post(address, data={"text": "mine", "csrf": csrf})
         assert answer.status_code == 303
-    texts = [event["data"].get("text") for event in await place.services.cases.timeline(case_id)]
+    texts = [event["data"].get("text") for event in await console.services.cases.timeline(case_id)]
     assert "mine" in texts
     assert "forged" not in texts
 
 
-async def test_a_link_changes_nothing(place: Place) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-    cookies, csrf = _cookie(place, "ann-7")
-    async with httpx.AsyncClient(base_url=place.url, cookies=cookies) as client:
+async def test_a_link_changes_nothing(console: ConsoleServer) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    cookies, csrf = _cookie(console, "ann-7")
+    async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
         for path in (
             f"/console/case?id={case_id}&do=acknowledge&csrf={csrf}",
             f"/console/case/personal?id={case_id}&csrf={csrf}",
@@ -202,19 +208,19 @@ async def test_a_link_changes_nothing(place: Place) -> None:
             "/console/logout",
         ):
             assert (await client.get(path)).status_code in (200, 303)
-    timeline = await place.services.cases.timeline(case_id)
+    timeline = await console.services.cases.timeline(case_id)
     assert {event["actor"]["id"] for event in timeline} == {"caseladder"}
-    assert await place.services.doors.looks(case_id) == []
+    assert await console.services.doors.looks(case_id) == []
 
 
-async def test_a_session_is_made_here_and_has_an_end(place: Place, client: httpx.Client) -> None:
+async def test_a_session_is_made_here_and_has_an_end(console: ConsoleServer, client: httpx.Client) -> None:
     good, ended, gone = (
         cookies[COOKIE]
         for cookies, _ in (
-            _cookie(place, "gus-1"),
-            _cookie(place, "gus-1", expires=int(datetime.now(UTC).timestamp()) - 1),
+            _cookie(console, "gus-1"),
+            _cookie(console, "gus-1", expires=int(datetime.now(UTC).timestamp()) - 1),
             # Whoever left the table of roles is out at once, whatever the session says.
-            _cookie(place, "gus-1", Session(claims={"sub": "gus-1", "role": ["emperor"]}, expires=2**40)),
+            _cookie(console, "gus-1", Session(claims={"sub": "gus-1", "role": ["emperor"]}, expires=2**40)),
         )
     )
     forged = [good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB"), "e30", "x" * 3000, good[20:], ""]
@@ -230,8 +236,8 @@ async def test_a_session_is_made_here_and_has_an_end(place: Place, client: httpx
             assert answer.headers["location"].startswith("/console/login?")
 
 
-async def test_cookies_and_addresses_keep_to_the_console(place: Place) -> None:
-    async with httpx.AsyncClient(base_url=place.url) as client:
+async def test_cookies_and_addresses_keep_to_the_console(console: ConsoleServer) -> None:
+    async with httpx.AsyncClient(base_url=console.url) as client:
         page = await client.get("/console/login?next=//evil.example/&ended=1")
         csrf = _state(page.text, "csrf")
         assert _state(page.text, "next") == "/console/"
@@ -259,8 +265,8 @@ async def test_cookies_and_addresses_keep_to_the_console(place: Place) -> None:
         assert answer.status_code == 403
 
 
-async def test_away_from_this_machine_cookies_travel_by_https_only(place: Place) -> None:
-    site = Site(place.services)
+async def test_away_from_this_machine_cookies_travel_by_https_only(console: ConsoleServer) -> None:
+    site = Site(console.services)
     scope: dict[str, Any] = {
         "type": "http", "method": "GET", "path": "/console/login", "query_string": b"", "scheme": "https",
         "headers": [(b"host", b"console.example.com")], "server": ("console.example.com", 443),
@@ -273,11 +279,11 @@ async def test_away_from_this_machine_cookies_travel_by_https_only(place: Place)
     assert "Secure" in answer.headers["set-cookie"]
 
 
-async def test_what_a_person_may_not_see_is_not_there(place: Place) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "east", "customer": {"name": "Otto Hahn"}})
-    cookies, csrf = _cookie(place, "ann-7")
+async def test_what_a_person_may_not_see_is_not_there(console: ConsoleServer) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "east", "customer": {"name": "Otto Hahn"}})
+    cookies, csrf = _cookie(console, "ann-7")
     unknown = f"{case_id}-no"
-    async with httpx.AsyncClient(base_url=place.url, cookies=cookies) as client:
+    async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
         for path in ("/console/case", "/console/case/body", "/console/case/events"):
             hidden = await client.get(path, params={"id": case_id})
             missing = await client.get(path, params={"id": unknown})
@@ -290,35 +296,35 @@ async def test_what_a_person_may_not_see_is_not_there(place: Place) -> None:
         assert answer.status_code == 404
         found = await client.get("/console/find", params={"unit": "east"})
         assert case_id not in found.text
-    assert await place.services.doors.looks(case_id) == []
+    assert await console.services.doors.looks(case_id) == []
 
 
-async def test_whom_it_is_about_is_shown_to_who_handles_it_and_each_look_is_recorded(place: Place) -> None:
+async def test_whom_it_is_about_is_shown_to_who_handles_it_and_each_look_is_recorded(console: ConsoleServer) -> None:
     facts = {"category": "other", "unit": "north", "customer": {"name": "Otto Hahn", "phone": "555-0199"}}
-    case_id = await place.file("complaint", facts)
+    case_id = await console.file("complaint", facts)
     for person, seen in (("ann-7", True), ("gus-1", False)):
-        cookies, csrf = _cookie(place, person)
-        async with httpx.AsyncClient(base_url=place.url, cookies=cookies) as client:
+        cookies, csrf = _cookie(console, person)
+        async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
             page = await client.get("/console/case", params={"id": case_id})
             assert "Otto Hahn" not in page.text
             page = await client.post("/console/case/personal", params={"id": case_id}, data={"csrf": csrf})
             assert ("Otto Hahn" in page.text) is seen
             assert ("555-0199" in page.text) is seen
-    looks = await place.services.doors.looks(case_id)
+    looks = await console.services.doors.looks(case_id)
     assert {look["caller"]: look["masked"] for look in looks} == {"ann-7": False, "gus-1": True}
 
 
 # --- a session that runs out ----------------------------------------------------------------------
 
 
-async def test_a_session_that_runs_out_in_mid_form_loses_nothing(place: Place, browser: Browser) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
+async def test_a_session_that_runs_out_in_mid_form_loses_nothing(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
     typed = "第一行，with “quotes” & <b>\nand a second line"
-    async with window(browser, place, "sue-1", faults=None) as page:
-        await page.goto(f"{place.url}/console/case?id={case_id}&do=escalate")
+    async with open_page(browser, console, "sue-1", errors=None) as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=escalate")
         await page.get_by_label("Reason").fill(typed)
         await page.get_by_label("To (optional)").select_option("general_manager")
-        await _run_out(page, place)
+        await _run_out(page, console)
         await page.get_by_role("button", name="Escalate").click()
         await expect(page.get_by_role("status").filter(has_text="comes back")).to_be_visible()
         # Somebody else does not get what she typed.
@@ -328,29 +334,29 @@ async def test_a_session_that_runs_out_in_mid_form_loses_nothing(place: Place, b
         await expect(page.get_by_label("To (optional)")).to_have_value("general_manager")
         await page.get_by_role("button", name="Escalate").click()
         await expect(page.get_by_role("status").filter(has_text="Done")).to_be_visible()
-    escalated = [one for one in await place.services.cases.timeline(case_id) if one["type"] == "escalated"]
+    escalated = [one for one in await console.services.cases.timeline(case_id) if one["type"] == "escalated"]
     assert escalated[-1]["data"]["reason"] == typed
-    async with window(browser, place, None) as page:
+    async with open_page(browser, console, None) as page:
         await page.goto(stranger)
         await page.locator("button[name=person][value='zhou-3']").click()
         await page.wait_for_url("**do=escalate")
         await expect(page.get_by_text("第一行")).to_have_count(1)  # in the history, where she sent it
 
 
-async def test_what_was_typed_goes_to_nobody_else(place: Place, browser: Browser) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-    async with window(browser, place, "sue-1", faults=None) as page:
-        await page.goto(f"{place.url}/console/case?id={case_id}&do=note")
+async def test_what_was_typed_goes_to_nobody_else(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    async with open_page(browser, console, "sue-1", errors=None) as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=note")
         await page.get_by_label("Text").fill("between us")
-        await _run_out(page, place)
+        await _run_out(page, console)
         await page.get_by_role("button", name="Write a note").click()
         await page.locator("button[name=person][value='zhou-3']").click()
         await expect(page.get_by_label("Text")).to_have_value("")
 
 
-async def _run_out(page: Any, place: Place) -> None:
+async def _run_out(page: Any, console: ConsoleServer) -> None:
     """Let the session of a window have ended."""
-    sealer = Site(place.services).sealer
+    sealer = Site(console.services).sealer
     for cookie in await page.context.cookies():
         if cookie["name"] == COOKIE:
             session = Session.read(sealer, cookie["value"])

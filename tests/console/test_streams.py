@@ -13,7 +13,7 @@ from typing import Any
 from activities.messages import Batch
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
-from tests.console.place import PEOPLE, Place
+from tests.console.server import PEOPLE, ConsoleServer
 from tests.temporal import eventually
 
 PAGES, EVENTS, RATE = 200, 40, 20
@@ -37,9 +37,9 @@ class Watcher:
         self.cases: list[str] = []
         self.refreshes = 0
 
-    async def watch(self, place: Place, cookie: str) -> None:
+    async def watch(self, console: ConsoleServer, cookie: str) -> None:
         """Read to the end."""
-        reader, writer = await asyncio.open_connection(*place.url.removeprefix("http://").split(":"), limit=1 << 20)
+        reader, writer = await asyncio.open_connection(*console.url.removeprefix("http://").split(":"), limit=1 << 20)
         writer.write(f"GET /console/stream HTTP/1.1\r\nHost: localhost\r\nCookie: {COOKIE}={cookie}\r\n\r\n".encode())
         try:
             async for line in reader:
@@ -55,8 +55,8 @@ class Watcher:
             writer.close()
 
 
-async def test_two_hundred_pages_watch_at_once(place: Place) -> None:
-    sealer = Site(place.services).sealer
+async def test_two_hundred_pages_watch_at_once(console: ConsoleServer) -> None:
+    sealer = Site(console.services).sealer
     cookies = {}
     for person in ("ann-7", "ben-2", "gus-1", "fay-1"):
         one = next(one for one in PEOPLE if one.id == person)
@@ -65,19 +65,21 @@ async def test_two_hundred_pages_watch_at_once(place: Place) -> None:
     who = [list(cookies)[number % len(cookies)] for number in range(PAGES)]
     watchers = [Watcher() for _ in who]
     tasks = [
-        asyncio.create_task(watcher.watch(place, cookies[person]))
+        asyncio.create_task(watcher.watch(console, cookies[person]))
         for watcher, person in zip(watchers, who, strict=True)
     ]
     try:
         async with asyncio.timeout(30):
             await asyncio.gather(*(watcher.begun.wait() for watcher in watchers))
-        await place.services.live.now()
-        view = await place.office.book.case(await place.file("complaint", {"category": "other", "unit": "nowhere"}))
+        await console.services.live.now()
+        view = await console.backend.book.case(
+            await console.file("complaint", {"category": "other", "unit": "nowhere"})
+        )
         assert view is not None
         sent, began = [], time.monotonic()
         for number in range(EVENTS):
             unit = ("north", "east")[number % 2]
-            await place.office.book.record(noted(view, unit, number // 2 + 1))
+            await console.backend.book.record(noted(view, unit, number // 2 + 1))
             sent.append(f"complaint:streams-{unit}")
             await asyncio.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
         mine = {
@@ -105,7 +107,7 @@ async def test_two_hundred_pages_watch_at_once(place: Place) -> None:
     # Pages that were closed leave nothing open behind.
 
     async def still_open() -> int:
-        return place.services.live.streams
+        return console.services.live.streams
 
     await eventually(still_open, lambda streams: streams < PAGES / 10, seconds=20)
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.place import Place
+from tests.console.page import open_page
 from tests.console.samples import shipment
-from tests.console.windows import window
+from tests.console.server import ConsoleServer
 
 FOCUSED = """(() => {
     const one = document.activeElement;
@@ -17,24 +17,24 @@ FOCUSED = """(() => {
 CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north"}
 
 
-async def test_a_case_arrives_climbs_and_is_decided_without_reloading(place: Place, browser: Browser) -> None:
-    async with window(browser, place, "sue-1") as page:
+async def test_a_case_arrives_climbs_and_is_decided_without_reloading(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "sue-1") as page:
         await page.evaluate("window.seenBefore = true")
         agents = page.get_by_role("region", name="agent", exact=False).filter(has_text="agent")
         await expect(page.get_by_text("Live")).to_be_visible()
         facts = {**CLAIM, "shipment": shipment("YD-WATCH", insured_amount="1860.00")}
-        case_id = await place.file("claim", facts)
+        case_id = await console.file("claim", facts)
         card = page.locator(f"[data-case='{case_id}']")
         await expect(agents.first.locator(card)).to_be_visible()
         # Five minutes in which nobody takes it up.
-        await place.office.wait(place.office.handle(case_id), timedelta(minutes=5))
+        await console.backend.wait(console.backend.handle(case_id), timedelta(minutes=5))
         await expect(page.get_by_role("region", name="supervisor").locator(card)).to_be_visible()
         needed = page.get_by_role("listitem").filter(has_text="YD-WATCH")
         await expect(needed).to_contain_text("Your rung must take it up")
         await expect(card).to_contain_text("Escalated")
         # The agent asks for more than an agent may give.
         for name, fields in (("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
-            await place.do(case_id, name, "ann-7", **fields)
+            await console.do(case_id, name, "ann-7", **fields)
         await expect(needed.filter(has_text="Waits for your decision")).to_be_visible()
         assert await page.evaluate("window.seenBefore")
 
@@ -46,14 +46,14 @@ async def test_a_case_arrives_climbs_and_is_decided_without_reloading(place: Pla
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Approve")
         await expect(page.get_by_role("region", name="Money")).to_contain_text("Offered¥ 1,878.00")
         await expect(page.locator(".history li.approved")).to_contain_text("sue-1")
-    events = await place.office.book.events(case_id)
+    events = await console.backend.book.events(case_id)
     assert [event["actor"]["id"] for event in events if event["type"] == "approved"] == ["sue-1"]
 
 
-async def test_approvals_one_after_the_other(place: Place, browser: Browser) -> None:
-    cases = [await offered(place, f"YD-NEXT-{number}", "900.00") for number in (1, 2)]
-    async with window(browser, place, "zhou-3", faults=1) as page:
-        await page.goto(f"{place.url}/console/approvals?id={cases[0]}&subject=offer")
+async def test_approvals_one_after_the_other(console: ConsoleServer, browser: Browser) -> None:
+    cases = [await offered(console, f"YD-NEXT-{number}", "900.00") for number in (1, 2)]
+    async with open_page(browser, console, "zhou-3", errors=1) as page:
+        await page.goto(f"{console.url}/console/approvals?id={cases[0]}&subject=offer")
         panel = page.locator("section[aria-labelledby=one]")
         await expect(panel).to_contain_text("¥ 918.00")
         await expect(panel).to_contain_text("Your limit¥ 2,000.00")
@@ -65,15 +65,15 @@ async def test_approvals_one_after_the_other(place: Place, browser: Browser) -> 
         await page.get_by_role("button", name="Reject").click()
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Reject")
         await expect(panel).not_to_contain_text("YD-NEXT-1")
-    view = await place.office.book.case(cases[0])
+    view = await console.backend.book.case(cases[0])
     assert view is not None
     assert view["approvals"][0]["state"] == "rejected"
 
 
-async def test_an_agent_does_not_see_what_an_agent_may_not_do(place: Place, browser: Browser) -> None:
-    case_id = await offered(place, "YD-AGENT", "900.00")
-    address = f"{place.url}/console/case?id={case_id}"
-    async with window(browser, place, "ann-7", faults=1) as page:
+async def test_an_agent_does_not_see_what_an_agent_may_not_do(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await offered(console, "YD-AGENT", "900.00")
+    address = f"{console.url}/console/case?id={case_id}"
+    async with open_page(browser, console, "ann-7", errors=1) as page:
         await page.goto(address)
         await expect(page.get_by_role("link", name="Write a note")).to_be_visible()
         await expect(page.get_by_role("link", name="Approve", exact=True)).to_have_count(0)
@@ -81,28 +81,28 @@ async def test_an_agent_does_not_see_what_an_agent_may_not_do(place: Place, brow
         await page.goto(f"{address}&do=approve")
         await expect(page.get_by_role("button", name="Approve")).to_have_count(0)
         # A case of another unit is no case at all.
-        other = await place.file("complaint", {"category": "other", "unit": "east"})
-        await page.goto(f"{place.url}/console/case?id={other}")
+        other = await console.file("complaint", {"category": "other", "unit": "east"})
+        await page.goto(f"{console.url}/console/case?id={other}")
         await expect(page.get_by_role("main")).to_contain_text("no such case")
 
 
-async def test_a_lost_connection_says_so_and_catches_up(place: Place, browser: Browser) -> None:
-    async with window(browser, place, "sue-1", faults=None) as page:
+async def test_a_lost_connection_says_so_and_catches_up(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "sue-1", errors=None) as page:
         await expect(page.get_by_text("Live")).to_be_visible()
         await page.context.set_offline(True)
-        for stream in list(place.services.live._streams):
+        for stream in list(console.services.live._streams):
             stream._end()
         await expect(page.get_by_role("alert")).to_contain_text("Connection lost")
-        case_id = await place.file("complaint", {"category": "other", "unit": "north"})
+        case_id = await console.file("complaint", {"category": "other", "unit": "north"})
         await page.context.set_offline(False)
         await expect(page.locator(f"[data-case='{case_id}']")).to_be_visible(timeout=20_000)
         await expect(page.locator("#lost")).to_be_hidden()
 
 
-async def test_by_keyboard_alone(place: Place, browser: Browser) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-    async with window(browser, place, "ann-7") as page:
-        await page.goto(f"{place.url}/console/case?id={case_id}")
+async def test_by_keyboard_alone(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    async with open_page(browser, console, "ann-7") as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}")
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         await page.keyboard.press("Enter")
@@ -126,19 +126,19 @@ async def _tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"no way to {name!r}")
 
 
-async def offered(place: Place, waybill: str, insured: str) -> str:
+async def offered(console: ConsoleServer, waybill: str, insured: str) -> str:
     """A claim whose offer waits for the supervisor."""
     facts = {**CLAIM, "shipment": shipment(waybill, insured_amount=insured)}
-    case_id = await place.file("claim", facts)
+    case_id = await console.file("claim", facts)
     for name, fields in (("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
-        await place.do(case_id, name, "ann-7", **fields)
+        await console.do(case_id, name, "ann-7", **fields)
     return case_id
 
 
-async def test_a_refusal_is_said_in_the_language_of_the_page(place: Place, browser: Browser) -> None:
-    case_id = await place.file("complaint", {"category": "other", "unit": "north"})
-    async with window(browser, place, "zhou-3", language="zh", faults=1) as page:
-        await page.goto(f"{place.url}/console/case?id={case_id}&do=promise")
+async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    async with open_page(browser, console, "zhou-3", language="zh", errors=1) as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=promise")
         await page.get_by_label("答复时间").fill("2020-01-01T10:00:30")
         await page.get_by_role("button", name="承诺回复时间").click()
         said = page.get_by_role("alert").filter(has_text="未作任何更改")

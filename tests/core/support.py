@@ -1,4 +1,4 @@
-"""What tests of the pure core share: opening a case, sending it a command, reading its record."""
+"""Helpers for tests of the pure core: open a case, send it a command, read its events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cases.vocabulary.refusals import Refused
 ROOT = Path(__file__).parents[2]
 DEFAULT = (ROOT / "cases" / "policy" / "default.toml").read_text("utf-8")
 PERSONAL = {"name": "Zhang San", "phone": "13800000000", "email": "zhang@example.org", "ref": "VIP-1"}
-# A person of each rung, and those beside the ladder.
+# A person of each rung, and a customer.
 AGENT = {"id": "agent-7", "role": "agent"}
 SUPERVISOR = {"id": "super-2", "role": "supervisor"}
 QA = {"id": "qa-1", "role": "qa_manager"}
@@ -35,12 +35,12 @@ CUSTOMER = {"id": "portal", "role": "customer"}
 
 @cache
 def default_policy() -> Policy:
-    """The policy that comes with the program."""
+    """Load the policy that comes with the program."""
     return Policies().load("default")
 
 
 def policy_with(*changes: tuple[str, str]) -> Policy:
-    """The default policy with text replaced, each once; the text must be there."""
+    """Make the default policy with the first occurrence of some texts replaced; each must occur."""
     text = DEFAULT
     for old, new in changes:
         assert old in text, old
@@ -49,19 +49,19 @@ def policy_with(*changes: tuple[str, str]) -> Policy:
 
 
 def at(text: str) -> datetime:
-    """An instant in Shanghai: ``03-10 09:00:00``, of 2026 unless the year is given."""
+    """Parse an instant in Shanghai, like ``03-10 09:00:00``; the year is 2026 unless it is given."""
     return datetime.fromisoformat(f"{text if text[4:5] == '-' else f'2026-{text}'}+08:00")
 
 
 def complaint(received: str, policy: Policy | None = None, *, now: str | None = None, **facts: Any) -> Complaint:
-    """A complaint received at an instant (see `at`), opened then or at ``now``."""
+    """Open a complaint that was received at an instant (see `at`), at that instant or at ``now``."""
     raw = {"key": "C-1", "received_at": at(received).isoformat(), "facts": {"category": "delay", **facts}}
     intake = read_intake(Complaint.INTAKE, raw)
     return Complaint.open(intake, policy or default_policy(), at(now or received))
 
 
 def inquiry(received: str, posted_on: str, policy: Policy | None = None, **facts: Any) -> Inquiry:
-    """An inquiry received at an instant (see `at`) about a parcel posted on a day."""
+    """Open an inquiry that was received at an instant (see `at`) about a parcel that was posted on a day."""
     raw = {
         "key": "Q-1",
         "received_at": at(received).isoformat(),
@@ -71,18 +71,18 @@ def inquiry(received: str, posted_on: str, policy: Policy | None = None, **facts
 
 
 def do(case: Case, moment: str | datetime, name: str, by: dict[str, str] = AGENT, /, **fields: Any) -> list[Event]:
-    """Send a command in its wire form; the events it brought about."""
+    """Send a command in its JSON form, and return the events that it caused."""
     now = at(moment) if isinstance(moment, str) else moment
     return case.decide(read_command(KINDS[case.KIND].COMMANDS, name, {"by": by, **fields}), now)
 
 
 def pass_time(case: Case, until: str) -> list[Event]:
-    """Let time run on to an instant, which counts as fallen due."""
+    """Let time pass until an instant, including what is due at that instant."""
     return case.elapse(at(until))
 
 
 def found(case: Case, type_: str, **data: Any) -> list[Event]:
-    """The events of a type whose data holds these values."""
+    """Return the events of a type whose data has these values."""
     return [
         event
         for event in case.events
@@ -91,35 +91,35 @@ def found(case: Case, type_: str, **data: Any) -> list[Event]:
 
 
 def only(case: Case, type_: str, **data: Any) -> Event:
-    """The one event of a type with these values."""
+    """Return the only event of a type whose data has these values."""
     [event] = found(case, type_, **data)
     return event
 
 
 def when(events: list[Event]) -> list[str]:
-    """The logical times of events, as ``03-10 09:00:00``."""
+    """Format the instants of events, like ``03-10 09:00:00``."""
     return [f"{event.at:%m-%d %H:%M:%S}" for event in events]
 
 
 def clock(case: Case, name: str) -> tuple[str, str]:
-    """State and due instant of a clock as the case view shows them, the instant as in `when`."""
+    """Return the state and the due instant of a clock in the case view, the instant as in `when`."""
     [shown] = [entry for entry in case.view()["clocks"] if entry["clock"] == name]
     return shown["state"], f"{datetime.fromisoformat(shown['due']):%m-%d %H:%M:%S}"
 
 
-def told(case: Case, name: str) -> list[tuple[str, ...]]:
-    """Whom the notices of a name go to, in order."""
+def notified_roles(case: Case, name: str) -> list[tuple[str, ...]]:
+    """Return the roles of each notice with a name, in order."""
     return [notice.roles for notice in notices(case) if notice.name == name]
 
 
 def notices(case: Case) -> list[Notice]:
-    """The notices that wait to be sent."""
+    """Return the notices that are to be sent."""
     return [effect for effect in case.outbox if isinstance(effect, Notice)]
 
 
 @dataclass
 class Snapshot:
-    """Everything of a case that can be seen or that decides what comes next."""
+    """The whole state of a case."""
 
     events: list[Event]
     view: dict[str, Any]
@@ -129,7 +129,7 @@ class Snapshot:
 
 
 def snapshot(case: Case, now: datetime) -> Snapshot:
-    """The case as it stands."""
+    """Take a snapshot of a case."""
     return Snapshot(list(case.events), case.view(), case.explain(now), case.due(), list(case.outbox))
 
 
@@ -144,9 +144,9 @@ def refuse(
     clause: str = "",
     **fields: Any,
 ) -> None:
-    """Send a command that is refused with this code and clause; the message holds each of the parts.
+    """Check that a command is refused with this code and clause, and that it changes nothing.
 
-    What falls due before the moment elapses first; beyond that nothing may have changed.
+    The message must contain each of the parts. What falls due before the command happens first.
     """
     now = at(moment)
     case.elapse(now, inclusive=False)

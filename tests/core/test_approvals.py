@@ -17,10 +17,10 @@ from tests.core.support import (
     do,
     found,
     inquiry,
+    notified_roles,
     only,
     pass_time,
     refuse,
-    told,
     when,
 )
 
@@ -49,7 +49,7 @@ def test_the_lowest_rung_with_enough_authority_is_asked(amount: str, role: str) 
     assert asked.data["amount"] == f"{Decimal(amount):.2f}"
     assert asked.data["reason"] == "late"
     assert asked.clauses == ("S1-5.9.10", "T3")
-    assert told(case, "approval") == [(role,)]
+    assert notified_roles(case, "approval") == [(role,)]
     assert clock(case, "approval:1") == ("running", "03-10 09:31:00")
 
 
@@ -66,7 +66,7 @@ def test_a_decision_meets_the_clock_and_is_told_to_the_holder() -> None:
     do(case, "03-10 09:02:00", "approve", SUPERVISOR, reason="fine")
     assert only(case, "approved").data == {"subject": "refund", "amount": "300.00", "reason": "fine"}
     assert clock(case, "approval:1")[0] == "met"
-    assert told(case, "decided") == [("agent",)]
+    assert notified_roles(case, "decided") == [("agent",)]
     [shown] = case.view()["approvals"]
     assert shown == {
         "subject": "refund",
@@ -187,8 +187,8 @@ def test_an_unanswered_request_climbs_every_thirty_minutes_and_then_is_reminded_
         "03-10 13:00:00",
     ]
     assert [event.data["count"] for event in reminded] == list(range(1, len(reminded) + 1))
-    assert set(told(case, "reminder")) == {("general_manager",)}
-    assert told(case, "approval") == [("qa_manager",), ("general_manager",)]
+    assert set(notified_roles(case, "reminder")) == {("general_manager",)}
+    assert notified_roles(case, "approval") == [("qa_manager",), ("general_manager",)]
     # Who waits for a decision is no rung of the case.
     assert case.ladder.rung == "agent"
     do(case, "03-13 00:00:00", "approve", GM)

@@ -26,11 +26,11 @@ from tests.core.support import (
     default_policy,
     do,
     found,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -355,7 +355,7 @@ def test_the_lowest_rung_that_covers_the_amount_is_asked(
     assert asking.data == {"subject": "offer", "amount": amount, "role": asked, "waits": True}
     assert asking.clauses == ("S1-5.9.10", "T3")
     assert types(events) == ["approval_requested", "clock_started"]
-    assert told(case, "approval") == [(asked,)]
+    assert notified_roles(case, "approval") == [(asked,)]
     refuse(case, "03-05 10:11:00", "approval_open", "offer", by=GM, clause="S1-5.9.10")
     refuse(case, "03-05 10:12:00", "approval_open", "assess", clause="S1-5.9.10")
     decider = {"id": "boss-1", "role": asked}
@@ -477,7 +477,7 @@ def test_an_agreement_starts_the_payout_and_its_seven_days() -> None:
     assert {event.data["amount"] for event in events if "amount" in event.data} == {"100.00"}
     assert clock(case, "payout") == ("running", "03-12 23:59:59")
     assert payments(case) == ["100.00"]
-    assert told(case, "payout") == [("finance",)]
+    assert notified_roles(case, "payout") == [("finance",)]
     assert case.view()["agreed"] == "100.00"
 
 

@@ -17,11 +17,11 @@ from tests.core.support import (
     do,
     found,
     notices,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -312,7 +312,7 @@ def test_a_broken_promise_brings_in_the_supervisor_and_tells_them() -> None:
     case.outbox.clear()
     pass_time(case, "03-10 09:10:00")
     assert only(case, "escalated").data["to"] == "supervisor"
-    assert told(case, "breach")[-1] == ("supervisor",)
+    assert notified_roles(case, "breach")[-1] == ("supervisor",)
 
 
 def test_several_promises_are_kept_by_one_reply() -> None:

@@ -22,11 +22,11 @@ from tests.core.support import (
     do,
     found,
     notices,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -73,14 +73,14 @@ def test_opening_starts_every_clock_of_a_direct_complaint() -> None:
         "agent",
         "agent",
     )
-    assert told(case, "report") == [("supervisor", "qa_manager", "general_manager")]
-    assert told(case, "rung") == [("agent",)]
+    assert notified_roles(case, "report") == [("supervisor", "qa_manager", "general_manager")]
+    assert notified_roles(case, "rung") == [("agent",)]
 
 
 def test_a_complaint_of_the_network_has_no_broadcast() -> None:
     case = complaint(RECEIVED, source="network")
     assert "report" not in case.clocks
-    assert told(case, "report") == []
+    assert notified_roles(case, "report") == []
 
 
 def test_a_receipt_in_the_past_elapses_in_order_each_at_its_own_time() -> None:
@@ -300,7 +300,7 @@ def test_a_follow_up_is_owed_after_an_option_was_chosen() -> None:
 def test_a_dissatisfied_customer_keeps_the_case_from_an_agents_closing() -> None:
     case = resolved()
     do(case, "03-10 11:00:00", "follow_up", satisfied=False, text="no")
-    assert told(case, "unsatisfied") == [("supervisor",)]
+    assert notified_roles(case, "unsatisfied") == [("supervisor",)]
     assert clock(case, "follow_up")[0] == "met"
     refuse(case, "03-10 11:01:00", "dissatisfied", "close", "not satisfied", clause="S4-2.5")
     pass_time(case, "03-30 00:00:00")
@@ -446,7 +446,7 @@ def test_the_operator_hears_of_every_stage() -> None:
 
 def test_a_customers_complaint_tells_no_operator() -> None:
     case = resolved()
-    assert told(case, "platform") == []
+    assert notified_roles(case, "platform") == []
 
 
 def test_breaches_and_warnings_are_told_to_those_whom_the_policy_names() -> None:
@@ -454,16 +454,16 @@ def test_breaches_and_warnings_are_told_to_those_whom_the_policy_names() -> None
     do(case, "03-10 09:01:00", "acknowledge")
     case.outbox.clear()
     pass_time(case, "03-10 09:05:00")
-    assert told(case, "breach") == [("supervisor", "qa_manager", "general_manager")]
+    assert notified_roles(case, "breach") == [("supervisor", "qa_manager", "general_manager")]
     case.outbox.clear()
     pass_time(case, "03-10 09:30:00")
     # The interim reply is missing: the supervisor is told, and holds the case now.
-    assert told(case, "breach") == [("supervisor",)]
-    assert told(case, "rung") == [("supervisor",)]
+    assert notified_roles(case, "breach") == [("supervisor",)]
+    assert notified_roles(case, "rung") == [("supervisor",)]
     do(case, "03-10 09:31:00", "acknowledge", SUPERVISOR)
     case.outbox.clear()
     pass_time(case, "03-10 18:00:00")
-    assert told(case, "warning") == [("supervisor",)]
+    assert notified_roles(case, "warning") == [("supervisor",)]
 
 
 def test_the_report_clock_is_met_when_the_broadcast_went_out() -> None:

@@ -22,12 +22,12 @@ from tests.core.support import (
     do,
     found,
     notices,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
     snapshot,
-    told,
     when,
 )
 
@@ -59,7 +59,7 @@ def report(known: str, received: str | None = None, policy: Policy | None = None
 
 def sent(case: ExceptionReport, moment: str) -> list[tuple[str, ...]]:
     """Let the notices that wait come out as sent, and say whom each report went to."""
-    went = told(case, "report")
+    went = notified_roles(case, "report")
     case.rehearse_effects(at(moment))
     return went
 
@@ -92,20 +92,20 @@ def test_a_broadcast_that_does_not_arrive_is_overdue_after_five_minutes() -> Non
     case.rehearse_effects(at(DAY), "fail")
     pass_time(case, "03-04 10:05:00")
     assert when(found(case, "clock_breached", clock="report")) == ["03-04 10:05:00"]
-    assert ("supervisor", "qa_manager", "general_manager") in told(case, "breach")
+    assert ("supervisor", "qa_manager", "general_manager") in notified_roles(case, "breach")
 
 
 def test_outside_working_hours_the_phone_comes_first() -> None:
     case = report(NIGHT)
     assert only(case, "phone_notice_due").data["roles"] == LEADERS
-    assert told(case, "phone") == [("agent",)]
-    assert told(case, "report") == []
+    assert notified_roles(case, "phone") == [("agent",)]
+    assert notified_roles(case, "report") == []
     assert clock(case, "phone_notice") == ("running", "03-04 22:05:00")
     assert clock(case, "report_mail") == ("running", "03-05 09:00:00")
 
     do(case, "03-04 22:03:00", "confirm_phone_notice", roles=["supervisor", "general_manager"])
     assert case.view()["to_call"] == ["qa_manager"]
-    assert told(case, "report") == []
+    assert notified_roles(case, "report") == []
     do(case, "03-04 22:05:00", "confirm_phone_notice", roles=["qa_manager"], reached_at="2026-03-04T22:04:00+08:00")
 
     assert case.view()["to_call"] == []
@@ -253,7 +253,7 @@ def test_a_late_report_clears_nobody() -> None:
 )
 def test_very_large_damage_goes_to_four_at_once(category: str, amount: str | None, large: bool) -> None:
     case = report(DAY, category=category, estimated_amount=amount)
-    assert told(case, "large_damage") == (
+    assert notified_roles(case, "large_damage") == (
         [("freight_centre", "dispatch_centre", "supervisor", "qa_manager")] if large else []
     )
 
@@ -264,8 +264,8 @@ def test_where_the_policy_names_no_large_amount_none_is() -> None:
 
 
 def test_late_goods_are_told_to_the_customer_by_the_holder() -> None:
-    assert told(report(DAY, category="late"), "late_goods") == [("agent",)]
-    assert told(report(DAY, category="damage"), "late_goods") == []
+    assert notified_roles(report(DAY, category="late"), "late_goods") == [("agent",)]
+    assert notified_roles(report(DAY, category="damage"), "late_goods") == []
 
 
 def test_within_authority_it_is_settled_at_once() -> None:
@@ -407,7 +407,7 @@ def test_an_incomplete_checklist_says_what_is_missing(change: dict[str, Any], mi
 def test_goods_in_excess_are_reported_once_they_are_checked() -> None:
     case = report(NIGHT, source="excess_goods")
     assert clock(case, "report") == ("running", "03-05 22:00:00")
-    assert told(case, "report") == []
+    assert notified_roles(case, "report") == []
     assert found(case, "phone_notice_due") == []
     assert not {"customer_reply", "investigation", "phone_notice", "report_mail"} & case.clocks.keys()
     do(case, "03-05 22:00:00", "check_goods", SITE, checklist=WHOLE)
@@ -469,7 +469,7 @@ def test_a_due_date_in_an_unpublished_year_is_provisional_and_moves() -> None:
     assert explained["earlier_dues"] == [
         {"due": "2027-01-01T09:00:00+08:00", "until": "2026-12-31T18:31:00+08:00", "why": "provisional"}
     ]
-    assert told(case, "moved") == [("agent",)]
+    assert notified_roles(case, "moved") == [("agent",)]
     pass_time(case, "2027-01-04 09:00:00")
     # The call was overdue at 18:35, so that the mail was asked for then; it waits still.
     assert when(found(case, "clock_breached", clock="report_mail")) == ["01-04 09:00:00"]

@@ -26,11 +26,11 @@ from tests.core.support import (
     default_policy,
     do,
     found,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -99,7 +99,7 @@ def test_the_relief_for_a_shift_until_20_00_is_due_19_40() -> None:
     assert event.data == {
         "people": ["agent-2"], "role": "agent", "from": OUT, "due": at(END).isoformat(), "cases": 2
     }  # fmt: skip
-    assert told(case, "handover") == [("agent",)]
+    assert notified_roles(case, "handover") == [("agent",)]
     assert event.clauses == (CLAUSE,)
 
 
@@ -170,7 +170,7 @@ def test_both_sign_in_any_order_and_the_cases_change_hands(people: tuple[dict[st
         "cases": ["complaint:C-1"],
         "left": [{"case": "complaint:C-2", "code": "closed"}],
     }
-    assert told(case, "handed_over") == [("agent",)]
+    assert notified_roles(case, "handed_over") == [("agent",)]
     assert case.view()["responsible"] == "agent-2"
     assert case.status == "open"
 
@@ -185,7 +185,7 @@ def test_what_arrives_until_the_end_of_the_shift_is_given_over_too() -> None:
     done(case, "03-04 20:02:01", "complaint:C-3")
     assert (case.status, case.outcome, case.view()["handed"]) == ("closed", "handed_over", 3)
     # The second look is told to nobody.
-    assert told(case, "handed_over") == [("agent",)]
+    assert notified_roles(case, "handed_over") == [("agent",)]
     assert case.due() is None
 
 
@@ -194,13 +194,13 @@ def test_without_both_signatures_it_is_open_and_the_supervisor_hears(people: tup
     case = signed(*people)
     pass_time(case, "03-04 19:59:59")
     assert clock(case, "handover") == ("running", "03-04 20:00:00")
-    assert told(case, "handover_open") == []
+    assert notified_roles(case, "handover_open") == []
     pass_time(case, "03-05 08:00:00")
     breach, climb = only(case, "clock_breached"), only(case, "escalated")
     assert when([breach, climb]) == [END, END]
     assert climb.data == {"from": "agent", "to": "supervisor", "cause": "deadline"}
     assert climb.clauses == (CLAUSE, "S1-1.3")
-    assert told(case, "handover_open") == [("supervisor",)]
+    assert notified_roles(case, "handover_open") == [("supervisor",)]
     assert calls(case) == []
     view = case.view()
     assert (view["status"], view["responsible"]) == ("open", "agent-1")
@@ -269,12 +269,12 @@ def test_without_a_relief_the_supervisor_is_told_at_once_and_the_outgoing_stays(
     event = only(case, "relief_missing")
     assert when([event]) == ["03-04 19:40:00"]
     assert event.data == {"role": "supervisor", "from": OUT, "due": at(END).isoformat()}
-    assert told(case, "relief_missing") == [("supervisor",)]
+    assert notified_roles(case, "relief_missing") == [("supervisor",)]
     do(case, "03-04 19:50:00", "sign", OUT)
     pass_time(case, "03-04 22:00:00")
     assert calls(case) == []
     assert (case.view()["responsible"], case.view()["relief"]) == ("agent-1", None)
-    assert told(case, "handover_open") == [("supervisor",)]
+    assert notified_roles(case, "handover_open") == [("supervisor",)]
 
 
 def test_the_supervisor_names_somebody_who_then_signs() -> None:

@@ -13,10 +13,10 @@ from tests.core.support import (
     do,
     found,
     inquiry,
+    notified_roles,
     only,
     pass_time,
     refuse,
-    told,
     when,
 )
 
@@ -26,8 +26,8 @@ def test_opening_starts_one_clock_and_no_rung_clock() -> None:
     assert list(case.clocks) == ["inquiry"]
     assert clock(case, "inquiry") == ("running", "03-03 00:15:00")
     assert case.events[0].clauses == ("S0-2.2.1",)
-    assert told(case, "rung") == [("agent",)]
-    assert told(case, "report") == []
+    assert notified_roles(case, "rung") == [("agent",)]
+    assert notified_roles(case, "report") == []
     assert "question" not in case.events[0].data["facts"]
 
 
@@ -52,7 +52,7 @@ def test_a_breach_brings_in_the_supervisor_and_tells_them() -> None:
     pass_time(case, "03-04 00:00:00")
     assert when(found(case, "clock_breached", clock="inquiry")) == ["03-03 00:15:00"]
     assert only(case, "escalated").data == {"from": "agent", "to": "supervisor", "cause": "deadline"}
-    assert (told(case, "breach"), told(case, "rung")) == ([("supervisor",)], [("supervisor",)])
+    assert (notified_roles(case, "breach"), notified_roles(case, "rung")) == ([("supervisor",)], [("supervisor",)])
     # Without a rung clock nobody is hunted further.
     assert case.due() is None
     do(case, "03-04 09:00:00", "acknowledge", SUPERVISOR)
@@ -62,7 +62,7 @@ def test_a_breach_brings_in_the_supervisor_and_tells_them() -> None:
 def test_a_serious_inquiry_starts_with_the_supervisor() -> None:
     case = inquiry("03-02 23:55:00", "2026-02-27", severity="serious")
     assert case.ladder.rung == "supervisor"
-    assert told(case, "rung") == [("agent",), ("supervisor",)]
+    assert notified_roles(case, "rung") == [("agent",), ("supervisor",)]
 
 
 @pytest.mark.parametrize(

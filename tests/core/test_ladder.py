@@ -22,11 +22,11 @@ from tests.core.support import (
     default_policy,
     do,
     found,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -43,7 +43,7 @@ def test_unacknowledged_the_case_climbs_every_five_minutes_and_stays_at_the_top(
     ]
     assert when(climbs) == ["03-04 10:05:00", "03-04 10:10:00", "03-04 10:15:00"]
     assert {event.clauses for event in climbs} == {("CARD",)}
-    assert told(case, "rung") == [(rung,) for rung in RUNGS]
+    assert notified_roles(case, "rung") == [(rung,) for rung in RUNGS]
     # Customer-facing clocks do not care who holds the case.
     assert clock(case, "answer") == ("running", "03-04 22:00:00")
 
@@ -97,7 +97,7 @@ def test_reminders_at_the_top_grow_up_to_a_day() -> None:
         {"rung": "general_manager", "count": 1},
         {"rung": "general_manager", "count": 2},
     ]
-    assert set(told(case, "reminder")) == {("general_manager",)}
+    assert set(notified_roles(case, "reminder")) == {("general_manager",)}
 
 
 def test_reminders_stop_when_the_top_acknowledges() -> None:
@@ -140,7 +140,7 @@ def test_severity_decides_where_a_case_starts(severity: str, rung: str) -> None:
         climbed = only(case, "escalated")
         assert climbed.data == {"from": "agent", "to": rung, "cause": "severity"}
         assert (climbed.at, climbed.clauses) == (at(RECEIVED), ("S1-2.5",))
-    assert told(case, "rung") == [(rung,)]
+    assert notified_roles(case, "rung") == [(rung,)]
 
 
 def test_climbing_by_hand() -> None:
@@ -199,7 +199,7 @@ def test_assigning_gives_the_case_to_a_person_with_a_rung_clock_of_their_own() -
         False,
     )
     assert clock(case, "rung") == ("running", "03-04 10:07:00")
-    assert told(case, "rung")[-1] == ("agent",)
+    assert notified_roles(case, "rung")[-1] == ("agent",)
     pass_time(case, "03-04 10:07:00")
     assert case.ladder.rung == "supervisor"
 

@@ -22,11 +22,11 @@ from tests.core.support import (
     default_policy,
     do,
     found,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -74,7 +74,7 @@ def test_both_managers_are_asked_first() -> None:
     asked = [event.data for event in found(case, "signature_asked")]
     due = at(DUE).isoformat()
     assert asked == [{"step": 1, "role": role, "due": due} for role in ("project_manager", "department_manager")]
-    assert told(case, "sign") == [("project_manager",), ("department_manager",)]
+    assert notified_roles(case, "sign") == [("project_manager",), ("department_manager",)]
     view = case.view()
     assert (view["id"], view["step"], view["turn"]) == ("summary:2026-03", 1, ["project_manager", "department_manager"])
     assert view["signed"] == []
@@ -154,7 +154,7 @@ def test_from_the_managers_to_the_customer(first: tuple[dict[str, str], ...]) ->
     said = [{"role": by["role"], "text": "cause; prevention"} for by in first]
     assert only(case, "summary_sent").data == {"month": "2026-03", "said": said}
     assert only(case, "summary_sent").clauses == (CLAUSE,)
-    assert told(case, "summary") == [("customer",)]
+    assert notified_roles(case, "summary") == [("customer",)]
     assert case.status == "resolved"
     pass_time(case, "04-09 00:00:00")
     assert (case.status, case.outcome) == ("closed", "resolved")
@@ -249,8 +249,8 @@ def test_a_refused_signature_goes_back_a_step_with_its_reason() -> None:
     assert clock(case, "signature:4")[0] == "met"
     assert clock(case, "signature:3") == ("running", "04-03 11:00:00")
     assert found(case, "signature_asked")[-1].data["sent_back"] is True
-    assert told(case, "sent_back") == [("agent",)]
-    assert told(case, "sign")[-1] == ("director",)
+    assert notified_roles(case, "sent_back") == [("agent",)]
+    assert notified_roles(case, "sign")[-1] == ("director",)
     # Back to the managers, who both sign anew.
     do(case, "04-01 11:01:00", "send_back", DIRECTOR, reason="r")
     do(case, "04-01 11:02:00", "send_back", PROJECT, reason="r")
@@ -293,8 +293,8 @@ def test_who_is_late_is_reminded_daily_and_the_general_manager_hears_of_it() -> 
     assert [event.data for event in reminders] == [
         {"rung": "project_manager", "count": count, "subject": "signature:1"} for count in (1, 2, 3)
     ]
-    assert told(case, "reminder") == [("project_manager",)] * 3
-    assert (told(case, "breach"), told(case, "rung")) == ([("agent",)], [("general_manager",)])
+    assert notified_roles(case, "reminder") == [("project_manager",)] * 3
+    assert (notified_roles(case, "breach"), notified_roles(case, "rung")) == ([("agent",)], [("general_manager",)])
     do(case, "04-05 09:00:00", "sign", PROJECT, text="t")
     # Signed: the next step has a clock and reminders of its own.
     # The 6th is a holiday.

@@ -1,10 +1,9 @@
-"""What the chaos tests share: a stack whose worker can be killed, and clients that insist on an answer."""
+"""Helpers for the chaos tests: a stack whose worker can be killed, and clients that retry until they are answered."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import subprocess
 import sys
@@ -29,8 +28,6 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
-# A new one every time, so that the moments differ; printed, to be given again.
-SEED = int(os.environ.get("CASELADDER_CHAOS_SEED", random.randrange(10**6)))
 
 CONTACTS = "".join(
     f'[roles.{role}]\nemail = ["{role}@example.com"]\n'
@@ -50,12 +47,12 @@ class Act:
     name: str
     by: Mapping[str, str]
     fields: Mapping[str, Any] = field(default_factory=dict)
-    # Sent twice without waiting for an answer: it must happen once.
+    # Sent as a signal, twice; it must be carried out once.
     signal: bool = False
 
 
 def policy_text(name: str, limits: Mapping[str, str]) -> str:
-    """The default policy under another name, with the limits of some of its tables made short or long."""
+    """Return the default policy with another name and with other limits for some of its tables."""
     text = (BUILT_IN / "default.toml").read_text("utf-8").replace('name = "default"', f'name = "{name}"', 1)
     for table, limit in limits.items():
         pattern = rf'(\n\[{re.escape(table)}\]\n(?:#.*\n)*(?:elapsed|first) = )"\w+"'
@@ -65,9 +62,12 @@ def policy_text(name: str, limits: Mapping[str, str]) -> str:
 
 
 class Driver:
-    """Clients that send each request again until it is answered.
+    """Clients that repeat each request until it is answered.
 
-    ``slots`` is for its users, who do no more than that at the same time.
+    Args:
+        cases: the client of cases.
+        book: the casebook.
+        slots: how many lives the users of ``self.slots`` run at the same time.
     """
 
     def __init__(self, cases: CaseClient, book: Casebook, slots: int) -> None:
@@ -76,7 +76,7 @@ class Driver:
         self.slots = asyncio.Semaphore(slots)
         self.answered = 0
         self.retried = 0
-        # Why a request was last sent again: what a test that does not end hangs on.
+        # Why a request was last repeated, which explains a test that does not end.
         self.last_error: Exception | None = None
         self._moved = asyncio.Condition()
 
@@ -86,7 +86,7 @@ class Driver:
             await self._moved.wait_for(lambda: self.answered >= answers)
 
     async def act(self, case_id: str, act: Act, number: int) -> None:
-        """Do one act of a script, ``number`` being its place there."""
+        """Send one command of a script, ``number`` being its position there."""
         body = {"by": act.by, "request_id": f"r{number}", **act.fields}
         if act.signal:
             for _ in range(2):
@@ -95,7 +95,7 @@ class Driver:
         try:
             await self.insist(lambda: self.cases.command(case_id, act.name, body))
         except Refused as refusal:
-            # The answer to the last command was lost, and by now the workflow has ended.
+            # The answer to the last command was lost, and the workflow has ended.
             if (act.name, refusal.code) != ("close", "closed"):
                 raise
 
@@ -111,7 +111,7 @@ class Driver:
             await asyncio.sleep(0.2)
 
     async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer."""
+        """Repeat a request until it is answered."""
         while True:
             try:
                 async with asyncio.timeout(15):
@@ -128,10 +128,10 @@ class Driver:
 
 
 def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """What configures the program for the stack of a folder."""
+    """Return the environment variables that configure the program for the stack of a folder."""
     return {
         "CASELADDER_DATA": str(folder / "data"),
-        # Nobody waits a minute for a digest here.
+        # A digest must not wait for a minute.
         "CASELADDER_DIGEST_HOLD": "0",
         "CASELADDER_CONTACTS": str(folder / "contacts.toml"),
         "CASELADDER_POLICIES": str(folder / "policies"),
@@ -140,7 +140,7 @@ def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """``python -m worker`` on the embedded stack of a folder."""
+    """A worker process on the embedded stack of a folder."""
 
     def __init__(self, folder: Path, extra: Mapping[str, str]) -> None:
         self._log = folder / "worker.log"
@@ -148,7 +148,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start one."""
+        """Start the process."""
         self._process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -156,7 +156,7 @@ class WorkerProcess:
             return subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=self._env, stdout=log, stderr=log)
 
     async def kill(self) -> None:
-        """End it as ``kill -9`` does; it must have been alive until then."""
+        """Kill the process with SIGKILL; it must have been running."""
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()[-2000:]
         self._process.kill()
@@ -167,11 +167,12 @@ class WorkerProcess:
 async def running(
     folder: Path, policies: Mapping[str, str], extra: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[Stack, WorkerProcess, Client, str]]:
-    """The stack, the worker's process, a client, and the address of the database.
+    """Run a stack and a worker process; yield both, a client, and the address of the database.
 
     Args:
+        folder: holds the data folder, the contacts and the policies.
         policies: the texts of policy files, by name.
-        extra: what else configures the worker.
+        extra: further environment variables of the worker.
     """
     (folder / "contacts.toml").write_text(CONTACTS)
     (folder / "policies").mkdir()

@@ -34,7 +34,6 @@ from starter.rehearsal.engine import Prepared, Step, entry_json
 from tests.durability.support import (
     AGENT,
     MANAGER,
-    SEED,
     SUPERVISOR,
     TOP,
     Act,
@@ -44,6 +43,9 @@ from tests.durability.support import (
     policy_text,
     running,
 )
+from tests.seed import SEED
+
+pytestmark = pytest.mark.long
 
 CASES = 200
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -253,7 +255,6 @@ def messages(case_id: str, events: list[Json], book: ContactBook) -> set[str]:
 # Most of it is waiting for task timeouts of the dead; a busy machine takes its time over the rest.
 @pytest.mark.timeout(300)
 async def test_kills_change_nothing(tmp_path: Path) -> None:
-    print(f"CASELADDER_CHAOS_SEED={SEED}")
     began = time.monotonic()
     runs = [Run(number, SCRIPTS[number % len(SCRIPTS)]) for number in range(CASES)]
     requests = sum(1 + sum(2 if act.signal else 1 for act in run.script.acts) for run in runs)

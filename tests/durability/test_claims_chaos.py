@@ -25,7 +25,6 @@ from tests.cli.program import spawn
 from tests.durability.support import (
     AGENT,
     MANAGER,
-    SEED,
     SUPERVISOR,
     TOP,
     Act,
@@ -37,6 +36,9 @@ from tests.durability.support import (
     running,
 )
 from tests.gateway import SECRET, TOKEN, MisbehavingGateway, misbehaving_gateway
+from tests.seed import SEED
+
+pytestmark = pytest.mark.long
 
 CLAIMS = 100
 CUSTOMER = {"id": "portal", "role": "customer"}
@@ -165,7 +167,6 @@ async def pay_all(driver: Driver, claims: list[Claim], worker: WorkerProcess, ga
 # Most of it is waiting: for the answers of the gateway, for the time limits of what the dead were at.
 @pytest.mark.timeout(240)
 async def test_every_claim_is_paid_exactly_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    print(f"CASELADDER_CHAOS_SEED={SEED}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     claims = [Claim(number) for number in range(CLAIMS)]
     policies = {POLICY: policy_text(POLICY, {"claim.payout_retries": "PT1S"})}

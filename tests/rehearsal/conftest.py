@@ -1,6 +1,6 @@
-"""The engine of the tests of single scenarios: the pure core, where each takes a moment.
+"""The engine for tests of single scenarios: the pure core, which is fast.
 
-`test_engines` shows that real workflows give the same events.
+`test_engines` shows that real workflows return the same events.
 """
 
 from __future__ import annotations

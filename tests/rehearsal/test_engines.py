@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,12 @@ from starter.rehearsal.engine import Engine, Prepared
 from starter.rehearsal.event_log import load_log, load_mapping
 from starter.rehearsal.expectations import judge
 from starter.rehearsal.scenario import load_scenario
+from tests.real_logs import help_desk
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.toml"))
 DATA = Path(__file__).parent / "data"
-# Real workflows take a third of a second of the processor for a case: CI takes 200.
-REAL_CASES = int(os.environ.get("CASELADDER_TEST_CASES", "60"))
-REAL = Path(__file__).parents[3] / "shared" / "data" / "helpdesk.csv"
+# A real workflow takes a third of a second of the processor for a case.
+REAL_CASES = 200
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +62,12 @@ async def test_a_log_gives_equal_events(temporal: Engine) -> None:
     assert await differing(temporal, cases) == []
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL.name} is a real log that does not come with the sources")
-@pytest.mark.timeout(240)
+@pytest.mark.long
+@pytest.mark.real_log
+@pytest.mark.timeout(600)
 async def test_cases_of_the_real_log_give_equal_events(temporal: Engine) -> None:
-    log = load_log(REAL, load_mapping(REAL.with_suffix(".toml")))
+    path = help_desk()
+    log = load_log(path, load_mapping(path.with_suffix(".toml")))
     cases = list(log.prepared(Policies().load("default"), REAL_CASES))
     assert len(cases) == REAL_CASES
     assert await differing(temporal, cases) == []

@@ -15,13 +15,13 @@ from activities.policies.store import Policies
 from starter.rehearsal.command import rehearse
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.event_log import load_log, load_mapping
-from starter.rehearsal.summary import Summary
+from starter.rehearsal.statistics import Statistics
+from tests.real_logs import help_desk
 
 DATA = Path(__file__).parent / "data"
 LOG, MAPPING = DATA / "desk.csv", DATA / "desk.toml"
 ROOT = Path(__file__).parents[2]
 # A real month of tickets, where it lies beside the checkout; the project does not carry it.
-REAL = ROOT.parent / "shared" / "data" / "helpdesk.csv"
 
 # T 1 is taken after 4 minutes, told at the very end of the half hour, solved next day.
 # T 2 is never touched: supervisor 09:35, QA manager 09:40, general manager 09:45, and at 09:50 the
@@ -84,10 +84,10 @@ def test_the_same_run_gives_the_same_text(capsys: pytest.CaptureFixture[str]) ->
 
 def test_load_of_each_rung_over_the_week() -> None:
     policy = Policies().load("default")
-    summary = Summary(policy)
+    statistics = Statistics(policy)
     for case in load_log(LOG, load_mapping(MAPPING)).prepared(policy):
-        summary.add(run_case(case))
-    busy = {role: {h: n for h, n in enumerate(load) if n} for role, load in summary.load.items()}
+        statistics.add(run_case(case))
+    busy = {role: {h: n for h, n in enumerate(load) if n} for role, load in statistics.load.items()}
     # 2 March 2026 is a Monday: its hours are 0 to 23, Tuesday's 24 to 47.
     assert busy == {
         "agent": {9: 2, 10: 1, 23: 1},
@@ -95,19 +95,19 @@ def test_load_of_each_rung_over_the_week() -> None:
         "qa_manager": {9: 1, 24 + 11: 1},
         "general_manager": {9: 1, 24 + 11: 1},
     }
-    assert summary.highest == {"agent": 2, "general_manager": 2}
+    assert statistics.highest == {"agent": 2, "general_manager": 2}
 
 
 def test_a_severe_case_never_came_to_the_lowest_rung(tmp_path: Path) -> None:
     mapping = tmp_path / "m.toml"
     mapping.write_text(MAPPING.read_text("utf-8").replace('"normal"', '"serious"'), "utf-8")
     policy = Policies().load("default")
-    summary = Summary(policy)
+    statistics = Statistics(policy)
     for case in load_log(LOG, load_mapping(mapping)).prepared(policy):
-        summary.add(run_case(case))
-    assert sum(summary.load["agent"]) == 0
-    assert sum(summary.load["supervisor"]) == 4
-    assert summary.escalated["severity", "supervisor"] == 4
+        statistics.add(run_case(case))
+    assert sum(statistics.load["agent"]) == 0
+    assert sum(statistics.load["supervisor"]) == 4
+    assert statistics.escalated["severity", "supervisor"] == 4
 
 
 def test_limit_takes_the_first_cases_and_keeps_the_end_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,11 +272,11 @@ def test_bad_options_for_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "policy = 'strict' is not known" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real log is not there: ../shared/data/helpdesk.csv")
+@pytest.mark.real_log
 def test_the_real_log() -> None:
     script = (
         "import sys; from pathlib import Path; from starter.rehearsal.command import rehearse;"
-        f"folder = Path({str(REAL.parent)!r});"
+        f"folder = Path({str(help_desk().parent)!r});"
         "sys.exit(rehearse([], log=folder / 'helpdesk.csv', mapping=folder / 'helpdesk.toml', as_json=True))"
     )
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""One server and one office for most tests; what breaks things brings its own."""
+"""One Temporal server and one backend for most tests; a test that breaks something has its own."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from temporalio.testing import WorkflowEnvironment
 from activities.database.pool import migrate
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping
-from tests.workflows.office import Office, open_office
+from tests.workflows.backend import Backend, open_backend
 
 
 @pytest.fixture(scope="package")
 def postgres() -> Iterator[Cluster]:
-    """A running cluster, which no test stops."""
+    """A running PostgreSQL cluster, which no test stops."""
     with cluster() as made:
         yield made
 
 
 @pytest.fixture(scope="package")
 async def casebook_template(postgres: Cluster) -> str:
-    """The name of a migrated database to copy."""
+    """Migrate a database, and return its name for copying."""
     address = await postgres.fresh_database()
     await migrate(address)
     return address.rpartition("/")[2]
@@ -30,16 +30,16 @@ async def casebook_template(postgres: Cluster) -> str:
 
 @pytest.fixture(scope="package")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    """The server."""
+    """The Temporal server."""
     async with time_skipping() as env:
         yield env
 
 
 @pytest.fixture(scope="package")
-async def office(
+async def backend(
     env: WorkflowEnvironment, postgres: Cluster, casebook_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Office]:
-    """The office on that server; tests file cases under keys of their own."""
+) -> AsyncIterator[Backend]:
+    """The backend on that server; each test files its own cases."""
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
-    async with open_office(env, database, tmp_path_factory.mktemp("office")) as office:
-        yield office
+    async with open_backend(env, database, tmp_path_factory.mktemp("backend")) as backend:
+        yield backend

@@ -17,7 +17,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from cases.vocabulary.refusals import Refused
-from tests.workflows.office import DEFAULT, Handle, Office
+from tests.workflows.backend import DEFAULT, Backend, Handle
 
 # A start with surplus arguments is turned away so early that the SDK never awaits the call it had prepared.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .*run_workflow:RuntimeWarning")
@@ -81,10 +81,10 @@ def rehearsed(**rehearsal: Any) -> dict[str, Any]:
         pytest.param((rehearsed(notices="maybe"),), "invalid", "notices", id="unknown outcome"),
     ],
 )
-async def test_what_is_no_case_fails_at_once(office: Office, args: tuple[Any, ...], code: str, named: str) -> None:
-    (office.folder / "policies" / "broken.toml").write_text('name = "broken"\n')
+async def test_what_is_no_case_fails_at_once(backend: Backend, args: tuple[Any, ...], code: str, named: str) -> None:
+    (backend.folder / "policies" / "broken.toml").write_text('name = "broken"\n')
 
-    case = await office.start("Complaint", *args, id="complaint:bad")
+    case = await backend.start("Complaint", *args, id="complaint:bad")
     with pytest.raises(WorkflowFailureError) as failed:
         async with asyncio.timeout(5):
             await case.result()
@@ -94,7 +94,7 @@ async def test_what_is_no_case_fails_at_once(office: Office, args: tuple[Any, ..
     assert (cause.type, cause.non_retryable, cause.details[0]["code"]) == ("Refused", True, code)
     assert named in cause.message
     assert await task_failures(case) == 0
-    assert await office.book.events(case.id) == []
+    assert await backend.book.events(case.id) == []
 
 
 async def task_failures(case: Handle) -> int:
@@ -103,8 +103,8 @@ async def task_failures(case: Handle) -> int:
     return sum(event.event_type in failed for event in (await case.fetch_history()).events)
 
 
-async def test_who_asks_a_refused_case_hears_why(office: Office) -> None:
-    case = await office.start("Inquiry", {"key": "bad", "facts": {}}, id="inquiry:bad")
+async def test_who_asks_a_refused_case_hears_why(backend: Backend) -> None:
+    case = await backend.start("Inquiry", {"key": "bad", "facts": {}}, id="inquiry:bad")
     with pytest.raises(WorkflowFailureError):
         await case.result()
 
@@ -115,9 +115,9 @@ async def test_who_asks_a_refused_case_hears_why(office: Office) -> None:
     assert await case.query("timeline") == await case.query("explain") == []
 
 
-async def test_messages_to_a_refused_case_do_not_hold_it_up(office: Office) -> None:
+async def test_messages_to_a_refused_case_do_not_hold_it_up(backend: Backend) -> None:
     """All of it reaches the workflow with its first task."""
-    case = await office.start(
+    case = await backend.start(
         "Complaint",
         {"key": "bad", "facts": {}},
         id="complaint:bad",
@@ -132,9 +132,9 @@ async def test_messages_to_a_refused_case_do_not_hold_it_up(office: Office) -> N
     assert await task_failures(case) == 0
 
 
-async def test_what_happens_to_a_case_cannot_wedge_it(office: Office) -> None:
+async def test_what_happens_to_a_case_cannot_wedge_it(backend: Backend) -> None:
     """Commands at the ends of what a field may hold."""
-    case = await office.file()
+    case = await backend.file()
     by = {"id": "supervisor-1", "role": "supervisor"}
     for command, fields in (
         ("promise", {"reply_by": "9998-12-31T23:59:59+00:00"}),
@@ -148,7 +148,7 @@ async def test_what_happens_to_a_case_cannot_wedge_it(office: Office) -> None:
         ("propose", {"options": ["x" * 4000] * 4}),
     ):
         with suppress(Refused):
-            await office.client.command(case.id, command, {"by": by, **fields})
+            await backend.client.command(case.id, command, {"by": by, **fields})
 
-    await office.recorded(case)
+    await backend.recorded(case)
     assert await task_failures(case) == 0

@@ -70,7 +70,7 @@ class Inbox:
 
 
 class Workers:
-    """Worker processes of one office."""
+    """Worker processes of one backend."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self._env = env
@@ -92,7 +92,7 @@ class Workers:
         self.running.clear()
 
 
-class Office:
+class Backend:
     """Where reports are filed and mails arrive; ``workers`` are processes of their own."""
 
     def __init__(self, env: WorkflowEnvironment, book: Casebook, inbox: Inbox, workers: Workers) -> None:
@@ -136,8 +136,8 @@ def database() -> Iterator[Cluster]:
 
 
 @asynccontextmanager
-async def opened(database: Cluster, folder: Path) -> AsyncIterator[Office]:
-    """An office without a worker yet."""
+async def opened(database: Cluster, folder: Path) -> AsyncIterator[Backend]:
+    """A backend without a worker yet."""
     dsn = await database.fresh_database()
     await migrate(dsn)
     contacts, policies = folder / "contacts.toml", folder / "policies"
@@ -168,7 +168,7 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Office]:
             }
             workers = Workers(environment(settings))
             try:
-                yield Office(env, book, inbox, workers)
+                yield Backend(env, book, inbox, workers)
             finally:
                 workers.kill()
     finally:
@@ -176,17 +176,17 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Office]:
 
 
 @pytest.fixture(scope="module")
-async def office(database: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    """The office, without a worker until a test starts one."""
-    async with opened(database, tmp_path_factory.mktemp("broadcast")) as office:
-        yield office
+async def backend(database: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backend]:
+    """The backend, without a worker until a test starts one."""
+    async with opened(database, tmp_path_factory.mktemp("broadcast")) as backend:
+        yield backend
 
 
 @pytest.fixture
-def worker(office: Office) -> subprocess.Popen[bytes]:
+def worker(backend: Backend) -> subprocess.Popen[bytes]:
     """A running worker; one that an earlier test left running will do."""
-    alive = (process for process in office.workers.running if process.poll() is None)
-    return next(alive, None) or office.workers.start()
+    alive = (process for process in backend.workers.running if process.poll() is None)
+    return next(alive, None) or backend.workers.start()
 
 
 @pytest.mark.parametrize(
@@ -197,26 +197,26 @@ def worker(office: Office) -> subprocess.Popen[bytes]:
     ],
 )
 async def test_in_working_hours_the_right_ones_hear_within_moments(
-    office: Office, worker: subprocess.Popen[bytes], facts: dict[str, Any], addresses: list[str]
+    backend: Backend, worker: subprocess.Popen[bytes], facts: dict[str, Any], addresses: list[str]
 ) -> None:
-    case = await office.file(**facts)
-    [sent] = await office.recorded(case, "report_sent")
-    went = office.inbox.about(case, "New exception report")
+    case = await backend.file(**facts)
+    [sent] = await backend.recorded(case, "report_sent")
+    went = backend.inbox.about(case, "New exception report")
     assert sorted(address for address, _ in went) == addresses
     # Each mail has an id of its own that says nothing of its recipient.
     assert len({identity for _, identity in went}) == len(addresses)
     assert sent["data"]["channel"] == "email"
-    opened = (await office.client.case(case))["opened_at"]
+    opened = (await backend.client.case(case))["opened_at"]
     assert datetime.fromisoformat(sent["at"]) - datetime.fromisoformat(opened) <= 5 * MINUTE
-    clocks = {clock["clock"]: clock["state"] for clock in (await office.client.case(case))["clocks"]}
+    clocks = {clock["clock"]: clock["state"] for clock in (await backend.client.case(case))["clocks"]}
     assert clocks["report"] == "met"
-    await office.sound(case)
+    await backend.sound(case)
 
 
-async def test_very_large_damage_reaches_the_four_besides(office: Office, worker: subprocess.Popen[bytes]) -> None:
-    case = await office.file(category="damage", estimated_amount="48000.00")
-    await office.recorded(case, "report_sent")
-    went = [address for address, _ in office.inbox.about(case, "Very large damage: 48000.00 yuan")]
+async def test_very_large_damage_reaches_the_four_besides(backend: Backend, worker: subprocess.Popen[bytes]) -> None:
+    case = await backend.file(category="damage", estimated_amount="48000.00")
+    await backend.recorded(case, "report_sent")
+    went = [address for address, _ in backend.inbox.about(case, "Very large damage: 48000.00 yuan")]
     assert sorted(went) == [
         "dispatch_centre@example.com",
         "freight_centre@example.com",
@@ -226,69 +226,71 @@ async def test_very_large_damage_reaches_the_four_besides(office: Office, worker
 
 
 async def test_outside_working_hours_the_mail_waits_for_the_calls(
-    office: Office, worker: subprocess.Popen[bytes]
+    backend: Backend, worker: subprocess.Popen[bytes]
 ) -> None:
-    case = await office.file(policy="night")
-    await office.recorded(case, "notified", 2)  # that the case is held, and whom to call
-    assert [address for address, _ in office.inbox.about(case, "Call now")] == ["agent@example.com"]
-    assert office.inbox.about(case, "New exception report") == []
+    case = await backend.file(policy="night")
+    await backend.recorded(case, "notified", 2)  # that the case is held, and whom to call
+    assert [address for address, _ in backend.inbox.about(case, "Call now")] == ["agent@example.com"]
+    assert backend.inbox.about(case, "New exception report") == []
 
     roles = ["supervisor", "qa_manager", "general_manager"]
-    await office.client.command(case, "confirm_phone_notice", {"by": AGENT, "roles": roles})
+    await backend.client.command(case, "confirm_phone_notice", {"by": AGENT, "roles": roles})
 
-    await office.recorded(case, "report_sent")
-    assert sorted(address for address, _ in office.inbox.about(case, "New exception report")) == LEADERS
-    await office.sound(case)
+    await backend.recorded(case, "report_sent")
+    assert sorted(address for address, _ in backend.inbox.about(case, "New exception report")) == LEADERS
+    await backend.sound(case)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
-async def test_a_worker_killed_between_sending_and_recording_sends_the_same_mail_again(office: Office) -> None:
+async def test_a_worker_killed_between_sending_and_recording_sends_the_same_mail_again(backend: Backend) -> None:
     """The mail server has taken the mail; the worker dies before it can say so to anybody."""
-    office.workers.kill()
-    first = office.workers.start()
-    office.inbox.before_answer = lambda mail: first.kill() if "New exception report" in mail["Subject"] else None
-    case = await office.file()
+    backend.workers.kill()
+    first = backend.workers.start()
+    backend.inbox.before_answer = lambda mail: first.kill() if "New exception report" in mail["Subject"] else None
+    case = await backend.file()
     await eventually(lambda: asyncio.sleep(0, first.poll()), lambda code: code is not None, seconds=60)
-    office.inbox.before_answer = None
-    before = office.inbox.about(case, "New exception report")
+    backend.inbox.before_answer = None
+    before = backend.inbox.about(case, "New exception report")
     assert before  # it went out
-    assert not [event for event in await office.book.events(case) if event["type"] == "report_sent"]
+    assert not [event for event in await backend.book.events(case) if event["type"] == "report_sent"]
 
-    office.workers.start()
-    await office.recorded(case, "report_sent")
+    backend.workers.start()
+    await backend.recorded(case, "report_sent")
 
-    after = office.inbox.about(case, "New exception report")
+    after = backend.inbox.about(case, "New exception report")
     assert sorted({address for address, _ in after}) == LEADERS
     # Whoever got it twice can tell: to each address one id, however often it was sent.
     assert len(set(after)) == len(LEADERS)
     assert len(after) > len(set(after))
-    assert len(await office.recorded(case, "report_sent")) == 1
-    await office.sound(case)
+    assert len(await backend.recorded(case, "report_sent")) == 1
+    await backend.sound(case)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_a_worker_killed_when_all_is_sent_tells_nobody_twice_under_another_id(
-    office: Office, database: Cluster
+    backend: Backend, database: Cluster
 ) -> None:
     """All mails are out and only the record is missing, since the casebook is away; then the worker dies."""
-    office.workers.kill()
-    first = office.workers.start()
-    case = await office.file(source="self_found")
-    await office.recorded(case, "case_opened")
-    await office.recorded(case, "report_sent")
+    backend.workers.kill()
+    first = backend.workers.start()
+    case = await backend.file(source="self_found")
+    await backend.recorded(case, "case_opened")
+    await backend.recorded(case, "report_sent")
     database.stop("immediate")
     try:
-        await office.client.command(case, "escalate", {"by": AGENT, "reason": "r"})
+        await backend.client.command(case, "escalate", {"by": AGENT, "reason": "r"})
         told = "The case is now with you (supervisor)"
-        await eventually(lambda: asyncio.sleep(0, office.inbox.about(case, told)), lambda went: len(went) > 0, 60)
+        await eventually(lambda: asyncio.sleep(0, backend.inbox.about(case, told)), lambda went: len(went) > 0, 60)
         first.kill()
         first.wait()
     finally:
         database.start()
-    office.workers.start()
-    events = await office.recorded(case, "escalated")
+    backend.workers.start()
+    events = await backend.recorded(case, "escalated")
     assert len(events) == 1
-    assert len(set(office.inbox.about(case, told))) == 1
-    assert len(set(office.inbox.about(case, "New exception report"))) == 4
-    assert len(await office.recorded(case, "report_sent")) == 1
-    await office.sound(case)
+    assert len(set(backend.inbox.about(case, told))) == 1
+    assert len(set(backend.inbox.about(case, "New exception report"))) == 4
+    assert len(await backend.recorded(case, "report_sent")) == 1
+    await backend.sound(case)

@@ -15,7 +15,7 @@ from activities.policies import calendar_years
 from tests.cli.program import Answer, spawn
 from tests.postgres import Cluster, cluster
 from tests.temporal import address, eventually, time_skipping
-from tests.workflows.office import Handle, Json, Office, open_office
+from tests.workflows.backend import Backend, Handle, Json, open_backend
 
 # Far enough that nobody has published it, near enough that the slow policy needs it.
 YEAR = datetime.now(UTC).year + 2
@@ -33,7 +33,7 @@ FACTS = {"source": "self_found"}
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Cluster]:
-    """A cluster for this module's office."""
+    """A cluster for this module's backend."""
     with cluster() as made:
         yield made
 
@@ -47,19 +47,19 @@ async def dsn(database: Cluster) -> str:
 
 
 @pytest.fixture(scope="module")
-async def office(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    """An office of its own: what is loaded stays loaded."""
-    async with time_skipping() as env, open_office(env, dsn, tmp_path_factory.mktemp("office")) as office:
-        policies = office.folder / "policies"
+async def backend(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backend]:
+    """A backend of its own: what is loaded stays loaded."""
+    async with time_skipping() as env, open_backend(env, dsn, tmp_path_factory.mktemp("backend")) as backend:
+        policies = backend.folder / "policies"
         (policies / "slow.toml").write_text(SLOW)
         own = SLOW.replace('"slow"', '"foreign"') + '[calendar.years.2026]\nsource = "our own"\n'
         (policies / "foreign.toml").write_text(own)
-        yield office
+        yield backend
 
 
-async def filed(office: Office, policy: str) -> Handle:
+async def filed(backend: Backend, policy: str) -> Handle:
     known = datetime.now(UTC).isoformat()
-    return await office.file("exception", {**FACTS, "known_at": known}, policy=policy, received_at=known)
+    return await backend.file("exception", {**FACTS, "known_at": known}, policy=policy, received_at=known)
 
 
 async def investigation(case: Handle) -> Json:
@@ -72,21 +72,25 @@ def notices_in(events: list[Json]) -> list[str]:
     return [event["data"]["notice"] for event in events]
 
 
-async def test_running_cases_hear_of_a_published_year(office: Office, dsn: str, tmp_path: Path) -> None:
-    waiting = [await filed(office, "slow"), await filed(office, "slow")]
-    foreign, done, plain = await filed(office, "foreign"), await filed(office, "slow"), await filed(office, "default")
-    await office.do(done, "withdraw")
+async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str, tmp_path: Path) -> None:
+    waiting = [await filed(backend, "slow"), await filed(backend, "slow")]
+    foreign, done, plain = (
+        await filed(backend, "foreign"),
+        await filed(backend, "slow"),
+        await filed(backend, "default"),
+    )
+    await backend.do(done, "withdraw")
     for case in (*waiting, foreign, done, plain):
-        await office.recorded(case)
+        await backend.recorded(case)
     before = [await investigation(case) for case in waiting]
     assert all(YEAR in clock["provisional"] for clock in before)
     file = tmp_path / "year.toml"
 
     async def caseladder(*arguments: str) -> Answer:
         env = {
-            "TEMPORAL_ADDRESS": address(office.env.client),
+            "TEMPORAL_ADDRESS": address(backend.env.client),
             "CASELADDER_DATABASE_URL": dsn,
-            "CASELADDER_POLICIES": str(office.folder / "policies"),
+            "CASELADDER_POLICIES": str(backend.folder / "policies"),
         }
         return await asyncio.to_thread(spawn, *arguments, env=env)
 
@@ -101,7 +105,7 @@ async def test_running_cases_hear_of_a_published_year(office: Office, dsn: str, 
     assert answer == {"years": {str(YEAR): "loaded"}, "told": sorted(case.id for case in waiting), "not_told": {}}
 
     for case, was in zip(waiting, before, strict=True):
-        [moved] = await office.timeline(case, "clock_moved")
+        [moved] = await backend.timeline(case, "clock_moved")
         assert (moved["data"]["was"], moved["data"]["year"]) == (was["due"], YEAR)
         assert str(MONDAY) in moved["data"]["days_off"]
         now = await investigation(case)
@@ -113,19 +117,19 @@ async def test_running_cases_hear_of_a_published_year(office: Office, dsn: str, 
         shown = (await caseladder("explain", case.id)).out
         assert f"was {datetime.fromisoformat(was['due']).isoformat(' ', 'seconds')} (provisional)" in shown
         # Whoever holds it is told.
-        await eventually(partial(office.timeline, case, "notified"), lambda seen: "moved" in notices_in(seen))
+        await eventually(partial(backend.timeline, case, "notified"), lambda seen: "moved" in notices_in(seen))
     for case in (foreign, plain):
-        assert await office.timeline(case, "calendar_loaded") == []
+        assert await backend.timeline(case, "calendar_loaded") == []
 
     # Again is harmless, by the store as by the cases.
     for case in waiting:
-        await office.recorded(case)
+        await backend.recorded(case)
     again = (await caseladder("calendar", "load", str(file), "--json")).json
     assert (again["years"], again["not_told"]) == ({str(YEAR): "already loaded"}, {})
-    assert len(await office.timeline(waiting[0], "calendar_loaded")) == 1
+    assert len(await backend.timeline(waiting[0], "calendar_loaded")) == 1
 
     # Who comes later has it from the start.
-    later = await filed(office, "slow")
+    later = await filed(backend, "slow")
     assert YEAR not in (await investigation(later))["provisional"]
     [explained] = [one for one in await later.query("explain") if one["clock"] == "investigation"]
     assert str(MONDAY) in explained["days_off"]
@@ -134,15 +138,15 @@ async def test_running_cases_hear_of_a_published_year(office: Office, dsn: str, 
     assert shown[0]["kept"].startswith("loaded ")
 
 
-async def test_a_case_that_cannot_be_told_is_named(office: Office, dsn: str, tmp_path: Path) -> None:
-    case = await filed(office, "slow")
-    await office.recorded(case)
+async def test_a_case_that_cannot_be_told_is_named(backend: Backend, dsn: str, tmp_path: Path) -> None:
+    case = await filed(backend, "slow")
+    await backend.recorded(case)
     year = YEAR + 1
     assert year in (await investigation(case))["provisional"]
     file = tmp_path / "year.json"
     file.write_text(f'{{"source": "made up", "holidays": ["{year}-01-01"]}}')
     env = {
-        "TEMPORAL_ADDRESS": address(office.env.client),
+        "TEMPORAL_ADDRESS": address(backend.env.client),
         "CASELADDER_DATABASE_URL": dsn,
         # The policy is not known there, so nobody can say whether it works by the published years.
         "CASELADDER_POLICIES": str(tmp_path),

@@ -16,7 +16,7 @@ from starter import payouts
 from starter.settings import Settings
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.office import Handle, Json, Office, open_office
+from tests.workflows.backend import Backend, Handle, Json, open_backend
 
 POSTED = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
 SHIPMENT = {"waybill": "W1", "posted_on": POSTED, "base_freight": "20.00", "weight_kg": "0.8"}
@@ -30,55 +30,55 @@ FACTS: dict[str, Any] = {
 }
 
 
-async def until(office: Office, case: Handle, **wanted: Any) -> Json:
+async def until(backend: Backend, case: Handle, **wanted: Any) -> Json:
     """The view of a case once it shows these values."""
     return await eventually(
         lambda: case.query("case"), lambda view: all(view.get(name) == value for name, value in wanted.items())
     )
 
 
-async def agree(office: Office, case: Handle, *, insured: bool = False) -> None:
+async def agree(backend: Backend, case: Handle, *, insured: bool = False) -> None:
     """All that is done on a claim until its offer is accepted."""
-    await office.do(case, "acknowledge")
-    await office.do(case, "answer_claim", text="within 30 days")
-    await office.do(case, "assess", cause="company")
-    await office.do(case, "offer")
+    await backend.do(case, "acknowledge")
+    await backend.do(case, "answer_claim", text="within 30 days")
+    await backend.do(case, "assess", cause="company")
+    await backend.do(case, "offer")
     if insured:
         # As a system does that only fires and forgets.
         await case.signal("approve", {"by": {"id": "supervisor-1", "role": "supervisor"}})
         await eventually(lambda: case.query("case"), lambda view: view["offered"] is not None)
-    await office.do(case, "accept_offer", "customer")
+    await backend.do(case, "accept_offer", "customer")
 
 
 # --- from a complaint -----------------------------------------------------------------------------
 
 
-async def test_a_complaint_opens_a_claim_that_lives_on_without_it(office: Office) -> None:
+async def test_a_complaint_opens_a_claim_that_lives_on_without_it(backend: Backend) -> None:
     customer = {"name": "Zhang San", "phone": "13800000000"}
     facts = {"category": "damage", "unit": "north", "shipment": SHIPMENT, "customer": customer, "description": "broken"}
-    complaint = await office.file(facts=facts)
-    await office.do(complaint, "acknowledge")
+    complaint = await backend.file(facts=facts)
+    await backend.do(complaint, "acknowledge")
 
-    view = await office.do(complaint, "open_claim")
+    view = await backend.do(complaint, "open_claim")
 
-    claim = office.handle(view["claim"])
+    claim = backend.handle(view["claim"])
     assert claim.id == f"claim:{complaint.id.partition(':')[2]}-claim"
     opened = await eventually(lambda: _case(claim), lambda view: view.get("status") == "open")
     assert (opened["parent"], opened["unit"]) == (complaint.id, "north")
     assert opened["facts"]["factor"] == "damage"
     assert opened["facts"]["shipment"]["base_freight"] == "20.00"
     # Whose claim it is travels beside the ledger.
-    await office.recorded(claim)
-    assert await office.book.personal(claim.id) == {"customer": customer}
-    assert "Zhang" not in str(await office.timeline(claim))
+    await backend.recorded(claim)
+    assert await backend.book.personal(claim.id) == {"customer": customer}
+    assert "Zhang" not in str(await backend.timeline(claim))
 
-    await office.do(complaint, "resolve", summary="a claim goes on")
-    await office.do(complaint, "close")
+    await backend.do(complaint, "resolve", summary="a claim goes on")
+    await backend.do(complaint, "close")
     assert (await complaint.result())["claim"] == claim.id
 
-    await office.do(claim, "assess", cause="company", loss=LOSS)
+    await backend.do(claim, "assess", cause="company", loss=LOSS)
     assert (await claim.query("case"))["assessment"]["total"] == "100.00"
-    await office.do(claim, "withdraw", "customer")
+    await backend.do(claim, "withdraw", "customer")
 
 
 async def _case(case: Handle) -> Json:
@@ -90,30 +90,30 @@ async def _case(case: Handle) -> Json:
     return view
 
 
-async def test_filing_again_what_a_complaint_has_opened_gives_the_same_claim_or_a_conflict(office: Office) -> None:
-    complaint = await office.file(facts={"category": "damage", "shipment": SHIPMENT})
-    view = await office.do(complaint, "open_claim")
-    claim = office.handle(view["claim"])
+async def test_filing_again_what_a_complaint_has_opened_gives_the_same_claim_or_a_conflict(backend: Backend) -> None:
+    complaint = await backend.file(facts={"category": "damage", "shipment": SHIPMENT})
+    view = await backend.do(complaint, "open_claim")
+    claim = backend.handle(view["claim"])
     await eventually(lambda: _case(claim), lambda view: view.get("status") == "open")
 
     with pytest.raises(Refused) as caught:
-        await office.client.file("claim", {"key": claim.id.partition(":")[2], "facts": FACTS})
+        await backend.client.file("claim", {"key": claim.id.partition(":")[2], "facts": FACTS})
     assert caught.value.code == "conflict"
     with pytest.raises(Refused) as caught:
-        await office.do(complaint, "open_claim")
+        await backend.do(complaint, "open_claim")
     assert caught.value.code == "claim_open"
 
 
-async def test_a_key_that_is_taken_is_recorded_and_leaves_the_other_claim_alone(office: Office) -> None:
-    complaint = await office.file(facts={"category": "damage", "shipment": SHIPMENT})
+async def test_a_key_that_is_taken_is_recorded_and_leaves_the_other_claim_alone(backend: Backend) -> None:
+    complaint = await backend.file(facts={"category": "damage", "shipment": SHIPMENT})
     key = f"{complaint.id.partition(':')[2]}-claim"
-    await office.client.file("claim", {"key": key, "facts": FACTS})
-    other = office.handle(f"claim:{key}")
+    await backend.client.file("claim", {"key": key, "facts": FACTS})
+    other = backend.handle(f"claim:{key}")
     before = (await other.query("case"))["facts"]
 
-    await office.do(complaint, "open_claim")
+    await backend.do(complaint, "open_claim")
 
-    refused = await eventually(lambda: office.timeline(complaint, "command_refused"), lambda events: len(events) == 1)
+    refused = await eventually(lambda: backend.timeline(complaint, "command_refused"), lambda events: len(events) == 1)
     assert refused[0]["data"] == {"command": "open_claim", "code": "conflict"}
     assert refused[0]["actor"]["role"] == "system"
     view = await other.query("case")
@@ -123,14 +123,14 @@ async def test_a_key_that_is_taken_is_recorded_and_leaves_the_other_claim_alone(
 # --- paid -----------------------------------------------------------------------------------------
 
 
-async def test_a_claim_from_filing_to_paid(office: Office) -> None:
-    case = await office.file("claim", {**FACTS, "shipment": {**SHIPMENT, "insured_amount": "500.00"}})
+async def test_a_claim_from_filing_to_paid(backend: Backend) -> None:
+    case = await backend.file("claim", {**FACTS, "shipment": {**SHIPMENT, "insured_amount": "500.00"}})
 
-    await agree(office, case, insured=True)
+    await agree(backend, case, insured=True)
 
-    view = await until(office, case, status="resolved")
+    view = await until(backend, case, status="resolved")
     assert (view["assessment"]["total"], view["offered"], view["agreed"]) == ("520.00", "520.00", "520.00")
-    events = await office.recorded(case)
+    events = await backend.recorded(case)
     [requested] = [event for event in events if event["type"] == "payout_requested"]
     [paid] = [event for event in events if event["type"] == "paid"]
     assert requested["data"] == {"amount": "520.00"}
@@ -139,18 +139,18 @@ async def test_a_claim_from_filing_to_paid(office: Office) -> None:
     assert (clocks["claim_answer"], clocks["proposal"], clocks["payout"]) == ("met", "met", "met")
     for name, code in (("accept_offer", "resolved"), ("offer", "resolved"), ("assess", "resolved")):
         with pytest.raises(Refused) as caught:
-            await office.do(case, name, "supervisor")
+            await backend.do(case, name, "supervisor")
         assert caught.value.code == code
     with pytest.raises(Refused) as caught:
-        await office.do(case, "confirm_payment", "finance", reference="BANK-1")
+        await backend.do(case, "confirm_payment", "finance", reference="BANK-1")
     assert caught.value.code == "already_paid"
-    await office.do(case, "close")
+    await backend.do(case, "close")
     assert (await case.result())["outcome"] == "resolved"
 
 
 async def test_three_books_agree_on_what_was_paid(postgres: Cluster, casebook_template: str, tmp_path: Path) -> None:
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
-    async with time_skipping() as env, open_office(env, database, tmp_path) as own:
+    async with time_skipping() as env, open_backend(env, database, tmp_path) as own:
         cases = [await own.file("claim", FACTS) for _ in range(3)]
         for case in cases:
             await agree(own, case)
@@ -165,35 +165,35 @@ async def test_three_books_agree_on_what_was_paid(postgres: Cluster, casebook_te
             await case.result()
 
 
-async def test_a_reopened_claim_pays_nothing_more(office: Office) -> None:
-    case = await office.file("claim", FACTS)
-    await agree(office, case)
-    await until(office, case, status="resolved")
-    await office.do(case, "reopen", "customer", reason="too little")
+async def test_a_reopened_claim_pays_nothing_more(backend: Backend) -> None:
+    case = await backend.file("claim", FACTS)
+    await agree(backend, case)
+    await until(backend, case, status="resolved")
+    await backend.do(case, "reopen", "customer", reason="too little")
     # Nothing is agreed or paid a second time.
     for name, role, fields in (("accept_offer", "customer", {}), ("offer", "general_manager", {"amount": "900.00"})):
         with pytest.raises(Refused) as caught:
-            await office.do(case, name, role, **fields)
+            await backend.do(case, name, role, **fields)
         assert caught.value.code == "agreed"
-    assert len(await office.timeline(case, "paid")) == len(await office.timeline(case, "payout_requested")) == 1
-    await office.do(case, "resolve")
-    await office.do(case, "close")
+    assert len(await backend.timeline(case, "paid")) == len(await backend.timeline(case, "payout_requested")) == 1
+    await backend.do(case, "resolve")
+    await backend.do(case, "close")
     await case.result()
 
 
-async def test_a_rehearsed_claim_pays_once_over_many_runs(office: Office) -> None:
+async def test_a_rehearsed_claim_pays_once_over_many_runs(backend: Backend) -> None:
     """Each run has room for little, so what is owed and what is paid is carried over again and again."""
     facts = {**FACTS, "shipment": {**SHIPMENT, "posted_on": "2026-03-01"}}
-    case = await office.rehearse("claim", facts, payout="manual", continue_after=25)
-    await agree(office, case)
+    case = await backend.rehearse("claim", facts, payout="manual", continue_after=25)
+    await agree(backend, case)
     for _ in range(8):
-        await office.do(case, "note", text="asked again")
-    await office.wait(case, timedelta(days=8))
+        await backend.do(case, "note", text="asked again")
+    await backend.wait(case, timedelta(days=8))
     with pytest.raises(Refused) as caught:
-        await office.do(case, "resolve")
+        await backend.do(case, "resolve")
     assert caught.value.code == "payout_owed"
-    await office.do(case, "confirm_payment", "finance", reference="BANK-1")
-    events = await office.timeline(case)
+    await backend.do(case, "confirm_payment", "finance", reference="BANK-1")
+    events = await backend.timeline(case)
     assert [event["data"] for event in events if event["type"] == "paid"] == [
         {"amount": "100.00", "reference": "BANK-1"}
     ]

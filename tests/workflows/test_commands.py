@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
-from tests.workflows.office import FACTS, Handle, Json, Office, happened
+from tests.workflows.backend import FACTS, Backend, Handle, Json, happened
 
 AGENT = {"id": "agent-1", "role": "agent"}
 SUPERVISOR = {"id": "boss-1", "role": "supervisor"}
@@ -42,14 +42,14 @@ async def length(case: Handle) -> int:
 # --- updates ----------------------------------------------------------------------------------------
 
 
-async def test_a_command_answers_with_the_view_that_it_made(office: Office) -> None:
-    case = await office.file()
+async def test_a_command_answers_with_the_view_that_it_made(backend: Backend) -> None:
+    case = await backend.file()
 
-    view = await office.do(case, "acknowledge")
+    view = await backend.do(case, "acknowledge")
 
     assert (view["acknowledged"], view["holder"], view["rung"]) == (True, "agent-1", "agent")
     assert view == await case.query("case")
-    [event] = await office.timeline(case, "acknowledged")
+    [event] = await backend.timeline(case, "acknowledged")
     assert event["actor"] == AGENT
 
 
@@ -76,16 +76,16 @@ async def test_a_command_answers_with_the_view_that_it_made(office: Office) -> N
     ],
 )
 async def test_what_the_rules_do_not_allow_is_refused_with_code_and_clause(
-    office: Office, command: str, fields: Json, code: str, clause: str
+    backend: Backend, command: str, fields: Json, code: str, clause: str
 ) -> None:
-    case = await office.file()
-    before = await office.recorded(case)
+    case = await backend.file()
+    before = await backend.recorded(case)
 
     cause = await refusal(case, command, fields)
 
     assert cause.details == ({"code": code, "clause": clause},)
     assert cause.message
-    assert await office.timeline(case) == before
+    assert await backend.timeline(case) == before
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ async def test_what_is_badly_formed_is_turned_away_and_leaves_no_trace(
 
 
 @pytest.fixture(scope="module")
-async def standing(office: Office) -> Handle:
+async def standing(backend: Backend) -> Handle:
     """A case at rest: all is recorded and told, and nothing is due."""
-    case = await office.file()
-    await office.recorded(case)
+    case = await backend.file()
+    await backend.recorded(case)
     # Whatever was under way has left its trace once the history stays as it is.
     before = -1
     while before != (before := await length(case)):
-        await office.timeline(case)
+        await backend.timeline(case)
     return case
 
 
@@ -144,7 +144,7 @@ async def test_personal_values_are_not_repeated_by_a_refusal(standing: Handle) -
     assert "13800000000" not in cause.message
 
 
-async def test_an_update_that_starts_the_case_is_decided_once_it_is_open(office: Office) -> None:
+async def test_an_update_that_starts_the_case_is_decided_once_it_is_open(backend: Backend) -> None:
     start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
         "Complaint",
         {"key": "with-start", "facts": FACTS["complaint"]},
@@ -153,40 +153,40 @@ async def test_an_update_that_starts_the_case_is_decided_once_it_is_open(office:
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
 
-    view = await office.env.client.execute_update_with_start_workflow(
+    view = await backend.env.client.execute_update_with_start_workflow(
         "acknowledge", {"by": AGENT}, start_workflow_operation=start
     )
 
     assert view["acknowledged"] is True
-    events = await office.timeline(office.handle("complaint:with-start"))
+    events = await backend.timeline(backend.handle("complaint:with-start"))
     types = [event["type"] for event in events]
     assert types.index("case_opened") == 0 < types.index("acknowledged")
 
 
-async def test_a_closed_case_takes_no_command(office: Office) -> None:
-    case = await office.file()
-    await office.do(case, "resolve")
-    await office.do(case, "close")
+async def test_a_closed_case_takes_no_command(backend: Backend) -> None:
+    case = await backend.file()
+    await backend.do(case, "resolve")
+    await backend.do(case, "close")
     assert (await case.result())["status"] == "closed"
 
     with pytest.raises(Refused, match="the case is closed") as refused:
-        await office.do(case, "note", text="too late")
+        await backend.do(case, "note", text="too late")
     with pytest.raises(Refused, match="the case is closed"):
-        await office.client.signal(case.id, "acknowledge", {"by": AGENT})
+        await backend.client.signal(case.id, "acknowledge", {"by": AGENT})
 
     assert (refused.value.code, refused.value.clause) == ("closed", "S1-5.9.8")
     with pytest.raises(Refused) as unknown:
-        await office.do(office.handle("complaint:nowhere"), "note", text="hello?")
+        await backend.do(backend.handle("complaint:nowhere"), "note", text="hello?")
     assert unknown.value.code == "not_found"
 
 
 # --- signals ----------------------------------------------------------------------------------------
 
 
-async def test_the_four_signals_do_what_the_commands_do(office: Office) -> None:
-    case = await office.file()
+async def test_the_four_signals_do_what_the_commands_do(backend: Backend) -> None:
+    case = await backend.file()
     for subject in ("refund", "discount"):
-        await office.do(case, "request_approval", subject=subject, amount="500.00")
+        await backend.do(case, "request_approval", subject=subject, amount="500.00")
 
     await case.signal("approve", {"by": SUPERVISOR, "subject": "refund"})
     await case.signal("reject", {"by": SUPERVISOR, "subject": "discount", "reason": "no ground"})
@@ -194,7 +194,7 @@ async def test_the_four_signals_do_what_the_commands_do(office: Office) -> None:
     await case.signal("acknowledge", {"by": SUPERVISOR})
 
     kinds = ("approved", "rejected", "escalated", "acknowledged", "command_refused")
-    events = await eventually(lambda: office.timeline(case, *kinds), lambda seen: len(seen) == 4)
+    events = await eventually(lambda: backend.timeline(case, *kinds), lambda seen: len(seen) == 4)
     assert [(event["type"], event["actor"]["id"]) for event in events] == [
         ("approved", "boss-1"),
         ("rejected", "boss-1"),
@@ -203,8 +203,8 @@ async def test_the_four_signals_do_what_the_commands_do(office: Office) -> None:
     ]
 
 
-async def test_what_was_signalled_is_never_dropped(office: Office) -> None:
-    case = await office.file()
+async def test_what_was_signalled_is_never_dropped(backend: Backend) -> None:
+    case = await backend.file()
 
     await case.signal("approve", {"by": SUPERVISOR})
     await case.signal("resolve", {"by": AGENT})
@@ -214,7 +214,7 @@ async def test_what_was_signalled_is_never_dropped(office: Office) -> None:
     await case.signal("acknowledge", broken())
     await case.signal("acknowledge", {"by": AGENT, "at": "2026-03-04T10:00:00Z"})
 
-    events = await eventually(lambda: office.timeline(case, "command_refused"), lambda seen: len(seen) == 7)
+    events = await eventually(lambda: backend.timeline(case, "command_refused"), lambda seen: len(seen) == 7)
     assert [(event["data"]["command"], event["data"]["code"], event["actor"]["role"]) for event in events] == [
         ("approve", "nothing_to_approve", "supervisor"),
         ("resolve", "unknown_command", "system"),
@@ -224,11 +224,11 @@ async def test_what_was_signalled_is_never_dropped(office: Office) -> None:
         ("acknowledge", "invalid", "system"),
         ("acknowledge", "invalid", "system"),
     ]
-    assert [event for event in await office.recorded(case) if event["type"] == "command_refused"] == events
+    assert [event for event in await backend.recorded(case) if event["type"] == "command_refused"] == events
 
 
-async def test_a_signal_that_starts_the_case_waits_until_it_is_open(office: Office) -> None:
-    case = await office.start(
+async def test_a_signal_that_starts_the_case_waits_until_it_is_open(backend: Backend) -> None:
+    case = await backend.start(
         "Complaint",
         {"key": "signalled", "facts": FACTS["complaint"]},
         id="complaint:signalled",
@@ -236,32 +236,32 @@ async def test_a_signal_that_starts_the_case_waits_until_it_is_open(office: Offi
         start_signal_args=[{"by": AGENT}],
     )
 
-    [event] = await eventually(lambda: office.timeline(case, "acknowledged"), lambda seen: len(seen) == 1)
+    [event] = await eventually(lambda: backend.timeline(case, "acknowledged"), lambda seen: len(seen) == 1)
     assert event["data"]["id"] == "agent-1"
 
 
 # --- requests sent again ------------------------------------------------------------------------------
 
 
-async def test_a_request_sent_again_is_answered_again_and_not_done_again(office: Office) -> None:
-    case = await office.file()
-    first = await office.do(case, "note", text="called", request_id="r-1")
+async def test_a_request_sent_again_is_answered_again_and_not_done_again(backend: Backend) -> None:
+    case = await backend.file()
+    first = await backend.do(case, "note", text="called", request_id="r-1")
 
-    again = await office.do(case, "note", text="called", request_id="r-1")
+    again = await backend.do(case, "note", text="called", request_id="r-1")
 
     assert again["events"] >= first["events"]
-    assert len(await office.timeline(case, "noted")) == 1
+    assert len(await backend.timeline(case, "noted")) == 1
     # By signal too: it is neither done again nor counted as refused.
-    await office.do(case, "acknowledge", request_id="r-2")
+    await backend.do(case, "acknowledge", request_id="r-2")
     await case.signal("acknowledge", {"by": AGENT, "request_id": "r-2"})
-    await office.do(case, "note", text="after the signal")
-    assert len(await office.timeline(case, "acknowledged")) == 1
-    assert await office.timeline(case, "command_refused") == []
+    await backend.do(case, "note", text="after the signal")
+    assert len(await backend.timeline(case, "acknowledged")) == 1
+    assert await backend.timeline(case, "command_refused") == []
 
 
-async def test_a_request_id_belongs_to_its_content(office: Office) -> None:
-    case = await office.file()
-    await office.do(case, "note", text="called", request_id="r-1")
+async def test_a_request_id_belongs_to_its_content(backend: Backend) -> None:
+    case = await backend.file()
+    await backend.do(case, "note", text="called", request_id="r-1")
 
     for command, fields in (
         ("note", {"text": "called twice"}),
@@ -269,48 +269,48 @@ async def test_a_request_id_belongs_to_its_content(office: Office) -> None:
         ("resolve", {"summary": "called"}),
     ):
         with pytest.raises(Refused, match="request_id = 'r-1' was used with other content") as refused:
-            await office.do(case, command, **{"request_id": "r-1", **fields})
+            await backend.do(case, command, **{"request_id": "r-1", **fields})
         assert refused.value.code == "request_id_reused"
 
-    assert len(await office.timeline(case, "noted")) == 1
+    assert len(await backend.timeline(case, "noted")) == 1
 
 
-async def test_a_refusal_is_remembered_too(office: Office) -> None:
-    case = await office.file()
+async def test_a_refusal_is_remembered_too(backend: Backend) -> None:
+    case = await backend.file()
     for _ in range(2):
         with pytest.raises(Refused) as refused:
-            await office.do(case, "close", request_id="r-1")
+            await backend.do(case, "close", request_id="r-1")
         assert refused.value.code == "not_resolved"
         # Now it could be closed, but that request was answered.
-        await office.do(case, "resolve", request_id="r-2")
+        await backend.do(case, "resolve", request_id="r-2")
 
-    assert (await office.do(case, "close", request_id="r-3"))["status"] == "closed"
+    assert (await backend.do(case, "close", request_id="r-3"))["status"] == "closed"
 
 
-async def test_requests_are_remembered_when_the_case_continues_as_new(office: Office) -> None:
-    case = await office.rehearse(continue_after=40)
-    await office.do(case, "note", text="called", request_id="r-1")
+async def test_requests_are_remembered_when_the_case_continues_as_new(backend: Backend) -> None:
+    case = await backend.rehearse(continue_after=40)
+    await backend.do(case, "note", text="called", request_id="r-1")
     with pytest.raises(Refused):
-        await office.do(case, "close", request_id="r-2")
-    await office.do(case, "resolve")
+        await backend.do(case, "close", request_id="r-2")
+    await backend.do(case, "resolve")
     before = await case.query("case")
 
     for number in range(30):
-        await office.do(case, "note", text=f"note {number}")
+        await backend.do(case, "note", text=f"note {number}")
     assert (await case.describe()).run_id != case.first_execution_run_id
 
-    view = await office.do(case, "note", text="called", request_id="r-1")
+    view = await backend.do(case, "note", text="called", request_id="r-1")
     assert view["events"] == before["events"] + 30
     with pytest.raises(Refused) as reused:
-        await office.do(case, "note", text="other", request_id="r-1")
+        await backend.do(case, "note", text="other", request_id="r-1")
     with pytest.raises(Refused) as refused:
-        await office.do(case, "close", request_id="r-2")
+        await backend.do(case, "close", request_id="r-2")
     assert (reused.value.code, refused.value.code) == ("request_id_reused", "not_resolved")
 
 
-async def test_only_so_many_requests_are_remembered(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_requests_are_remembered(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflows.shell.REMEMBERED", 3)
-    case = await office.file()
+    case = await backend.file()
 
     async def note(number: int) -> None:
         # Not through our client: Temporal itself would answer its repeats.
@@ -322,37 +322,37 @@ async def test_only_so_many_requests_are_remembered(office: Office, monkeypatch:
     # The oldest is forgotten, the others are not.
     for number in (3, 2, 1):
         await note(number)
-    assert len(await office.timeline(case, "noted")) == 4
+    assert len(await backend.timeline(case, "noted")) == 4
     await note(0)
-    assert len(await office.timeline(case, "noted")) == 5
+    assert len(await backend.timeline(case, "noted")) == 5
 
 
 # --- intake again -------------------------------------------------------------------------------------
 
 
-async def test_the_same_intake_gives_the_same_case(office: Office) -> None:
+async def test_the_same_intake_gives_the_same_case(backend: Backend) -> None:
     intake = {"key": "again", "facts": {"category": "loss"}}
-    first = await office.client.file("complaint", intake)
+    first = await backend.client.file("complaint", intake)
 
-    again = await office.client.file("complaint", intake)
+    again = await backend.client.file("complaint", intake)
     with pytest.raises(Refused, match="key = 'again'") as conflict:
-        await office.client.file("complaint", {"key": "again", "facts": {"category": "delay"}})
+        await backend.client.file("complaint", {"key": "again", "facts": {"category": "delay"}})
 
     assert conflict.value.code == "conflict"
     assert again["opened_at"] == first["opened_at"]
-    assert happened(await office.timeline(office.handle("complaint:again"), "case_opened")) == [
+    assert happened(await backend.timeline(backend.handle("complaint:again"), "case_opened")) == [
         ("case_opened", first["opened_at"])
     ]
 
 
-async def test_a_close_whose_answer_was_lost_is_answered_again(office: Office) -> None:
-    case = await office.file()
-    await office.do(case, "resolve")
-    first = await office.do(case, "close", request_id="close-1")
+async def test_a_close_whose_answer_was_lost_is_answered_again(backend: Backend) -> None:
+    case = await backend.file()
+    await backend.do(case, "resolve")
+    first = await backend.do(case, "close", request_id="close-1")
     assert (await case.result())["status"] == "closed"
 
-    assert await office.do(case, "close", request_id="close-1") == first
+    assert await backend.do(case, "close", request_id="close-1") == first
 
     with pytest.raises(Refused) as caught:
-        await office.do(case, "close", request_id="close-1", outcome="other")
+        await backend.do(case, "close", request_id="close-1", outcome="other")
     assert caught.value.code == "closed"

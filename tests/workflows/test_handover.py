@@ -33,11 +33,11 @@ from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
-from starter.handover import plan
-from starter.swap import ask, facts_of
+from starter.handover import plan_handovers
+from starter.swap import facts_of, file_swap
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.office import CACHE, DEFAULT, FACTS, Handle, Json, Office, open_office
+from tests.workflows.backend import CACHE, DEFAULT, FACTS, Backend, Handle, Json, open_backend
 from workflows import state
 from workflows.registry import SHIFT_END
 
@@ -47,10 +47,10 @@ _ids = count(1)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """An office with a directory of staff."""
+class StaffedBackend:
+    """A backend with a directory of staff."""
 
-    office: Office
+    backend: Backend
     staff: DirectoryBook
     swaps: Swaps
     database: str
@@ -78,19 +78,19 @@ class Desk:
     async def held_by(self, person: str) -> Handle:
         """A complaint that a person has taken up."""
         key = f"H-{next(_ids)}"
-        await self.office.client.file("complaint", {"key": key, "facts": {**FACTS["complaint"], "unit": "north"}})
-        case = self.office.handle(f"complaint:{key}")
+        await self.backend.client.file("complaint", {"key": key, "facts": {**FACTS["complaint"], "unit": "north"}})
+        case = self.backend.handle(f"complaint:{key}")
         await self.do(case, person, "acknowledge")
         return case
 
     async def do(self, case: Handle, person: str, command: str, role: str = "agent", **fields: Any) -> Json:
         """Send a command as somebody. Raises `Refused`."""
-        return await self.office.client.command(case.id, command, {"by": {"id": person, "role": role}, **fields})
+        return await self.backend.client.command(case.id, command, {"by": {"id": person, "role": role}, **fields})
 
     async def handover(self, shift: Shift) -> Handle:
         """The handover of a shift, once it is open and on record."""
-        case = self.office.handle(f"handover:{shift.id}")
-        await eventually(lambda: self.office.book.case(case.id), lambda view: view is not None)
+        case = self.backend.handle(f"handover:{shift.id}")
+        await eventually(lambda: self.backend.book.case(case.id), lambda view: view is not None)
         return case
 
     async def holders(self, *cases: Handle) -> list[str]:
@@ -99,50 +99,53 @@ class Desk:
 
     async def assignments(self, case: Handle) -> list[tuple[str, str]]:
         """From whom to whom a case was assigned, each time."""
-        events = await self.office.timeline(case, "assigned")
+        events = await self.backend.timeline(case, "assigned")
         return [(event["data"]["from"]["id"], event["data"]["to"]["id"]) for event in events]
 
 
 @asynccontextmanager
-async def open_desk(
+async def open_staffed_backend(
     env: WorkflowEnvironment, database: str, folder: Path, *, cache: int = CACHE
-) -> AsyncIterator[Desk]:
-    """An office with a directory on a migrated database, until the block ends."""
+) -> AsyncIterator[StaffedBackend]:
+    """A backend with a directory on a migrated database, until the block ends."""
     async with (
-        open_office(env, database, folder, cache=cache) as office,
+        open_backend(env, database, folder, cache=cache) as backend,
         directory.connect(database) as staff,
         handovers.connect(database, staff) as swaps,
     ):
-        yield Desk(office, staff, swaps, database)
+        yield StaffedBackend(backend, staff, swaps, database)
 
 
 @pytest.fixture(scope="module")
-async def desk(
+async def staffed(
     postgres: Cluster, casebook_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Desk]:
-    """An office of the module's own: a directory changes who is told of what."""
+) -> AsyncIterator[StaffedBackend]:
+    """A backend of the module's own: a directory changes who is told of what."""
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
-    async with time_skipping() as env, open_desk(env, database, tmp_path_factory.mktemp("desk")) as desk:
-        yield desk
+    async with (
+        time_skipping() as env,
+        open_staffed_backend(env, database, tmp_path_factory.mktemp("staffed")) as staffed,
+    ):
+        yield staffed
 
 
 # --- handing over ---------------------------------------------------------------------------------
 
 
-async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) -> None:
-    await desk.people("out-1", "in-1")
-    promised, paused, ended, climbed = [await desk.held_by("out-1") for _ in range(4)]
-    other = await desk.held_by("out-9")
+async def test_a_handover_during_which_cases_arrive_close_and_climb(staffed: StaffedBackend) -> None:
+    await staffed.people("out-1", "in-1")
+    promised, paused, ended, climbed = [await staffed.held_by("out-1") for _ in range(4)]
+    other = await staffed.held_by("out-9")
     due = (datetime.now(UTC) + 3 * DAY).isoformat()
-    await desk.do(promised, "out-1", "promise", reply_by=due)
-    await desk.do(paused, "out-1", "log_contact", reached=False, reason="phone off")
+    await staffed.do(promised, "out-1", "promise", reply_by=due)
+    await staffed.do(paused, "out-1", "log_contact", reached=False, reason="phone off")
     for case in (promised, paused):
-        await desk.office.recorded(case)
-    shift = await desk.ends_in(15 * MINUTE, "out-1", "in-1")
+        await staffed.backend.recorded(case)
+    shift = await staffed.ends_in(15 * MINUTE, "out-1", "in-1")
 
     # The time to tell has passed, so it begins at once.
-    assert await plan(desk.office.env.client, [shift]) == 1
-    handover = await desk.handover(shift)
+    assert await plan_handovers(staffed.backend.env.client, [shift]) == 1
+    handover = await staffed.handover(shift)
 
     view = await handover.query("case")
     assert (view["outgoing"]["id"], view["relief"]["id"], view["unit"]) == ("out-1", "in-1", "north")
@@ -151,52 +154,55 @@ async def test_a_handover_during_which_cases_arrive_close_and_climb(desk: Desk) 
     assert listed.keys() == {promised.id, paused.id, ended.id, climbed.id}
     assert [datetime.fromisoformat(at) for at in listed[promised.id]["promised"]] == [datetime.fromisoformat(due)]
     assert set(listed[paused.id]["paused"]) == {"answer", "resolution"}
-    [told] = await eventually(lambda: desk.office.timeline(handover, "relief_told"), lambda events: len(events) == 1)
+    [told] = await eventually(
+        lambda: staffed.backend.timeline(handover, "relief_told"), lambda events: len(events) == 1
+    )
     assert told["data"]["people"] == ["in-1"]
 
     # Planned again it is the same handover.
-    await plan(desk.office.env.client, [shift])
-    waiting = desk.office.handle(f"shift-end:{shift.id}")
+    await plan_handovers(staffed.backend.env.client, [shift])
+    waiting = staffed.backend.handle(f"shift-end:{shift.id}")
     assert await waiting.result() == {"id": handover.id, "new": False}
 
     # Meanwhile one is closed, one climbs, one arrives.
-    await desk.do(ended, "out-1", "resolve")
-    await desk.do(ended, "out-1", "close")
-    await desk.do(climbed, "out-1", "escalate", reason="beyond me")
-    arrived = await desk.held_by("out-1")
+    await staffed.do(ended, "out-1", "resolve")
+    await staffed.do(ended, "out-1", "close")
+    await staffed.do(climbed, "out-1", "escalate", reason="beyond me")
+    arrived = await staffed.held_by("out-1")
     for case in (ended, climbed, arrived):
-        await desk.office.recorded(case)
-    await desk.do(handover, "in-1", "note", text="the scanner is broken")
-    await desk.do(handover, "out-1", "sign")
-    assert await desk.holders(promised, arrived) == ["out-1", "out-1"]
-    await desk.do(handover, "in-1", "sign")
+        await staffed.backend.recorded(case)
+    await staffed.do(handover, "in-1", "note", text="the scanner is broken")
+    await staffed.do(handover, "out-1", "sign")
+    assert await staffed.holders(promised, arrived) == ["out-1", "out-1"]
+    await staffed.do(handover, "in-1", "sign")
 
-    await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda events: len(events) == 1)
-    assert await desk.holders(promised, paused, arrived, climbed, ended, other) == [
+    await eventually(lambda: staffed.backend.timeline(handover, "handed_over"), lambda events: len(events) == 1)
+    assert await staffed.holders(promised, paused, arrived, climbed, ended, other) == [
         "in-1", "in-1", "in-1", "supervisor", "out-1", "out-9"
     ]  # fmt: skip
     for case in (promised, paused, arrived):
-        assert await desk.assignments(case) == [("out-1", "in-1")]
+        assert await staffed.assignments(case) == [("out-1", "in-1")]
         assert (await case.query("case"))["acknowledged"]
-        [event] = await desk.office.timeline(case, "assigned")
+        [event] = await staffed.backend.timeline(case, "assigned")
         assert event["data"]["reason"] == f"{handover.id} 1"
     for case in (climbed, ended, other):
-        assert await desk.assignments(case) == []
+        assert await staffed.assignments(case) == []
 
     # The shift has not ended yet, and somebody takes one more up.
-    late = await desk.held_by("out-1")
-    await desk.office.recorded(late)
-    await desk.office.wait(handover, 17 * MINUTE + timedelta(seconds=30))
+    late = await staffed.held_by("out-1")
+    await staffed.backend.recorded(late)
+    await staffed.backend.wait(handover, 17 * MINUTE + timedelta(seconds=30))
     ended_view = await handover.result()
     assert (ended_view["status"], ended_view["outcome"], ended_view["handed"]) == ("closed", "handed_over", 4)
-    assert await desk.holders(late) == ["in-1"]
-    events = await desk.office.timeline(handover, "handed_over")
+    assert await staffed.holders(late) == ["in-1"]
+    events = await staffed.backend.timeline(handover, "handed_over")
     assert [sorted(event["data"]["cases"]) for event in events] == [
         sorted(case.id for case in (promised, paused, arrived)), [late.id]
     ]  # fmt: skip
-    assert (await desk.office.book.verify()).ok
+    assert (await staffed.backend.book.verify()).ok
 
 
+@pytest.mark.long
 async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
     postgres: Cluster, casebook_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,25 +226,27 @@ async def test_a_worker_that_ends_in_the_middle_hands_each_case_over_once(
         (tmp_path / folder).mkdir()
     async with time_skipping() as env:
         # Without a cache, so that the server does not wait for a worker that is gone.
-        async with open_desk(env, database, tmp_path / "one", cache=0) as desk:
-            await desk.people("out", "in")
-            cases = await asyncio.gather(*(desk.held_by("out") for _ in range(12)))
-            await asyncio.gather(*map(desk.office.recorded, cases))
-            shift = await desk.ends_in(15 * MINUTE, "out", "in")
-            await plan(env.client, [shift])
-            handover = await desk.handover(shift)
-            await desk.do(handover, "in", "sign")
-            await desk.do(handover, "out", "sign")
+        async with open_staffed_backend(env, database, tmp_path / "one", cache=0) as staffed:
+            await staffed.people("out", "in")
+            cases = await asyncio.gather(*(staffed.held_by("out") for _ in range(12)))
+            await asyncio.gather(*map(staffed.backend.recorded, cases))
+            shift = await staffed.ends_in(15 * MINUTE, "out", "in")
+            await plan_handovers(env.client, [shift])
+            handover = await staffed.handover(shift)
+            await staffed.do(handover, "in", "sign")
+            await staffed.do(handover, "out", "sign")
             await eventually(lambda: holders(database), lambda found: found["in"] == 3)
         # In the middle each has a holder, the one or the other.
         assert await holders(database) == {"in": 3, "out": 9}
         monkeypatch.setattr(worker, "CaseClient", CaseClient)
-        async with open_desk(env, database, tmp_path / "two") as desk:
-            await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1, 45)
-            assert set(await desk.holders(*cases)) == {"in"}
+        async with open_staffed_backend(env, database, tmp_path / "two") as staffed:
+            await eventually(
+                lambda: staffed.backend.timeline(handover, "handed_over"), lambda found: len(found) == 1, 45
+            )
+            assert set(await staffed.holders(*cases)) == {"in"}
             for case in cases:
-                assert await desk.assignments(case) == [("out", "in")]
-            [event] = await desk.office.timeline(handover, "handed_over")
+                assert await staffed.assignments(case) == [("out", "in")]
+            [event] = await staffed.backend.timeline(handover, "handed_over")
             assert (event["data"]["cases"], event["data"]["left"]) == (sorted(case.id for case in cases), [])
 
 
@@ -252,22 +260,22 @@ async def holders(database: str) -> Counter[str]:
         await connection.close()
 
 
-async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk: Desk) -> None:
-    await desk.people("out-3", "in-3")
-    closes, climbs, taken, stays = [await desk.held_by("out-3") for _ in range(4)]
+async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(staffed: StaffedBackend) -> None:
+    await staffed.people("out-3", "in-3")
+    closes, climbs, taken, stays = [await staffed.held_by("out-3") for _ in range(4)]
     for case in (closes, climbs, taken, stays):
-        await desk.office.recorded(case)
+        await staffed.backend.recorded(case)
 
     async def just_before(case_id: str, name: str, body: Mapping[str, Any]) -> Any:
         """Somebody else acts between the look into the casebook and the command."""
         if case_id == closes.id:
-            await desk.do(closes, "out-3", "resolve")
-            await desk.do(closes, "out-3", "close")
+            await staffed.do(closes, "out-3", "resolve")
+            await staffed.do(closes, "out-3", "close")
         elif case_id == climbs.id:
-            await desk.do(climbs, "out-3", "escalate", reason="hard")
+            await staffed.do(climbs, "out-3", "escalate", reason="hard")
         elif case_id == taken.id:
-            await desk.do(taken, "out-9", "assign", to={"id": "out-9", "role": "agent"})
-        return await desk.office.client.command(case_id, name, body)
+            await staffed.do(taken, "out-9", "assign", to={"id": "out-9", "role": "agent"})
+        return await staffed.backend.client.command(case_id, name, body)
 
     order = CallOrder(
         "handover:X",
@@ -276,31 +284,33 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(desk:
         datetime.now(UTC).isoformat(),
         "",
     )
-    async with calendar_years.connect(desk.database) as calendar:
-        shifts = Handovers(desk.office.book, desk.staff, desk.swaps, Policies(), just_before, calendar.current)
+    async with calendar_years.connect(staffed.database) as calendar:
+        shifts = Handovers(
+            staffed.backend.book, staffed.staff, staffed.swaps, Policies(), just_before, calendar.current
+        )
         result = await ActivityEnvironment().run(shifts.hand_over, order)
         assert result["cases"] == [stays.id]
         assert {one["case"]: one["code"] for one in result["left"]} == {
             closes.id: "closed", climbs.id: "not_holder", taken.id: "not_held"
         }  # fmt: skip
-        assert await desk.holders(closes, climbs, taken, stays) == ["out-3", "supervisor", "out-9", "in-3"]
+        assert await staffed.holders(closes, climbs, taken, stays) == ["out-3", "supervisor", "out-9", "in-3"]
         # Done again it changes nothing, and still knows what it did.
-        await desk.office.recorded(stays)
+        await staffed.backend.recorded(stays)
         again = await ActivityEnvironment().run(shifts.hand_over, order)
     assert again["cases"] == [stays.id]
-    assert await desk.assignments(stays) == [("out-3", "in-3")]
+    assert await staffed.assignments(stays) == [("out-3", "in-3")]
 
 
-async def test_a_case_that_does_not_answer_keeps_no_other_back(desk: Desk) -> None:
-    await desk.people("out-4", "in-4")
-    silent, other = [await desk.held_by("out-4") for _ in range(2)]
+async def test_a_case_that_does_not_answer_keeps_no_other_back(staffed: StaffedBackend) -> None:
+    await staffed.people("out-4", "in-4")
+    silent, other = [await staffed.held_by("out-4") for _ in range(2)]
     for case in (silent, other):
-        await desk.office.recorded(case)
+        await staffed.backend.recorded(case)
 
     async def command(case_id: str, name: str, body: Mapping[str, Any]) -> Any:
         if case_id == silent.id:
             raise TimeoutError
-        return await desk.office.client.command(case_id, name, body)
+        return await staffed.backend.client.command(case_id, name, body)
 
     order = CallOrder(
         "handover:Y",
@@ -309,61 +319,61 @@ async def test_a_case_that_does_not_answer_keeps_no_other_back(desk: Desk) -> No
         datetime.now(UTC).isoformat(),
         "",
     )
-    async with calendar_years.connect(desk.database) as calendar:
-        shifts = Handovers(desk.office.book, desk.staff, desk.swaps, Policies(), command, calendar.current)
+    async with calendar_years.connect(staffed.database) as calendar:
+        shifts = Handovers(staffed.backend.book, staffed.staff, staffed.swaps, Policies(), command, calendar.current)
         with pytest.raises(ApplicationError, match="1 cases do not answer") as caught:
             await ActivityEnvironment().run(shifts.hand_over, order)
     assert not caught.value.non_retryable
-    assert await desk.holders(silent, other) == ["out-4", "in-4"]
+    assert await staffed.holders(silent, other) == ["out-4", "in-4"]
 
 
-async def test_nobody_relieves_and_nobody_signs_in_time(desk: Desk) -> None:
+async def test_nobody_relieves_and_nobody_signs_in_time(staffed: StaffedBackend) -> None:
     away = Absence(person="in-5", starts_at=datetime.now(UTC) - DAY, ends_at=datetime.now(UTC) + DAY)
-    await desk.people("out-5", "in-5", "in-6", absences=(away,))
-    held = await desk.held_by("out-5")
-    await desk.office.recorded(held)
-    shift = await desk.ends_in(15 * MINUTE, "out-5", "in-5")
-    await plan(desk.office.env.client, [shift])
-    handover = await desk.handover(shift)
-    [missing] = await desk.office.timeline(handover, "relief_missing")
+    await staffed.people("out-5", "in-5", "in-6", absences=(away,))
+    held = await staffed.held_by("out-5")
+    await staffed.backend.recorded(held)
+    shift = await staffed.ends_in(15 * MINUTE, "out-5", "in-5")
+    await plan_handovers(staffed.backend.env.client, [shift])
+    handover = await staffed.handover(shift)
+    [missing] = await staffed.backend.timeline(handover, "relief_missing")
     assert missing["data"]["role"] == "supervisor"
-    await desk.do(handover, "out-5", "sign")
-    await desk.office.wait(handover, 15 * MINUTE)
+    await staffed.do(handover, "out-5", "sign")
+    await staffed.backend.wait(handover, 15 * MINUTE)
     view = await handover.query("case")
     assert (view["breached"], view["rung"], view["responsible"]) == (["handover"], "supervisor", "out-5")
-    notices = await eventually(lambda: desk.office.timeline(handover, "notified"), lambda found: len(found) == 2)
+    notices = await eventually(lambda: staffed.backend.timeline(handover, "notified"), lambda found: len(found) == 2)
     assert [event["data"]["notice"] for event in notices] == ["relief_missing", "handover_open"]
-    assert "supervisor@example.com" in desk.office.mailed(handover)
-    assert await desk.holders(held) == ["out-5"]
+    assert "supervisor@example.com" in staffed.backend.mailed(handover)
+    assert await staffed.holders(held) == ["out-5"]
 
     # Late is better than never.
-    await desk.do(handover, "boss", "name_relief", "supervisor", to={"id": "in-6", "role": "agent"})
-    await desk.do(handover, "in-6", "sign")
-    await eventually(lambda: desk.office.timeline(handover, "handed_over"), lambda found: len(found) == 1)
-    assert await desk.holders(held) == ["in-6"]
+    await staffed.do(handover, "boss", "name_relief", "supervisor", to={"id": "in-6", "role": "agent"})
+    await staffed.do(handover, "in-6", "sign")
+    await eventually(lambda: staffed.backend.timeline(handover, "handed_over"), lambda found: len(found) == 1)
+    assert await staffed.holders(held) == ["in-6"]
 
 
 # --- waiting for the end of a shift -----------------------------------------------------------------
 
 
-async def test_the_roster_is_read_again_before_a_handover_begins(desk: Desk) -> None:
-    await desk.people("out-7", "in-7")
-    client = desk.office.env.client
-    shift = await desk.ends_in(3 * MINUTE * 60, "out-7", "in-7")
-    await plan(client, [shift])
+async def test_the_roster_is_read_again_before_a_handover_begins(staffed: StaffedBackend) -> None:
+    await staffed.people("out-7", "in-7")
+    client = staffed.backend.env.client
+    shift = await staffed.ends_in(3 * MINUTE * 60, "out-7", "in-7")
+    await plan_handovers(client, [shift])
     waiting = client.get_workflow_handle(f"shift-end:{shift.id}")
     await eventually(lambda: looks(waiting), lambda number: number == 1)
     # An hour later than it was known at first: it sleeps on, and begins 20 minutes before the new end.
     moved = shift.model_copy(update={"ends_at": shift.ends_at + 60 * MINUTE})
-    await desk.staff.replace_shifts([moved])
-    await plan(client, [moved])
+    await staffed.staff.replace_shifts([moved])
+    await plan_handovers(client, [moved])
     await eventually(lambda: looks(waiting), lambda number: number == 2)
-    await desk.office.wait(waiting, 200 * MINUTE)
-    assert await desk.office.book.case(f"handover:{shift.id}") is None
-    await desk.office.wait(waiting, 20 * MINUTE)
+    await staffed.backend.wait(waiting, 200 * MINUTE)
+    assert await staffed.backend.book.case(f"handover:{shift.id}") is None
+    await staffed.backend.wait(waiting, 20 * MINUTE)
     done = await waiting.result()
     assert done == {"id": f"handover:{shift.id}", "new": True}
-    view = await (await desk.handover(shift)).query("case")
+    view = await (await staffed.handover(shift)).query("case")
     assert datetime.fromisoformat(view["facts"]["shift_ends_at"]) == moved.ends_at
 
 
@@ -373,16 +383,16 @@ async def looks(waiting: Handle) -> int:
     return sum(event.HasField("activity_task_completed_event_attributes") for event in history.events)
 
 
-async def test_where_there_is_nothing_to_hand_over(desk: Desk) -> None:
-    await desk.people("out-8", "in-8")
-    client = desk.office.env.client
-    shift = await desk.ends_in(15 * MINUTE, "out-8", "in-8")
+async def test_where_there_is_nothing_to_hand_over(staffed: StaffedBackend) -> None:
+    await staffed.people("out-8", "in-8")
+    client = staffed.backend.env.client
+    shift = await staffed.ends_in(15 * MINUTE, "out-8", "in-8")
     on = Shift(id="S-on", person="out-8", starts_at=shift.ends_at, ends_at=shift.ends_at + 60 * MINUTE)
     porter = Shift(id="S-porter", person="manager", starts_at=shift.starts_at, ends_at=shift.ends_at)
     over = Shift(id="S-over", person="in-8", starts_at=shift.starts_at, ends_at=datetime.now(UTC))
     gone = Shift(id="S-gone", person="in-8", starts_at=shift.starts_at, ends_at=shift.ends_at)
-    await desk.staff.replace_shifts([shift, on, porter])
-    assert await plan(client, [shift, porter, gone, over]) == 3
+    await staffed.staff.replace_shifts([shift, on, porter])
+    assert await plan_handovers(client, [shift, porter, gone, over]) == 3
     why = [(await client.get_workflow_handle(f"shift-end:{id_}").result())["why"] for id_ in (
         shift.id, "S-porter", "S-gone"
     )]  # fmt: skip
@@ -397,8 +407,8 @@ async def test_where_there_is_nothing_to_hand_over(desk: Desk) -> None:
         ({"shift": "S-1", "policy": "strict"}, "unknown_policy"),
     ],
 )
-async def test_what_is_no_shift_is_refused(desk: Desk, asked: Json, code: str) -> None:
-    handle = await desk.office.start(SHIFT_END, asked, id=f"shift-end-bad-{next(_ids)}")
+async def test_what_is_no_shift_is_refused(staffed: StaffedBackend, asked: Json, code: str) -> None:
+    handle = await staffed.backend.start(SHIFT_END, asked, id=f"shift-end-bad-{next(_ids)}")
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     error = caught.value.cause.__cause__ or caught.value.cause
@@ -424,17 +434,17 @@ def test_a_call_under_way_goes_on_in_the_next_run() -> None:
 # --- swapping -------------------------------------------------------------------------------------
 
 
-async def ask_for(desk: Desk, one: str, other: str, given: str, returned: str | None = None) -> Handle:
+async def ask_for(staffed: StaffedBackend, one: str, other: str, given: str, returned: str | None = None) -> Handle:
     """Ask for a swap. Raises `Refused`."""
-    facts = facts_of(await desk.staff.read(), DEFAULT, one, other, given, returned)
-    view = await ask(desk.office.client, desk.swaps, facts, DEFAULT, datetime.now(UTC))
-    return desk.office.handle(view["id"])
+    facts = facts_of(await staffed.staff.read(), DEFAULT, one, other, given, returned)
+    view = await file_swap(staffed.backend.client, staffed.swaps, facts, DEFAULT, datetime.now(UTC))
+    return staffed.backend.handle(view["id"])
 
 
-async def sign(desk: Desk, case: Handle, counterparty: str) -> Json:
+async def sign(staffed: StaffedBackend, case: Handle, counterparty: str) -> Json:
     """Agree and sign; the view when it is over."""
-    await desk.do(case, counterparty, "agree")
-    await desk.do(case, "manager", "sign", "department_manager")
+    await staffed.do(case, counterparty, "agree")
+    await staffed.do(case, "manager", "sign", "department_manager")
     view: Json = await case.result()
     return view
 
@@ -449,76 +459,90 @@ def weekly(person: str, *weeks: int) -> list[Shift]:
     ]
 
 
-async def test_the_roster_changes_when_all_have_agreed_and_signed_and_only_three_times_a_month(desk: Desk) -> None:
-    await desk.people("one", "two", "three")
+async def test_the_roster_changes_when_all_have_agreed_and_signed_and_only_three_times_a_month(
+    staffed: StaffedBackend,
+) -> None:
+    await staffed.people("one", "two", "three")
     returned = [
         shift.model_copy(update={"id": "two-back", "starts_at": shift.starts_at + DAY, "ends_at": shift.ends_at + DAY})
         for shift in weekly("two", 0)
     ]
-    await desk.staff.replace_shifts([*weekly("one", 0, 1, 2, 3), *returned])
-    case = await ask_for(desk, "one", "two", "one-0", "two-back")
+    await staffed.staff.replace_shifts([*weekly("one", 0, 1, 2, 3), *returned])
+    case = await ask_for(staffed, "one", "two", "one-0", "two-back")
     # The same asked for again is the same case.
-    assert (await ask_for(desk, "one", "two", "one-0", "two-back")).id == case.id
-    await desk.do(case, "two", "agree")
+    assert (await ask_for(staffed, "one", "two", "one-0", "two-back")).id == case.id
+    await staffed.do(case, "two", "agree")
     # Agreement of both without the manager's signature: the roster stays as it is.
-    assert await on_roster(desk) == {"one-0": "one", "one-1": "one", "one-2": "one", "one-3": "one", "two-back": "two"}
+    assert await on_roster(staffed) == {
+        "one-0": "one",
+        "one-1": "one",
+        "one-2": "one",
+        "one-3": "one",
+        "two-back": "two",
+    }
     with pytest.raises(Refused) as caught:
-        await desk.do(case, "two", "agree")
+        await staffed.do(case, "two", "agree")
     assert (caught.value.code, caught.value.clause) == ("already_agreed", "S1-1.7")
-    await desk.do(case, "manager", "sign", "department_manager")
+    await staffed.do(case, "manager", "sign", "department_manager")
     view = await case.result()
     assert (view["outcome"], view["valid"]) == ("valid", True)
-    assert await on_roster(desk) == {"one-0": "two", "one-1": "one", "one-2": "one", "one-3": "one", "two-back": "one"}
+    assert await on_roster(staffed) == {
+        "one-0": "two",
+        "one-1": "one",
+        "one-2": "one",
+        "one-3": "one",
+        "two-back": "one",
+    }
 
     # Two more of the month; one that was asked for before they were valid is looked at again when it is signed.
-    pending = await ask_for(desk, "one", "three", "one-3")
+    pending = await ask_for(staffed, "one", "three", "one-3")
     for week in (1, 2):
-        assert (await sign(desk, await ask_for(desk, "one", "two", f"one-{week}"), "two"))["valid"]
+        assert (await sign(staffed, await ask_for(staffed, "one", "two", f"one-{week}"), "two"))["valid"]
     with pytest.raises(Refused) as caught:
-        await ask_for(desk, "one", "three", "one-3")
+        await ask_for(staffed, "one", "three", "one-3")
     assert (caught.value.code, caught.value.clause) == ("swap_limit", "S1-1.7")
-    before = await on_roster(desk)
-    view = await sign(desk, pending, "three")
+    before = await on_roster(staffed)
+    view = await sign(staffed, pending, "three")
     assert (view["outcome"], view["valid"]) == ("refused", False)
     assert "at most 3" in view["refusal"]
-    assert await on_roster(desk) == before
-    assert (await desk.office.book.verify()).ok
+    assert await on_roster(staffed) == before
+    assert (await staffed.backend.book.verify()).ok
 
 
-async def on_roster(desk: Desk) -> dict[str, str]:
+async def on_roster(staffed: StaffedBackend) -> dict[str, str]:
     """Whose each shift is."""
-    return {shift.id: shift.person for shift in (await desk.staff.read()).shifts}
+    return {shift.id: shift.person for shift in (await staffed.staff.read()).shifts}
 
 
-async def test_of_two_swaps_of_one_shift_one_is_valid_and_a_repeat_changes_nothing(desk: Desk) -> None:
-    await desk.people("one", "two", "three")
-    await desk.staff.replace_shifts(weekly("one", 10))
-    swaps = [await ask_for(desk, "one", other, "one-10") for other in ("two", "three")]
-    views = await asyncio.gather(*(sign(desk, c, who) for c, who in zip(swaps, ("two", "three"), strict=True)))
+async def test_of_two_swaps_of_one_shift_one_is_valid_and_a_repeat_changes_nothing(staffed: StaffedBackend) -> None:
+    await staffed.people("one", "two", "three")
+    await staffed.staff.replace_shifts(weekly("one", 10))
+    swaps = [await ask_for(staffed, "one", other, "one-10") for other in ("two", "three")]
+    views = await asyncio.gather(*(sign(staffed, c, who) for c, who in zip(swaps, ("two", "three"), strict=True)))
     assert sorted(view["outcome"] for view in views) == ["refused", "valid"]
     [valid] = [view for view in views if view["valid"]]
-    assert await on_roster(desk) == {"one-10": valid["facts"]["counterparty"]["id"]}
+    assert await on_roster(staffed) == {"one-10": valid["facts"]["counterparty"]["id"]}
 
-    before = await on_roster(desk)
+    before = await on_roster(staffed)
     facts = SwapFacts.model_validate(valid["facts"])
-    assert await desk.swaps.make_valid(valid["id"], facts, DEFAULT, datetime.now(UTC)) == [
+    assert await staffed.swaps.make_valid(valid["id"], facts, DEFAULT, datetime.now(UTC)) == [
         {"shift": "one-10", "from": "one", "to": facts.counterparty.id}
     ]
-    assert await on_roster(desk) == before
+    assert await on_roster(staffed) == before
 
 
-async def test_a_holiday_that_was_published_meanwhile_counts(desk: Desk) -> None:
-    await desk.people("one", "two")
+async def test_a_holiday_that_was_published_meanwhile_counts(staffed: StaffedBackend) -> None:
+    await staffed.people("one", "two")
     [shift] = weekly("one", 30)
-    await desk.staff.replace_shifts([shift])
-    case = await ask_for(desk, "one", "two", shift.id)
+    await staffed.staff.replace_shifts([shift])
+    case = await ask_for(staffed, "one", "two", shift.id)
     day = f"{DEFAULT.local(shift.starts_at):%Y-%m-%d}"
-    async with calendar_years.connect(desk.database) as calendar:
+    async with calendar_years.connect(staffed.database) as calendar:
         await calendar.load({day[:4]: {"source": "published late", "holidays": [day]}})
-    view = await sign(desk, case, "two")
+    view = await sign(staffed, case, "two")
     assert (view["outcome"], view["valid"]) == ("refused", False)
     assert day in view["refusal"]
-    assert await on_roster(desk) == {shift.id: "one"}
+    assert await on_roster(staffed) == {shift.id: "one"}
 
 
 @pytest.mark.parametrize(
@@ -534,14 +558,14 @@ async def test_a_holiday_that_was_published_meanwhile_counts(desk: Desk) -> None
     ],
 )
 async def test_what_makes_no_swap_is_refused_and_nothing_is_filed(
-    desk: Desk, one: str, other: str, given: str, returned: str | None, code: str
+    staffed: StaffedBackend, one: str, other: str, given: str, returned: str | None, code: str
 ) -> None:
-    await desk.people("one", "two")
+    await staffed.people("one", "two")
     now = datetime.now(UTC)
     past = Shift(id="past", person="one", starts_at=now - DAY, ends_at=now - DAY / 2)
-    await desk.staff.replace_shifts([*weekly("one", 20), past])
-    filed = await desk.office.book.list_cases(kind="swap", limit=1000)
+    await staffed.staff.replace_shifts([*weekly("one", 20), past])
+    filed = await staffed.backend.book.list_cases(kind="swap", limit=1000)
     with pytest.raises(Refused) as caught:
-        await ask_for(desk, one, other, given, returned)
+        await ask_for(staffed, one, other, given, returned)
     assert (caught.value.code, caught.value.clause) == (code, "S1-1.7")
-    assert await desk.office.book.list_cases(kind="swap", limit=1000) == filed
+    assert await staffed.backend.book.list_cases(kind="swap", limit=1000) == filed

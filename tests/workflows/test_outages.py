@@ -18,7 +18,7 @@ from cases.directory import Person, Unit
 from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.office import FACTS, Handle, Office, open_office
+from tests.workflows.backend import FACTS, Backend, Handle, open_backend
 
 MINUTE = timedelta(minutes=1)
 
@@ -71,15 +71,17 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture(scope="module")
-async def office(database: Cluster, inbox: Inbox, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    """An office whose surroundings fail."""
+async def backend(database: Cluster, inbox: Inbox, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backend]:
+    """A backend whose surroundings fail."""
     address = await database.fresh_database()
     await migrate(address)
     async with (
         time_skipping() as env,
-        open_office(env, address, tmp_path_factory.mktemp("office"), smtp=f"smtp://127.0.0.1:{inbox.port}") as office,
+        open_backend(
+            env, address, tmp_path_factory.mktemp("backend"), smtp=f"smtp://127.0.0.1:{inbox.port}"
+        ) as backend,
     ):
-        yield office
+        yield backend
 
 
 @pytest.fixture
@@ -90,27 +92,27 @@ def casebook_away(database: Cluster) -> Iterator[Cluster]:
         database.start()
 
 
-async def sound(office: Office, case: Handle) -> None:
+async def sound(backend: Backend, case: Handle) -> None:
     """The ledger holds exactly the events of the case, each once, and its chain verifies."""
-    events = await office.recorded(case)
-    assert events == await office.timeline(case)
+    events = await backend.recorded(case)
+    assert events == await backend.timeline(case)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert (await office.book.verify(case.id)).ok
+    assert (await backend.book.verify(case.id)).ok
 
 
 async def test_while_the_casebook_is_away_the_ladder_climbs_and_people_are_told(
-    office: Office, casebook_away: Cluster, inbox: Inbox
+    backend: Backend, casebook_away: Cluster, inbox: Inbox
 ) -> None:
-    case = await office.file()
+    case = await backend.file()
     opened = datetime.fromisoformat((await case.query("case"))["opened_at"])
-    known = len(await office.recorded(case))
+    known = len(await backend.recorded(case))
     inbox.arrived.clear()
     casebook_away.stop("immediate")
 
-    await office.wait(case, 10 * MINUTE)
-    await office.do(case, "note", text="written while the casebook is away")
+    await backend.wait(case, 10 * MINUTE)
+    await backend.do(case, "note", text="written while the casebook is away")
 
-    climbs = await office.timeline(case, "escalated")
+    climbs = await backend.timeline(case, "escalated")
     assert [(e["data"]["to"], datetime.fromisoformat(e["at"]) - opened) for e in climbs] == [
         ("supervisor", 5 * MINUTE),
         ("qa_manager", 10 * MINUTE),
@@ -118,67 +120,67 @@ async def test_while_the_casebook_is_away_the_ladder_climbs_and_people_are_told(
     assert [recipient for _, recipient in inbox.arrived] == ["supervisor@example.com", "quality@example.com"]
 
     casebook_away.start()
-    await office.wait(case, MINUTE)
+    await backend.wait(case, MINUTE)
 
-    await sound(office, case)
-    assert len(await office.timeline(case)) > known
+    await sound(backend, case)
+    assert len(await backend.timeline(case)) > known
 
 
 async def test_a_case_filed_while_the_casebook_is_away_gets_its_number_later(
-    office: Office, casebook_away: Cluster
+    backend: Backend, casebook_away: Cluster
 ) -> None:
     casebook_away.stop()
-    case = await office.file()
-    assert (await office.do(case, "acknowledge"))["number"] is None
+    case = await backend.file()
+    assert (await backend.do(case, "acknowledge"))["number"] is None
 
     casebook_away.start()
-    await office.wait(case, MINUTE)
+    await backend.wait(case, MINUTE)
 
-    await sound(office, case)
+    await sound(backend, case)
     assert (await eventually(lambda: case.query("case"), lambda view: view["number"] is not None))["acknowledged"]
 
 
-async def test_notices_wait_for_the_mail_server(office: Office, inbox: Inbox) -> None:
+async def test_notices_wait_for_the_mail_server(backend: Backend, inbox: Inbox) -> None:
     inbox.stop()
     inbox.arrived.clear()
-    case = await office.file()
-    await office.wait(case, 6 * MINUTE)
+    case = await backend.file()
+    await backend.wait(case, 6 * MINUTE)
     assert (await case.query("case"))["rung"] == "supervisor"
-    assert await office.timeline(case, "notified") == []
+    assert await backend.timeline(case, "notified") == []
     # The broadcast did not go out in time, which is on the record.
     assert "report" in (await case.query("case"))["breached"]
 
     inbox.start()
-    await office.wait(case, MINUTE)
+    await backend.wait(case, MINUTE)
 
-    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= 4)
+    told = await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) >= 4)
     assert {event["data"]["outcome"] for event in told} == {"sent"}
     assert set(inbox.arrived.values()) == {1}
-    await sound(office, case)
+    await sound(backend, case)
 
 
 async def test_a_notice_that_never_arrives_is_given_up_and_recorded(
-    office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflows.effects.GIVE_UP", 7 * MINUTE)
     inbox.stop()
-    case = await office.file(facts={"category": "delay", "source": "network"})
-    await office.do(case, "acknowledge")
-    await office.wait(case, 8 * MINUTE)
+    case = await backend.file(facts={"category": "delay", "source": "network"})
+    await backend.do(case, "acknowledge")
+    await backend.wait(case, 8 * MINUTE)
     inbox.start()
 
-    [first, *_] = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) > 0)
+    [first, *_] = await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) > 0)
     assert (first["data"]["notice"], first["data"]["outcome"]) == ("rung", "failed")
     assert first["data"]["reasons"]
     [attempt] = first["data"]["attempts"]
     assert (attempt["outcome"], attempt["count"] > 5) == ("delayed", True)
-    await office.do(case, "withdraw", "customer")
+    await backend.do(case, "withdraw", "customer")
     assert (await case.result())["status"] == "closed"
 
 
 @pytest.mark.parametrize("away", [("casebook",), ("mail",), ("casebook", "mail")], ids=" and ".join)
 async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
-    office: Office,
+    backend: Backend,
     casebook_away: Cluster,
     inbox: Inbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -192,11 +194,11 @@ async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
         inbox.stop()
     key = f"continued-{'-'.join(away)}"
     intake = {"key": key, "facts": {**FACTS["complaint"], "customer": {"phone": "13800000000"}}}
-    await office.client.file("complaint", intake)
-    case = office.handle(f"complaint:{key}")
+    await backend.client.file("complaint", intake)
+    case = backend.handle(f"complaint:{key}")
     first_run = (await case.describe()).run_id
     for number in range(30):
-        await office.do(case, "note", text=f"note {number}", request_id=f"n-{number}")
+        await backend.do(case, "note", text=f"note {number}", request_id=f"n-{number}")
     # It continues while things are away, more than once.
     assert (await case.describe()).run_id != first_run
 
@@ -204,30 +206,32 @@ async def test_what_was_under_way_goes_on_when_the_case_continues_as_new(
         casebook_away.start()
     if "mail" in away:
         inbox.start()
-    await office.wait(case, MINUTE)
-    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= 2)
+    await backend.wait(case, MINUTE)
+    told = await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) >= 2)
 
     assert [event["data"]["outcome"] for event in told] == ["sent"] * 2
     # At least once, each under one id: an attempt of the run before may still get through.
     assert set(Counter(recipient for _, recipient in inbox.arrived).values()) == {1}
-    await sound(office, case)
-    assert [event["data"]["text"] for event in await office.timeline(case, "noted")] == [f"note {n}" for n in range(30)]
-    assert await office.book.personal(case.id) == {"customer": {"phone": "13800000000"}}
+    await sound(backend, case)
+    assert [event["data"]["text"] for event in await backend.timeline(case, "noted")] == [
+        f"note {n}" for n in range(30)
+    ]
+    assert await backend.book.personal(case.id) == {"customer": {"phone": "13800000000"}}
     # What was known of the case before is known still.
-    again = await office.do(case, "note", text="note 0", request_id="n-0")
-    assert len(await office.timeline(case, "noted")) == 30
-    assert (await office.client.file("complaint", intake))["opened_at"] == again["opened_at"]
+    again = await backend.do(case, "note", text="note 0", request_id="n-0")
+    assert len(await backend.timeline(case, "noted")) == 30
+    assert (await backend.client.file("complaint", intake))["opened_at"] == again["opened_at"]
     with pytest.raises(Refused) as conflict:
-        await office.client.file("complaint", {"key": key, "facts": {"category": "other"}})
+        await backend.client.file("complaint", {"key": key, "facts": {"category": "other"}})
     assert conflict.value.code == "conflict"
     query = f"CaseNumber = '{again['number']}' AND ExecutionStatus = 'Running'"
 
     async def listed() -> list[str]:
-        return [found.id async for found in office.env.client.list_workflows(query)]
+        return [found.id async for found in backend.env.client.list_workflows(query)]
 
     await eventually(listed, lambda seen: seen == [case.id])
-    await office.do(case, "resolve")
-    await office.do(case, "close")
+    await backend.do(case, "resolve")
+    await backend.do(case, "close")
     assert (await case.result())["status"] == "closed"
     assert datetime.fromisoformat(again["opened_at"]) < datetime.now(UTC)
 
@@ -240,9 +244,9 @@ PEOPLE = [
 
 
 @pytest.fixture
-async def staff(office: Office, inbox: Inbox) -> AsyncIterator[None]:
+async def staff(backend: Backend, inbox: Inbox) -> AsyncIterator[None]:
     """Two people of each rung in the directory, and the mail server there again when the test ends."""
-    async with directory.connect(office.database) as book:
+    async with directory.connect(backend.database) as book:
         await book.replace_people(PEOPLE, units=[Unit(id="hq")])
         await asyncio.sleep(1.1)  # what the worker knows is a second old at most
         yield
@@ -253,23 +257,23 @@ async def staff(office: Office, inbox: Inbox) -> AsyncIterator[None]:
 
 
 async def test_a_day_without_a_mail_server(
-    office: Office, inbox: Inbox, staff: None, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, inbox: Inbox, staff: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer tries than there are, for the sake of those who wait for this test.
     monkeypatch.setattr("activities.notify.notifier.LONGEST", 3600.0)
     inbox.stop()
     inbox.arrived.clear()
-    case = await office.file()
+    case = await backend.file()
     opened = datetime.fromisoformat((await case.query("case"))["opened_at"])
-    await office.wait(case, 11 * MINUTE)
-    await office.do(case, "acknowledge", "qa_manager")
-    await office.wait(case, timedelta(hours=24) - 12 * MINUTE)
+    await backend.wait(case, 11 * MINUTE)
+    await backend.do(case, "acknowledge", "qa_manager")
+    await backend.wait(case, timedelta(hours=24) - 12 * MINUTE)
 
     # No ladder and no deadline was late because of it.
     assert not inbox.arrived
     happened = {
         (event["data"].get("to") or event["data"]["clock"], datetime.fromisoformat(event["at"]) - opened)
-        for event in await office.timeline(case, "escalated", "clock_warned", "clock_breached")
+        for event in await backend.timeline(case, "escalated", "clock_warned", "clock_breached")
     }
     assert happened == {
         ("rung", 5 * MINUTE),
@@ -281,13 +285,13 @@ async def test_a_day_without_a_mail_server(
         ("answer", timedelta(hours=9)),
         ("answer", timedelta(hours=12)),
     }
-    assert await office.timeline(case, "notified") == []
+    assert await backend.timeline(case, "notified") == []
 
     inbox.start()
-    await office.wait(case, 61 * MINUTE)
+    await backend.wait(case, 61 * MINUTE)
 
     due = 1 + 3 + 3 + 1  # the broadcast, the rungs, the deadlines missed, the one that is near
-    told = await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) >= due)
+    told = await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) >= due)
     assert {event["data"]["outcome"] for event in told} == {"sent"}
     # Everybody who was meant has each notice once, under an id of its own.
     assert set(inbox.arrived.values()) == {1}
@@ -309,12 +313,12 @@ async def test_a_day_without_a_mail_server(
     assert first["count"] > 30
     # In the end it was the one who was meant.
     assert rung["data"]["attempts"][-1]["recipient"] == "agent-1"
-    assert "example.com" not in str(await office.timeline(case))
+    assert "example.com" not in str(await backend.timeline(case))
 
     # A repeat has the same id.
-    await office.do(case, "resend", "qa_manager", notice=rung["seq"])
-    await eventually(lambda: office.timeline(case, "notified"), lambda seen: len(seen) > len(told))
+    await backend.do(case, "resend", "qa_manager", notice=rung["seq"])
+    await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) > len(told))
     assert [times for times in inbox.arrived.values() if times > 1] == [2]
-    await sound(office, case)
-    recorded = {row["seq"]: row for row in await office.book.notices(case.id)}
+    await sound(backend, case)
+    recorded = {row["seq"]: row for row in await backend.book.notices(case.id)}
     assert recorded[rung["seq"]]["attempts"] == rung["data"]["attempts"]

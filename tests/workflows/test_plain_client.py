@@ -12,21 +12,21 @@ import pytest
 
 from starter.embedded.temporal import temporal_binary
 from tests.temporal import address, eventually
-from tests.workflows.office import Office
+from tests.workflows.backend import Backend
 
 CASE = "complaint:plain-1"
 AGENT = '{"by": {"id": "agent-7", "role": "agent"}}'
 
 
 @pytest.fixture
-def temporal(office: Office, tmp_path: Path) -> Any:
+def temporal(backend: Backend, tmp_path: Path) -> Any:
     """Runs the command line against the server and reads its JSON."""
     # Nothing that this machine's user has configured may have a say.
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
 
     async def run(*words: str, fails: bool = False) -> Any:
         process = await asyncio.create_subprocess_exec(
-            temporal_binary(), *words, "--address", address(office.env.client), "--output", "json",
+            temporal_binary(), *words, "--address", address(backend.env.client), "--output", "json",
             env={**clean, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from tests.workflows.office import Office
+from tests.workflows.backend import Backend
 from workflows.registry import RUNNER
 
 ROOT = Path(__file__).parents[2]
@@ -31,17 +31,17 @@ def test_a_workflow_module_reaches_nothing_that_does_io(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_worker_uses_the_sandbox(office: Office) -> None:
-    assert office.worker.config()["workflow_runner"] is RUNNER
+def test_the_worker_uses_the_sandbox(backend: Backend) -> None:
+    assert backend.worker.config()["workflow_runner"] is RUNNER
     assert isinstance(RUNNER, SandboxedWorkflowRunner)
     # Its second import kills the process, so it must never have one.
     assert "asyncpg" in RUNNER.restrictions.passthrough_modules
 
 
-async def test_a_case_lives_in_the_sandbox(office: Office) -> None:
+async def test_a_case_lives_in_the_sandbox(backend: Backend) -> None:
     today = datetime.now(UTC).date().isoformat()
-    case = await office.file("inquiry", {"shipment": {"waybill": "W1", "posted_on": today}})
+    case = await backend.file("inquiry", {"shipment": {"waybill": "W1", "posted_on": today}})
 
-    view = await office.do(case, "reply", stage="answer")
+    view = await backend.do(case, "reply", stage="answer")
 
     assert view["status"] == "resolved"

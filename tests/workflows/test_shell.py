@@ -20,7 +20,7 @@ from cases.kinds.complaint import Complaint as ComplaintCase
 from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
-from tests.workflows.office import DEFAULT, FACTS, Handle, Json, Office, happened
+from tests.workflows.backend import DEFAULT, FACTS, Backend, Handle, Json, happened
 from workflows.registry import RUNNER, workflow_of
 
 AGENT = {"id": "agent-1", "role": "agent"}
@@ -35,8 +35,8 @@ def at(event: Json) -> datetime:
 # --- what is seen of it -------------------------------------------------------------------------------
 
 
-async def test_the_three_queries_tell_of_the_case(office: Office) -> None:
-    case = await office.file(facts={"category": "loss", "severity": "serious", "unit": "north"})
+async def test_the_three_queries_tell_of_the_case(backend: Backend) -> None:
+    case = await backend.file(facts={"category": "loss", "severity": "serious", "unit": "north"})
 
     view, events, clocks = [await case.query(name) for name in ("case", "timeline", "explain")]
 
@@ -55,21 +55,21 @@ async def test_the_three_queries_tell_of_the_case(office: Office) -> None:
     assert (answer["state"], answer["limit"], answer["clause"]) == ("running", {"elapsed_minutes": "720"}, "S4-2.4")
 
 
-async def test_personal_facts_are_only_where_they_may_be_erased(office: Office) -> None:
+async def test_personal_facts_are_only_where_they_may_be_erased(backend: Backend) -> None:
     facts = {"category": "delay", "description": "SECRET", "customer": {"name": "SECRET", "phone": "SECRET"}}
-    case = await office.file(facts=facts)
-    await office.recorded(case)
+    case = await backend.file(facts=facts)
+    await backend.recorded(case)
 
     seen = [await case.query(name) for name in ("case", "timeline", "explain")]
     description = await case.describe()
 
     assert "SECRET" not in str(seen)
     assert "SECRET" not in str(description.typed_search_attributes) + str(await description.memo())
-    assert "SECRET" not in str([mail.as_string() for mail in office.mails()])
-    assert (await office.book.personal(case.id)) == {key: facts[key] for key in ("description", "customer")}
+    assert "SECRET" not in str([mail.as_string() for mail in backend.mails()])
+    assert (await backend.book.personal(case.id)) == {key: facts[key] for key in ("description", "customer")}
 
 
-async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(office: Office) -> None:
+async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(backend: Backend) -> None:
     """The policy comes late, as from a slow disk."""
     wanted = asyncio.Event()
 
@@ -78,15 +78,15 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(office: 
         await wanted.wait()
         return Policies().load(name).document
 
-    others = [each for each in office.worker.config()["activities"] if each.__name__ != LOAD_POLICY]
+    others = [each for each in backend.worker.config()["activities"] if each.__name__ != LOAD_POLICY]
     async with Worker(
-        office.env.client,
+        backend.env.client,
         task_queue="slow",
         workflows=[workflow_of(ComplaintCase)],
         activities=[late, *others],
         workflow_runner=RUNNER,
     ):
-        case: Handle = await office.env.client.start_workflow(
+        case: Handle = await backend.env.client.start_workflow(
             "Complaint",
             {"key": "slow", "facts": FACTS["complaint"]},
             id="complaint:slow",
@@ -94,24 +94,24 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(office: 
         )
         assert await case.query("case") == {"id": "complaint:slow", "status": "opening"}
         assert await case.query("timeline") == await case.query("explain") == []
-        command = asyncio.create_task(office.do(case, "acknowledge", "supervisor"))
+        command = asyncio.create_task(backend.do(case, "acknowledge", "supervisor"))
         await case.signal("escalate", {"by": AGENT, "reason": "angry"})
 
         wanted.set()
 
         assert (await command)["status"] == "open"
-        events = await office.timeline(case, "case_opened", "acknowledged", "escalated", "command_refused")
+        events = await backend.timeline(case, "case_opened", "acknowledged", "escalated", "command_refused")
         assert events[0]["type"] == "case_opened"
         assert sorted(event["type"] for event in events[1:]) == ["acknowledged", "escalated"]
         await case.terminate()
 
 
-async def test_the_attributes_list_what_somebody_looks_for(office: Office) -> None:
-    case = await office.file(facts={"category": "loss", "unit": "south"})
+async def test_the_attributes_list_what_somebody_looks_for(backend: Backend) -> None:
+    case = await backend.file(facts={"category": "loss", "unit": "south"})
     number = (await eventually(lambda: case.query("case"), lambda view: view["number"] is not None))["number"]
 
     async def found(query: str) -> list[str]:
-        return [found.id async for found in office.env.client.list_workflows(query)]
+        return [found.id async for found in backend.env.client.list_workflows(query)]
 
     async def lists(query: str) -> None:
         await eventually(lambda: found(f"Unit = 'south' AND {query}"), lambda seen: seen == [case.id])
@@ -121,19 +121,19 @@ async def test_the_attributes_list_what_somebody_looks_for(office: Office) -> No
     soon = datetime.now(UTC) + 5 * MINUTE
     await lists(f"NextDue > '{(soon - MINUTE).isoformat()}' AND NextDue <= '{soon.isoformat()}'")
 
-    await office.wait(case, 5 * MINUTE)
-    await office.do(case, "acknowledge", "supervisor")
-    await office.wait(case, 25 * MINUTE)
+    await backend.wait(case, 5 * MINUTE)
+    await backend.do(case, "acknowledge", "supervisor")
+    await backend.wait(case, 25 * MINUTE)
 
     await lists("Rung = 'supervisor' AND Holder = 'supervisor-1' AND Breached = 'interim_reply' AND Breached = 'rung'")
-    await office.do(case, "resolve", "supervisor")
-    await office.do(case, "close", "supervisor")
+    await backend.do(case, "resolve", "supervisor")
+    await backend.do(case, "close", "supervisor")
     await lists("CaseStatus = 'closed' AND NextDue IS NULL")
 
 
-async def test_the_web_ui_shows_who_holds_the_case_and_what_is_due(office: Office) -> None:
-    case = await office.file()
-    await office.do(case, "acknowledge")
+async def test_the_web_ui_shows_who_holds_the_case_and_what_is_due(backend: Backend) -> None:
+    case = await backend.file()
+    await backend.do(case, "acknowledge")
     view = await eventually(lambda: case.query("case"), lambda view: view["number"] is not None)
 
     async def details() -> str:
@@ -149,40 +149,40 @@ async def test_the_web_ui_shows_who_holds_the_case_and_what_is_due(office: Offic
 # --- what time does to it -----------------------------------------------------------------------------
 
 
-async def test_a_complaint_that_nobody_takes_up_climbs_to_the_top_and_is_reminded_of(office: Office) -> None:
-    case = await office.file()
+async def test_a_complaint_that_nobody_takes_up_climbs_to_the_top_and_is_reminded_of(backend: Backend) -> None:
+    case = await backend.file()
 
-    await office.wait(case, 15 * MINUTE)
+    await backend.wait(case, 15 * MINUTE)
 
     view = await case.query("case")
     assert view["rung"] == "general_manager"
     opened = datetime.fromisoformat(view["opened_at"])
-    climbs = await office.timeline(case, "escalated")
+    climbs = await backend.timeline(case, "escalated")
     assert [(event["data"]["to"], event["data"]["cause"], at(event) - opened) for event in climbs] == [
         ("supervisor", "unacknowledged", 5 * MINUTE),
         ("qa_manager", "unacknowledged", 10 * MINUTE),
         ("general_manager", "unacknowledged", 15 * MINUTE),
     ]
-    await office.wait(case, 35 * MINUTE)
-    reminders = await office.timeline(case, "reminded")
+    await backend.wait(case, 35 * MINUTE)
+    reminders = await backend.timeline(case, "reminded")
     assert [at(event) - opened for event in reminders] == [20 * MINUTE, 30 * MINUTE, 50 * MINUTE]
     told = await eventually(
-        lambda: office.timeline(case, "notified"),
+        lambda: backend.timeline(case, "notified"),
         lambda events: sum(event["data"]["notice"] == "reminder" for event in events) == 3,
     )
     assert {event["data"]["outcome"] for event in told} == {"sent"}
-    assert Counter(office.mailed(case))["agents@example.com"] == 1
-    await office.do(case, "acknowledge", "general_manager")
-    await office.wait(case, timedelta(hours=3))
-    assert len(await office.timeline(case, "reminded")) == 3
+    assert Counter(backend.mailed(case))["agents@example.com"] == 1
+    await backend.do(case, "acknowledge", "general_manager")
+    await backend.wait(case, timedelta(hours=3))
+    assert len(await backend.timeline(case, "reminded")) == 3
 
 
-async def test_what_happened_before_the_case_was_filed_happens_at_its_own_times(office: Office) -> None:
+async def test_what_happened_before_the_case_was_filed_happens_at_its_own_times(backend: Backend) -> None:
     received = datetime.now(UTC) - 33 * MINUTE
 
-    case = await office.file(received_at=received.isoformat())
+    case = await backend.file(received_at=received.isoformat())
 
-    events = await office.recorded(case)
+    events = await backend.recorded(case)
     assert [at(event) - received for event in events if event["type"] == "escalated"] == [
         5 * MINUTE,
         10 * MINUTE,
@@ -196,48 +196,48 @@ async def test_what_happened_before_the_case_was_filed_happens_at_its_own_times(
     assert all(datetime.fromisoformat(event["recorded_at"]) - received >= 33 * MINUTE for event in events)
 
 
-async def test_a_case_filed_years_late_catches_up(office: Office) -> None:
+async def test_a_case_filed_years_late_catches_up(backend: Backend) -> None:
     """A complaint of long ago was reminded of daily since: thousands of events at once."""
-    case = await office.file(received_at=(datetime.now(UTC) - timedelta(days=3 * 365)).isoformat())
+    case = await backend.file(received_at=(datetime.now(UTC) - timedelta(days=3 * 365)).isoformat())
 
-    events = await office.recorded(case)
+    events = await backend.recorded(case)
 
     assert sum(event["type"] == "reminded" for event in events) > 1000
-    assert (await office.do(case, "resolve", "general_manager"))["status"] == "resolved"
+    assert (await backend.do(case, "resolve", "general_manager"))["status"] == "resolved"
 
 
-async def test_a_command_at_the_limit_of_a_rehearsed_case_is_in_time(office: Office) -> None:
-    case = await office.rehearse()
+async def test_a_command_at_the_limit_of_a_rehearsed_case_is_in_time(backend: Backend) -> None:
+    case = await backend.rehearse()
     opened = datetime.fromisoformat((await case.query("case"))["opened_at"])
-    await office.wait(case, 29 * MINUTE)
+    await backend.wait(case, 29 * MINUTE)
 
-    await office.do(case, "reply", stage="interim", at=(opened + 30 * MINUTE).isoformat())
+    await backend.do(case, "reply", stage="interim", at=(opened + 30 * MINUTE).isoformat())
 
-    [met] = [e for e in await office.timeline(case, "clock_met") if e["data"]["clock"] == "interim_reply"]
+    [met] = [e for e in await backend.timeline(case, "clock_met") if e["data"]["clock"] == "interim_reply"]
     assert at(met) == opened + 30 * MINUTE
     with pytest.raises(Refused) as refused:
-        await office.do(case, "note", text="x", at=opened.isoformat())
+        await backend.do(case, "note", text="x", at=opened.isoformat())
     assert refused.value.code == "too_early"
-    assert await office.book.events(case.id) == []
+    assert await backend.book.events(case.id) == []
 
 
-async def test_an_inquiry_is_answered_or_its_supervisor_hears_of_it(office: Office) -> None:
+async def test_an_inquiry_is_answered_or_its_supervisor_hears_of_it(backend: Backend) -> None:
     today = datetime.now(UTC).date().isoformat()
     facts = {"shipment": {"waybill": "W1", "posted_on": today}}
-    answered, forgotten = await office.file("inquiry", facts), await office.file("inquiry", facts)
+    answered, forgotten = await backend.file("inquiry", facts), await backend.file("inquiry", facts)
 
-    await office.do(answered, "reply", stage="answer", text="it arrives tomorrow")
-    await office.wait(answered, timedelta(days=3))
-    await office.wait(forgotten, 20 * MINUTE)
+    await backend.do(answered, "reply", stage="answer", text="it arrives tomorrow")
+    await backend.wait(answered, timedelta(days=3))
+    await backend.wait(forgotten, 20 * MINUTE)
 
     assert (await answered.result())["outcome"] == "resolved"
     assert (await forgotten.query("case"))["breached"] == ["inquiry"]
     assert (await forgotten.query("case"))["rung"] == "supervisor"
 
 
-async def test_an_inquiry_out_of_validity_is_refused(office: Office) -> None:
+async def test_an_inquiry_out_of_validity_is_refused(backend: Backend) -> None:
     with pytest.raises(Refused) as refused:
-        await office.file("inquiry", {"shipment": {"waybill": "W1", "posted_on": "2024-01-01"}})
+        await backend.file("inquiry", {"shipment": {"waybill": "W1", "posted_on": "2024-01-01"}})
 
     assert (refused.value.code, refused.value.clause) == ("out_of_validity", "S0-2.2.2")
 
@@ -245,9 +245,9 @@ async def test_an_inquiry_out_of_validity_is_refused(office: Office) -> None:
 # --- what is recorded and what it costs ---------------------------------------------------------------
 
 
-async def live(office: Office, **intake: Any) -> Handle:
+async def live(backend: Backend, **intake: Any) -> Handle:
     """A whole life of a complaint, each step recorded before the next."""
-    case = await office.file(**intake)
+    case = await backend.file(**intake)
     for command, fields in (
         ("acknowledge", {}),
         ("reply", {"stage": "interim"}),
@@ -255,20 +255,20 @@ async def live(office: Office, **intake: Any) -> Handle:
         ("resolve", {"summary": "delivered"}),
         ("close", {}),
     ):
-        await office.recorded(case)
-        await office.do(case, command, **fields)
+        await backend.recorded(case)
+        await backend.do(case, command, **fields)
     assert (await case.result())["status"] == "closed"
     return case
 
 
-async def test_the_ledger_is_the_timeline_and_its_chain_holds(office: Office) -> None:
-    case = await live(office)
+async def test_the_ledger_is_the_timeline_and_its_chain_holds(backend: Backend) -> None:
+    case = await live(backend)
 
     events = await case.query("timeline")
 
-    assert await office.book.events(case.id) == events
-    assert (await office.book.verify(case.id)).ok
-    listed = await office.book.case(case.id)
+    assert await backend.book.events(case.id) == events
+    assert (await backend.book.verify(case.id)).ok
+    listed = await backend.book.case(case.id)
     assert listed is not None
     final = await case.result()
     assert listed == final
@@ -277,8 +277,8 @@ async def test_the_ledger_is_the_timeline_and_its_chain_holds(office: Office) ->
     assert {**replayed, "number": final["number"], "intake_digest": final["intake_digest"]} == final
 
 
-async def test_a_life_costs_a_known_number_of_events_of_history_and_one_timer(office: Office) -> None:
-    case = await live(office)
+async def test_a_life_costs_a_known_number_of_events_of_history_and_one_timer(backend: Backend) -> None:
+    case = await live(backend)
 
     history = [event.event_type for event in (await case.fetch_history()).events]
 
@@ -291,36 +291,36 @@ async def test_a_life_costs_a_known_number_of_events_of_history_and_one_timer(of
     assert history.count(EventType.EVENT_TYPE_MARKER_RECORDED) == 0
 
 
-async def test_a_nearer_deadline_is_woken_up_for(office: Office) -> None:
-    case = await office.file()
-    await office.do(case, "acknowledge")
-    await office.wait(case, 6 * MINUTE)
-    now = await office.env.get_current_time(case)
+async def test_a_nearer_deadline_is_woken_up_for(backend: Backend) -> None:
+    case = await backend.file()
+    await backend.do(case, "acknowledge")
+    await backend.wait(case, 6 * MINUTE)
+    now = await backend.env.get_current_time(case)
 
-    await office.do(case, "promise", reply_by=(now + 2 * MINUTE).isoformat())
-    await office.wait(case, 2 * MINUTE)
+    await backend.do(case, "promise", reply_by=(now + 2 * MINUTE).isoformat())
+    await backend.wait(case, 2 * MINUTE)
 
     assert "promise:1" in (await case.query("case"))["breached"]
 
 
-async def test_a_withdrawn_case_ends_at_once(office: Office) -> None:
-    case = await office.file()
+async def test_a_withdrawn_case_ends_at_once(backend: Backend) -> None:
+    case = await backend.file()
 
-    await office.do(case, "withdraw", "customer", reason="found it")
+    await backend.do(case, "withdraw", "customer", reason="found it")
 
     assert (await case.result())["outcome"] == "withdrawn"
-    end = await office.timeline(case, "withdrawn", "closed")
-    assert happened(await office.book.events(case.id))[-2:] == happened(end)
+    end = await backend.timeline(case, "withdrawn", "closed")
+    assert happened(await backend.book.events(case.id))[-2:] == happened(end)
 
 
-async def test_a_refused_intake_may_be_filed_again(office: Office) -> None:
+async def test_a_refused_intake_may_be_filed_again(backend: Backend) -> None:
     intake = {"key": "second-try", "facts": FACTS["complaint"]}
     with pytest.raises(Refused) as refused:
-        await office.client.file("complaint", {**intake, "policy": "nope"})
+        await backend.client.file("complaint", {**intake, "policy": "nope"})
     assert refused.value.code == "unknown_policy"
     with pytest.raises(WorkflowFailureError):
-        await office.handle("complaint:second-try").result()
-    view = await office.handle("complaint:second-try").query("case")
+        await backend.handle("complaint:second-try").result()
+    view = await backend.handle("complaint:second-try").query("case")
     assert (view["status"], view["refusal"]["code"]) == ("refused", "unknown_policy")
 
-    assert (await office.client.file("complaint", intake))["status"] == "open"
+    assert (await backend.client.file("complaint", intake))["status"] == "open"

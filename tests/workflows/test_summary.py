@@ -19,10 +19,10 @@ from cases.kinds.summary import SummaryIntake, month_before
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED
-from starter.summary import SCHEDULE, file_month, keep_schedule
+from starter.summary import SCHEDULE, ensure_schedule, file_month
 from tests.postgres import Cluster
 from tests.temporal import eventually
-from tests.workflows.office import DEFAULT, Handle, Office
+from tests.workflows.backend import DEFAULT, Backend, Handle
 from workflows.registry import MONTH_END
 
 NOW = DEFAULT.local(datetime.now(UTC))
@@ -34,9 +34,9 @@ _ids = count(1)
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def addresses(office: Office) -> AsyncIterator[None]:
+async def addresses(backend: Backend) -> AsyncIterator[None]:
     """While this module runs, those who sign and the customer have addresses."""
-    contacts = office.folder / "contacts.toml"
+    contacts = backend.folder / "contacts.toml"
     before = contacts.read_text()
     contacts.write_text(
         before + "".join(f'[roles.{role}]\nemail = ["{role}@example.com"]\nlanguage = "en"\n' for role in SIGNERS)
@@ -58,42 +58,42 @@ def in_last_month(days: int) -> str:
     return (first - timedelta(days=1 + days)).isoformat()
 
 
-async def exception(office: Office, known_at: str, **facts: str) -> Handle:
+async def exception(backend: Backend, known_at: str, **facts: str) -> Handle:
     """An exception that was reported as soon as it was known."""
-    case = await office.file("exception", {"known_at": known_at, **LATE, **facts}, received_at=known_at)
-    await office.recorded(case)
+    case = await backend.file("exception", {"known_at": known_at, **LATE, **facts}, received_at=known_at)
+    await backend.recorded(case)
     return case
 
 
-async def number_of(office: Office, case: Handle) -> str:
+async def number_of(backend: Backend, case: Handle) -> str:
     """The number that the casebook gave to a case."""
-    view = await office.book.case(case.id)
+    view = await backend.book.case(case.id)
     assert view is not None
     return str(view["number"])
 
 
-async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent(office: Office) -> None:
-    known = await exception(office, in_last_month(0), unit="north")
-    await office.do(known, "find", "qa_manager", cause="a truck broke down")
-    await office.do(known, "correct", action="serviced once")
-    await office.do(known, "correct", action="serviced weekly")
-    await office.recorded(known)
-    filed_late = await office.file("exception", {"known_at": in_last_month(1), **LATE}, received_at=in_last_month(0))
-    await office.recorded(filed_late)
-    handle, new = await keep_schedule(office.env.client, DEFAULT.zone)
+async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent(backend: Backend) -> None:
+    known = await exception(backend, in_last_month(0), unit="north")
+    await backend.do(known, "find", "qa_manager", cause="a truck broke down")
+    await backend.do(known, "correct", action="serviced once")
+    await backend.do(known, "correct", action="serviced weekly")
+    await backend.recorded(known)
+    filed_late = await backend.file("exception", {"known_at": in_last_month(1), **LATE}, received_at=in_last_month(0))
+    await backend.recorded(filed_late)
+    handle, new = await ensure_schedule(backend.env.client, DEFAULT.zone)
     assert new
 
     # Nobody but the schedule acts.
     await handle.trigger()
 
-    case = office.handle(f"summary:{LAST}")
-    recorded = await eventually(lambda: office.book.case(case.id), lambda view: view is not None)
+    case = backend.handle(f"summary:{LAST}")
+    recorded = await eventually(lambda: backend.book.case(case.id), lambda view: view is not None)
     assert recorded is not None
     facts = recorded["facts"]
     assert facts["month"] == LAST
     assert facts["total"] == len(facts["exceptions"]) == sum(facts["counts"].values()) >= 2
     listed = {one["number"]: one for one in facts["exceptions"]}
-    number = await number_of(office, known)
+    number = await number_of(backend, known)
     assert number.startswith(f"{LAST}-")
     assert listed[number] == {
         "number": number,
@@ -103,51 +103,51 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
         "cause": "a truck broke down",
         "measure": "serviced weekly",
     }
-    assert listed[await number_of(office, filed_late)]["late"] is True
+    assert listed[await number_of(backend, filed_late)]["late"] is True
 
     # Filed by hand, it is the same one: nothing of it is gathered again.
-    assert await file_month(office.env.client, LAST) == case.id
-    assert len(await office.timeline(case, "case_opened")) == 1
+    assert await file_month(backend.env.client, LAST) == case.id
+    assert len(await backend.timeline(case, "case_opened")) == 1
 
     for role in ("department_manager", "project_manager"):
-        await office.do(case, "sign", role, text=f"what the {role} says")
-    await office.do(case, "sign", "project_manager")
-    await office.do(case, "send_back", "director", reason="which measure?")
-    await office.do(case, "sign", "project_manager")
-    await office.do(case, "sign", "director")
+        await backend.do(case, "sign", role, text=f"what the {role} says")
+    await backend.do(case, "sign", "project_manager")
+    await backend.do(case, "send_back", "director", reason="which measure?")
+    await backend.do(case, "sign", "project_manager")
+    await backend.do(case, "sign", "director")
     with pytest.raises(Refused) as caught:
-        await office.do(case, "sign", "director")
+        await backend.do(case, "sign", "director")
     assert (caught.value.code, caught.value.clause) == ("out_of_order", "S3-4.3.1.10")
     assert "deputy_gm" in caught.value.message
-    view = await office.do(case, "sign", "deputy_gm")
+    view = await backend.do(case, "sign", "deputy_gm")
     assert (view["status"], view["turn"]) == ("resolved", [])
 
-    await eventually(lambda: told(office, case), lambda notices: "summary" in notices)
-    mails = [mail for mail in office.mails() if case.id in mail.as_string()]
+    await eventually(lambda: told(backend, case), lambda notices: "summary" in notices)
+    mails = [mail for mail in backend.mails() if case.id in mail.as_string()]
     to = [mail["To"].partition("@")[0] for mail in mails]
     assert [to.count(role) for role in SIGNERS] == [3, 1, 2, 1, 1]
     [letter] = [mail.get_content() for mail in mails if mail["To"] == "customer@example.com"]
     for said in (LAST, number, "a truck broke down", "serviced weekly", "what the department_manager says"):
         assert said in letter
-    assert (await office.book.verify(case.id)).ok
-    again, new = await keep_schedule(office.env.client, DEFAULT.zone)
+    assert (await backend.book.verify(case.id)).ok
+    again, new = await ensure_schedule(backend.env.client, DEFAULT.zone)
     assert (again.id, new) == (SCHEDULE, False)
     await again.delete()
 
 
-async def told(office: Office, case: Handle) -> list[str]:
+async def told(backend: Backend, case: Handle) -> list[str]:
     """The names of the notices that went out."""
     return [
         event["data"]["notice"]
-        for event in await office.timeline(case, "notified")
+        for event in await backend.timeline(case, "notified")
         if event["data"]["outcome"] == "sent"
     ]
 
 
-async def test_the_schedule_runs_on_the_first_at_nine_in_the_zone_of_the_policy(office: Office) -> None:
-    handle, _ = await keep_schedule(office.env.client, "Europe/London")
+async def test_the_schedule_runs_on_the_first_at_nine_in_the_zone_of_the_policy(backend: Backend) -> None:
+    handle, _ = await ensure_schedule(backend.env.client, "Europe/London")
     await handle.pause(note="while we move")
-    handle, new = await keep_schedule(office.env.client, DEFAULT.zone, "default")
+    handle, new = await ensure_schedule(backend.env.client, DEFAULT.zone, "default")
     found = await handle.describe()
     assert not new
     # What people paused stays paused.
@@ -169,23 +169,23 @@ async def test_the_schedule_runs_on_the_first_at_nine_in_the_zone_of_the_policy(
     ],
 )
 async def test_what_makes_no_summary_is_refused_and_starts_nothing(
-    office: Office, asked: object, code: str, said: str
+    backend: Backend, asked: object, code: str, said: str
 ) -> None:
     with pytest.raises(WorkflowFailureError) as caught:
-        await office.env.client.execute_workflow(
-            MONTH_END, asked, id=f"month-end-bad-{next(_ids)}", task_queue=office.worker.task_queue
+        await backend.env.client.execute_workflow(
+            MONTH_END, asked, id=f"month-end-bad-{next(_ids)}", task_queue=backend.worker.task_queue
         )
     # Bare, or the cause of the activity's failure.
     error = caught.value.cause.__cause__ or caught.value.cause
     assert isinstance(error, ApplicationError)
     assert (error.type, error.details[0]["code"]) == ("Refused", code)
     assert said in error.message
-    assert await office.book.case(f"summary:{THIS}") is None
+    assert await backend.book.case(f"summary:{THIS}") is None
 
 
-async def test_the_client_hears_the_refusal(office: Office) -> None:
+async def test_the_client_hears_the_refusal(backend: Backend) -> None:
     with pytest.raises(Refused) as caught:
-        await file_month(office.env.client, THIS)
+        await file_month(backend.env.client, THIS)
     assert (caught.value.code, caught.value.clause) == ("month_not_ended", "S3-4.3.1.10")
 
 

@@ -1,10 +1,8 @@
-"""A house with doors: the office of the workflow tests, its staff, and the API served over HTTP."""
+"""The HTTP API, served over a running backend with staff."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,17 +10,16 @@ from itertools import count
 from typing import Any
 
 import httpx
-import uvicorn
 from pydantic import SecretStr
 
 from activities.people import directory
 from cases.directory import Person, Unit
 from starter.api.app import create_app
-from starter.api.serve import Protocol
 from starter.api.services import Services, services
 from starter.settings import Settings
+from tests.http_server import serving
 from tests.temporal import eventually
-from tests.workflows.office import Office
+from tests.workflows.backend import Backend
 
 Json = dict[str, Any]
 UNITS = [Unit(id="hq"), Unit(id="north", parent="hq"), Unit(id="north-1", parent="north"), Unit(id="east", parent="hq")]
@@ -45,12 +42,12 @@ _keys = count(1)
 
 
 def new_key() -> str:
-    """A key that no case has."""
+    """Make a key that no case has."""
     return f"H-{next(_keys)}"
 
 
 def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) -> Json:
-    """What a case of a kind is filed with, under a new key."""
+    """Make the intake of a case of a kind, with a new key."""
     of: dict[str, Json] = {
         "complaint": {"category": "delay", "customer": CUSTOMER, "description": "call me on 13800001234"},
         "claim": {"factor": "damage", "claimant": {"relation": "sender"}, "shipment": SHIPMENT},
@@ -61,17 +58,17 @@ def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) ->
 
 
 @dataclass
-class House:
-    """The running API and who calls it."""
+class ApiServer:
+    """The running API, and the credentials of its callers."""
 
     base: str
-    office: Office
+    backend: Backend
     services: Services
     http: httpx.AsyncClient
     tokens: dict[str, str] = field(default_factory=dict)
 
     def token(self, who: str) -> str:
-        """A token of a person, or what stands for one: a key made before."""
+        """Return the token of a person, or the key that was made for a system."""
         if who not in self.tokens:
             person = next(one for one in STAFF if one.id == who)
             assert self.services.issuer is not None
@@ -79,27 +76,27 @@ class House:
         return self.tokens[who]
 
     async def key(self, name: str, *scopes: str, role: str = "system", units: list[str] | None = None) -> str:
-        """Make a key for a system, which then calls by its name."""
+        """Make a key for a system, which then makes calls under its name."""
         _, self.tokens[name] = await self.services.doors.create_key(name, role, scopes, units)
         return name
 
     async def call(self, who: str | None, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        """Call the API as somebody, or as nobody."""
+        """Call the API as a person or a system; without credentials if ``who`` is None."""
         headers = {**({} if who is None else {"Authorization": f"Bearer {self.token(who)}"}), **more.pop("headers", {})}
         if body is not None:
             more["json"] = body
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **more)
 
     async def get(self, who: str | None, path: str, **more: Any) -> httpx.Response:
-        """Read as somebody."""
+        """Send a GET request."""
         return await self.call(who, "GET", path, **more)
 
     async def post(self, who: str | None, path: str, body: Any, **more: Any) -> httpx.Response:
-        """Write as somebody."""
+        """Send a POST request."""
         return await self.call(who, "POST", path, body, **more)
 
     async def file(self, kind: str = "complaint", unit: str | None = "north", who: str = "gm-1", **facts: Any) -> str:
-        """File a case, wait until the casebook has it, and answer with its id."""
+        """File a case, wait until the casebook has it, and return its id."""
         answer = await self.post(who, f"/cases/{kind}", intake(kind, unit, **facts))
         assert answer.status_code == 200, answer.text
         case_id: str = answer.json()["id"]
@@ -107,27 +104,27 @@ class House:
         return case_id
 
     async def recorded(self, case_id: str) -> Json:
-        """The view of a case in the casebook, once it is there."""
-        view = await eventually(lambda: self.office.book.case(case_id), lambda seen: seen is not None)
+        """Wait until the casebook has a case, and return its view."""
+        view = await eventually(lambda: self.backend.book.case(case_id), lambda seen: seen is not None)
         assert view is not None
         return view
 
     async def held(self, case_id: str, person: str) -> None:
-        """Wait until the casebook says who holds a case."""
-        await eventually(lambda: self.office.book.case(case_id), lambda seen: (seen or {})["holder"] == person)
+        """Wait until a person is the holder of a case in the casebook."""
+        await eventually(lambda: self.backend.book.case(case_id), lambda seen: (seen or {})["holder"] == person)
 
     async def do(self, who: str, case_id: str, name: str, body: Json | None = None, **more: Any) -> httpx.Response:
-        """Send a command as somebody."""
+        """Send a command."""
         return await self.post(who, f"/cases/{quoted(case_id)}/commands/{name}", body or {}, **more)
 
 
 def quoted(case_id: str) -> str:
-    """A case's id as one part of a path."""
+    """Quote a case id as one segment of a path."""
     return case_id.replace("/", "%2F")
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> Json:
-    """The problem document that an answer must be."""
+    """Check that an answer is a problem document with this status and code, and return the document."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     found: Json = answer.json()
@@ -137,67 +134,34 @@ def problem(answer: httpx.Response, status: int, code: str) -> Json:
     return found
 
 
-def free_socket() -> socket.socket:
-    """A socket that listens nowhere yet, on a free port of this machine."""
-    # Only where the protocol is named, the event loop turns off what delays small answers by 40 ms.
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", 0))
-    return made
-
-
 @asynccontextmanager
-async def serving(made: Services) -> AsyncIterator[str]:
-    """The app on these services, over HTTP; answers the address."""
-    listening = free_socket()
-    config = uvicorn.Config(
-        create_app(made),
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
-    server = uvicorn.Server(config)
-    # Without its signal handlers, which are the test run's.
-    running = asyncio.create_task(server._serve(sockets=[listening]))
-    await eventually(_started(server), bool)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        made.live.close()
-        server.should_exit = True
-        await running
-
-
-def _started(server: uvicorn.Server) -> Callable[[], Awaitable[bool]]:
-    async def started() -> bool:
-        return server.started
-
-    return started
-
-
-@asynccontextmanager
-async def open_house(office: Office, database: str, **settings: Any) -> AsyncIterator[House]:
-    """The API on an office, until the block ends.
+async def open_api(backend: Backend, database: str | None = None, **settings: Any) -> AsyncIterator[ApiServer]:
+    """Serve the API over a backend for the block.
 
     Args:
-        settings: changed ones; with ``client`` None it finds the Temporal server by itself.
+        backend: the backend.
+        database: another database than the backend's.
+        settings: settings that differ; with ``client=None`` the API connects to Temporal by itself.
     """
     given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr("s" * 32), **settings}
-    client = given.pop("client", office.env.client)
+    client = given.pop("client", backend.env.client)
     made_for = Settings(
-        data=office.folder, database_url=SecretStr(database), policies=office.folder / "policies", **given
+        data=backend.folder,
+        database_url=SecretStr(database or backend.database),
+        policies=backend.folder / "policies",
+        **given,
     )
-    async with services(made_for, client) as made, serving(made) as base:
+    async with services(made_for, client) as made, serving(create_app(made)) as base:
         limits = httpx.Limits(max_connections=300)
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False, limits=limits) as http:
-            yield House(base, office, made, http)
+            try:
+                yield ApiServer(base, backend, made, http)
+            finally:
+                # Ends the streams, which would otherwise delay the end of the server.
+                made.live.close()
 
 
-async def employ(database: str) -> None:
-    """Put the staff into the directory."""
+async def import_staff(database: str) -> None:
+    """Store the staff in the directory."""
     async with directory.connect(database) as book:
         await book.replace_people(STAFF, units=UNITS)

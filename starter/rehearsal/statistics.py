@@ -1,4 +1,4 @@
-"""What a month of cases comes to: climbs, clocks, refusals, and the load of each rung."""
+"""Statistics over many cases: escalations, clocks, refusals, and the load of each rung."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starter.rehearsal.engine import UNRECORDED
 HOURS_A_WEEK = 168
 
 
-class Summary:
-    """Counts over many cases. Cases are added one at a time, and none of them is kept.
+class Statistics:
+    """Counts over cases that are added one at a time and not kept.
+
+    ``load`` holds, for each rung, how many cases came to it in each hour of the week in the policy's zone,
+    beginning with Monday 00:00 to 01:00.
 
     Args:
-        policy: the policy they ran under; its rungs give the order of the roles.
-
-    ``load`` holds for each rung how many cases came to it in each hour of the week, Monday 00:00
-    to 01:00 first, by the clock of the policy's zone.
+        policy: the policy that the cases ran under.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -35,7 +35,7 @@ class Summary:
         self.load: dict[str, list[int]] = {rung: [0] * HOURS_A_WEEK for rung in self.rungs}
 
     def add(self, events: Sequence[Event]) -> None:
-        """Count one more case."""
+        """Count one case."""
         self.cases += 1
         rung: str | None = None
         highest = -1
@@ -58,7 +58,7 @@ class Summary:
             elif type_ == "escalated":
                 self.escalated[data["cause"], data["to"]] += 1
                 if data["cause"] == "severity":
-                    # It was given to this rung at intake; the lowest never saw it.
+                    # A severe case goes to this rung at intake, so it never came to the lowest one.
                     self._arrived(data["from"], event.at, -1)
                 rung = data["to"]
                 highest = max(highest, self.rungs.index(rung))
@@ -73,22 +73,22 @@ class Summary:
         self.load[rung][at.weekday() * 24 + at.hour] += times
 
     def climbs(self, rung: str) -> int:
-        """How many climbs led to this rung, whatever the cause."""
+        """Count the escalations to a rung, whatever their cause."""
         return sum(count for (_, to), count in self.escalated.items() if to == rung)
 
     def clocks(self) -> list[str]:
-        """The clocks that were met or breached at least once, by name."""
+        """List the names of the clocks that were met or breached at least once."""
         return sorted(self.met.keys() | self.breached.keys())
 
     def breach_share(self, clock: str) -> float:
-        """How many of a clock's ends were breaches, in percent."""
+        """Return the share of breaches among the ends of a clock, in percent."""
         met, breached = self.met[clock], self.breached[clock]
         return 100 * breached / (met + breached) if met + breached else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """The summary object (design contract "Event log and mapping"). Equal runs give equal text.
+        """Return the summary object (design contract "Event log and mapping"), the same for equal runs.
 
-        Numbered clocks (``promise:1``, ``promise:2``) count together under their plain name.
+        Numbered clocks (``promise:1``, ``promise:2``) are counted together under the name without the number.
         """
         causes = sorted({cause for cause, _ in self.escalated})
         return {

@@ -1,4 +1,4 @@
-"""The doors from the command line: tokens of sample people, keys of systems, the API that runs with everything else."""
+"""Credentials from the command line: tokens of sample people, keys of systems, and the API that `up` serves."""
 
 from __future__ import annotations
 

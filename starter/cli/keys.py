@@ -1,8 +1,7 @@
-"""Commands about the doors: serve, token, keys."""
+"""The commands ``keys create|list|revoke`` and ``token``: credentials for the API."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from cyclopts.validators import Number
 
 from starter.cli import output
 from starter.cli.errors import OK, BadInput, Failed
-from starter.cli.options import PLACE, Place
+from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
     from activities.access.doors import DoorBook
@@ -24,31 +23,8 @@ keys = App(name="keys", help="Keys of systems that call the API.")
 
 def register(app: App) -> None:
     """Add the commands."""
-    app.command(serve)
     app.command(token)
     app.command(keys)
-
-
-def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8080,
-    options: Place = PLACE,
-) -> int:
-    """Serve the HTTP API and the console until SIGTERM or Ctrl-C. Its log is on stderr.
-
-    Args:
-        host: address to listen on; another than this machine's own needs CASELADDER_ACCESS.
-        port: 0 takes any free one.
-    """
-    from starter.api.serve import serve as run
-    from starter.logs import configure
-
-    options.database_url()
-    settings = options.settings()
-    configure(settings.log_format)
-    asyncio.run(run(settings, host, port))
-    return OK
 
 
 async def token(
@@ -56,7 +32,7 @@ async def token(
     /,
     *,
     hours: Annotated[int, Parameter(validator=Number(gte=1, lte=24))] = 8,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Print a token of the development issuer, by which a sample person calls the API.
 
@@ -71,7 +47,7 @@ async def token(
     settings = options.settings()
     if settings.access is not None:
         raise Failed("CASELADDER_ACCESS is set: tokens come from the issuer that it names")
-    people = {one.id: one for one in await people_of(options)}
+    people = {one.id: one for one in await known_people(options)}
     if person not in people:
         raise BadInput(f"PERSON = {person!r}: allowed: {', '.join(people)}")
     made = Issuer(settings.data).token(people[person], datetime.now(UTC), timedelta(hours=hours))
@@ -82,8 +58,8 @@ async def token(
     return OK
 
 
-async def people_of(options: Place) -> list[Person]:
-    """Whom the development issuer knows."""
+async def known_people(options: StackOptions) -> list[Person]:
+    """List the people that the development issuer makes tokens for."""
     from activities.people import directory
     from activities.policies.store import Policies
     from starter.api.issuer import sample_people
@@ -95,7 +71,7 @@ async def people_of(options: Place) -> list[Person]:
 
 
 @asynccontextmanager
-async def _doors(options: Place) -> AsyncIterator[DoorBook]:
+async def _access_book(options: StackOptions) -> AsyncIterator[DoorBook]:
     from activities.access import doors
 
     async with doors.connect(options.database_url(), size=1) as book:
@@ -110,7 +86,7 @@ async def create(
     scope: Annotated[list[str], Parameter(negative="")],
     role: str = "system",
     unit: Annotated[list[str] | None, Parameter(negative="")] = None,
-    options: Place = PLACE,
+    options: StackOptions = STACK,
 ) -> int:
     """Make a key and print it. It is shown this once; only its hash is stored.
 
@@ -135,7 +111,7 @@ async def create(
             TypeAdapter(Token).validate_python(value)
         except ValidationError:
             raise BadInput(f"{what} = {value!r}: allowed are letters, digits and . _ : / @ -, at most 128") from None
-    async with _doors(options) as book:
+    async with _access_book(options) as book:
         made, text = await book.create_key(name, role, set(scope), set(unit) if unit else None)
     if options.json:
         output.print_json({"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes), "key": text})
@@ -145,9 +121,9 @@ async def create(
 
 
 @keys.command(name="list")
-async def list_keys(*, options: Place = PLACE) -> int:
+async def list_keys(*, options: StackOptions = STACK) -> int:
     """List the keys, revoked ones too; none of them can be shown again."""
-    async with _doors(options) as book:
+    async with _access_book(options) as book:
         found = await book.keys()
     rows: list[dict[str, Any]] = [
         {
@@ -178,13 +154,13 @@ async def list_keys(*, options: Place = PLACE) -> int:
 
 
 @keys.command
-async def revoke(key: str, /, *, options: Place = PLACE) -> int:
+async def revoke(key: str, /, *, options: StackOptions = STACK) -> int:
     """Revoke a key; it stops working at once.
 
     Args:
         key: its id or its name.
     """
-    async with _doors(options) as book:
+    async with _access_book(options) as book:
         await book.revoke_key(key)
     if options.json:
         output.print_json({"revoked": key})

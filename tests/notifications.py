@@ -1,4 +1,4 @@
-"""Telling people, in tests: real mail and HTTP servers, notices, and the activity as a worker runs it."""
+"""Sending of notices in tests: real mail and HTTP servers, sample notices, and the activity as a worker runs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime.fromisoformat(AT)
 
 
 class MailServer:
-    """An SMTP server that keeps what it accepts and answers RCPT as told."""
+    """An SMTP server that keeps the mails it accepts; ``answers`` has the answers to RCPT by address."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -75,7 +75,7 @@ class MailServer:
 
 
 @dataclass(frozen=True)
-class Said:
+class HttpAnswer:
     """An answer of an HTTP server."""
 
     status: int = 200
@@ -84,15 +84,18 @@ class Said:
 
 
 class HookServer:
-    """An HTTP server that keeps every request and answers with what it was given to say next.
+    """An HTTP server that keeps every request; ``statuses`` and ``answers`` have its next answers.
 
-    A status of 0 means that it never answers.
+    With the status 0 it never answers.
+
+    Args:
+        otherwise: the answer when no other is left.
     """
 
-    def __init__(self, otherwise: Said = Said()) -> None:
+    def __init__(self, otherwise: HttpAnswer = HttpAnswer()) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.statuses: list[int] = []
-        self.answers: list[Said] = []
+        self.answers: list[HttpAnswer] = []
         self.otherwise = otherwise
         self.asked = asyncio.Event()
         self.url = ""
@@ -110,15 +113,19 @@ class HookServer:
         body = await reader.readexactly(int(headers["content-length"]))
         self.requests.append((head[0].split()[1], headers, body))
         self.asked.set()
-        said = Said(self.statuses.pop(0)) if self.statuses else self.answers.pop(0) if self.answers else self.otherwise
-        if said.status:
+        answer = self.otherwise
+        if self.statuses:
+            answer = HttpAnswer(self.statuses.pop(0))
+        elif self.answers:
+            answer = self.answers.pop(0)
+        if answer.status:
             lines = [
-                f"HTTP/1.1 {said.status} X",
+                f"HTTP/1.1 {answer.status} X",
                 f"location: {self.url}/elsewhere",
-                f"content-length: {len(said.body)}",
-                *said.headers,
+                f"content-length: {len(answer.body)}",
+                *answer.headers,
             ]
-            writer.write("\r\n".join([*lines, "", ""]).encode() + said.body)
+            writer.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
         else:
             await reader.read()
         writer.close()
@@ -150,13 +157,17 @@ def batch(*orders: NoticeOrder, case: str = "complaint:C-1", burst: Burst | None
 
 
 class Attempts:
-    """Runs the activity as a worker would: each attempt reads the heartbeat of the one before.
+    """Runs the activity as a worker would: each attempt reads the heartbeat of the previous one.
 
-    ``late`` is how long after the first attempt one begins, by the server's clock.
+    In its methods ``late`` is how many seconds after the first attempt one begins, by the server's clock.
+
+    Args:
+        notifier: the activity.
+        timeout: the activity's schedule-to-close timeout.
     """
 
-    def __init__(self, notifier: Notifier, patience: timedelta = timedelta(hours=48)) -> None:
-        self.patience = patience
+    def __init__(self, notifier: Notifier, timeout: timedelta = timedelta(hours=48)) -> None:
+        self.timeout = timeout
         self.notifier = notifier
         self.heartbeats: list[Any] = []
         self.environment = ActivityEnvironment()
@@ -167,7 +178,7 @@ class Attempts:
             environment.info,
             heartbeat_details=self.heartbeats[-1:],
             scheduled_time=NOW,
-            schedule_to_close_timeout=self.patience,
+            schedule_to_close_timeout=self.timeout,
             started_time=NOW + timedelta(seconds=late),
         )
         environment.on_heartbeat = lambda details: self.heartbeats.append(json.loads(json.dumps(details)))

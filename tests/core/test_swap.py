@@ -27,11 +27,11 @@ from tests.core.support import (
     clock,
     default_policy,
     do,
+    notified_roles,
     only,
     pass_time,
     policy_with,
     refuse,
-    told,
     when,
 )
 
@@ -85,11 +85,11 @@ def test_both_agree_the_manager_signs_and_only_then_is_it_valid() -> None:
     case = swap(returned=RETURNED)
     asked = only(case, "swap_asked")
     assert asked.data == {"people": ["agent-2"], "role": "agent", "due": at("10-20 08:00:00").isoformat()}
-    assert told(case, "swap_asked") == [("agent",)]
+    assert notified_roles(case, "swap_asked") == [("agent",)]
     assert (case.view()["agreed"], case.view()["valid"], case.view()["unit"]) == (False, False, "north")
     assert case.view()["turn"] == []
     do(case, "10-12 10:00:00", "agree", OTHER)
-    assert told(case, "swap_agreed") == [("department_manager",)]
+    assert notified_roles(case, "swap_agreed") == [("department_manager",)]
     # Agreement of both without the manager's signature is not valid.
     assert (case.view()["agreed"], case.view()["valid"], calls(case)) == (True, False, [])
     assert case.view()["turn"] == ["supervisor", "department_manager"]
@@ -109,7 +109,7 @@ def test_both_agree_the_manager_signs_and_only_then_is_it_valid() -> None:
         ],
     }
     assert (case.status, case.outcome, case.view()["valid"]) == ("closed", "valid", True)
-    assert told(case, "swap_valid") == [("agent",)]
+    assert notified_roles(case, "swap_valid") == [("agent",)]
     assert {event.clauses for event in case.events} == {(CLAUSE,)}
 
 
@@ -121,7 +121,7 @@ def test_without_the_signature_it_lapses_when_the_first_shift_begins() -> None:
     assert when([refused]) == ["10-18 08:00:00"]
     assert refused.data["code"] == "lapsed"
     assert (case.status, case.outcome, case.view()["valid"], calls(case)) == ("closed", "lapsed", False, [])
-    assert told(case, "swap_refused") == [("agent",)]
+    assert notified_roles(case, "swap_refused") == [("agent",)]
     assert case.due() is None
 
 
@@ -181,7 +181,7 @@ def test_the_two_and_the_manager_may_refuse(by: dict[str, str]) -> None:
     do(case, "10-12 11:00:00", "refuse", by, reason="too short")
     event = only(case, "swap_refused")
     assert (event.actor.id, event.data["reason"], case.outcome) == (by["id"], "too short", "refused")
-    assert told(case, "swap_refused") == [("agent",)]
+    assert notified_roles(case, "swap_refused") == [("agent",)]
     refuse(case, "10-12 12:00:00", "closed", "sign", by=MANAGER, clause="S1-5.9.8")
 
 

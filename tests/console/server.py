@@ -1,9 +1,7 @@
-"""A console that is served over a real office: server, worker, casebook, staff."""
+"""The console, served over a running backend with staff."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,18 +10,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic import SecretStr
-from starlette.applications import Starlette
 from temporalio.testing import WorkflowEnvironment
 
 from cases.directory import Person, Unit
 from starter.api.app import create_app
-from starter.api.serve import Protocol
 from starter.api.services import Services, services
 from starter.settings import Settings
+from tests.http_server import serving
 from tests.temporal import eventually
-from tests.workflows.office import Office, open_office
+from tests.workflows.backend import Backend, open_backend
 
 Json = dict[str, Any]
 
@@ -47,15 +43,15 @@ _keys = count(1)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the console is, and what it is about."""
+class ConsoleServer:
+    """The running console."""
 
     url: str
-    office: Office
+    backend: Backend
     services: Services
 
     async def file(self, kind: str, facts: Mapping[str, Any], *, ago: float = 0, key: str = "", **more: Any) -> str:
-        """File a case that was received so many seconds ago; answers its id once it is recorded."""
+        """File a case that was received ``ago`` seconds ago, wait until it is recorded, and return its id."""
         received = datetime.now(UTC) - timedelta(seconds=ago)
         name = key or f"K-{next(_keys)}"
         view = await self.services.cases.file(
@@ -65,7 +61,7 @@ class Place:
         return str(view["id"])
 
     async def do(self, case_id: str, name: str, by: str, /, **fields: Any) -> Json:
-        """Send a command as one of the staff; answers the view once it is recorded."""
+        """Send a command as one of the staff, wait until it is recorded, and return the case view."""
         person = next(one for one in PEOPLE if one.id == by)
         body = {"by": {"id": by, "role": person.role}, **fields}
         view = await self.services.cases.command(case_id, name, body)
@@ -73,47 +69,22 @@ class Place:
         return view
 
     async def recorded(self, view: Mapping[str, Any]) -> None:
-        """Wait until the casebook has what a view shows."""
+        """Wait until the casebook has all events of a view."""
         await eventually(
-            lambda: self.office.book.case(view["id"]),
+            lambda: self.backend.book.case(view["id"]),
             lambda found: found is not None and found["events"] >= view["events"],
         )
 
 
 @asynccontextmanager
-async def open_place(env: WorkflowEnvironment, database: str, folder: Path) -> AsyncIterator[Place]:
-    """A console on a free port of this machine, until the block ends."""
-    async with open_office(env, database, folder) as office:
+async def open_console(env: WorkflowEnvironment, database: str, folder: Path) -> AsyncIterator[ConsoleServer]:
+    """Serve the console over a new backend for the block."""
+    async with open_backend(env, database, folder) as backend:
         settings = Settings(data=folder, database_url=SecretStr(database), policies=folder / "policies")
         async with services(settings, env.client) as made:
             await made.directory.replace_people(PEOPLE, units=UNITS)
             async with serving(create_app(made)) as url:
                 try:
-                    yield Place(url, office, made)
+                    yield ConsoleServer(url, backend, made)
                 finally:
                     made.live.close()
-
-
-@asynccontextmanager
-async def serving(app: Starlette) -> AsyncIterator[str]:
-    """Serve an application on a free port of this machine, until the block ends; its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        config = uvicorn.Config(
-            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        # Without the part that takes the process's signals: they are the test runner's business.
-        task = asyncio.create_task(server._serve([listening]))
-        try:
-            await eventually(lambda: _started(server), bool)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
-async def _started(server: uvicorn.Server) -> bool:
-    return server.started

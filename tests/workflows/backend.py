@@ -1,4 +1,4 @@
-"""An office that works on cases: a real server, a worker with the real activities, a real casebook."""
+"""A running backend: a real Temporal server, a worker with the real activities, and a real casebook."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "complaint": {"category": "delay"},
     "inquiry": {"shipment": {"waybill": "W1", "posted_on": "2026-03-01"}},
 }
-# What rehearsed cases begin at: a Wednesday morning.
+# A Wednesday morning, at which rehearsed cases begin.
 MORNING = datetime.fromisoformat("2026-03-04T10:00:00+08:00")
 _keys = count(1)
-# `make test-no-cache` sets it to 0, so that every task of every workflow is a replay.
+# How many workflows the worker keeps in memory; `make test-long` sets it to 0, so that every task is a replay.
 CACHE = int(os.environ.get("CASELADDER_TEST_CACHE", "1000"))
-# How many notices a case of a kind begins with: the rung's, and the broadcast of a complaint.
+# How many notices are sent when a case of a kind is opened, one if it is not listed.
 FIRST_NOTICES = {"complaint": 2}
 
 
 @dataclass(frozen=True)
-class Office:
-    """Where cases are filed, worked on and looked at. Times pass only by `wait`."""
+class Backend:
+    """The running backend; time passes for a case only by `wait`."""
 
     env: WorkflowEnvironment
     worker: Worker
@@ -70,7 +70,7 @@ class Office:
 
     @property
     def client(self) -> CaseClient:
-        """The typed client."""
+        """The client of cases."""
         return CaseClient(self.env.client)
 
     async def start(self, workflow: str, *args: Any, id: str, **options: Any) -> Handle:
@@ -81,8 +81,7 @@ class Office:
         return handle
 
     async def file(self, kind: str = "complaint", facts: Mapping[str, Any] | None = None, **intake: Any) -> Handle:
-        """File a case under a new key and wait until it is open, and its first notices have come out
-        unless what they need is away."""
+        """File a case with a new key, and wait until it is open and, for two seconds, for its first notices."""
         key = f"T-{next(_keys)}"
         await self.client.file(kind, {"key": key, "facts": facts or FACTS[kind], **intake})
         case = self.handle(f"{kind}:{key}")
@@ -101,7 +100,7 @@ class Office:
         policy: Policy = DEFAULT,
         **rehearsal: Any,
     ) -> Handle:
-        """Start a rehearsed case whose clock stands at ``begin``."""
+        """Start a rehearsed case whose clock is at ``begin``."""
         key = f"R-{next(_keys)}"
         offset = (begin - datetime.now(UTC)) // timedelta(microseconds=1)
         intake = {
@@ -113,25 +112,31 @@ class Office:
         return await self.start(KINDS[kind].WORKFLOW, intake, id=f"{kind}:{key}")
 
     def handle(self, case_id: str) -> Handle:
-        """A handle of a case."""
+        """Return the handle of a case."""
         return self.env.client.get_workflow_handle(case_id)
 
     async def do(self, case: Handle, command: str, role: str = "agent", **fields: Any) -> Json:
-        """Send a command as a person of a role. Raises `Refused`."""
+        """Send a command as a person of a role.
+
+        Raises:
+            Refused: the case refused it.
+        """
         return await self.client.command(case.id, command, {"by": {"id": f"{role}-1", "role": role}, **fields})
 
     async def wait(self, case: Handle, span: timedelta) -> None:
-        """Let time pass for a case, and a moment more, so that what is due then has happened."""
+        """Let time pass for a case, and one second more, so that what falls due at the end has happened."""
         await self.env.fast_forward(case, span + timedelta(seconds=1))
 
     async def timeline(self, case: Handle, *types: str) -> list[Json]:
-        """The events of a case as it knows them, of some types or all."""
+        """Return the events of a case by its own account, only those of ``types`` if any are given."""
         events: list[Json] = await case.query("timeline")
         return [event for event in events if not types or event["type"] in types]
 
     async def recorded(self, case: Handle) -> list[Json]:
-        """The events in the ledger, once they are all those of the case: what a worker was recording when it
-        ended takes the 20 seconds after which its attempt counts as dead."""
+        """Wait until the ledger has all events of a case, and return them.
+
+        If a worker ended while it was recording, this takes until its attempt times out after 20 seconds.
+        """
         return await eventually(
             lambda: self._both(case), lambda both: len(both[0]) == len(both[1]) > 0, seconds=40
         ) and await self.book.events(case.id)
@@ -140,27 +145,28 @@ class Office:
         return await self.book.events(case.id), await self.timeline(case)
 
     def mails(self) -> list[EmailMessage]:
-        """Every mail that was sent so far."""
+        """Read all mails that were sent so far."""
         return [
             email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
             for file in sorted((self.folder / "mail").glob("*.eml"))
         ]
 
     def mailed(self, case: Handle) -> list[str]:
-        """Whom the mails of a case went to."""
+        """Return the recipients of the mails of a case."""
         return sorted(mail["To"] for mail in self.mails() if case.id in mail.as_string())
 
 
 @asynccontextmanager
-async def open_office(
+async def open_backend(
     env: WorkflowEnvironment, database: str, folder: Path, *, smtp: str | None = None, cache: int = CACHE
-) -> AsyncIterator[Office]:
-    """An office with one worker on the task queue of the server, until the block ends.
+) -> AsyncIterator[Backend]:
+    """A backend with one worker on the task queue of the server, until the block ends.
 
     Args:
+        env: the Temporal server.
         database: the address of a migrated database.
-        folder: for contacts, policies and, without an SMTP server, mails.
-        smtp: the SMTP server's address.
+        folder: holds the contacts, the policies and, without an SMTP server, the mails.
+        smtp: the address of an SMTP server.
         cache: how many workflows the worker keeps in memory.
     """
     contacts, policies = folder / "contacts.toml", folder / "policies"
@@ -172,13 +178,13 @@ async def open_office(
         smtp_url=SecretStr(smtp or f"maildir:{folder / 'mail'}"),
         contacts=contacts,
         policies=policies,
-        # Time passes by leaps here, and nobody waits a minute for a digest.
+        # Time passes in leaps here, and a digest must not wait for a minute.
         digest_hold=0,
     )
     async with casebook.connect(database) as book, polling(env.client, settings, cache=cache) as worker:
-        yield Office(env, worker, book, folder, database)
+        yield Backend(env, worker, book, folder, database)
 
 
 def happened(events: list[Json]) -> list[tuple[str, str]]:
-    """Type and instant of events: what two runs must have in common."""
+    """Return the type and the instant of each event, which two runs must have in common."""
     return [(event["type"], event["at"]) for event in events]

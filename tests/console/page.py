@@ -1,0 +1,78 @@
+"""A page in the browser on which a person is logged in, and which must cause no error in the browser's console."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+from tests.console.server import ConsoleServer
+
+# Milliseconds; longer than a busy machine takes.
+TIMEOUT = 20_000
+expect.set_options(timeout=TIMEOUT)
+# Paths; those that need a case are formatted with its id.
+PAGES = {
+    "now": "/console/",
+    "approvals": "/console/approvals",
+    "find": "/console/find",
+    "numbers": "/console/numbers",
+    "policy": "/console/policy?with=cross_company",
+    "case": "/console/case?id={case}",
+    "action": "/console/case?id={case}&do=assess",
+}
+
+
+@asynccontextmanager
+async def open_page(
+    browser: Browser,
+    console: ConsoleServer,
+    person: str | None,
+    *,
+    language: str = "en",
+    errors: int | None = 0,
+    **options: Any,
+) -> AsyncIterator[Page]:
+    """Open a page on which a person is logged in, or nobody if ``person`` is None.
+
+    Args:
+        browser: the browser.
+        console: the console.
+        person: the id of the person.
+        language: the language of the page.
+        errors: how many errors the browser is expected to report, such as refused requests; None for any number.
+        options: options of Playwright's browser context.
+    """
+    context = await browser.new_context(**options)
+    context.set_default_timeout(TIMEOUT)
+    await context.add_cookies([{"name": "caseladder_language", "value": language, "url": f"{console.url}/console/"}])
+    page = await context.new_page()
+    reported: list[str] = []
+
+    def report(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            reported.append(message.text)
+
+    page.on("console", report)
+    page.on("pageerror", lambda error: reported.append(str(error)))
+    try:
+        if person is not None:
+            await login(page, console, person)
+        yield page
+    finally:
+        await context.close()
+    assert errors is None or len(reported) == errors, reported
+
+
+async def login(page: Page, console: ConsoleServer, person: str) -> None:
+    """Log in as one of the staff."""
+    await page.goto(f"{console.url}/console/login")
+    await page.locator(f"button[name=person][value='{person}']").click()
+    await page.wait_for_url(f"{console.url}/console/")
+
+
+async def overflow(page: Page) -> int:
+    """Return by how many pixels the page is wider than its viewport."""
+    return int(await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

@@ -1,0 +1,46 @@
+"""A web application served over HTTP on a free port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from starter.api.serve import Protocol
+from tests.temporal import eventually
+
+
+def free_socket() -> socket.socket:
+    """Bind a socket to a free port of this machine."""
+    # The event loop turns off the delay of small answers (40 ms) only if the protocol is named.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """Serve an application for the block, and yield its address."""
+    config = uvicorn.Config(
+        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with free_socket() as listening:
+        # Without the server's signal handlers, since signals are handled by the test run.
+        task = asyncio.create_task(server._serve([listening]))
+        try:
+            await eventually(lambda: _started(server), bool)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def _started(server: uvicorn.Server) -> bool:
+    return server.started
