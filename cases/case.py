@@ -75,9 +75,10 @@ class Case(Handlers):
     FILED: ClassVar[bool]
     # The roles beside the rungs that see it; OTHERS stands for every role that no kind names.
     SEEN_BY: ClassVar[frozenset[str]]
-    # The fact that says what it is about, and the fields of its view that are yuan, in one line of a list.
+    # The fact that says what it is about in one line of a list.
     ABOUT: ClassVar[str]
-    MONEY: ClassVar[tuple[str, ...]]
+    # What of its view is yuan: the name in lists and exports, and where it stands, ``assessment.total``.
+    MONEY: ClassVar[Mapping[str, str]]
     # Whether every policy has a table of it.
     IN_EVERY_POLICY: ClassVar[bool] = False
 
@@ -663,6 +664,17 @@ class Case(Handlers):
             "waits_for": self.waits_for() if self.status == "open" else [],
             "events": len(self.events),
         }
+
+    @classmethod
+    def money(cls, view: Mapping[str, Any]) -> dict[str, str | None]:
+        """Return the amounts of a view in yuan, by the name in lists and exports."""
+        found: dict[str, str | None] = {}
+        for name, path in cls.MONEY.items():
+            value: Any = view
+            for part in path.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+            found[name] = value
+        return found
 
     @classmethod
     def parties(cls, view: Mapping[str, Any]) -> list[str]:

@@ -67,7 +67,7 @@ _PARTS = {
     "FILED": "whether people and systems file it, or the system itself does",
     "SEEN_BY": "who beside the rungs sees it",
     "ABOUT": "the fact that says what it is about in one line of a list",
-    "MONEY": "which fields of its view are yuan",
+    "MONEY": "what of its view is yuan, by the name in lists and exports",
 }
 
 

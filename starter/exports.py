@@ -18,17 +18,19 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import xlsxwriter
 
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 
 Cell = str | int | Decimal | None
 Format = Literal["csv", "xlsx"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx")
 
+# The amounts of every kind, each once.
+MONEY = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.MONEY))
 COLUMNS = (
     "case", "number", "kind", "status", "outcome", "unit", "rung", "holder", "acknowledged", "severity",
     "category", "factor", "source", "waybill", "policy", "opened_at", "resolved_at", "closed_at", "next_due",
-    "breached", "waiting_approvals", "assessed_yuan", "offered_yuan", "agreed_yuan", "settled_yuan", "paid_reference",
-    "parent", "claim", "events",
+    "breached", "waiting_approvals", *(f"{name}_yuan" for name in MONEY), "paid_reference", "parent", "claim", "events",
 )  # fmt: skip
 # Names of the XES standard, which process-mining tools read; the last ones are read only by some tools.
 EVENT_COLUMNS = (
@@ -49,7 +51,7 @@ CHUNK, ROWS_AT_ONCE = 1 << 16, 50
 def case_row(view: Mapping[str, Any]) -> list[Cell]:
     """Return the cells of a case in the order of `COLUMNS`."""
     facts = view["facts"]
-    assessment, claim = view.get("assessment"), view["kind"] == "claim"
+    amounts = KINDS[view["kind"]].money(view)
     waiting = [approval["role"] for approval in view["approvals"] if approval["state"] == "open"]
     return [
         view["id"], view["number"], view["kind"], view["status"], view["outcome"], view["unit"], view["rung"],
@@ -57,11 +59,7 @@ def case_row(view: Mapping[str, Any]) -> list[Cell]:
         facts.get("category"), facts.get("factor"), facts.get("source"), (facts.get("shipment") or {}).get("waybill"),
         view["policy"], view["opened_at"], view["resolved_at"], view["closed_at"], view["next_due"],
         " ".join(view["breached"]), " ".join(waiting),
-        None if assessment is None else Decimal(assessment["total"]),
-        # Only of a claim is this an amount; of a complaint it is an option.
-        _yuan(view["offered"]) if claim else None,
-        _yuan(view["agreed"]) if claim else None,
-        _yuan(view.get("settled")),
+        *(_yuan(amounts.get(name)) for name in MONEY),
         view.get("paid"),
         view["parent"], view.get("claim"), view["events"],
     ]  # fmt: skip

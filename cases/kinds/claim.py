@@ -196,7 +196,7 @@ class Claim(Case):
     FILED = True
     SEEN_BY = frozenset({"finance"})
     ABOUT = "factor"
-    MONEY = ("assessment.total", "offered", "agreed")
+    MONEY = {"assessed": "assessment.total", "offered": "offered", "agreed": "agreed"}
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
     OPENED_BY = ("S0-A.5.1",)
 

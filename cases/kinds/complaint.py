@@ -166,7 +166,7 @@ class Complaint(Case):
     FILED = True
     SEEN_BY = frozenset()
     ABOUT = "category"
-    MONEY = ()
+    MONEY = {}
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"open_claim"}
     OPENED_BY = ("S0-2.3", "S1-2.5")
 

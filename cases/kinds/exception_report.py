@@ -287,7 +287,7 @@ class ExceptionReport(Case):
     FILED = True
     SEEN_BY = frozenset({"department_manager", OTHERS})
     ABOUT = "category"
-    MONEY = ("settled",)
+    MONEY = {"settled": "settled"}
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"confirm_phone_notice", "find", "correct", "inform_customer"}
     OPENED_BY = ("S3-3.1.1",)
 

@@ -191,7 +191,7 @@ class Handover(Case):
     FILED = False
     SEEN_BY = frozenset()
     ABOUT = ""
-    MONEY = ()
+    MONEY = {}
     OPENED_BY = (CLAUSE,)
 
     rule: HandoverTable

@@ -66,7 +66,7 @@ class Inquiry(Case):
     FILED = True
     SEEN_BY = frozenset()
     ABOUT = ""
-    MONEY = ()
+    MONEY = {}
     OPENED_BY = ("S0-2.2.1",)
 
     rule: InquiryTable

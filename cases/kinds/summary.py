@@ -120,7 +120,7 @@ class Summary(Case):
     FILED = False
     SEEN_BY = frozenset({"department_manager", OTHERS})
     ABOUT = "month"
-    MONEY = ()
+    MONEY = {}
     OPENED_BY = (CLAUSE,)
 
     route: SignatureRoute

@@ -178,7 +178,7 @@ class ShiftSwap(Case):
     # The department manager signs it.
     SEEN_BY = frozenset({"department_manager"})
     ABOUT = ""
-    MONEY = ()
+    MONEY = {}
     OPENED_BY = (CLAUSE,)
 
     rule: SwapTable

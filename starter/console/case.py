@@ -288,6 +288,8 @@ async def _told(look: Look, shown: Shown) -> Json:
         "linked": linked,
         "times": times,
         "facts": facts_of(view),
+        # What the formula gives stands in a table of its own.
+        "amounts": [(name, amount) for name, amount in shown.case.money(view).items() if amount and name != "assessed"],
         "options": list(getattr(shown.case, "options", ())),
         "signed": signatures_of(view, look),
         "formula": lambda line: formula(line, look.words),

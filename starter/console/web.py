@@ -351,10 +351,10 @@ def money(amount: str) -> str:
 def matter_of(view: Mapping[str, Any], words: Words) -> dict[str, str]:
     """What a case is about in few words, free of personal data: its category or factor, and its waybill."""
     facts = view.get("facts") or {}
-    value = view.get("matter") or facts.get("category") or facts.get("factor") or facts.get("month") or ""
-    section = "factor" if view["kind"] == "claim" else "category"
+    about = KINDS[view["kind"]].ABOUT
+    value = view.get("matter") or facts.get(about) or ""
     waybill = view.get("waybill") or (facts.get("shipment") or {}).get("waybill") or ""
-    return {"matter": words.word(section, value) if value else "", "waybill": waybill}
+    return {"matter": words.word(about, value) if value else "", "waybill": waybill}
 
 
 def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
