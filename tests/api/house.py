@@ -186,7 +186,7 @@ async def open_house(office: Office, database: str, **settings: Any) -> AsyncIte
     Args:
         settings: changed ones; with ``client`` None it finds the Temporal server by itself.
     """
-    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr("s" * 32), **settings}
+    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr(f"{'s' * 32}, {'o' * 32}"), **settings}
     client = given.pop("client", office.env.client)
     made_for = Settings(
         data=office.folder, database_url=SecretStr(database), policies=office.folder / "policies", **given

@@ -271,12 +271,11 @@ async def test_an_attachment_is_a_reference(house: House) -> None:
 
 
 async def test_the_acknowledge_link(house: House) -> None:
-    secret = house.services.settings.link_secret
-    assert secret is not None
+    secrets = house.services.settings.link_secrets
     case_id = await house.file()
     seq = next(event["seq"] for event in await house.office.client.timeline(case_id) if event["type"] == "case_opened")
     later = datetime.now(UTC) + timedelta(hours=1)
-    token = issue(secret.get_secret_value(), case_id, seq, "agent-n", "agent", later)
+    token = issue(secrets, case_id, seq, "agent-n", "agent", later)
     page = await house.http.get(f"/a/{token}")
     assert page.status_code == 200
     assert all(text in page.text for text in (case_id, "agent-n", "<button", 'lang="zh"'))
@@ -287,12 +286,17 @@ async def test_the_acknowledge_link(house: House) -> None:
     view = await house.office.client.case(case_id)
     assert (view["acknowledged"], view["holder"]) == (True, "agent-n")
     assert (await house.http.post(f"/a/{token}")).status_code == 410
-    old = issue(secret.get_secret_value(), case_id, seq, "agent-n", "agent", datetime.now(UTC) - timedelta(seconds=5))
+    old = issue(secrets, case_id, seq, "agent-n", "agent", datetime.now(UTC) - timedelta(seconds=5))
     assert (await house.http.post(f"/a/{old}")).status_code == 410
     assert (await house.http.get(f"/a/{token[:-2]}AA")).status_code == 404
-    english = issue(secret.get_secret_value(), case_id, seq, "super-n", "supervisor", later)
+    english = issue(secrets, case_id, seq, "super-n", "supervisor", later)
     assert 'lang="en"' in (await house.http.get(f"/a/{english}")).text
-    evil = issue(secret.get_secret_value(), "complaint:<script>alert(1)</script>", 1, "<b>", "agent", later)
+    # The secret before the present one still counts.
+    assert secrets == ("s" * 32, "o" * 32)
+    assert (
+        await house.http.get(f"/a/{issue(secrets[1:], case_id, seq, 'super-n', 'supervisor', later)}")
+    ).status_code == 200
+    evil = issue(secrets, "complaint:<script>alert(1)</script>", 1, "<b>", "agent", later)
     shown = await house.http.get(f"/a/{evil}")
     assert "<script" not in shown.text
     assert (await house.http.post(f"/a/{evil}")).status_code == 404
