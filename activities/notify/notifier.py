@@ -34,12 +34,13 @@ from activities.notify.channels.feishu import FeishuChannel
 from activities.notify.channels.mail import read_sender
 from activities.notify.channels.maildir import MaildirChannel
 from activities.notify.channels.smtp import FORM, SmtpChannel
-from activities.notify.channels.webhook import WebhookChannel, read_secret
+from activities.notify.channels.webhook import WebhookChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.contacts import ContactBook
 from activities.notify.digest import Digests
 from activities.notify.recipients import Aim, Step, aims, digest
 from activities.notify.templates import Templates, Text
+from activities.signatures import read_secret
 from cases.directory import Directory
 
 # The type of the retryable failure. Its first detail is a list of `NoticeResult` as JSON objects:
@@ -73,9 +74,9 @@ Staff = Callable[[], Awaitable[Directory]]
 
 @dataclass(frozen=True)
 class Links:
-    """What notices are acknowledged with: the secret behind codes and links, and where links lead."""
+    """What notices are acknowledged with: the secrets behind codes and links, newest first, and where links lead."""
 
-    secret: str
+    secrets: tuple[str, ...]
     public_url: str | None = None
 
 
@@ -393,10 +394,10 @@ class Notifier:
         ):
             return None
         expires = ack_tokens.expiry(event["at"])
-        who = (self._links.secret, case_id, event["seq"], step.person.id)
-        ack = {"code": ack_tokens.short_code(*who, expires), "link": ""}
+        secrets, who = self._links.secrets, (case_id, event["seq"], step.person.id)
+        ack = {"code": ack_tokens.short_code(secrets[0], *who, expires), "link": ""}
         if self._links.public_url is not None:
-            token = ack_tokens.issue(*who, aim.roles[0], expires)
+            token = ack_tokens.issue(secrets, *who, aim.roles[0], expires)
             ack["link"] = f"{self._links.public_url.rstrip('/')}/a/{token}"
         return ack
 
@@ -580,7 +581,10 @@ def build_notifier(
         else:
             raise SettingError(f"smtp_url = 'maildir:': no folder is named; {FORM}")
     if webhook_secret is not None:
-        channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
+        try:
+            channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
+        except ValueError as error:
+            raise SettingError(f"webhook_secret: {error}") from None
     if apprise:
         channels["apprise"] = AppriseChannel()
     return Notifier(ContactBook(contacts_path), channels, Templates(templates), staff=staff, links=links, hold=hold)
