@@ -103,9 +103,11 @@ class ApiServer:
         await self.recorded(case_id)
         return case_id
 
-    async def recorded(self, case_id: str) -> Json:
-        """Wait until the casebook has a case, and return its view."""
-        view = await eventually(lambda: self.backend.book.case(case_id), lambda seen: seen is not None)
+    async def recorded(self, case_id: str, events: int = 1) -> Json:
+        """Wait until the casebook has so many events of a case, and return its view."""
+        view = await eventually(
+            lambda: self.backend.book.case(case_id), lambda seen: seen is not None and seen["events"] >= events
+        )
         assert view is not None
         return view
 
