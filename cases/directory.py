@@ -57,9 +57,10 @@ _NAMED = 5
 
 
 class Unit(Model):
-    """A branch; the one without a parent is headquarters."""
+    """A branch, with a name for people to read; the one without a parent is headquarters."""
 
     id: Token
+    name: Text | None = None
     parent: Token | None = None
 
 
@@ -160,6 +161,7 @@ class Directory:
         self.absences: tuple[Absence, ...] = ()
         self.shifts: tuple[Shift, ...] = ()
         self.headquarters: str | None = None
+        self._unit: dict[str, Unit] = {}
         self._person: dict[str, Person] = {}
         self._parent: dict[str, str | None] = {}
         self._below: dict[str, list[str]] = {}
@@ -194,6 +196,7 @@ class Directory:
         return made
 
     def _index(self) -> None:
+        self._unit = {one.id: one for one in self.units}
         self._person = {one.id: one for one in self.people}
         self._parent = {one.id: one.parent for one in self.units}
         self.headquarters = next((one.id for one in self.units if one.parent is None), None)
@@ -333,6 +336,10 @@ class Directory:
     def person(self, id: str) -> Person | None:
         """The person of an id."""
         return self._person.get(id)
+
+    def unit(self, id: str) -> Unit | None:
+        """The unit of an id."""
+        return self._unit.get(id)
 
     def people_of(self, role: str) -> tuple[Person, ...]:
         """Everybody who has a role, by id."""

@@ -28,7 +28,7 @@ from starter.cli.intake import STDIN
 
 Table = Literal["units", "staff", "absences", "roster"]
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
-    "units": ("id", "parent"),
+    "units": ("id", "name", "parent"),
     "staff": ("id", "name", "role", "unit", "deputies", "language", *CHANNELS, "prefer"),
     "absences": ("person", "from", "to"),
     "roster": ("id", "person", "from", "to"),
@@ -97,7 +97,7 @@ def read_units(file: Path) -> Sheet[Unit]:
     Raises:
         BadInput: the file cannot be read, or lacks a required column.
     """
-    return _read(file, "units", Unit, lambda cells, fault: {"id": cells["id"], "parent": cells["parent"] or None})
+    return _read(file, "units", Unit, lambda cells, fault: {name: cells[name] or None for name in COLUMNS["units"]})
 
 
 def read_staff(file: Path) -> Sheet[Person]:
@@ -325,7 +325,7 @@ def _unquoted(cell: str) -> str:
 
 def units_csv(units: Iterable[Unit]) -> str:
     """Write units as CSV."""
-    return _csv("units", ((one.id, one.parent or "") for one in units))
+    return _csv("units", ((one.id, one.name or "", one.parent or "") for one in units))
 
 
 def staff_csv(people: Iterable[Person]) -> str:

@@ -18,7 +18,7 @@ from tests.postgres import Cluster, cluster
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
-UNITS = (Unit(id="headquarters"), Unit(id="north", parent="headquarters"))
+UNITS = (Unit(id="headquarters"), Unit(id="north", name="North", parent="headquarters"))
 AGENT = Person(
     id="agent-1",
     name="Chen Yi",

@@ -27,7 +27,8 @@ from tests.postgres import Cluster, cluster
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOWHERE = ("--data", "/nonexistent/caseladder")
-UNITS = "id,parent\nheadquarters,\nnorth,headquarters\n"
+# The name of a unit may be left out, and so may the column in a file of no names.
+UNITS = "id,name,parent\nheadquarters,,\nnorth,北区分公司,headquarters\n"
 STAFF = (
     "id,name,role,unit,deputies,language,email,wecom,prefer\n"
     "agent-1,陈小雨,agent,north,agent-2;agent-3,,one@example.com,https://chat.example.com/send?key=K,wecom\n"
@@ -186,6 +187,7 @@ def test_export_and_import_give_the_same(staffed: Ask, put: Put, tmp_path: Path)
     first = everything(staffed, tmp_path / "first")
     assert set(first) == {"units.csv", "staff.csv", "absences.csv", "roster.csv"}
     assert first["staff.csv"].startswith(b"\xef\xbb\xbfid,name,role,")
+    assert "north,北区分公司,headquarters" in first["units.csv"].decode()
     # They hold names and addresses.
     assert stat.S_IMODE((tmp_path / "first" / "staff.csv").stat().st_mode) == 0o600
     files = {name: str(tmp_path / "first" / f"{name}.csv") for name in ("units", "staff", "absences", "roster")}

@@ -1,1 +1,1 @@
-SELECT id, parent FROM unit ORDER BY id
+SELECT id, name, parent FROM unit ORDER BY id
