@@ -37,6 +37,8 @@ SCOPES: tuple[Scope, ...] = ("file", "command", "read")
 # As which role a system may act: for itself, or for whom it speaks.
 SYSTEM_ROLES = ("system", "customer", "platform", "finance")
 AUDITOR = "auditor"
+# Roles of people who are none of the staff.
+OUTSIDE = frozenset({"customer", "platform"})
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
@@ -152,6 +154,11 @@ def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
     if caller.kind != "person" or view["status"] not in ("open", "resolved") or not may_see(caller, view):
         return False
     return bool(caller.id == view["holder"] or caller.role == view["rung"] == view["holder"])
+
+
+def may_read_names(caller: Caller) -> bool:
+    """Whether a caller may read the names of the staff: the customer's and the operator's people may not."""
+    return caller.kind == "person" and caller.role not in OUTSIDE
 
 
 def may_read_looks(caller: Caller) -> bool:

@@ -12,7 +12,6 @@ from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console.now import STREAM
-from starter.console.telling import formula, refused
 from starter.console.web import Look, Message
 
 # Of more than these the ones that fall due first are shown.
@@ -72,7 +71,7 @@ async def _page(look: Look, draft: Any = None, *, status: int = 200) -> Response
         asked=asked,
         place=place,
         one=asked[place] if asked else None,
-        formula=lambda line: formula(line, look.words),
+        formula=look.formatter.formula,
         reason=(typed.get("reason") or [""])[0],
         request_id=uuid4().hex,
     )
@@ -87,7 +86,7 @@ async def _decide(look: Look) -> Response:
     try:
         await actions.command(look.services, look.who, case_id, decision, body, look.field("request_id"))
     except Refused as refusal:
-        look.message = Message("bad", look.say("case.again", why=refused(look, refusal)))
+        look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         return await _page(look, status=422)
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))
@@ -104,5 +103,5 @@ async def following(look: Look) -> Response:
     asked = [one for one in await _asked(look) if (one["case"]["id"], one["approval"]["subject"]) != decided]
     return look.page(
         "approvals.html", page="approvals", live=STREAM, asked=asked, place=0, one=asked[0] if asked else None,
-        formula=lambda line: formula(line, look.words), reason="", request_id=uuid4().hex,
+        formula=look.formatter.formula, reason="", request_id=uuid4().hex,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -21,9 +21,8 @@ from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console import drawing
 from starter.console.forms import Options, body_of, fields_of
-from starter.console.telling import details_of, facts_of, formula, refused, signatures_of
 from starter.console.times import Times
-from starter.console.web import Look, Message, NotForYou, case_url, money
+from starter.console.web import Look, Message, NotForYou, case_url
 
 STREAM = "/console/stream"
 # A page after a write waits so long, in tries of 50 ms, until the casebook has it.
@@ -96,7 +95,8 @@ async def verify(look: Look) -> Response:
     if report.fault is None:
         look.message = Message("good", look.say("case.verified", events=report.events))
     else:
-        look.message = Message("bad", look.say("case.broken", seq=report.fault.seq, what=report.fault.detail))
+        what = f"{look.words.word('fault', report.fault.what)} ({report.fault.detail})"
+        look.message = Message("bad", look.say("case.broken", seq=report.fault.seq, what=what))
     return await _page(look, shown, None)
 
 
@@ -128,7 +128,7 @@ async def _send(look: Look, shown: Shown, name: str) -> Response:
     try:
         after = await actions.command(look.services, look.who, shown.view["id"], name, body, request_id)
     except Refused as refusal:
-        look.message = Message("bad", look.say("case.again", why=refused(look, refusal)))
+        look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         # The same request would be answered the same again, so the next try is a new one.
         form["request_id"] = uuid4().hex
         page = await _page(look, await _find(look), form)
@@ -166,30 +166,25 @@ async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -
         if field == "to.role":
             options["to"] = await _people(look, values)
         else:
-            told = _TOLD.get(field, _plainly)
-            options[field] = [(value, told(look, shown, value)) for value in values]
+            said = _OPTIONS.get(field) or _word(field.rpartition(".")[2])
+            options[field] = [(value, said(look, shown, value)) for value in values]
     return options
 
 
 async def _people(look: Look, roles: list[str]) -> Options:
     """Return the people who hold these roles, oneself first where one is among them."""
-    directory, words = await look.services.directory.current(), look.words
+    directory, words, names = await look.services.directory.current(), look.words, look.formatter
     people = [person for role in roles for person in directory.people_of(role) if person.id != look.who.id]
-    named = [(f"{one.id}|{one.role}", f"{one.id} · {words.word('role', one.role)} · {one.unit}") for one in people]
-    mine = (f"{look.who.id}|{look.who.role}", f"{look.who.id} ({look.say('app.you')})")
+    named = [
+        (f"{one.id}|{one.role}", f"{names.person(one.id)} · {words.word('role', one.role)} · {names.unit(one.unit)}")
+        for one in people
+    ]
+    mine = (f"{look.who.id}|{look.who.role}", f"{names.person(look.who.id)} · {look.say('app.you')}")
     return [mine, *named] if look.who.role in roles else named
 
 
-def _plainly(look: Look, shown: Shown, value: str) -> str:
-    return look.words.word("choice", value)
-
-
-def _role(look: Look, shown: Shown, value: str) -> str:
-    return look.words.word("role", value)
-
-
-def _clock(look: Look, shown: Shown, value: str) -> str:
-    return look.words.word("clock", value)
+def _word(section: str) -> Callable[[Look, Shown, str], str]:
+    return lambda look, shown, value: look.words.word(section, value) if section in look.words.sections else value
 
 
 def _notice(look: Look, shown: Shown, value: str) -> str:
@@ -200,16 +195,15 @@ def _notice(look: Look, shown: Shown, value: str) -> str:
 def _subject(look: Look, shown: Shown, value: str) -> str:
     approval = shown.case.approvals.waiting(value)
     known = approval is not None and approval.amount is not None
-    amount = f" · {look.say('app.yuan', amount=money(f'{approval.amount:.2f}'))}" if approval and known else ""
+    amount = f" · {look.formatter.yuan(f'{approval.amount:.2f}')}" if approval and known else ""
     return f"{look.words.word('subject', value)}{amount}"
 
 
-# How the values of a field are told.
-_TOLD: Mapping[str, Callable[[Look, Shown, str], str]] = {
-    "to": _role,
-    "roles": _role,
-    "checklist.witnesses": _role,
-    "clock": _clock,
+# What an option of a field is called, where it is no term of the field's own section.
+_OPTIONS: Mapping[str, Callable[[Look, Shown, str], str]] = {
+    "to": _word("role"),
+    "roles": _word("role"),
+    "checklist.witnesses": _word("role"),
     "notice": _notice,
     "subject": _subject,
 }
@@ -276,7 +270,7 @@ async def _told(look: Look, shown: Shown) -> Json:
     view, policy, recorded = shown.view, shown.policy, shown.recorded
     units, kinds = sees(look.who)
     linked = await look.services.desk.linked(view["id"], units=units, kinds=kinds)
-    times = Times(ZoneInfo(policy.zone), look.words)
+    formatter = replace(look.formatter, times=Times(ZoneInfo(policy.zone), look.words))
     warned = {name: rule.warn_percent for name, rule in shown.case.rule.clocks.items()}
     now = max(datetime.now(UTC), datetime.fromisoformat(recorded[-1]["at"]))
     return {
@@ -286,12 +280,13 @@ async def _told(look: Look, shown: Shown) -> Json:
         "clocks": drawing.clocks(shown.clocks, warned, now),
         "bar": drawing.BAR,
         "linked": linked,
-        "times": times,
-        "facts": facts_of(view),
+        "times": formatter.times,
+        "facts": formatter.facts(view),
         # What the formula gives stands in a table of its own.
         "amounts": [(name, amount) for name, amount in shown.case.money(view).items() if amount and name != "assessed"],
         "options": list(getattr(shown.case, "options", ())),
-        "signed": signatures_of(view, look),
-        "formula": lambda line: formula(line, look.words),
-        "details": lambda event: details_of(event, look),
+        "signed": formatter.signatures(view),
+        "formula": formatter.formula,
+        "note": formatter.note,
+        "details": formatter.details,
     }

@@ -1,4 +1,4 @@
-"""The pictures of a case as plain numbers: the way up the ladder, and each clock as a bar."""
+"""The drawings of a case as plain numbers: its way up the ladder, and each clock as a bar."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 WIDTH, LEFT, RIGHT, TOP, RUNG = 900, 150, 30, 34, 46
 # A bar is so many units long, whatever its time.
 BAR = 1000
-# More turns than these are drawn from the last ones; the history has all of them.
+# Of more events than these only the last are drawn; the history has all of them.
 MOST = 14
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A turn on the way: ``what`` names it, ``at`` when, ``x`` and ``y`` where it is drawn."""
+    """A point on the way: the event (``what``), its instant (``at``), and where it is drawn (``x``, ``y``)."""
 
     what: str
     at: str
@@ -43,7 +43,7 @@ class Ladder:
 
 
 def ladder(events: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -> Ladder:
-    """A case's way over the rungs.
+    """Draw a case's way over the rungs.
 
     Args:
         events: public event JSON, in order.
@@ -114,16 +114,17 @@ class Clock:
 
     @property
     def live(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it has not ended."""
         return self.said["state"] in ("running", "paused")
 
 
 def clocks(explained: Sequence[Mapping[str, Any]], warned: Mapping[str, Sequence[int]], now: datetime) -> list[Clock]:
-    """The clocks of a case, those that still run first, by their due instants.
+    """Draw the clocks of a case: those that have not ended first, then by their due instants.
 
     Args:
-        explained: what the case says of each (`cases.case.Case.explain`).
-        warned: percents of the limit at which each sort of clock warns.
+        explained: what the case says of each clock (`cases.case.Case.explain`).
+        warned: percents of the limit at which clocks warn, by their base names.
+        now: an aware instant.
     """
     order = {"running": 0, "paused": 0, "breached": 1, "met": 2, "cancelled": 3}
     drawn = [Clock(said, _bar(said, warned.get(said["clock"].partition(":")[0], ()), now)) for said in explained]

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 
 from activities.casebook.search import SEVERITIES, STATUSES, Filter
-from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import sees
+from starter.console.vocabulary import clocks
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 
 PAGE = 50
@@ -43,7 +43,8 @@ async def verify(look: Look) -> Response:
     if fault is None:
         look.message = Message("good", look.say("find.verified_all", cases=report.cases, events=report.events))
     else:
-        where = {"case": fault.case_id or "—", "seq": fault.seq, "what": fault.detail}
+        what = f"{look.words.word('fault', fault.what)} ({fault.detail})"
+        where = {"case": fault.case_id or "—", "seq": fault.seq, "what": what}
         look.message = Message("bad", look.say("find.broken_all", **where))
     return await _page(look)
 
@@ -83,7 +84,7 @@ async def _page(look: Look) -> Response:
         cases = [{**view, "escalated": view["rung"] != lowest and view["status"] == "open"} for view in page.cases]
         shown = {"cases": cases, "after": page.after, "count": count}
     except Refused as refusal:
-        look.message, status = Message("bad", refusal.message), 422
+        look.message, status = Message("bad", look.words.refusal(refusal)), 422
     asked = {name: value for name, value in given.items() if value} | ({"order": order} if order != "due" else {})
     return look.page(
         "find.html",
@@ -97,7 +98,8 @@ async def _page(look: Look) -> Response:
         statuses=("active", *(status for status in STATUSES if status != "active")),
         severities=SEVERITIES,
         rungs=look.policy.ladder.rungs,
-        clocks=tuple(dict.fromkeys(clock for kind in KINDS.values() for clock in kind.TABLE.CLOCKS)),
+        clocks=clocks(),
+        units=[one for one in look.formatter.directory.units if units is None or one.id in units],
         may_verify=look.who.role in AUDITORS,
         **shown,
     )

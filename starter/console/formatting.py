@@ -1,151 +1,376 @@
-"""What a case says, in words: its facts, its events, its money, who signed, and why it refuses."""
+"""What a case says, formatted for a reader: its facts, its events, its money, and who signed.
+
+Each field of a fact or an event has a renderer in a table below. A field that no table knows, of a later release,
+is shown as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from cases.vocabulary.refusals import Refused
-from starter.console.text import Words
-from starter.console.web import Look, money
+from cases.directory import Directory
+from starter.console.times import Times
+from starter.console.translations import PageTranslations
+from starter.console.vocabulary import APART
 
 View = Mapping[str, Any]
 
 
-def refused(look: Look, refusal: Refused) -> str:
-    """A refusal in words: the rules' own sentence, with its clause."""
-    said = look.words.word("code", refusal.code) if look.words.has("code", refusal.code) else ""
-    clause = f" [{refusal.clause}]" if refusal.clause else ""
-    return f"{said} ({refusal.message}){clause}" if said else f"{refusal.message}{clause}"
+@dataclass(frozen=True)
+class Formatter:
+    """Formats values for one reader.
 
+    Args:
+        words: of the reader's language.
+        times: instants in the zone of the case's policy.
+        directory: whose names are shown; an empty one shows ids alone.
+    """
 
-def formula(line: View, words: Words) -> str:
-    """How an amount was reckoned, in the language of the page; where it has no words, in the rules' own."""
-    if not words.has("formula", line["name"]):
-        return str(line["formula"])
-    numbers = {**line["inputs"], "role": words.word("role", line["inputs"].get("role"))}
-    try:
-        said = words.say(f"formula.{line['name']}", **numbers)
-        return said + (words.say("formula.share", **numbers) if "of" in numbers else "")
-    except KeyError:
-        return str(line["formula"])
+    words: PageTranslations
+    times: Times
+    directory: Directory
 
+    # --- values -----------------------------------------------------------------------------------
 
-def signatures_of(view: View, look: Look) -> list[tuple[str, str]]:
-    """Who has signed, as a sentence and what they wrote: of a summary's steps, a handover or a swap."""
-    signed = view.get("signed") or []
-    found = []
-    for one in [signed] if isinstance(signed, Mapping) else signed:
-        said = f"{look.words.word('role', one['role'])} ({one['id']})"
+    def moment(self, instant: str) -> str:
+        """Return an instant in the fewest characters."""
+        moment = self.times.moment(instant)
+        return moment.short if moment else ""
+
+    def yuan(self, amount: str) -> str:
+        """Return an amount in yuan, given as a decimal text."""
+        return self.words.say("app.yuan", amount=money(amount))
+
+    def yes_or_no(self, value: bool) -> str:
+        """Return an answer."""
+        return self.words.say("app.yes" if value else "app.no")
+
+    def person(self, id: str) -> str:
+        """Return a member of staff by name, with the id beside it; the id alone where there is no name."""
+        found = self.directory.person(id)
+        return named(id, found.name if found else None)
+
+    def unit(self, id: str) -> str:
+        """Return a unit by name, with the id beside it; the id alone where there is no name."""
+        found = self.directory.unit(id)
+        return named(id, found.name if found else None)
+
+    def staff(self, one: View) -> str:
+        """Return a person and a role; the role alone where nobody of it is named."""
+        role = self.words.word("role", one["role"])
+        return f"{self.person(one['id'])} · {role}" if one.get("id") else role
+
+    # --- parts of a case --------------------------------------------------------------------------
+
+    def facts(self, view: View) -> list[tuple[str, str, Any]]:
+        """Return the facts of a case as (name, how it is shown, value); none of them is personal.
+
+        How: ``text``, ``money`` (a decimal text) or ``cases`` (their ids).
+        """
+        return list(self._facts(view["facts"]))
+
+    def _facts(self, facts: View) -> Iterator[tuple[str, str, Any]]:
+        for name, value in facts.items():
+            if name in APART or value is None:
+                continue
+            if name in MONEY:
+                yield name, "money", value
+            elif name == "cases":
+                yield name, "cases", [one["id"] for one in value]
+            elif isinstance(value, Mapping) and name not in FACTS:
+                yield from self._facts(value)
+            else:
+                yield name, "text", self.fact(name, value)
+
+    def fact(self, name: str, value: Any) -> str:
+        """Return a fact that is no amount."""
+        if name in FACTS:
+            return FACTS[name](self, value)
+        return self.yes_or_no(value) if isinstance(value, bool) else str(value)
+
+    def details(self, event: View) -> tuple[list[str], list[str]]:
+        """Return what an event says beside its type: short remarks, and the free texts."""
+        remarks: list[str] = []
+        texts: list[str] = []
+        for name, value in event["data"].items():
+            shown = BY_EVENT.get((event["type"], name)) or FIELDS.get(name, PLAIN)
+            if value is None:
+                continue
+            rendered = shown.render(self, value)
+            (texts if shown.free else remarks).extend([rendered] if isinstance(rendered, str) else rendered)
+        return [remark for remark in remarks if remark], texts
+
+    def formula(self, line: View) -> str:
+        """Return how an amount was calculated; where the language has no words for it, in the rules' own."""
+        if not self.words.has("formula", line["name"]):
+            return str(line["formula"])
+        numbers = {**line["inputs"], "role": self.words.word("role", line["inputs"].get("role"))}
+        try:
+            said = self.words.say(f"formula.{line['name']}", **numbers)
+            said += self.words.say("formula.proven", **numbers) if "total_value" in numbers else ""
+            return said + (self.words.say("formula.share", **numbers) if "of" in numbers else "")
+        except KeyError:
+            return str(line["formula"])
+
+    def note(self, note: View) -> str:
+        """Return a note of an assessment; where the language has no words for it, in the rules' own."""
+        return self.words.word("note", note["code"]) if self.words.has("note", note["code"]) else str(note["text"])
+
+    def signatures(self, view: View) -> list[tuple[str, str]]:
+        """Return who has signed, as a sentence and what they wrote: of a summary's steps, a handover or a swap."""
+        signed = view.get("signed") or []
+        return [
+            (self._signature(one), one.get("text") or "")
+            for one in ([signed] if isinstance(signed, Mapping) else signed)
+        ]
+
+    def _signature(self, one: View) -> str:
+        role, person = self.words.word("role", one["role"]), self.person(one["id"])
         if "step" in one:
-            said = look.say("case.signed_by", step=one["step"], role=look.words.word("role", one["role"]), id=one["id"])
-        found.append((said, one.get("text") or ""))
-    return found
+            return self.words.say("case.signed_by", step=one["step"], role=role, id=person)
+        return f"{role} · {person}"
 
 
-# What a fact is, for the way in which it is shown; by name.
-_MONEY = frozenset(
+def money(amount: str) -> str:
+    """Return yuan, given as a decimal text, with the thousands apart."""
+    return f"{Decimal(amount):,.2f}"
+
+
+def named(id: str, name: str | None) -> str:
+    """Return a name with the id beside it; the id alone where there is no name."""
+    return f"{name} ({id})" if name else id
+
+
+# --- the renderers --------------------------------------------------------------------------------
+
+Render = Callable[[Formatter, Any], str | list[str]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a field of an event is shown.
+
+    Args:
+        free: whether it is free text, which stands apart from the remarks.
+    """
+
+    render: Render
+    free: bool = False
+
+
+def _term(section: str) -> Callable[[Formatter, Any], str]:
+    return lambda f, value: f.words.word(section, value)
+
+
+def _terms(section: str) -> Callable[[Formatter, Any], str]:
+    return lambda f, value: f.words.words(section, value)
+
+
+def _answer(name: str) -> Callable[[Formatter, Any], str]:
+    return lambda f, value: f"{f.words.label(name)}: {f.yes_or_no(value)}"
+
+
+def _count(text: str) -> Callable[[Formatter, Any], str]:
+    return lambda f, value: f.words.say(f"remark.{text}", n=value)
+
+
+def _labelled(text: str) -> Callable[[Formatter, Any], str]:
+    return lambda f, value: f.words.say(text, at=f.moment(value))
+
+
+def _due(f: Formatter, value: str) -> str:
+    return f"{f.words.say('case.due')} {f.moment(value)}"
+
+
+def _nothing(_: Formatter, value: Any) -> str:
+    return ""
+
+
+def _plain(_: Formatter, value: Any) -> str:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _as_written(_: Formatter, value: Any) -> str | list[str]:
+    return [str(one) for one in value] if isinstance(value, (list, tuple)) else str(value)
+
+
+def _percent(_: Formatter, value: str) -> str:
+    return f"{value[2:]} %" if value.startswith("0.") else value
+
+
+def _subject(f: Formatter, value: str) -> str:
+    # Who signs late is reminded of the clock of their step.
+    return f.words.word("clock" if f.words.has("clock", value.partition(":")[0]) else "subject", value)
+
+
+def _channels(f: Formatter, value: str) -> str:
+    return f.words.words("channel", value.split(", "))
+
+
+def _case_and_reason(f: Formatter, value: Any) -> list[str]:
+    return [f"{one['case']}: {f.words.word('code', one['code'])}" for one in value]
+
+
+def _moves(f: Formatter, value: Any) -> list[str]:
+    return [
+        f.words.say("remark.move", **{**move, "from": f.person(move["from"]), "to": f.person(move["to"])})
+        for move in value
+    ]
+
+
+def _shift(f: Formatter, value: View) -> str:
+    return f"{value['id']} {f.moment(value['starts_at'])} – {f.moment(value['ends_at'])}"
+
+
+def _full(f: Formatter, value: str) -> str:
+    moment = f.times.moment(value)
+    return moment.full if moment else ""
+
+
+SILENT = Shown(_nothing)
+PLAIN = Shown(_plain)
+FREE = Shown(_as_written, free=True)
+REASON = Shown(lambda f, value: f.words.reason(value), free=True)
+YUAN = Shown(Formatter.yuan)
+ROLE = Shown(_term("role"))
+PERSON = Shown(Formatter.staff)
+TO_PERSON = Shown(lambda f, value: f"→ {f.staff(value)}")
+
+# The fields of events by name. Silent are those that say nothing to people or stand elsewhere on the page.
+FIELDS: Mapping[str, Shown] = {
+    "accepted": Shown(_answer("accepted")),
+    "action": FREE,
+    "amount": YUAN,
+    "attempts": SILENT,
+    "carried_out": Shown(_answer("carried_out")),
+    "cases": Shown(lambda f, value: f.words.say("remark.cases", n=len(value) if isinstance(value, list) else value)),
+    "channel": Shown(_channels),
+    "checklist": SILENT,
+    "claim": PLAIN,
+    "clauses": SILENT,
+    "clock": Shown(_term("clock")),
+    "clocks": Shown(_terms("clock")),
+    "code": Shown(_term("code")),
+    "command": Shown(_term("command")),
+    "count": Shown(_count("reminder")),
+    "counter": YUAN,
+    "days_off": SILENT,
+    "delay_cause": Shown(_term("delay_cause")),
+    "discretion": Shown(lambda f, value: f.words.word("line", "discretion") if value else ""),
+    "due": Shown(_due),
+    "dues": SILENT,
+    "eligible": SILENT,
+    "facts": SILENT,
+    "factor": Shown(_term("factor")),
+    "finding": FREE,
+    "found": SILENT,
+    "fraction": Shown(_percent),
+    "from": PERSON,
+    "holder_role": SILENT,
+    "id": Shown(Formatter.person),
+    "inspection_offered": SILENT,
+    "justified": Shown(_answer("justified")),
+    "key": SILENT,
+    "kind": SILENT,
+    "known_at": Shown(_labelled("remark.known_at")),
+    "left": Shown(_case_and_reason),
+    "limit_due": Shown(_due),
+    "lines": SILENT,
+    "meant": SILENT,
+    "message": PLAIN,
+    "minutes": Shown(_count("minutes")),
+    "month": PLAIN,
+    "moves": Shown(_moves),
+    "name": PLAIN,
+    "needs_person": SILENT,
+    "notes": SILENT,
+    "notice": Shown(_term("notice")),
+    "of": SILENT,
+    "option": FREE,
+    "options": FREE,
+    "outcome": Shown(_term("outcome")),
+    "overridden": SILENT,
+    "parent": PLAIN,
+    "path": Shown(_term("path")),
+    "people": Shown(lambda f, value: [f.person(id) for id in value]),
+    "policy": SILENT,
+    "policy_hash": SILENT,
+    "provisional": SILENT,
+    "published": SILENT,
+    "reached": Shown(_answer("reached")),
+    "reached_at": Shown(Formatter.moment),
+    "reason": REASON,
+    "reasons": SILENT,
+    "reference": PLAIN,
+    "refusal": SILENT,
+    "refused_because": Shown(_term("refusal")),
+    "remarks": SILENT,
+    "reply_by": Shown(_labelled("remark.reply_by")),
+    "report": Shown(_term("report")),
+    "reported_at": Shown(_labelled("remark.reported_at")),
+    "responsibility": FREE,
+    "role": ROLE,
+    "roles": Shown(_terms("role")),
+    "round": Shown(_count("round")),
+    "rung": ROLE,
+    "said": SILENT,
+    "satisfied": Shown(_answer("satisfied")),
+    "sent_back": Shown(lambda f, value: f.words.word("event", "sent_back") if value else ""),
+    "sha256": SILENT,
+    "side": Shown(_term("side")),
+    "size": Shown(_count("size")),
+    "stage": Shown(_term("stage")),
+    "step": Shown(_count("step")),
+    "subject": Shown(_term("subject")),
+    "summary": FREE,
+    "text": FREE,
+    "to": TO_PERSON,
+    "total": YUAN,
+    "waits": SILENT,
+    "was": SILENT,
+    "where": PLAIN,
+    "why_not": FREE,
+    "year": PLAIN,
+}
+# Where an event means something else by a name.
+BY_EVENT: Mapping[tuple[str, str], Shown] = {
+    ("escalated", "from"): ROLE,
+    ("escalated", "to"): Shown(lambda f, value: f"→ {f.words.word('role', value)}"),
+    ("escalated", "cause"): Shown(_term("escalation")),
+    ("found", "cause"): FREE,
+    ("notified", "outcome"): Shown(_term("delivery")),
+    ("reminded", "subject"): Shown(_subject),
+    ("sent_back", "to"): Shown(_count("to_step")),
+}
+
+MONEY = frozenset(
     {"base_freight", "surcharges", "insured_amount", "agreed_compensation", "demand", "estimated_amount"}
     | {"total_value", "lost_value"}
 )
-_TIMES = frozenset({"promised_at", "delivered_at", "signed_at", "known_at", "occurred_at", "shift_ends_at"})
-_WORDS = {"category": "category", "source": "source", "severity": "severity", "route": "route", "factor": "factor"}
-_CHOICES = frozenset({"cause", "relation", "packed_by"})
-# Shown elsewhere on the page, or too long for it.
-_NOT_FACTS = frozenset({"unit", "severity", "exceptions", "counts"})
-
-
-def facts_of(view: View) -> list[tuple[str, str, Any]]:
-    """The facts of a case as (name, how it is shown, value); none of them is personal."""
-    shown: list[tuple[str, str, Any]] = []
-
-    def walk(facts: View) -> None:
-        for name, value in facts.items():
-            if name in _NOT_FACTS or value is None:
-                continue
-            if isinstance(value, Mapping) and value.keys() == {"id", "role"}:
-                shown.append((name, "person", value))
-            elif isinstance(value, Mapping) and "starts_at" in value:
-                shown.append((name, "shift", value))
-            elif name == "cases":
-                shown.append((name, "cases", [one["id"] for one in value]))
-            elif isinstance(value, Mapping):
-                walk(value)
-            elif name in _MONEY:
-                shown.append((name, "money", value))
-            elif name in _TIMES:
-                shown.append((name, "time", value))
-            elif isinstance(value, bool):
-                shown.append((name, "yesno", value))
-            elif name in _WORDS:
-                shown.append((name, _WORDS[name], value))
-            elif name in _CHOICES:
-                shown.append((name, "choice", value))
-            elif isinstance(value, list):
-                shown.append((name, "roles" if name == "witnesses" else "text", value))
-            else:
-                shown.append((name, "text", value))
-
-    walk(view["facts"])
-    return shown
-
-
-# Fields of an event that are free text, said whole and apart from the rest.
-_FREE = ("text", "reason", "summary", "finding", "action", "why_not", "responsibility", "option")
-# Fields that say nothing to people, or stand elsewhere on the page.
-_SILENT = frozenset(
-    {"key", "kind", "policy", "policy_hash", "facts", "holder_role", "of", "lines", "inputs", "published", "found"}
-    | {"notes", "refusal", "overridden", "clauses", "inspection_offered", "sha256", "reasons", "checklist", "waits"}
-    | {"days_off", "was", "needs_person", "eligible", "said", "options"}
-)
-_ROLES = frozenset({"role", "rung"})
-
-
-def details_of(event: View, look: Look) -> tuple[list[str], list[str]]:
-    """What an event says beside its type: short remarks, and its free texts."""
-    words, data, kind = look.words, event["data"], event["type"]
-    remarks: list[str] = []
-    texts = [str(data[name]) for name in _FREE if data.get(name) and isinstance(data[name], str)]
-    if kind == "found":
-        texts.insert(0, str(data["cause"]))
-    texts += [str(option) for option in data.get("options", ())] if kind == "proposed" else []
-    for name, value in data.items():
-        if name in _FREE or name in _SILENT or value is None or (kind == "found" and name == "cause"):
-            continue
-        if name == "clock":
-            remarks.append(words.word("clock", value))
-        elif name == "clocks":
-            remarks.append(words.words("clock", value))
-        elif name in ("due", "reply_by", "limit_due", "reached_at", "reported_at", "known_at"):
-            moment = look.times.moment(value)
-            remarks.append(f"{look.say('case.due')} {moment.short}" if moment else "")
-        elif kind == "escalated" and name in ("from", "to"):
-            remarks.append(("→ " if name == "to" else "") + words.word("role", value))
-        elif kind == "escalated" and name == "cause":
-            remarks.append(words.word("cause", value))
-        elif kind == "assigned" and name in ("from", "to"):
-            remarks.append(("→ " if name == "to" else "") + str(value["id"] or words.word("role", value["role"])))
-        elif name == "roles":
-            remarks.append(words.words("role", value))
-        elif name in _ROLES:
-            remarks.append(words.word("role", value))
-        elif name in ("amount", "total", "counter"):
-            remarks.append(look.say("app.yuan", amount=money(value)))
-        elif name == "fraction":
-            remarks.append(f"{value[2:]} %" if str(value).startswith("0.") else str(value))
-        elif name in ("stage", "path", "delay_cause", "report", "cause"):
-            remarks.append(words.word("choice", "false_report" if (name, value) == ("report", "false") else value))
-        elif name == "refused_because":
-            remarks.append(words.word("refusal", value))
-        elif name == "subject":
-            remarks.append(words.word("subject", value))
-        elif name in ("satisfied", "accepted", "reached", "justified", "carried_out"):
-            answer = look.say("app.yes" if value else "app.no")
-            remarks.append(f"{words.word('field', name)}: {answer}")
-        elif name == "outcome":
-            remarks.append(words.word("why_closed" if kind == "closed" else "outcome", value))
-        elif name in ("notice", "factor", "channel"):
-            remarks.append(words.word(name, value))
-        elif isinstance(value, (str, int)) and not isinstance(value, bool):
-            remarks.append(str(value).replace("_", " ") if name in ("code", "command") else str(value))
-    return [remark for remark in remarks if remark], texts
+# The facts by name: those that are neither money nor plain.
+FACTS: Mapping[str, Callable[[Formatter, Any], str]] = {
+    "category": _term("category"),
+    "cause": _term("cause"),
+    "channel": _term("channel"),
+    "counterparty": Formatter.staff,
+    "delivered_at": _full,
+    "factor": _term("factor"),
+    "given": _shift,
+    "initiator": Formatter.staff,
+    "known_at": _full,
+    "occurred_at": _full,
+    "outgoing": Formatter.staff,
+    "packed_by": _term("packed_by"),
+    "promised_at": _full,
+    "relation": _term("relation"),
+    "relief": Formatter.staff,
+    "returned": _shift,
+    "route": _term("route"),
+    "shift_ends_at": _full,
+    "signed_at": _full,
+    "source": _term("source"),
+    "witnesses": _terms("role"),
+}

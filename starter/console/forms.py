@@ -13,11 +13,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases.vocabulary.commands import Command
-from starter.console.text import Words
+from starter.console.translations import PageTranslations
+from starter.console.vocabulary import OWN, resolved
 
 Options = Sequence[tuple[str, str]]
-# Fields that the console fills in, or that only a rehearsed case takes.
-_OWN = frozenset({"by", "request_id", "at", "held_by"})
 # Texts of one line, though they may be long.
 _SHORT = frozenset({"name", "where", "label", "channel"})
 # A text of more characters than this gets several lines.
@@ -48,12 +47,12 @@ class Field:
 
     @property
     def id(self) -> str:
-        """For the label that belongs to it."""
+        """Return the id of its element, to which its label belongs."""
         return f"f-{self.name.replace('.', '-')}"
 
 
-def fields_of(model: type[Command], words: Words, choices: Mapping[str, Options]) -> tuple[Field, ...]:
-    """What a command's form asks for.
+def fields_of(model: type[Command], words: PageTranslations, choices: Mapping[str, Options]) -> tuple[Field, ...]:
+    """Return what a command's form asks for.
 
     Args:
         choices: for fields of which the case knows what is allowed now, by name; ``(id|role, label)``
@@ -67,27 +66,26 @@ def _fields(
     schema: Mapping[str, Any],
     known: Mapping[str, Any],
     group: Field | None,
-    words: Words,
+    words: PageTranslations,
     choices: Mapping[str, Options],
 ) -> Iterator[Field]:
     # What a group needs is needed only if the group is.
     needed = schema.get("required", ()) if group is None or group.required else ()
     above = "" if group is None else f"{group.name}."
     for name, raw in schema["properties"].items():
-        if not above and (name in _OWN or (name == "notice" and name not in choices)):
+        if not above and (name in OWN or (name == "notice" and name not in choices)):
             continue
         path = f"{above}{name}"
-        shape = _shape(raw, known)
+        shape = resolved(raw, known)
         required = name in needed
-        label = words.say(f"field.{path}") if words.has("field", path) else words.word("field", name)
-        hint = words.say(f"hint.{path}") if words.has("hint", path) else ""
+        hint = words.word("hint", path) if words.has("hint", path) else ""
         default = str(raw.get("default", "")).lower() if isinstance(raw.get("default"), (bool, str)) else ""
         kind, options = _kind(name, shape, words, choices.get(path))
-        field = Field(path, kind, label, required, hint, options, default)
+        field = Field(path, kind, words.label(path), required, hint, options, default)
         yield replace(field, inner=tuple(_fields(shape, known, field, words, choices))) if kind == "group" else field
 
 
-def _kind(name: str, shape: Mapping[str, Any], words: Words, choices: Options | None) -> tuple[str, Options]:
+def _kind(name: str, shape: Mapping[str, Any], words: PageTranslations, choices: Options | None) -> tuple[str, Options]:
     sort = shape.get("type")
     if sort == "object":
         return ("person", choices) if choices is not None else ("group", ())
@@ -96,9 +94,9 @@ def _kind(name: str, shape: Mapping[str, Any], words: Words, choices: Options | 
     if choices is not None:
         return "choice", choices
     if "enum" in shape:
-        return "choice", [(value, _choice(name, value, words)) for value in shape["enum"]]
+        return "choice", [(value, words.word(name, value)) for value in shape["enum"]]
     if sort == "boolean":
-        return "yesno", [(value, words.say(f"choice.{value}")) for value in ("true", "false")]
+        return "yesno", [("true", words.say("app.yes")), ("false", words.say("app.no"))]
     if sort == "integer":
         return "number", ()
     if "anyOf" in shape:  # a decimal: a number, or a text that is one
@@ -111,23 +109,8 @@ def _kind(name: str, shape: Mapping[str, Any], words: Words, choices: Options | 
     return ("area" if long else "text"), ()
 
 
-def _choice(name: str, value: str, words: Words) -> str:
-    # A report may be "false", which elsewhere means no.
-    return words.word("choice", "false_report" if (name, value) == ("report", "false") else value)
-
-
-def _shape(raw: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A schema without its references, and without the null that stands for left out."""
-    if "$ref" in raw:
-        return _shape(known[raw["$ref"].rpartition("/")[2]], known)
-    options = [option for option in raw.get("anyOf", ()) if option.get("type") != "null"]
-    if len(options) == 1:
-        return _shape(options[0], known)
-    return {**raw, "anyOf": options} if options else raw
-
-
 def body_of(fields: Sequence[Field], sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> dict[str, Any]:
-    """What was typed as the body of a command; what was left empty is left out.
+    """Return what was typed as the body of a command; what was left empty is left out.
 
     Args:
         zone: of times that were typed without one.

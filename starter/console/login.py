@@ -21,7 +21,7 @@ from starter.api.auth import IssuerAway
 from starter.api.issuer import sample_people
 from starter.api.services import all_roles
 from starter.console.session import LONGEST
-from starter.console.text import LANGUAGES
+from starter.console.translations import LANGUAGES
 from starter.console.web import LANGUAGE, SESSION, THEME, THEMES, Look, Message, back_to
 
 log = structlog.get_logger(__name__)

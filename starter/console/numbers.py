@@ -131,7 +131,7 @@ def _breaches(look: Look, rows: Sequence[Mapping[str, Any]]) -> list[Bar]:
 
 
 def _unit(look: Look, row: Mapping[str, Any]) -> str:
-    return row["unit"] or look.say("numbers.no_unit")
+    return look.formatter.unit(row["unit"]) if row["unit"] else look.say("numbers.no_unit")
 
 
 def _speed(look: Look, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ async def policy(look: Look) -> Response:
         shown = await _load(look, wanted.get("hash") or wanted.get("name") or "default")
         other = await _load(look, wanted["with"]) if wanted.get("with") else None
     except Refused as refusal:
-        look.message = Message("bad", refusal.message)
+        look.message = Message("bad", look.words.refusal(refusal))
     names = [(name, name) for name in look.services.policies.names()]
     names += [(hash, f"{name} · {hash[:SHORT]}") for hash, name in pinned]
     return look.page(
@@ -79,7 +79,7 @@ def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
         rule, named = policy.rule(kind), words.word("kind", kind)
         yield say("policy.reopened", kind=named), say("policy.within_days", count=rule.reopen_days), rule.reopen_clause
         for name, years, clause in rule.years():
-            yield say(f"policy.{name}", kind=named), say("policy.within_years", count=years), clause
+            yield say(f"period.{name}", kind=named), say("policy.within_years", count=years), clause
 
 
 def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from starter.console.text import Words
+from starter.console.translations import PageTranslations
 
 # What is due within this time counts as due soon.
 SOON = timedelta(minutes=15)
@@ -15,7 +15,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 @dataclass(frozen=True)
 class Moment:
-    """An instant on a page: machine-readable, in the zone, and relative to now."""
+    """An instant on a page: for machines, in the zone, and relative to now."""
 
     iso: str
     full: str
@@ -26,20 +26,20 @@ class Moment:
 
 
 class Times:
-    """Shows instants as of one now.
+    """Formats instants as of one now.
 
     Args:
         zone: of the policy.
         now: an aware instant; the moment at which the page is made.
     """
 
-    def __init__(self, zone: ZoneInfo, words: Words, now: datetime | None = None) -> None:
+    def __init__(self, zone: ZoneInfo, words: PageTranslations, now: datetime | None = None) -> None:
         self.zone = zone
         self.now = (now or datetime.now(UTC)).astimezone(zone)
         self._words = words
 
     def moment(self, instant: str | datetime | None) -> Moment | None:
-        """An instant, given as text with an offset or as an aware datetime."""
+        """Format an instant, given as text with an offset or as an aware datetime; None for none."""
         if instant is None or instant == "":
             return None
         at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
@@ -55,7 +55,7 @@ class Times:
         )
 
     def clock_time(self, instant: datetime) -> str:
-        """An instant in the fewest characters: the time, with the day where it is another one."""
+        """Format an instant in the fewest characters: the time, with the day where it is not today."""
         return self._short(instant.astimezone(self.zone))
 
     def _short(self, at: datetime) -> str:
@@ -64,16 +64,16 @@ class Times:
         return f"{at:%m-%d %H:%M}" if at.year == self.now.year else f"{at:%Y-%m-%d %H:%M}"
 
 
-def relative(left: timedelta, words: Words) -> str:
-    """How far away an instant is: "in 4 min", "2 h 10 min ago". The page's script says it the same way."""
+def relative(left: timedelta, words: PageTranslations) -> str:
+    """Return how far away an instant is: "in 4 min", "2 h 10 min ago". The page's script says it the same way."""
     seconds = left.total_seconds()
     if abs(seconds) < 1:
         return words.say("rel.now")
     return words.say("rel.in" if seconds > 0 else "rel.ago", span=span(abs(seconds), words))
 
 
-def span(seconds: float, words: Words) -> str:
-    """A length of time in words, in its two largest units at most."""
+def span(seconds: float, words: PageTranslations) -> str:
+    """Return a length of time, in seconds, as words, in its two largest units at most."""
     whole = int(seconds)
     if whole < 90:
         return words.say("rel.seconds", n=whole)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from activities.database.pool import DatabaseAway, StatementFailed
+from cases.directory import Directory
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
-from starter.access import Caller, caller_of
+from starter.access import Caller, caller_of, may_read_names
 from starter.api.actions import NoAnswer
 from starter.api.guards import Limiter
 from starter.api.issuer import is_loopback
 from starter.api.services import Services
+from starter.console.formatting import Formatter, money
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
-from starter.console.text import LANGUAGES, Words, words_of
 from starter.console.times import Times
+from starter.console.translations import LANGUAGES, PageTranslations, translations
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ class Site:
         self.sealer = Sealer(*_secrets(services))
         self.drafts = Drafts()
         self.limiter = Limiter(services.settings.rate_limit)
+        self.translations = translations(services.settings.templates)
         self.pages = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -113,7 +115,7 @@ class Site:
             except NotForYou:
                 response = look.problem("case.not_found", 404)
             except Refused as refusal:
-                response = look.page("error.html", status=422, why=refusal.message)
+                response = look.page("error.html", status=422, why=look.words.refusal(refusal))
             except (DatabaseAway, StatementFailed, NoAnswer):
                 response = look.problem("error.away", 503)
             except HTTPException as error:
@@ -133,6 +135,7 @@ class Look:
         self._kept = found
         self.session = found or Session()
         self.caller: Caller | None = None
+        self._directory = Directory()
         self.fields: dict[str, list[str]] = {}
         self.message: Message | None = None
         theme = request.cookies.get(THEME)
@@ -170,8 +173,8 @@ class Look:
         if claims is None or self.session.expired:
             return
         try:
-            directory = await self.services.directory.current()
-            self.caller = caller_of(claims, self.services.verifier.table, directory)
+            self._directory = await self.services.directory.current()
+            self.caller = caller_of(claims, self.services.verifier.table, self._directory)
         except Refused:
             # What they were granted is granted no more.
             self.session = Session()
@@ -237,13 +240,13 @@ class Look:
     # --- words and times --------------------------------------------------------------------------
 
     @cached_property
-    def words(self) -> Words:
+    def words(self) -> PageTranslations:
         """The words of the language that was chosen, or of the person, or of the browser."""
         chosen = self.request.cookies.get(LANGUAGE)
         if chosen not in LANGUAGES:
             wanted = self.request.headers.get("Accept-Language", "zh")[:2].lower()
             chosen = self.caller.language if self.caller else ("en" if wanted == "en" else "zh")
-        return words_of(chosen)
+        return self.site.translations[chosen]
 
     def say(self, key: str, **values: Any) -> str:
         """A text in the language of this look."""
@@ -258,6 +261,12 @@ class Look:
     def times(self) -> Times:
         """Shows instants in the zone of the policy."""
         return Times(ZoneInfo(self.policy.zone), self.words)
+
+    @cached_property
+    def formatter(self) -> Formatter:
+        """Formats values for this look, with the names that its person may read."""
+        named = self.caller is not None and may_read_names(self.caller)
+        return Formatter(self.words, self.times, self._directory if named else Directory())
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -287,7 +296,9 @@ class Look:
             "hidden": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(self.session.csrf),
             "case_url": case_url,
             "money": money,
-            "matter_of": lambda view: matter_of(view, words),
+            "person": self.formatter.person,
+            "unit": self.formatter.unit,
+            "matter_of": lambda view: matter_of(view, self.formatter),
         }
         text = self.site.pages.get_template(template).render({**shown, **values})
         return HTMLResponse(text, status)
@@ -343,18 +354,13 @@ def back_to(address: str | None) -> str:
     return address if good and address is not None and address.isprintable() else "/console/"
 
 
-def money(amount: str) -> str:
-    """Yuan, given as a decimal text, with thousands apart."""
-    return f"{Decimal(amount):,.2f}"
-
-
-def matter_of(view: Mapping[str, Any], words: Words) -> dict[str, str]:
+def matter_of(view: Mapping[str, Any], formatter: Formatter) -> dict[str, str]:
     """What a case is about in few words, free of personal data: its category or factor, and its waybill."""
     facts = view.get("facts") or {}
     about = KINDS[view["kind"]].ABOUT
     value = view.get("matter") or facts.get(about) or ""
     waybill = view.get("waybill") or (facts.get("shipment") or {}).get("waybill") or ""
-    return {"matter": words.word(about, value) if value else "", "waybill": waybill}
+    return {"matter": formatter.fact(about, value) if value else "", "waybill": waybill}
 
 
 def instant(text: str | None, zone: ZoneInfo) -> datetime | None:

@@ -72,8 +72,8 @@ NOTICES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...], t
             "left": [{"case": "complaint:C-2", "code": "closed"}],
         },
         HANDOVER,
-        ("[N-1] Handed over: 1 cases to agent-2\n", "Left alone: complaint:C-2 (closed)"),
-        ("已交接：1 件转给 agent-2", "未交接：complaint:C-2（closed）"),
+        ("[N-1] Handed over: 1 cases to agent-2\n", "Left alone: complaint:C-2: The case is closed"),
+        ("已交接：1 件转给 agent-2", "未交接：complaint:C-2，案件已结案"),
     ),
     "swap_asked": (
         "swap_asked",

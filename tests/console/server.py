@@ -24,8 +24,8 @@ from tests.workflows.backend import Backend, open_backend
 Json = dict[str, Any]
 
 UNITS = (
-    Unit(id="hq", parent=None),
-    Unit(id="north", parent="hq"),
+    Unit(id="hq", name="总部"),
+    Unit(id="north", name="北区分公司", parent="hq"),
     Unit(id="east", parent="hq"),
 )
 PEOPLE = (

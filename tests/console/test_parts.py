@@ -11,41 +11,16 @@ import httpx
 import pytest
 
 from cases.registry import KINDS
-from cases.vocabulary.events import EVENTS
 from starter.console import stream
-from starter.console.forms import Field, body_of, fields_of
+from starter.console.forms import body_of, fields_of
 from starter.console.session import Draft, Drafts, Sealer, Session
-from starter.console.text import words_of
 from starter.console.times import Times, relative
+from starter.console.translations import translations
 from starter.console.web import COOKIE, Site
 from tests.console.server import ConsoleServer
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-EN, ZH = words_of("en"), words_of("zh")
-
-
-def test_both_languages_have_words_for_the_same() -> None:
-    for section, words in EN._words.items():
-        # A word that is its own name in English needs none there.
-        assert not set(words) - set(ZH._words.get(section, {})), section
-
-
-def test_everything_that_happens_and_can_be_done_has_a_word() -> None:
-    for words in (EN, ZH):
-        for kind in KINDS.values():
-            for name, model in kind.COMMANDS.items():
-                if name == "load_calendar":
-                    continue  # only the system sends it
-                assert words.has("command", name), name
-                assert words.has("consequence", name), name
-                for field in _flat(fields_of(model, words, {})):
-                    assert field.label != field.name.replace("_", " "), (name, field.name)
-    for event in EVENTS:
-        assert ZH.has("event", event), event
-
-
-def _flat(fields: tuple[Field, ...]) -> list[Field]:
-    return [one for field in fields for one in (field, *_flat(field.inner))]
+EN, ZH = translations()["en"], translations()["zh"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ replies) stays out of the templates: it may name people.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,17 +26,17 @@ import structlog
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
-LANGUAGES = ("zh", "en")
+from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS, Translations, word_files
+
 FALLBACK = "generic"
 DIGEST = "digest"
-_OWN = Path(__file__).parent
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Text:
-    """A notice in words: ``subject`` is one line; ``remark`` says which template did not work, if one did not."""
+    """A rendered notice: ``subject`` is one line; ``remark`` names the template that did not work, if one did not."""
 
     subject: str
     body: str
@@ -52,20 +51,19 @@ class Templates:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._own = {language: _environment([_OWN / language]) for language in LANGUAGES}
+        self._own = {language: _environment(language, None) for language in LANGUAGES}
         self._given: dict[str, SandboxedEnvironment] = {}
         # What is wrong with a language's words: it concerns every notice.
         self._wrong: dict[str, str] = {}
         for language in LANGUAGES if folder is not None else ():
-            assert folder is not None
             try:
-                self._given[language] = _environment([folder / language, _OWN / language])
+                self._given[language] = _environment(language, folder)
             except (OSError, ValueError, TypeError, AttributeError) as error:
-                self._wrong[language] = f"template {language}/words.toml does not work ({type(error).__name__})"
-                log.error("template_failed", template=f"{language}/words.toml", error=type(error).__name__)
+                self._wrong[language] = f"template {language}/{WORDS} does not work ({type(error).__name__})"
+                log.error("template_failed", template=f"{language}/{WORDS}", error=type(error).__name__)
 
     def render(self, name: str, language: str, facts: Mapping[str, Any]) -> Text:
-        """A notice in words.
+        """Render a notice.
 
         Args:
             name: of the notice; one without a template gets the generic text, and so does one
@@ -90,7 +88,7 @@ class Templates:
         return _render(self._own[language], FALLBACK, facts, remark)
 
     def digest(self, language: str, items: Sequence[Mapping[str, Any]]) -> Text:
-        """Many notices as one list."""
+        """Render many notices as one list."""
         remark = self._wrong.get(language, "")
         if language in self._given:
             try:
@@ -111,25 +109,14 @@ def _render(environment: SandboxedEnvironment, name: str, facts: Mapping[str, An
     return Text(" ".join(subject.split()), re.sub(r"\n{3,}", "\n\n", body).strip() + "\n", remark)
 
 
-def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
-    """An environment on these folders, the first one first.
+def _environment(language: str, folder: Path | None) -> SandboxedEnvironment:
+    """Return an environment on the built-in templates of a language, those of a folder before them.
 
     Raises:
-        OSError, ValueError, TypeError, AttributeError: ``words.toml`` of one of them does not work.
+        OSError, ValueError, TypeError, AttributeError: ``words.toml`` of the folder does not work.
     """
-    words: dict[str, dict[str, str]] = {}
-    for folder in reversed(folders):
-        file = folder / "words.toml"
-        if file.exists() or len(folders) == 1:
-            for section, own in tomllib.loads(file.read_text(encoding="utf-8")).items():
-                words[section] = {**words.get(section, {}), **{key: str(word) for key, word in own.items()}}
-
-    def said(value: str, section: str) -> str:
-        # A numbered clock (promise:2) is called by its base name and its number.
-        base, _, number = value.partition(":")
-        word = words[section].get(base, base.replace("_", " "))
-        return f"{word} {number}" if number else word
-
+    folders = [TEMPLATES / language] if folder is None else [folder / language, TEMPLATES / language]
+    translations = Translations.read(language, word_files(language, folder))
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
@@ -137,16 +124,19 @@ def _environment(folders: Sequence[Path]) -> SandboxedEnvironment:
         autoescape=False,  # mails are plain text
         keep_trailing_newline=True,
     )
-    environment.filters.update(said=said, moment=_moment, unpublished=_unpublished)
+    environment.filters.update(
+        said=lambda term, section: translations.word(section, term), moment=format_moment, unpublished=_unpublished
+    )
     return environment
 
 
 def _one_line(value: Any) -> str:
-    """A value as it goes into a text: it can neither add lines nor hold control characters."""
+    """Return a value as it goes into a text: it can neither add lines nor hold control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
-def _moment(value: str) -> str:
+def format_moment(value: str) -> str:
+    """Return an instant, given as ISO 8601 text, as people read it: with the offset that it carries."""
     return datetime.fromisoformat(value).isoformat(" ", "seconds")
 
 

@@ -1,67 +1,70 @@
 """What the console says, in Chinese and English.
 
-The words of the notices (kinds, roles, clocks, events, ...) are those of ``activities/notify/templates``;
-``words/*.toml`` beside this file adds the console's own and replaces where it says otherwise.
+The words of the rules' terms are those of the notices (`activities.notify.translations`); the files beside this
+module hold what only the pages say.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from activities.notify import templates
+import structlog
 
-LANGUAGES = ("zh", "en")
+from activities.notify.translations import LANGUAGES, Translations, word_files
+from cases.vocabulary.refusals import Refused
+
+__all__ = ["LANGUAGES", "PageTranslations", "translations"]
+
+log = structlog.get_logger(__name__)
 
 
-class Words:
-    """The words of one language."""
-
-    def __init__(self, language: str, words: Mapping[str, Mapping[str, str]]) -> None:
-        self.language = language
-        self._words = words
+class PageTranslations(Translations):
+    """The words of the terms and the texts of the pages in one language."""
 
     def say(self, key: str, **values: Any) -> str:
-        """A text of the console by ``section.name``, with values put into it.
+        """Return a text by ``section.name``, with values put into it.
 
         Raises:
             KeyError: there is no such text, which is a fault of the page that asks.
         """
         section, _, name = key.partition(".")
-        text = self._words[section][name]
+        text = self.sections[section][name]
         return text.format(**values) if values else text
 
-    def has(self, section: str, name: str) -> bool:
-        """Whether there is a word for this."""
-        return name in self._words.get(section, {})
+    def label(self, path: str) -> str:
+        """Return what a command's field is called: by its path (``loss.total_value``), else by its last name."""
+        return self.word("field", path if self.has("field", path) else path.rpartition(".")[2])
 
-    def word(self, section: str, value: Any) -> str:
-        """What a value of the rules is called; one without a word by its own name.
+    def reason(self, text: str) -> str:
+        """Return a reason: the word for one of the rules' own; what people wrote stays as it is."""
+        return self.word("reason", text) if self.has("reason", text) else text
 
-        A numbered clock (``promise:2``) is called by its base name and its number.
-        """
-        if value is None:
-            return ""
-        base, _, number = str(value).partition(":")
-        word = self._words.get(section, {}).get(base, base.replace("_", " "))
-        return f"{word} {number}" if number else word
-
-    def words(self, section: str, values: Any) -> str:
-        """Several of them in one text."""
-        return ("、" if self.language == "zh" else ", ").join(self.word(section, value) for value in values)
+    def refusal(self, refusal: Refused) -> str:
+        """Return a refusal in words: its code's, then the rules' own sentence with the values, and the clause."""
+        said = refusal.message
+        if self.has("code", refusal.code):
+            said = f"{self.word('code', refusal.code)} ({said})"
+        return f"{said} [{refusal.clause}]" if refusal.clause else said
 
 
-@lru_cache(maxsize=len(LANGUAGES))
-def words_of(language: str) -> Words:
-    """The words of a language; Chinese for one that there is not."""
-    if language not in LANGUAGES:
-        return words_of("zh")
-    merged: dict[str, dict[str, str]] = {}
-    notices = Path(templates.__file__).parent
-    for path in (notices / language / "words.toml", Path(__file__).parent / "words" / f"{language}.toml"):
-        for section, words in tomllib.loads(path.read_text("utf-8")).items():
-            merged.setdefault(section, {}).update(words)
-    return Words(language, merged)
+def translations(folder: Path | None = None) -> Mapping[str, PageTranslations]:
+    """Return what the console says, by language.
+
+    Args:
+        folder: of templates of one's own, whose words go before the built-in ones. A file of it that does not
+            work is logged and left out.
+    """
+    return {language: _read(language, folder) for language in LANGUAGES}
+
+
+def _read(language: str, folder: Path | None) -> PageTranslations:
+    texts = Path(__file__).parent / f"{language}.toml"
+    try:
+        return PageTranslations.read(language, [*word_files(language, folder), texts])
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if folder is None:
+            raise
+        log.error("template_failed", template=f"{language}/words.toml", error=type(error).__name__)
+        return _read(language, None)

@@ -1,0 +1,283 @@
+"""Every term that a person can see has a word in both languages, and no word stands for nothing."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS
+from activities.policies.store import Policies
+from cases.directory import Directory
+from cases.registry import KINDS
+from cases.vocabulary.events import EVENTS, Event
+from starter import console
+from starter.console import formatting, vocabulary
+from starter.console.formatting import Formatter
+from starter.console.forms import Field, fields_of
+from starter.console.times import Times
+from starter.console.translations import PageTranslations, translations
+from starter.rehearsal.core_engine import run_case
+from starter.rehearsal.scenario import load_scenario
+from tests import literals
+
+PAGES = Path(console.__file__).parent
+SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+ROOMS = ("cases", "workflows", "activities", "starter")
+WORDS_OF = translations()
+# The rules speak English: their own sentences, which hold the numbers, are shown on English pages.
+IN_THE_RULES_OWN_ENGLISH = frozenset({"note", "formula"})
+# The same in both languages.
+NAMES = frozenset({("channel", "apprise"), ("field", "sha256")})
+# Where people write words of their own, which are shown as they are.
+OPEN = frozenset({"subject", "channel", "outcome"})
+
+
+def _codes() -> set[str]:
+    """The codes of all refusals, and of what a case records of one."""
+    return (
+        literals.passed("Refused", 0, *ROOMS)
+        | literals.initialised("Refused", *ROOMS)
+        | literals.passed("_end", "code", "cases/kinds")
+    )
+
+
+def _reasons() -> set[str]:
+    """The reasons that the rules give themselves."""
+    return (
+        literals.passed("climb", "reason", "cases")
+        | literals.passed("pause_all", 1, "cases")
+        | literals.passed("_flag", 1, "cases/kinds")
+        | literals.passed("LiabilityCleared", "reason", "cases/kinds")
+        # Who answers for a report that was found to be one of these.
+        | vocabulary.enums()["report"] - {"genuine"}
+    )
+
+
+def _terms() -> dict[str, frozenset[str]]:
+    """The terms that exist, by section."""
+    return {
+        **vocabulary.terms(),
+        "fact": vocabulary.facts(),
+        "code": frozenset(_codes()),
+        "outcome": frozenset(literals.passed("Closed", "outcome", "cases") | literals.passed("_end", 1, "cases/kinds")),
+        "reason": frozenset(_reasons()),
+        "due_moved": frozenset(literals.under_key("why", "cases")),
+        "escalation": frozenset(literals.passed("climb", 1, "cases")),
+        "note": frozenset(literals.passed("_note", 0, "cases") | {"facts_missing"}),
+        "formula": vocabulary.terms()["line"] | {"share", "proven"},
+    }
+
+
+TERMS = _terms()
+
+
+def _file(section: str, language: str) -> str:
+    """Where the words of a section stand."""
+    own = PAGES / "translations" / f"{language}.toml"
+    return str(own if section in tomllib.loads(own.read_text("utf-8")) else TEMPLATES / language / WORDS)
+
+
+def _needed(language: str) -> Iterator[tuple[str, str]]:
+    for section, terms in TERMS.items():
+        if language != "en" or section not in IN_THE_RULES_OWN_ENGLISH:
+            yield from ((section, term) for term in sorted(terms))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_term_has_a_word(language: str) -> None:
+    words = WORDS_OF[language]
+    missing = [
+        f"{_file(section, language)}: [{section}] {term} is missing"
+        for section, term in _needed(language)
+        if not words.sections.get(section, {}).get(term, "").strip()
+    ]
+    missing += [
+        f"{_file('field', language)}: [field] {path} (of the command {name}) is missing"
+        for name, model in vocabulary.commands().items()
+        for path in vocabulary.fields(model)
+        if not words.has("field", path) and not words.has("field", path.rpartition(".")[2])
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_word_stands_for_a_term_that_does_not_exist(language: str) -> None:
+    paths = {path for model in vocabulary.commands().values() for path in vocabulary.fields(model)}
+    # A word by the last name of a path serves all paths that have none of their own.
+    named = {path.rpartition(".")[2] for path in paths if not WORDS_OF[language].has("field", path)}
+    there = {**TERMS, "field": frozenset(paths | named), "hint": frozenset(paths)}
+    if language == "en":
+        there = {name: terms for name, terms in there.items() if name not in IN_THE_RULES_OWN_ENGLISH}
+    words = tomllib.loads((TEMPLATES / language / WORDS).read_text("utf-8"))
+    dead = [
+        f"{TEMPLATES / language / WORDS}: [{section}] {term} is no term"
+        for section, found in words.items()
+        for term in found
+        if term not in there.get(section, ())
+    ]
+    assert dead == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_term_has_one_word(language: str) -> None:
+    terms = tomllib.loads((TEMPLATES / language / WORDS).read_text("utf-8"))
+    texts = tomllib.loads((PAGES / "translations" / f"{language}.toml").read_text("utf-8"))
+    assert terms.keys() & texts.keys() == set()
+
+
+def test_both_languages_say_the_same_things() -> None:
+    chinese, english = (WORDS_OF[language].sections for language in ("zh", "en"))
+    assert english.keys() == chinese.keys() - IN_THE_RULES_OWN_ENGLISH
+    for section in english:
+        assert english[section].keys() == chinese[section].keys(), section
+        for term, word in english[section].items():
+            # What is put into a text is the same in both.
+            assert set(re.findall(r"{\w+}", word)) == set(re.findall(r"{\w+}", chinese[section][term])), (section, term)
+
+
+def test_chinese_words_are_chinese() -> None:
+    plain = [
+        f"[{section}] {term} = {word!r}"
+        for section in TERMS
+        for term, word in WORDS_OF["zh"].sections[section].items()
+        if (section, term) not in NAMES and word.isascii()
+    ]
+    assert plain == []
+
+
+# --- the texts of the pages -----------------------------------------------------------------------
+
+
+def _sources() -> str:
+    return "\n".join(path.read_text("utf-8") for path in sorted(PAGES.rglob("*")) if path.suffix in (".py", ".html"))
+
+
+def test_every_text_that_a_page_asks_for_is_there_and_none_is_dead() -> None:
+    sources = _sources()
+    asked = set(re.findall(r"""\bsay\(["']([a-z_]+\.[a-z0-9_]+)["'][,)]""", sources))
+    there = {f"{section}.{name}" for section, names in WORDS_OF["zh"].sections.items() for name in names}
+    assert asked - there == set()
+    # Some are asked for by a beginning and a name: app.theme_ and light.
+    begun = {*re.findall(r"""\bsay\(f?["']([a-z_]+\.[a-z_]*)(?:["'] ~|{)""", sources)}
+    named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567"}
+    texts = tomllib.loads((PAGES / "translations" / "zh.toml").read_text("utf-8"))
+    keys = {f"{section}.{name}" for section, names in texts.items() if section not in TERMS for name in names}
+    dead = {
+        key for key in keys - named if not any(key.startswith(one) and key.removeprefix(one) in named for one in begun)
+    }
+    assert dead == set()
+
+
+def test_templates_ask_only_for_sections_that_there_are() -> None:
+    texts = [path.read_text("utf-8") for path in TEMPLATES.rglob("*.txt")]
+    asked = {section for text in texts for section in re.findall(r"""said["']?[,(] ?["'](\w+)["']""", text)}
+    assert {"kind", "event", "role", "clock", "code", "subject"} <= asked
+    assert asked <= TERMS.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_letters_name_every_factor_and_way_of_dispute(language: str) -> None:
+    text = (TEMPLATES / "letters" / f"{language}.txt").read_text("utf-8")
+    for table, section in (("factors", "factor"), ("ways_said", "path")):
+        found = re.search(rf"set {table} = (\{{.*?\}}) %", text, re.DOTALL)
+        assert found is not None
+        assert set(re.findall(r'"(\w+)":', found[1])) == TERMS[section], (table, language)
+
+
+# --- what pages show ------------------------------------------------------------------------------
+
+
+class Strict(PageTranslations):
+    """Has no word of last resort: a term without a word is an error."""
+
+    def word(self, section: str, term: Any) -> str:
+        base = str(term).partition(":")[0] if section == "clock" else str(term)
+        if term is not None and section not in OPEN and not self.has(section, base):
+            raise AssertionError(f"{self.language}: [{section}] {term} has no word")
+        return super().word(section, term)
+
+
+def _formatter(language: str) -> Formatter:
+    words = Strict(language, WORDS_OF[language].sections)
+    return Formatter(words, Times(ZoneInfo("Asia/Shanghai"), words, datetime(2026, 3, 10, tzinfo=UTC)), Directory())
+
+
+def test_every_field_of_an_event_has_a_renderer_and_no_renderer_is_dead() -> None:
+    there = {
+        (type_, field.alias or name) for type_, model in EVENTS.items() for name, field in model.model_fields.items()
+    }
+    missing = [f"{type_}.{name}" for type_, name in sorted(there) if name not in formatting.FIELDS]
+    assert [one for one in missing if tuple(one.split(".")) not in formatting.BY_EVENT] == []
+    assert formatting.BY_EVENT.keys() - there == set()
+    # A renderer by name serves the events that have none of their own.
+    assert formatting.FIELDS.keys() - {name for type_, name in there - formatting.BY_EVENT.keys()} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_the_scenarios_record_is_shown_in_words(language: str) -> None:
+    shown = _formatter(language)
+    kinds = set()
+    for path in SCENARIOS:
+        prepared = load_scenario(path, Policies()).case
+        events = run_case(prepared)
+        kinds.add(prepared.kind)
+        # A rehearsal tells of an intake that was refused as if filing were a command.
+        for event in (one for one in events if one.data.get("command") != "file"):
+            plain = event.as_json()
+            shown.words.word("event", plain["type"])
+            shown.details(plain)
+            if plain["type"].startswith("liability_"):
+                assert shown.words.has("reason", plain["data"]["reason"]), plain
+        recorded = [event for event in events if event.seq > 0]
+        if recorded:
+            _show(shown, KINDS[prepared.kind].replay(prepared.policy, recorded).view(), recorded)
+    assert kinds == set(KINDS)
+
+
+def _show(shown: Formatter, view: dict[str, Any], recorded: list[Event]) -> None:
+    for name, _, _ in shown.facts(view):
+        shown.words.word("fact", name)
+    shown.signatures(view)
+    for section, values in {
+        "status": [view["status"]],
+        "outcome": [view["outcome"]],
+        "role": [view["rung"]],
+        "state": [clock["state"] for clock in view["clocks"]],
+        "approval_state": [approval["state"] for approval in view["approvals"]],
+    }.items():
+        for value in values:
+            shown.words.word(section, value)
+    if view.get("assessment"):
+        for note in view["assessment"]["notes"]:
+            assert shown.note(note).isascii() is (shown.words.language == "en")
+        for line in view["assessment"]["lines"]:
+            shown.words.word("line", line["name"])
+            assert ("元" in shown.formula(line)) <= (shown.words.language == "zh")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_form_asks_in_words(language: str) -> None:
+    words = Strict(language, WORDS_OF[language].sections)
+    asked = [field for model in vocabulary.commands().values() for field in _flat(fields_of(model, words, {}))]
+    assert {field.kind for field in asked} >= {"choice", "yesno", "group", "area", "amount", "instant"}
+    # No label stands twice in one form.
+    for name, model in vocabulary.commands().items():
+        labels = [field.label for field in fields_of(model, words, {})]
+        assert len(set(labels)) == len(labels), name
+
+
+def _flat(fields: tuple[Field, ...]) -> list[Field]:
+    return [one for field in fields for one in (field, *_flat(field.inner))]
+
+
+def test_what_shows_facts_knows_those_that_are_one_of_a_few() -> None:
+    few = vocabulary.enums().keys() & vocabulary.facts()
+    assert {name for name in few if name not in formatting.FACTS} == set()
+    assert formatting.FACTS.keys() | formatting.MONEY <= vocabulary.facts()
