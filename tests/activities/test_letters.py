@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import pytest
 
-from activities.notify.letters import LANGUAGES, letter
+from activities.notify.letters import letter
+from activities.notify.translations import LANGUAGES
 from cases.compensation import Assessment, LineName, Override, RefusalCode, assess
 from cases.kinds.claim_facts import ClaimFacts
 from tests.core.support import at, default_policy, policy_with

@@ -34,7 +34,8 @@ from activities.notify.channels.maildir import MaildirChannel
 from activities.notify.channels.smtp import SmtpChannel
 from activities.notify.contacts import ContactBook, read_contacts
 from activities.notify.notifier import Notifier, build_notifier
-from activities.notify.templates import LANGUAGES, Templates
+from activities.notify.templates import Templates
+from activities.notify.translations import LANGUAGES
 from cases.vocabulary.addresses import CHANNELS
 from tests.notifications import AT, Attempts, HookServer, MailServer, batch, free_port, order
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.notify.templates import LANGUAGES, Templates
+from activities.notify.templates import Templates
+from activities.notify.translations import LANGUAGES
 
 AT = "2026-04-02T18:00:00+08:00"
 FACTS = {

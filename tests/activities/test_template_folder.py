@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from activities.notify.notifier import build_notifier
-from activities.notify.templates import LANGUAGES, Templates
+from activities.notify.templates import Templates
+from activities.notify.translations import LANGUAGES
 from activities.policies.store import Policies
 from tests.notifications import AT, Attempts, MailServer, batch, order
 
