@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from activities.database.pool import open_pool
-from activities.notify.channels import SettingError
-from activities.notify.channels.webhook import read_secret
 from activities.payouts import Payouts, gateway_of
+from activities.signatures import read_secret
 from starter.settings import Settings, SettingsError
 
 
@@ -25,15 +24,13 @@ async def connect(settings: Settings, *, size: int = 4) -> AsyncIterator[Payouts
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the payout book needs a PostgreSQL")
-    key = None
+    secret = None
     if settings.payout_callback_secret is not None:
         try:
-            key = read_secret(settings.payout_callback_secret.get_secret_value())
-        except SettingError:
-            raise SettingsError(
-                "CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_ followed by the base64 of 24 to 64 random bytes"
-            ) from None
+            secret = read_secret(settings.payout_callback_secret.get_secret_value())
+        except ValueError as error:
+            raise SettingsError(f"CASELADDER_PAYOUT_CALLBACK_SECRET: {error}") from None
     token = settings.payout_token
     async with open_pool(settings.database_url.get_secret_value(), size=size) as pool:
         gateway = gateway_of(settings.payout_url, token.get_secret_value() if token else None, pool)
-        yield Payouts(pool, gateway, key)
+        yield Payouts(pool, gateway, secret)

@@ -26,7 +26,7 @@ from activities.events.subscriptions import Failure, Held, Mark, State, Subscrip
 from activities.messages import PUMP, PumpOrder, PumpResult
 from activities.notify.channels import Delayed, Undeliverable
 from activities.notify.channels.http import Line, compact
-from activities.notify.channels.webhook import signed
+from activities.signatures import sign
 from cases.vocabulary.refusals import Refused
 
 # Seconds: between looks at a ledger with nothing new, for one whole request, between two signs of life,
@@ -150,7 +150,7 @@ class Pump:
         message_id, body = identity(held.subscription.id, one), compact(payload(one))
         try:
             answer = await Line(client, self._timeout).post(
-                held.subscription.url, body, signed(held.key, message_id, body)
+                held.subscription.url, body, sign(held.secret, message_id, body)
             )
         except (Delayed, Undeliverable) as error:
             return Failure(str(error))

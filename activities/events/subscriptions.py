@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import asyncpg
+from standardwebhooks import Webhook
 
 from activities.database.pool import connection_of, open_pool, statement
 from activities.events.feed import Feed, FeedEvent, read_position
 from activities.events.outbound import Guard
-from activities.notify.channels.webhook import read_secret
+from activities.signatures import read_secret
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.refusals import Refused
@@ -60,12 +61,12 @@ class Held:
     """A subscription in the hands of one who delivers.
 
     Args:
-        key: what signs.
+        secret: what events are signed with.
         pump: the count at which it was taken over; a later one has it now.
     """
 
     subscription: Subscription
-    key: bytes = field(repr=False)
+    secret: Webhook = field(repr=False)
     pump: int
 
 

@@ -34,12 +34,13 @@ from activities.notify.channels.feishu import FeishuChannel
 from activities.notify.channels.mail import read_sender
 from activities.notify.channels.maildir import MaildirChannel
 from activities.notify.channels.smtp import FORM, SmtpChannel
-from activities.notify.channels.webhook import WebhookChannel, read_secret
+from activities.notify.channels.webhook import WebhookChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.contacts import ContactBook
 from activities.notify.digest import Digests
 from activities.notify.recipients import Aim, Step, aims, digest
 from activities.notify.templates import Templates, Text
+from activities.signatures import read_secret
 from cases.directory import Directory
 
 # The type of the retryable failure. Its first detail is a list of `NoticeResult` as JSON objects:
@@ -580,7 +581,10 @@ def build_notifier(
         else:
             raise SettingError(f"smtp_url = 'maildir:': no folder is named; {FORM}")
     if webhook_secret is not None:
-        channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
+        try:
+            channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
+        except ValueError as error:
+            raise SettingError(f"webhook_secret: {error}") from None
     if apprise:
         channels["apprise"] = AppriseChannel()
     return Notifier(ContactBook(contacts_path), channels, Templates(templates), staff=staff, links=links, hold=hold)

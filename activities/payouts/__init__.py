@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import structlog
+from standardwebhooks import Webhook
 from temporalio import activity
 
 from activities.messages import PAY, PayoutOrder, PayoutResult
@@ -49,11 +50,11 @@ class Payouts:
     """Pays through one gateway. Safe to share between tasks.
 
     Args:
-        callback_key: what the gateway's callbacks are signed with; without it none is taken.
+        callback_secret: what the gateway's callbacks are signed with; without it none is taken.
     """
 
-    def __init__(self, pool: asyncpg.Pool, gateway: Gateway, callback_key: bytes | None = None) -> None:
-        self._pool, self._gateway, self._callback_key = pool, gateway, callback_key
+    def __init__(self, pool: asyncpg.Pool, gateway: Gateway, callback_secret: Webhook | None = None) -> None:
+        self._pool, self._gateway, self._callback_secret = pool, gateway, callback_secret
         self._book = Book(pool)
 
     @activity.defn(name=PAY)
@@ -104,9 +105,9 @@ class Payouts:
             Refused: ``bad_signature``, ``invalid``, ``unknown_payout`` (not sent to this gateway),
                 ``amount_differs``, or ``already_paid`` (otherwise than the callback says); nothing was changed.
         """
-        if self._callback_key is None:
+        if self._callback_secret is None:
             raise Refused("bad_signature", "callback: CASELADDER_PAYOUT_CALLBACK_SECRET is not set, so none is taken")
-        entry = read_callback(headers, body, self._callback_key)
+        entry = read_callback(headers, body, self._callback_secret)
         payout = await self._book.find(entry.key)
         if payout is None or payout.gateway != self._gateway.name:
             raise Refused("unknown_payout", f"callback: key = {entry.key!r}: no payout was sent under this key")

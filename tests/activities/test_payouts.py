@@ -27,13 +27,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.casebook.book import Casebook
 from activities.database.pool import DatabaseAway, create_pool, migrate
 from activities.messages import Batch, PayoutOrder, PayoutResult
-from activities.notify.channels.webhook import read_secret
 from activities.payouts import Gateway, PayoutConflict, PayoutPending, Payouts, PayoutUnknown
 from activities.payouts.book import Book
 from activities.payouts.gateway import ManualGateway
 from activities.payouts.http import HttpGateway
 from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import Report, reconcile
+from activities.signatures import read_secret
 from cases.vocabulary.refusals import Refused
 from starter.payouts import connect
 from starter.settings import SettingsError, load_settings
