@@ -119,7 +119,6 @@ def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
     def said(secret: SecretStr | None) -> str | None:
         return None if secret is None else secret.get_secret_value()
 
-    key = said(settings.link_secret)
     return build_notifier(
         said(settings.smtp_url),
         said(settings.webhook_secret),
@@ -128,7 +127,7 @@ def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
         apprise=settings.apprise,
         templates=settings.templates,
         staff=staff.current,
-        links=None if key is None else Links(key, settings.public_url),
+        links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
         hold=settings.digest_hold,
     )
 

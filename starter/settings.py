@@ -68,9 +68,9 @@ class Settings(BaseSettings):
     )
     link_secret: SecretStr | None = Field(
         None,
-        min_length=32,
         description="key behind the links and codes that notices are acknowledged with, the same on every server;"
-        " 32 characters or more; without it notices have none, on the embedded stack it makes its own",
+        " 32 characters or more; several, the newest first, are separated by commas;"
+        " without it notices have none, on the embedded stack it makes its own",
     )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="address of the API and the console as people reach them")
     console_secret: SecretStr | None = Field(
         None,
-        min_length=32,
-        description="key that seals the console's sessions, the same on every server; 32 characters or more",
+        description="key that seals the console's sessions, the same on every server; 32 characters or more;"
+        " several, the newest first, are separated by commas",
     )
     console_client: str | None = Field(None, description="the console's client id at the OIDC issuer")
     console_client_secret: SecretStr | None = Field(
@@ -143,6 +143,15 @@ class Settings(BaseSettings):
                 raise ValueError("it must be base64, with or without whsec_ before it")
         return value
 
+    @field_validator("link_secret", "console_secret")
+    @classmethod
+    def _check_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        if any(len(secret) < 32 for secret in _newest_first(value)):
+            raise ValueError(
+                "each secret must have 32 characters or more; several are separated by commas, the newest first"
+            )
+        return value
+
     @field_validator("mail_from")
     @classmethod
     def _check_mail_from(cls, value: str) -> str:
@@ -197,6 +206,16 @@ class Settings(BaseSettings):
             raise ValueError("there is no such folder")
         return value
 
+    @property
+    def link_secrets(self) -> tuple[str, ...]:
+        """The secrets of ``link_secret``, newest first: it signs, and what any of them signed counts."""
+        return _newest_first(self.link_secret)
+
+    @property
+    def console_secrets(self) -> tuple[str, ...]:
+        """The secrets of ``console_secret``, newest first."""
+        return _newest_first(self.console_secret)
+
     def on_embedded(self, database_url: str) -> Settings:
         """The same settings on an embedded stack: what is not set becomes the stack's own.
 
@@ -218,6 +237,10 @@ class Settings(BaseSettings):
 def link_secret_file(data: Path) -> Path:
     """Where an embedded stack keeps the key behind its links."""
     return data / "link-secret"
+
+
+def _newest_first(secrets: SecretStr | None) -> tuple[str, ...]:
+    return () if secrets is None else tuple(one.strip() for one in secrets.get_secret_value().split(","))
 
 
 def _secret_in(data: Path) -> SecretStr | None:

@@ -3,19 +3,23 @@
 Both say that a person of a role takes a case up, on the word of the event ``seq`` that they were told
 of. Nothing is stored: the signature shows that a token is ours and until when it is good, and the
 case refuses it once nobody is waited for (`cases.vocabulary.commands.Acknowledge`), so each works once.
+
+Secrets come as a tuple, the newest first: it signs, and what any of them signed counts.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
+
+from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from cases.vocabulary.refusals import Refused
 
@@ -37,36 +41,35 @@ class Ack:
     expires_at: datetime
 
     def command(self) -> dict[str, Any]:
-        """The body of the command ``acknowledge``."""
+        """Return the body of the command ``acknowledge``."""
         return {"by": {"id": self.person, "role": self.role}, "notice": self.seq}
 
 
-def issue(secret: str, case_id: str, seq: int, person: str, role: str, expires_at: datetime) -> str:
-    """A token for a link: URL-safe text.
+def issue(secrets: tuple[str, ...], case_id: str, seq: int, person: str, role: str, expires_at: datetime) -> str:
+    """Issue a token for a link: URL-safe text, the same whenever it is asked for.
 
     Args:
-        secret: the signing key.
         seq: the event that the person is told of.
         expires_at: an aware instant; whole seconds count.
     """
-    content = json.dumps([case_id, seq, person, role, int(expires_at.timestamp())], separators=(",", ":")).encode()
-    return f"{_text(content)}.{_text(_sign(secret, b'token', content))}"
+    return _signer(secrets).dumps([case_id, seq, person, role, int(expires_at.timestamp())])
 
 
-def read(secret: str, token: str, now: datetime) -> Ack:
-    """What a token says.
+def read(secrets: tuple[str, ...], token: str, now: datetime) -> Ack:
+    """Read what a token says.
 
     Raises:
         Refused: code ``token_forged``: we did not issue it; code ``token_expired``.
     """
-    body, _, signature = token.partition(".")
     try:
-        content, signed = _bytes(body), _bytes(signature)
-    except (ValueError, binascii.Error):
-        content, signed = b"", b""
-    if not hmac.compare_digest(signed, _sign(secret, b"token", content)):
+        case_id, seq, person, role, expires = _signer(secrets).loads(token)
+        signature = token.rpartition(".")[2].encode()
+        # Of the texts that a decoder takes for the same signature only one is ours.
+        forged = base64_encode(base64_decode(signature)) != signature
+    except BadData:
+        forged = True
+    if forged:
         raise Refused("token_forged", "this link is not one of ours, or not the whole of it: use the one in the notice")
-    case_id, seq, person, role, expires = json.loads(content)
     ack = Ack(case_id, seq, person, role, datetime.fromtimestamp(expires, UTC))
     check_expiry(ack.expires_at, now)
     return ack
@@ -84,15 +87,15 @@ def check_expiry(expires_at: datetime, now: datetime) -> None:
 
 
 def short_code(secret: str, case_id: str, seq: int, person: str, expires_at: datetime) -> str:
-    """The code to type, like ``K7Q2-M9XA``: the same whenever it is asked for."""
+    """Return the code to type, like ``K7Q2-M9XA``: the same whenever it is asked for."""
     content = json.dumps([case_id, seq, person, int(expires_at.timestamp())], separators=(",", ":")).encode()
-    number = int.from_bytes(_sign(secret, b"code", content)[:8], "big")
+    number = int.from_bytes(hmac.digest(secret.encode(), b"code\0" + content, hashlib.sha256)[:8], "big")
     letters = "".join(_ALPHABET[number >> 5 * place & 31] for place in range(_LENGTH))
     return f"{letters[:4]}-{letters[4:]}"
 
 
 def read_code(text: str) -> str | None:
-    """A typed code in the form of `short_code`; None when it cannot be one."""
+    """Bring a typed code into the form of `short_code`; None when it cannot be one."""
     letters = text.upper().replace("-", "").replace(" ", "")
     if len(letters) != _LENGTH or not set(letters) <= set(_ALPHABET):
         return None
@@ -100,9 +103,9 @@ def read_code(text: str) -> str | None:
 
 
 def find(
-    secret: str, case_id: str, events: Iterable[Mapping[str, Any]], people: Collection[str], code: str
+    secrets: tuple[str, ...], case_id: str, events: Iterable[Mapping[str, Any]], people: Collection[str], code: str
 ) -> Ack | None:
-    """Whose code it is: who of these people was told so of one of the case's events; None for nobody's.
+    """Find whose code it is: who of these people was told so of one of the case's events; None for nobody's.
 
     Args:
         events: all events of the case as public JSON, in order.
@@ -124,28 +127,20 @@ def find(
             case _:
                 continue
         expires = expiry(event["at"])
-        for person in people:
+        for person, secret in product(people, secrets):
             if hmac.compare_digest(short_code(secret, case_id, event["seq"], person, expires), code):
                 return Ack(case_id, event["seq"], person, rung, expires)
     return None
 
 
 def expiry(event_at: str) -> datetime:
-    """Until when the tokens of a notice of an event are good."""
+    """Return until when the tokens of a notice of an event are good."""
     return datetime.fromisoformat(event_at) + VALID
 
 
-def _sign(secret: str, purpose: bytes, content: bytes) -> bytes:
-    return hmac.digest(secret.encode(), purpose + b"\0" + content, hashlib.sha256)
-
-
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def _bytes(text: str) -> bytes:
-    # Strict: of two texts that mean the same only one is ours.
-    content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if _text(content) != text:
-        raise ValueError("not in its only form")
-    return content
+def _signer(secrets: tuple[str, ...]) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        list(reversed(secrets)),  # the library signs with the last one
+        salt="caseladder acknowledge link",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )

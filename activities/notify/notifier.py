@@ -74,9 +74,9 @@ Staff = Callable[[], Awaitable[Directory]]
 
 @dataclass(frozen=True)
 class Links:
-    """What notices are acknowledged with: the secret behind codes and links, and where links lead."""
+    """What notices are acknowledged with: the secrets behind codes and links, newest first, and where links lead."""
 
-    secret: str
+    secrets: tuple[str, ...]
     public_url: str | None = None
 
 
@@ -394,10 +394,10 @@ class Notifier:
         ):
             return None
         expires = ack_tokens.expiry(event["at"])
-        who = (self._links.secret, case_id, event["seq"], step.person.id)
-        ack = {"code": ack_tokens.short_code(*who, expires), "link": ""}
+        secrets, who = self._links.secrets, (case_id, event["seq"], step.person.id)
+        ack = {"code": ack_tokens.short_code(secrets[0], *who, expires), "link": ""}
         if self._links.public_url is not None:
-            token = ack_tokens.issue(*who, aim.roles[0], expires)
+            token = ack_tokens.issue(secrets, *who, aim.roles[0], expires)
             ack["link"] = f"{self._links.public_url.rstrip('/')}/a/{token}"
         return ack
 

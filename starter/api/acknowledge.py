@@ -59,7 +59,7 @@ _CSP = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame
 
 @router.get("/a/{token}")
 async def show(request: Request, token: str) -> HTMLResponse:
-    """What the link is about, with its button."""
+    """Show what the link is about, with its button."""
     return await _answer(request, token, act=False)
 
 
@@ -77,10 +77,10 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
         wait = await request.app.state.limiter.wait(f"link:{request.client.host if request.client else ''}")
         if wait:
             raise TooManyRequests(wait)
-        secret = services.settings.link_secret
-        if secret is None:
+        secrets = services.settings.link_secrets
+        if not secrets:
             raise Refused("token_forged", "no links are issued here")
-        ack = read(secret.get_secret_value(), token, datetime.now(UTC))
+        ack = read(secrets, token, datetime.now(UTC))
         person = (await services.directory.current()).person(ack.person)
         language = language if person is None else person.language
         if not act:

@@ -122,8 +122,8 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
     given = ack_tokens.read_code(code)
     if given is None:
         raise BadInput(f"--code = {code!r}: a code is eight letters and digits like K7Q2-M9XA")
-    secret = options.settings().link_secret
-    if secret is None:
+    secrets = options.settings().link_secrets
+    if not secrets:
         raise Failed("no notice here carries a code: CASELADDER_LINK_SECRET is not set")
     case_id = await options.case_id(case)
     client = await options.client()
@@ -131,7 +131,7 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
         events = await client.timeline(case_id)
     async with directory.connect(options.database_url()) as book:
         people = [person.id for person in (await book.current()).people]
-    ack = ack_tokens.find(secret.get_secret_value(), case_id, events, people, given)
+    ack = ack_tokens.find(secrets, case_id, events, people, given)
     if ack is None:
         raise Refused("token_forged", f"--code = {given}: no notice of {case_id} has this code")
     ack_tokens.check_expiry(ack.expires_at, datetime.now(UTC))

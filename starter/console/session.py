@@ -7,7 +7,6 @@ are worth is asked of the access table and the directory at every request.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import secrets
 import zlib
@@ -17,41 +16,47 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 # Browsers drop cookies that are longer.
 LONGEST = 3800
-_NONCE = 12
 
 
 class Sealer:
     """Encrypts and signs small JSON values, so that only this installation can read or make them.
 
     Args:
-        secret: of the installation; without one a random one, so that a restart ends all sessions.
+        keys: secrets of the installation, newest first: it seals, and what any of them sealed is opened.
+            Without one a random one, so that a restart ends all sessions.
     """
 
-    def __init__(self, secret: str | None) -> None:
-        own = secrets.token_bytes(32) if secret is None else secret.encode()
-        self._key = AESGCM(hashlib.sha256(b"caseladder console session\0" + own).digest())
+    def __init__(self, *keys: str) -> None:
+        self._keys = [key.encode() for key in keys] or [secrets.token_bytes(32)]
 
     def seal(self, value: Mapping[str, Any], purpose: str) -> str:
-        """A value as text; ``purpose`` keeps one sort of them from being taken for another."""
-        nonce = secrets.token_bytes(_NONCE)
+        """Seal a value as text; ``purpose`` keeps one sort of them from being taken for another."""
         packed = zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)
-        return base64.urlsafe_b64encode(nonce + self._key.encrypt(nonce, packed, purpose.encode())).decode().rstrip("=")
+        # Without the padding, which would have to be quoted in a cookie.
+        return self._fernet(purpose).encrypt(packed).decode().rstrip("=")
 
-    def open(self, text: str | None, purpose: str) -> dict[str, Any] | None:
-        """The value, or None for anything that was not sealed here for this purpose."""
-        if not text:
-            return None
+    def open(self, text: str | None, purpose: str, lifetime: timedelta | None = None) -> dict[str, Any] | None:
+        """Open what was sealed here for this purpose, within ``lifetime``; None for anything else."""
+        token = text or ""
+        seconds = None if lifetime is None else int(lifetime.total_seconds())
         try:
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            found = json.loads(zlib.decompress(self._key.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())))
-        except (InvalidTag, ValueError, zlib.error):
+            packed = self._fernet(purpose).decrypt(token + "=" * (-len(token) % 4), seconds)
+            found = json.loads(zlib.decompress(packed))
+        except (InvalidToken, ValueError, zlib.error):  # ValueError: a character that no token has
             return None
         return found if isinstance(found, dict) else None
+
+    def _fernet(self, purpose: str) -> MultiFernet:
+        """Return the encryption of a purpose, with a key derived for it from each secret."""
+        info = f"caseladder console {purpose}".encode()
+        derived = (HKDF(SHA256(), length=32, salt=None, info=info).derive(key) for key in self._keys)
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Site:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.sealer = Sealer(_secret(services))
+        self.sealer = Sealer(*_secrets(services))
         self.drafts = Drafts()
         self.limiter = Limiter(services.settings.rate_limit)
         self.pages = Environment(
@@ -325,11 +325,11 @@ class Look:
         return response
 
 
-def _secret(services: Services) -> str | None:
-    """What seals sessions: the setting; with the development issuer its key, which outlives a restart."""
-    if services.settings.console_secret is not None:
-        return services.settings.console_secret.get_secret_value()
-    return (services.settings.data / KEY_FILE).read_text("ascii") if services.issuer is not None else None
+def _secrets(services: Services) -> tuple[str, ...]:
+    """Return what seals sessions: the setting; with the development issuer its key, which outlives a restart."""
+    if services.settings.console_secrets or services.issuer is None:
+        return services.settings.console_secrets
+    return ((services.settings.data / KEY_FILE).read_text("ascii"),)
 
 
 def case_url(case_id: str, **more: str) -> str:

@@ -203,7 +203,7 @@ def said(mail: EmailMessage) -> str:
 
 async def test_500_cases_that_breach_at_once_give_a_handful_of_digests_that_name_them_all(mail: MailServer) -> None:
     notifier = build_notifier(
-        f"smtp://127.0.0.1:{mail.port}", None, None, "a@example.com", staff=staff, links=Links("s" * 32)
+        f"smtp://127.0.0.1:{mail.port}", None, None, "a@example.com", staff=staff, links=Links(("s" * 32,))
     )
     burst = Burst(more_than=5, within=1.5)
     loop = asyncio.get_running_loop()

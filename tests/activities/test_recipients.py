@@ -454,7 +454,7 @@ async def test_a_worker_killed_between_sending_and_recording_is_followed_by_one_
 
 
 async def test_a_rung_notice_to_a_person_says_how_to_take_the_case_up(mail: MailServer, make: Make) -> None:
-    links = Links("s" * 32, "https://cases.example.com/")
+    links = Links(("s" * 32,), "https://cases.example.com/")
     reminder = order("reminder", "general_manager", type="reminded", rung="general_manager", count=1)
     approval = order("reminder", "qa_manager", type="reminded", rung="qa_manager", count=1, subject="refund")
     people = [person("s-1"), person("g-1", "general_manager", language="en"), person("q-1", "qa_manager")]
@@ -471,7 +471,7 @@ async def test_a_rung_notice_to_a_person_says_how_to_take_the_case_up(mail: Mail
     assert sum("--code" in text for _, text in texts) == 2
     assert len(texts) == 6
 
-    await make(Staff(*people), links=Links("s" * 32)).run(batch(RUNG, unit="north"))
+    await make(Staff(*people), links=Links(("s" * 32,))).run(batch(RUNG, unit="north"))
     only_code = mail.mails[-1][1].get_content()
     assert "受理：caseladder acknowledge complaint:C-1 --code " in only_code
     await make(Staff(*people)).run(batch(RUNG, unit="north"))

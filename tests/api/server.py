@@ -143,7 +143,7 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
         database: another database than the backend's.
         settings: settings that differ; with ``client=None`` the API connects to Temporal by itself.
     """
-    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr("s" * 32), **settings}
+    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr(f"{'s' * 32}, {'o' * 32}"), **settings}
     client = given.pop("client", backend.env.client)
     made_for = Settings(
         data=backend.folder,

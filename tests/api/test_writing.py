@@ -269,12 +269,11 @@ async def test_an_attachment_is_a_reference(api: ApiServer) -> None:
 
 
 async def test_the_acknowledge_link(api: ApiServer) -> None:
-    secret = api.services.settings.link_secret
-    assert secret is not None
+    secrets = api.services.settings.link_secrets
     case_id = await api.file()
     seq = next(event["seq"] for event in await api.backend.client.timeline(case_id) if event["type"] == "case_opened")
     later = datetime.now(UTC) + timedelta(hours=1)
-    token = issue(secret.get_secret_value(), case_id, seq, "agent-n", "agent", later)
+    token = issue(secrets, case_id, seq, "agent-n", "agent", later)
     page = await api.http.get(f"/a/{token}")
     assert page.status_code == 200
     assert all(text in page.text for text in (case_id, "agent-n", "<button", 'lang="zh"'))
@@ -285,12 +284,16 @@ async def test_the_acknowledge_link(api: ApiServer) -> None:
     view = await api.backend.client.case(case_id)
     assert (view["acknowledged"], view["holder"]) == (True, "agent-n")
     assert (await api.http.post(f"/a/{token}")).status_code == 410
-    old = issue(secret.get_secret_value(), case_id, seq, "agent-n", "agent", datetime.now(UTC) - timedelta(seconds=5))
+    old = issue(secrets, case_id, seq, "agent-n", "agent", datetime.now(UTC) - timedelta(seconds=5))
     assert (await api.http.post(f"/a/{old}")).status_code == 410
     assert (await api.http.get(f"/a/{token[:-2]}AA")).status_code == 404
-    english = issue(secret.get_secret_value(), case_id, seq, "super-n", "supervisor", later)
+    english = issue(secrets, case_id, seq, "super-n", "supervisor", later)
     assert 'lang="en"' in (await api.http.get(f"/a/{english}")).text
-    evil = issue(secret.get_secret_value(), "complaint:<script>alert(1)</script>", 1, "<b>", "agent", later)
+    # The secret before the present one still counts.
+    assert secrets == ("s" * 32, "o" * 32)
+    older = issue(secrets[1:], case_id, seq, "super-n", "supervisor", later)
+    assert (await api.http.get(f"/a/{older}")).status_code == 200
+    evil = issue(secrets, "complaint:<script>alert(1)</script>", 1, "<b>", "agent", later)
     shown = await api.http.get(f"/a/{evil}")
     assert "<script" not in shown.text
     assert (await api.http.post(f"/a/{evil}")).status_code == 404

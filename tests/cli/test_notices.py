@@ -154,7 +154,9 @@ def test_without_a_casebook_it_says_so(tmp_path: Path, arguments: tuple[str, ...
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("LINK_SECRET", "geheim", "CASELADDER_LINK_SECRET: Value should have at least 32 items"),
+        ("LINK_SECRET", "geheim", "CASELADDER_LINK_SECRET: each secret must have 32 characters or more"),
+        ("LINK_SECRET", f"{'x' * 32},geheim", "several are separated by commas, the newest first"),
+        ("CONSOLE_SECRET", f"{'x' * 32},", "CASELADDER_CONSOLE_SECRET: each secret must have 32 characters or more"),
         ("TEMPLATES", "/no/such/folder", "CASELADDER_TEMPLATES = /no/such/folder: there is no such folder"),
         ("APPRISE", "perhaps", "CASELADDER_APPRISE = perhaps: Input should be a valid boolean"),
         ("DIGEST_HOLD", "-1", "CASELADDER_DIGEST_HOLD = -1: Input should be greater than or equal to 0"),

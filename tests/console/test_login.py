@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from starter.api.app import create_app
 from starter.api.services import services
+from starter.console import login
 from starter.settings import Settings
 from tests.console.server import ConsoleServer
 from tests.http_server import serving
@@ -142,6 +143,10 @@ async def _arrive(client: httpx.AsyncClient, target: str = "/console/find?unit=n
     assert "your organization" in page.text or "单位账号" in page.text
     leaving = await client.get("/console/login/oidc", params={"next": target})
     assert leaving.status_code == 303
+    return await _come_back(client, leaving)
+
+
+async def _come_back(client: httpx.AsyncClient, leaving: httpx.Response) -> httpx.Response:
     async with httpx.AsyncClient() as outside:
         back = await outside.get(leaving.headers["location"])
     return await client.get(back.headers["location"])
@@ -169,6 +174,17 @@ async def test_whom_the_table_grants_nothing_stays_out(company: httpx.AsyncClien
 async def test_a_token_of_another_login_is_refused(company: httpx.AsyncClient, issuer: Issuer) -> None:
     issuer.wrong_nonce = True
     assert (await _arrive(company)).status_code == 403
+
+
+async def test_a_login_that_takes_too_long_is_begun_again(
+    company: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "ON_ITS_WAY", timedelta(seconds=-1))
+    leaving = await company.get("/console/login/oidc")
+    assert leaving.status_code == 303
+    arrived = await _come_back(company, leaving)
+    assert arrived.status_code == 403
+    assert "it took too long" in arrived.text
 
 
 async def test_an_answer_that_nobody_asked_for_is_refused(company: httpx.AsyncClient) -> None:

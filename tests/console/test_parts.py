@@ -110,11 +110,24 @@ def test_what_is_sealed_is_read_by_nobody_else_and_for_nothing_else() -> None:
     assert sealer.open(text, "login") is None
     assert Sealer("l" * 32).open(text, "session") is None
     assert Sealer("k" * 32).open(text, "session") == {"csrf": "x"}
-    assert Sealer(None).open(Sealer(None).seal({}, "session"), "session") is None
+    assert Sealer().open(Sealer().seal({}, "session"), "session") is None
+    for other in ("", None, "é", "gAAAAA", text + "é", "=" * 8):
+        assert sealer.open(other, "session") is None
+    assert sealer.open(text, "session", timedelta(minutes=1)) == {"csrf": "x"}
+    assert sealer.open(text, "session", timedelta(seconds=-1)) is None
     for place in range(0, len(text), 7):
         changed = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
         assert sealer.open(changed, "session") is None
     assert "secret-id" not in Session(claims={"sub": "secret-id"}).sealed(sealer)
+
+
+def test_a_session_outlives_a_change_of_the_secret_for_as_long_as_the_old_one_is_listed() -> None:
+    old, new, both = Sealer("o" * 32), Sealer("n" * 32), Sealer("n" * 32, "o" * 32)
+    assert both.open(old.seal({"csrf": "x"}, "session"), "session") == {"csrf": "x"}
+    assert both.open(old.seal({"csrf": "x"}, "session"), "login") is None
+    # The newest seals.
+    assert new.open(both.seal({"csrf": "x"}, "session"), "session") == {"csrf": "x"}
+    assert old.open(both.seal({"csrf": "x"}, "session"), "session") is None
 
 
 def test_drafts_are_kept_for_their_person_and_page_and_not_for_ever() -> None:

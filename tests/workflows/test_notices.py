@@ -12,7 +12,7 @@ from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.backend import Backend
 
-SECRET = "s" * 32
+SECRETS = ("s" * 32,)
 
 
 async def test_a_notice_goes_out_with_what_the_policy_says_of_bursts(backend: Backend) -> None:
@@ -61,8 +61,8 @@ async def test_a_token_takes_the_case_up_once_and_only_while_it_is_waited_for(ba
     case, other = await backend.file(), await backend.file()
     for one in (case, other):
         [started] = [e for e in await backend.timeline(one, "clock_started") if e["data"]["clock"] == "rung"]
-        token = issue(SECRET, one.id, started["seq"], "agent-1", "agent", expiry(started["at"]))
-        ack = read(SECRET, token, datetime.now(UTC))
+        token = issue(SECRETS, one.id, started["seq"], "agent-1", "agent", expiry(started["at"]))
+        ack = read(SECRETS, token, datetime.now(UTC))
         if one is other:
             # Too late: it has climbed on.
             await backend.wait(one, timedelta(minutes=5))
