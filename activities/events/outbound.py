@@ -10,11 +10,11 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import httpx
+from cachetools import TTLCache
 
 from cases.vocabulary.refusals import Refused
 
@@ -22,8 +22,8 @@ from cases.vocabulary.refusals import Refused
 Private = Literal["forbid", "loopback", "allow"]
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 LONGEST_URL = 2000
-# Seconds to find out the addresses of a name, and for which they are then used.
-PATIENCE, REMEMBERED = 5, 30
+# Seconds to find out the addresses of a name, and for which they are then used; of so many names at once.
+PATIENCE, REMEMBERED, NAMES = 5, 30, 100
 _UNICAST = ipaddress.ip_network("2000::/3")
 # Addresses of IPv4 hosts on networks that have IPv6 only.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -38,7 +38,7 @@ class UnknownHost(httpx.ConnectError):
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host as the system knows them.
+    """Ask the system for the addresses of a host.
 
     Raises:
         OSError: it knows none.
@@ -84,7 +84,7 @@ class Guard:
             raise Refused("invalid", f"url: {parts.host} is reached over public networks; allowed is https:// only")
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of which may be called.
+        """Find the addresses of a host, all of which may be called.
 
         Raises:
             PrivateAddress: one may not.
@@ -123,7 +123,7 @@ def _read(url: str) -> httpx.URL:
 
 
 def _reach(address: str) -> Literal["public", "loopback", "private", "never"]:
-    """Where an address leads."""
+    """Tell where an address leads."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         # An IPv4 address in disguise leads where that one does.
@@ -146,7 +146,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     def __init__(self, guard: Guard, tls: ssl.SSLContext) -> None:
         self._guard = guard
         self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
-        self._known: dict[tuple[str, int], tuple[float, list[str]]] = {}
+        self._known: TTLCache[tuple[str, int], list[str]] = TTLCache(NAMES, REMEMBERED)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to the first address of its host that takes a connection."""
@@ -168,11 +168,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         raise failed
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        until, addresses = self._known.get((host, port), (0.0, []))
-        if until < time.monotonic():
-            addresses = await self._guard.addresses(host, port)
-            self._known[host, port] = time.monotonic() + REMEMBERED, addresses
-        return addresses
+        known = self._known.get((host, port))
+        if known is None:
+            known = self._known[host, port] = await self._guard.addresses(host, port)
+        return known
 
     async def aclose(self) -> None:
         """Close every connection."""

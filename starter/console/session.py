@@ -10,12 +10,12 @@ import base64
 import json
 import secrets
 import zlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cachetools import TTLCache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -120,27 +120,22 @@ class Drafts:
     """Keeps forms for a while, in memory: they may hold free text, which belongs into no cookie.
 
     Args:
-        most: how many; the oldest goes first.
+        most: how many; the one that was used least lately goes first.
     """
 
     def __init__(self, most: int = 500, lifetime: timedelta = timedelta(hours=1)) -> None:
-        self._most, self._lifetime = most, lifetime
-        self._kept: OrderedDict[str, tuple[datetime, Draft]] = OrderedDict()
+        self._kept: TTLCache[str, Draft] = TTLCache(most, lifetime.total_seconds())
 
     def keep(self, draft: Draft) -> str:
         """Keep a form; answers the name that it is taken out with."""
         name = secrets.token_urlsafe(18)
-        self._kept[name] = (datetime.now(UTC), draft)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self._kept[name] = draft
         return name
 
     def look(self, name: str | None, person: str, path: str) -> Draft | None:
-        """The form of this name, if it is this person's and of this address."""
+        """Return the form of this name, if it is this person's and of this address."""
         found = self._kept.get(name or "")
-        if found is None or datetime.now(UTC) - found[0] >= self._lifetime:
-            return None
-        return found[1] if found[1].person == person and found[1].path == path else None
+        return found if found is not None and (found.person, found.path) == (person, path) else None
 
     def drop(self, name: str | None) -> None:
         """Forget a form."""
