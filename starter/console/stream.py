@@ -8,7 +8,7 @@ often that a burst of events costs a few looks and not one for each.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
 from time import monotonic
 
 from starlette.responses import Response
@@ -49,18 +49,19 @@ async def stream(look: Look) -> Response:
 class _Page(EventStream):
     """Serves a page: its events, and when to look again."""
 
-    async def _serve(self, write: Callable[[str], Awaitable[None]]) -> None:
+    async def _serve(self) -> AsyncGenerator[str, None]:
         with self._live.stream(self._wanted, self._after) as events:
             # Whoever comes back catches up with this, whatever they missed.
-            await write(BEGIN)
+            yield BEGIN
             try:
                 async for page in events.catch_up():
-                    await write(_said(page))
+                    yield _said(page)
             except (DatabaseAway, StatementFailed, Refused):
                 return
-            await self._tell_news(events, write)
+            async for text in self._news(events):
+                yield text
 
-    async def _tell_news(self, events: Stream, write: Callable[[str], Awaitable[None]]) -> None:
+    async def _news(self, events: Stream) -> AsyncGenerator[str, None]:
         refreshed, looked, owed = monotonic(), monotonic(), True
         while (found := await events.next(max(refreshed + REFRESH - monotonic(), 0.01) if owed else ALIVE)) is not None:
             text, owed = _said(found), owed or bool(found)
@@ -73,7 +74,7 @@ class _Page(EventStream):
                     return
                 events.wanted = wanted
             if text:
-                await write(text)
+                yield text
 
 
 def _said(page: list[Passed]) -> str:
