@@ -28,11 +28,37 @@ class IssuerAway(Exception):
     """The issuer's keys cannot be had now, so no token can be checked."""
 
 
+class OtherIssuer(ValueError):
+    """A discovery document says that it is another issuer's than the one that was asked."""
+
+
+async def discovery(client: httpx.AsyncClient, issuer: str) -> Mapping[str, Any]:
+    """Fetch the discovery document of an issuer.
+
+    Raises:
+        httpx.HTTPError, httpx.InvalidURL: it cannot be had.
+        OtherIssuer: it is that of another issuer.
+        ValueError: it is no such document.
+    """
+    found = await _get_json(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    if not isinstance(found, Mapping):
+        raise ValueError("the discovery document is no JSON object")
+    if found.get("issuer") != issuer:
+        raise OtherIssuer("the discovery document is that of another issuer")
+    return found
+
+
+async def _get_json(client: httpx.AsyncClient, address: str) -> Any:
+    answer = await client.get(address)
+    answer.raise_for_status()
+    return answer.json()
+
+
 class Keys(Protocol):
     """Where an issuer's public keys come from."""
 
     async def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of an id; without an id the only one. Raises `IssuerAway`."""
+        """Return the key of an id; without an id the only one. Raises `IssuerAway`."""
 
 
 class LocalKeys:
@@ -83,22 +109,14 @@ class RemoteKeys:
         try:
             address = self._table.jwks
             if address is None:
-                document = await self._get(f"{self._table.issuer.rstrip('/')}/.well-known/openid-configuration")
-                if document["issuer"] != self._table.issuer:
-                    raise ValueError("the discovery document is that of another issuer")
-                address = str(document["jwks_uri"])
-            keys = _usable(await self._get(address))
+                address = str((await discovery(self._client, self._table.issuer))["jwks_uri"])
+            keys = _usable(await _get_json(self._client, address))
             if not keys:
                 raise ValueError("the key set holds no usable key")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
             log.error("issuer_keys_not_fetched", reason=str(error) or type(error).__name__, kept=len(self._keys))
         else:
             self._keys, self._fetched = keys, monotonic()
-
-    async def _get(self, address: str) -> Any:
-        answer = await self._client.get(address)
-        answer.raise_for_status()
-        return answer.json()
 
 
 class Verifier:
@@ -118,7 +136,7 @@ class Verifier:
         self._keys, self._doors, self._directory = keys, doors, directory
 
     async def caller(self, credential: str) -> Caller:
-        """Whose credential it is.
+        """Find whose credential it is.
 
         Raises:
             Refused: ``bad_token``, ``bad_key`` or ``no_role``. It says why, but never repeats the credential.
@@ -133,7 +151,7 @@ class Verifier:
         return caller_of(await self.claims(credential), self.table, await self._directory())
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token whose signature, issuer, audience and times hold.
+        """Return the claims of a token whose signature, issuer, audience and times hold.
 
         Raises:
             Refused: ``bad_token``.
@@ -173,7 +191,7 @@ _PLAIN = (jwt.InvalidTokenError, jwt.InvalidAlgorithmError, jwt.MissingRequiredC
 
 
 def _usable(jwks: Any) -> list[jwt.PyJWK]:
-    """The signing keys of a key set; what this program cannot use, or must not, is left out."""
+    """Return the signing keys of a key set; what this program cannot use, or must not, is left out."""
     keys = []
     for raw in jwks["keys"] if isinstance(jwks, Mapping) else ():
         # A symmetric key in a published set would let its readers sign.

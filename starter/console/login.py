@@ -17,7 +17,7 @@ from starlette.responses import Response
 from cases.directory import Person
 from cases.vocabulary.refusals import Refused
 from starter.access import caller_of
-from starter.api.auth import IssuerAway
+from starter.api.auth import IssuerAway, OtherIssuer, discovery
 from starter.api.issuer import sample_people
 from starter.api.services import all_roles
 from starter.console.session import LONGEST
@@ -37,7 +37,7 @@ class NoLogin(Exception):
 
 
 async def login(look: Look) -> Response:
-    """The page, and the choice of a sample person."""
+    """Show the page, and take the choice of a sample person."""
     if look.request.method == "POST":
         return await _as_sample(look)
     ended = look.request.query_params.get("ended")
@@ -126,7 +126,7 @@ async def depart(look: Look) -> Response:
     if client is None:
         return look.problem("login.unavailable", 404)
     try:
-        known = await _discovered(look)
+        endpoint = await _endpoint(look, "authorization_endpoint")
     except NoLogin as error:
         return await _refused(look, str(error))
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -149,7 +149,7 @@ async def depart(look: Look) -> Response:
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    response = look.go(f"{known['authorization_endpoint']}?{urlencode(asked)}")
+    response = look.go(f"{endpoint}?{urlencode(asked)}")
     response.set_cookie(
         STATE, look.site.sealer.seal(remembered, STATE), max_age=int(ON_ITS_WAY.total_seconds()),
         path="/console/login", secure=look.secure, httponly=True, samesite="lax",
@@ -186,9 +186,9 @@ async def _refused(look: Look, why: str) -> Response:
 
 
 async def _exchange(look: Look, code: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The verified claims of the token that a code is worth."""
+    """Return the verified claims of the token that a code is worth."""
     settings = look.services.settings
-    endpoint = (await _discovered(look))["token_endpoint"]
+    endpoint = await _endpoint(look, "token_endpoint")
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -220,25 +220,25 @@ async def _exchange(look: Look, code: str, known: Mapping[str, Any]) -> Mapping[
 
 
 async def _checked(look: Look, token: Any) -> dict[str, Any] | None:
-    """The claims of a token that holds here; None for one that is for others, or no JWT at all."""
+    """Return the claims of a token that holds here; None for one that is for others, or no JWT at all."""
     try:
         return await look.services.verifier.claims(token) if isinstance(token, str) else None
     except Refused:
         return None
 
 
-async def _discovered(look: Look) -> Mapping[str, str]:
-    """The issuer's discovery document."""
-    issuer = look.services.verifier.table.issuer
+async def _endpoint(look: Look, name: str) -> str:
+    """Ask the issuer for one of its addresses.
+
+    Raises:
+        NoLogin: it does not answer as it must.
+    """
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         try:
-            answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-            answer.raise_for_status()
-            known: Mapping[str, str] = answer.json()
-            if known["issuer"] != issuer:
-                raise NoLogin("the discovery document is that of another issuer")
-            return {name: str(known[name]) for name in ("authorization_endpoint", "token_endpoint")}
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return str((await discovery(client, look.services.verifier.table.issuer))[name])
+        except OtherIssuer as error:
+            raise NoLogin(str(error)) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
             raise NoLogin("the issuer does not answer") from None
 
 

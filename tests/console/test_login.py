@@ -49,6 +49,7 @@ class Issuer:
     groups: list[str] = field(default_factory=lambda: ["staff", "cs-supervisors"])
     nonce_of: dict[str, Any] = field(default_factory=dict)
     wrong_nonce: bool = False
+    document: Any = None
 
     def __post_init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -66,14 +67,13 @@ class Issuer:
         )
 
     async def _discovery(self, _: Request) -> Response:
-        return JSONResponse(
-            {
-                "issuer": self.url,
-                "jwks_uri": f"{self.url}/jwks",
-                "authorization_endpoint": f"{self.url}/authorize",
-                "token_endpoint": f"{self.url}/token",
-            }
-        )
+        known = {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/jwks",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+        return JSONResponse(known if self.document is None else self.document)
 
     async def _jwks(self, _: Request) -> Response:
         return JSONResponse({"keys": [self._public]})
@@ -185,6 +185,20 @@ async def test_a_login_that_takes_too_long_is_begun_again(
     arrived = await _come_back(company, leaving)
     assert arrived.status_code == 403
     assert "it took too long" in arrived.text
+
+
+async def test_an_issuer_that_is_away_or_says_that_it_is_another_lets_nobody_leave(
+    company: httpx.AsyncClient, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for document, reason in (
+        ({"issuer": "https://evil.example.com"}, "the discovery document is that of another issuer"),
+        ({"issuer": issuer.url}, "the issuer does not answer"),
+        (["a list"], "the issuer does not answer"),
+    ):
+        monkeypatch.setattr(issuer, "document", document)
+        page = await company.get("/console/login/oidc")
+        assert page.status_code == 403
+        assert reason in page.text
 
 
 async def test_an_answer_that_nobody_asked_for_is_refused(company: httpx.AsyncClient) -> None:
