@@ -23,6 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.messages import Burst, NoticeBatch, NoticeOrder, NoticeResult
 from activities.notify.notifier import DELAYED, Notifier
+from cases.policy.tables import NoticeRoute
 
 AT = "2026-03-10T09:05:00+08:00"
 NOW = datetime.fromisoformat(AT)
@@ -148,7 +149,16 @@ def order(name: str, *roles: str, id: str = "", type: str = "clock_breached", **
         "clauses": ["S4-2.4"],
         "data": data or {"clock": "answer", "due": AT},
     }
-    return NoticeOrder(id=id or f"complaint:C-1/7/{name}", name=name, roles=list(roles), clause="S4-2.4", event=event)
+    return NoticeOrder(
+        id=id or f"complaint:C-1/7/{name}",
+        name=name,
+        roles=list(roles),
+        clause="S4-2.4",
+        event=event,
+        # What the case says of a notice of this name.
+        meets=list(NoticeRoute.MET.get(name, ())),
+        acknowledge=name in NoticeRoute.ACKNOWLEDGED and "subject" not in data,
+    )
 
 
 def batch(*orders: NoticeOrder, case: str = "complaint:C-1", burst: Burst | None = None, **view: Any) -> NoticeBatch:

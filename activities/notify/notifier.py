@@ -63,9 +63,6 @@ MOST_EXPLAINED = 50
 MOST_DETAILS = 3000
 # So many different attempts of a notice go on record one by one.
 MOST_ATTEMPTS = 40
-# The notices that are answered by acknowledging, and the kinds of case that are acknowledged.
-ACKNOWLEDGED = frozenset({"rung", "reminder"})
-ON_A_LADDER = frozenset({"complaint", "claim", "exception", "inquiry"})
 
 log = structlog.get_logger(__name__)
 
@@ -359,7 +356,7 @@ class Notifier:
             "clause": order.clause,
             "event": order.event,
         }
-        ack = self._ack(aim, step, str(facts["kind"]), case_id)
+        ack = self._ack(aim, step, case_id)
         text = self._templates.render(order.name, step.language, {**facts, "view": view, "ack": ack})
         payload = {
             "type": f"notice.{order.name}",
@@ -382,16 +379,10 @@ class Notifier:
         }
         return Handed(message, line, [text.remark] if text.remark else [])
 
-    def _ack(self, aim: Aim, step: Step, kind: str, case_id: str) -> dict[str, str] | None:
+    def _ack(self, aim: Aim, step: Step, case_id: str) -> dict[str, str] | None:
         """What a person takes the case up with; shared addresses are nobody's, so they get nothing."""
         event = aim.order.event
-        if (
-            self._links is None
-            or step.person is None
-            or aim.order.name not in ACKNOWLEDGED
-            or kind not in ON_A_LADDER
-            or "subject" in event["data"]  # a reminder of an approval
-        ):
+        if self._links is None or step.person is None or not aim.order.acknowledge:
             return None
         expires = ack_tokens.expiry(event["at"])
         secrets, who = self._links.secrets, (case_id, event["seq"], step.person.id)
@@ -474,12 +465,10 @@ def _due(order: NoticeOrder, view: Mapping[str, Any]) -> datetime | None:
     if order.event["type"] == "clock_breached":
         return None
     due = order.event.get("data", {}).get("due")
-    if due is None and order.name == "report":
+    if due is None and order.meets:
         # The broadcast itself is what the clock waits for.
         clocks = view.get("clocks", ())
-        due = next(
-            (c["due"] for c in clocks if c["clock"] in ("report", "report_mail") and c["state"] == "running"), None
-        )
+        due = next((c["due"] for c in clocks if c["clock"] in order.meets and c["state"] == "running"), None)
     return None if due is None else datetime.fromisoformat(due)
 
 

@@ -619,7 +619,7 @@ def _data(name: str) -> dict[str, Any]:
     return EXAMPLES[name][1]
 
 
-@pytest.mark.parametrize(("language", "subject"), [("en", "[N-1] extended"), ("zh", "[N-1] 延期")])
+@pytest.mark.parametrize(("language", "subject"), [("en", "[N-1] more time granted"), ("zh", "[N-1] 延期")])
 @pytest.mark.parametrize("name", ["company_special", "../../contacts", "a\nb", "rung\x00"])
 def test_an_unknown_notice_gets_the_generic_text(name: str, language: str, subject: str) -> None:
     text = Templates().render(name, language, facts_of(order(name, "supervisor", type="extended", clock="answer")))
