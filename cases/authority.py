@@ -19,7 +19,7 @@ class Authority:
         self._limits = dict(limits)
 
     def rank(self, role: str) -> int:
-        """The height of a role on the ladder from 0; -1 for a role that is no rung."""
+        """Return the height of a role on the ladder from 0; -1 for a role that is no rung."""
         return self._rungs.index(role) if role in self._rungs else -1
 
     def covers(self, role: str, amount: Decimal) -> bool:
@@ -27,10 +27,10 @@ class Authority:
         return self.rank(role) >= 0 and (role not in self._limits or amount <= self._limits[role])
 
     def lowest_for(self, amount: Decimal) -> str:
-        """The lowest rung whose limit covers the amount; the top rung if none does."""
+        """Return the lowest rung whose limit covers the amount; the top rung if none does."""
         return next((rung for rung in self._rungs if self.covers(rung, amount)), self._rungs[-1])
 
     def next_above(self, role: str) -> str | None:
-        """The rung above a role; the lowest rung for a role that is none; None above the top."""
+        """Return the rung above a role; the lowest rung for a role that is none; None above the top."""
         rank = self.rank(role) + 1
         return self._rungs[rank] if rank < len(self._rungs) else None

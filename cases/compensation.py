@@ -115,7 +115,7 @@ class Assessment:
         return tuple(dict.fromkeys(found))
 
     def as_json(self) -> dict[str, Any]:
-        """The data of the event ``assessed``; amounts are decimal strings with two places."""
+        """Return the data of the event ``assessed``; amounts are decimal strings with two places."""
         refusal, override = self.refused_because, self.overridden
         return {
             "eligible": self.eligible,
@@ -207,7 +207,7 @@ def assess(
 
 
 def ways_of_dispute(facts: ClaimFacts) -> tuple[str, ...]:
-    """The ways open to this customer, negotiation first (S0-A.5.5); arbitration only if agreed at posting."""
+    """Return the ways open to this customer, negotiation first (S0-A.5.5); arbitration only if agreed at posting."""
     agreed = facts.shipment is not None and facts.shipment.arbitration_agreed
     return ("negotiation", "complaint", "appeal", *(("arbitration",) if agreed else ()), "lawsuit")
 
@@ -418,7 +418,7 @@ class _Claim:
     # --- how much: S0-A.3 ---------------------------------------------------------------------------
 
     def _share(self) -> _Share | None:
-        """What part is lost; None for a delay that destroyed nothing."""
+        """Return what part is lost; None for a delay that destroyed nothing."""
         if self.factor == "loss":
             return ALL
         by_value = self._by_value()
@@ -507,7 +507,7 @@ class _Claim:
         return _line("uninsured", words, inputs, min(amounts), share, self._clause(share, "S0-A.3.2 c"))
 
     def _clause(self, share: _Share, total: str) -> str:
-        """The clause of a line: that of the amount, or the one by which the mismatch or part goes."""
+        """Return the clause of a line: that of the amount, or the one by which the mismatch or part goes."""
         if self.factor == "mismatch":
             return "S0-A.3.4"
         return total if share.ratio == 1 else "S0-A.3.3"
@@ -537,7 +537,7 @@ def _missing(fields: str, clause: str = "S0-A.3") -> Refused:
 
 
 def _line(name: LineName, words: str, inputs: dict[str, str], full: Fraction, share: _Share, clause: str) -> Line:
-    """A line: the share of the full amount, rounded half-up to the fen."""
+    """Return a line: the share of the full amount, rounded half-up to the fen."""
     fen = (full * share.ratio * 200 + 1) // 2
     amount = Decimal(fen).scaleb(-2).quantize(FEN)
     if share.ratio != 1:

@@ -155,7 +155,7 @@ class Directory:
     """All units, people, absences and shifts, checked. Does not change."""
 
     def __init__(self) -> None:
-        """The empty directory; `build` makes the others."""
+        """Make an empty directory; `build` makes the others."""
         self.units: tuple[Unit, ...] = ()
         self.people: tuple[Person, ...] = ()
         self.absences: tuple[Absence, ...] = ()
@@ -178,7 +178,7 @@ class Directory:
         shifts: Iterable[Shift] = (),
         roles: Collection[str] | None = None,
     ) -> Directory:
-        """A directory of these.
+        """Return a directory of these.
 
         Args:
             roles: the roles that a person may have, where a policy says so.
@@ -260,7 +260,7 @@ class Directory:
         yield "nobody can be reached"
 
     def _levels(self, unit: str | None) -> list[str]:
-        """A unit and those above it."""
+        """Return a unit and those above it."""
         level = unit if unit in self._parent else self.headquarters
         levels = []
         while level is not None:
@@ -284,7 +284,7 @@ class Directory:
         return sorted(self._held.get((role, unit), ()), key=place)
 
     def _stand_ins(self, person: Person) -> Iterator[tuple[Person, ...]]:
-        """The way to a person and to everybody who may act for them, each person once."""
+        """Return the way to a person and to everybody who may act for them, each person once."""
         ways: list[tuple[Person, ...]] = [(person,)]
         seen: set[str] = set()
         while ways:
@@ -334,11 +334,11 @@ class Directory:
     # --- look-ups -----------------------------------------------------------------------------------
 
     def person(self, id: str) -> Person | None:
-        """The person of an id."""
+        """Return the person of an id."""
         return self._person.get(id)
 
     def unit(self, id: str) -> Unit | None:
-        """The unit of an id."""
+        """Return the unit of an id."""
         return self._unit.get(id)
 
     def people_of(self, role: str) -> tuple[Person, ...]:
@@ -346,7 +346,7 @@ class Directory:
         return tuple(sorted((one for one in self.people if one.role == role), key=lambda one: one.id))
 
     def units_under(self, unit: str) -> frozenset[str]:
-        """A unit and all below it; of one that the directory does not know, only itself."""
+        """Return a unit and all below it; of one that the directory does not know, only itself."""
         found, waiting = {unit}, [unit]
         while waiting:
             below = self._below.get(waiting.pop(), ())
@@ -363,13 +363,13 @@ class Directory:
         return not self.absent(person, at) and (person not in self._roster or self.shift_at(person, at) is not None)
 
     def shift_at(self, person: str, at: datetime) -> Shift | None:
-        """The shift that a person has at a time, absent or not."""
+        """Return the shift that a person has at a time, absent or not."""
         own = self._roster.get(person, [])
         place = bisect_right(own, at, key=_begin) - 1
         return own[place] if place >= 0 and at < own[place].ends_at else None
 
     def shifts_of(self, person: str) -> tuple[Shift, ...]:
-        """The shifts of a person, in order."""
+        """Return the shifts of a person, in order."""
         return tuple(self._roster.get(person, ()))
 
     def _next_shift(self, person: str, at: datetime) -> Shift | None:
@@ -484,7 +484,7 @@ def _on_duty(here: bool) -> Why:
 
 
 def _told(moment: datetime, at: datetime) -> str:
-    """An instant in the zone of whoever asks."""
+    """Return an instant in the zone of whoever asks."""
     return moment.astimezone(at.tzinfo).isoformat()
 
 
@@ -505,7 +505,7 @@ V = TypeVar("V")
 
 
 def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """Lists by key, each in the order given."""
+    """Return lists by key, each in the order given."""
     found: dict[K, list[V]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)

@@ -78,7 +78,7 @@ class Reckoned:
 
 
 def anniversary(day: date, years: int) -> date:
-    """The same date ``years`` later; 29 February becomes 28 February (S0-2.2.2, S0-A.4)."""
+    """Return the same date ``years`` later; 29 February becomes 28 February (S0-2.2.2, S0-A.4)."""
     year = day.year + years
     if (day.month, day.day) == (2, 29) and not isleap(year):
         return date(year, 2, 28)
@@ -120,7 +120,7 @@ class WorkingCalendar:
         self._all_day: dict[int, tzinfo | None] = {}
 
     def local(self, instant: datetime) -> datetime:
-        """The same instant in the zone, with a fixed offset.
+        """Return the same instant in the zone, with a fixed offset.
 
         Raises:
             ValueError: the instant is naive, or so far out that the zone cannot show it.
@@ -156,7 +156,7 @@ class WorkingCalendar:
         return self.local(datetime.combine(day, time(23, 59, 59, fold=1), self.zone))
 
     def with_year(self, year: int, published: Mapping[str, Any]) -> WorkingCalendar:
-        """The same calendar, with one more year published or one published again."""
+        """Return the same calendar, with one more year published or one published again."""
         known = {number: entry.model_dump(mode="json") for number, entry in self.years.root.items()}
         return WorkingCalendar(self.zone, self._windows, CalendarYears.model_validate({**known, year: published}))
 
@@ -165,7 +165,7 @@ class WorkingCalendar:
         return bool(self._windows_on(day))
 
     def windows_of(self, day: date) -> list[tuple[datetime, datetime]]:
-        """The working windows of a day as (start, end), in order and apart; none on a day off."""
+        """Return the working windows of a day as (start, end), in order and apart; none on a day off."""
         found: list[tuple[datetime, datetime]] = []
         for opens, closes in self._windows_on(day):
             start = self._at(day, opens)
@@ -194,7 +194,7 @@ class WorkingCalendar:
         return self._reckoned(at, start)
 
     def add_working_time(self, at: datetime, span: timedelta) -> Reckoned:
-        """The first instant by which ``span`` of working time has passed since ``at``.
+        """Return the first instant by which ``span`` of working time has passed since ``at``.
 
         A span that fills a window ends at the window's end, not at the next start; no span at all
         leaves ``at`` where it is.
@@ -215,7 +215,7 @@ class WorkingCalendar:
         return self._reckoned(at, self.local(start + span))
 
     def working_time_between(self, start: datetime, end: datetime) -> timedelta:
-        """The working time from ``start`` to ``end``; none where ``end`` is not later."""
+        """Return the working time from ``start`` to ``end``; none where ``end`` is not later."""
         start, end = self.local(start), self.local(end)
         total = timedelta(0)
         for number in range(start.toordinal(), end.toordinal() + 1):
@@ -237,7 +237,7 @@ class WorkingCalendar:
         return self.local(datetime.combine(day, moment, self.zone))
 
     def _open_from(self, at: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """What is left of the working windows after ``at``; an error when there is no more."""
+        """Return what is left of the working windows after ``at``; an error when there is no more."""
         if not self._make_up:
             raise ValueError("the calendar has no working windows (calendar.windows), so no working time")
         first = at.toordinal()

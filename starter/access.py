@@ -90,7 +90,7 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
 
 
 def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
-    """The units and the kinds of case that a caller sees; None stands for all of them."""
+    """Return the units and the kinds of case that a caller sees; None stands for all of them."""
     if caller.kind == "system":
         return caller.units, None
     if caller.role in _SEE_ALL:
@@ -249,7 +249,7 @@ def read_access(text: str, roles: Collection[str]) -> AccessTable:
 
 
 def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Directory) -> Caller:
-    """The caller that a token with these verified claims speaks for.
+    """Return the caller that a token with these verified claims speaks for.
 
     Raises:
         Refused: code ``no_role``: the table grants its bearer nothing; ``bad_token``: its id is none.

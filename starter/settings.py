@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         return _newest_first(self.console_secret)
 
     def on_embedded(self, database_url: str) -> Settings:
-        """The same settings on an embedded stack: what is not set becomes the stack's own.
+        """Return the same settings on an embedded stack: what is not set becomes the stack's own.
 
         Args:
             database_url: address of the stack's PostgreSQL.

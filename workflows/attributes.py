@@ -28,7 +28,7 @@ TYPES = {key.name: key.indexed_value_type.name.title().replace("_", "") for key 
 
 
 def updates(view: Mapping[str, Any], known: Mapping[str, Any]) -> list[SearchAttributeUpdate[Any]]:
-    """What must change so that the attributes say what the case view says.
+    """Return what must change so that the attributes say what the case view says.
 
     Args:
         view: the case view now.

@@ -106,7 +106,7 @@ class Outside:
         return [effect for effects, _ in self._tasks.values() for effect in effects] + self.case.outbox
 
     def view(self) -> dict[str, Any]:
-        """The case view with what only the outside knows: the number, the digest of the intake."""
+        """Return the case view with what only the outside knows: the number, the digest of the intake."""
         # A case is its events, so as long as there are no new ones the view stays as it was.
         stamp = (len(self.case.events), self.number, self._trouble)
         if self._viewed is None or self._viewed[0] != stamp:
@@ -132,7 +132,7 @@ class Outside:
             self._task, self._quiet, self._quiet_before = task, True, self._quiet
 
     def spoke(self) -> None:
-        """The workflow task that is under way gives a command."""
+        """Note that the workflow task under way gives a command."""
         self.heard()
         self._quiet = False
 
@@ -212,8 +212,11 @@ class Outside:
             self._tell_attributes()
 
     async def _record(self, batch: Batch) -> Recorded:
-        """Record however long the casebook is away. What it refuses for good is tried again every
-        hour and shown meanwhile: the ladder goes on, and the events are kept here."""
+        """Record a batch, however long the casebook is away.
+
+        What it refuses for good is tried again every hour and shown meanwhile: the ladder goes on, and
+        the events are kept here.
+        """
         while True:
             self.spoke()
             try:
@@ -345,7 +348,7 @@ class Outside:
 
 
 def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:
-    """What came of notices that could not all be delivered: the last attempt says which were."""
+    """Return what came of notices that could not all be delivered: the last attempt says which were."""
     cause = error.cause
     if isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
         cause = cause.cause

@@ -134,7 +134,7 @@ class Shell:
 
     @workflow.query(name="case", description="The case as it stands")
     def case_view(self) -> dict[str, Any]:
-        """The case view (design contract "Queries")."""
+        """Return the case view (design contract "Queries")."""
         if self._outside is None:
             waiting = {"id": workflow.info().workflow_id, "status": "opening"}
             refusal = self._problem
@@ -148,7 +148,7 @@ class Shell:
 
     @workflow.query(description="Why each clock is due when it is")
     def explain(self) -> list[dict[str, Any]]:
-        """The clocks with start, limit, pauses, days off and clause."""
+        """Return the clocks with start, limit, pauses, days off and clause."""
         return self._outside.case.explain(self._now()) if self._outside else []
 
     def _read(self, name: str, args: Sequence[RawValue]) -> Command:
@@ -158,7 +158,7 @@ class Shell:
         return command
 
     async def _opened(self) -> Outside:
-        """The case with its effects, once it is open.
+        """Return the case with its effects, once it is open.
 
         Raises:
             Refused: it never will be.
@@ -175,7 +175,7 @@ class Shell:
         return self._on_the_case(workflow.now())
 
     def _on_the_case(self, instant: datetime) -> datetime:
-        """An instant of the workflow on the case's clock."""
+        """Return an instant of the workflow on the case's clock."""
         return instant + self._rehearsal.offset if self._rehearsal else instant
 
     def _settle(self, at: datetime) -> None:
@@ -286,8 +286,10 @@ class Shell:
         return waiting or outside.news or _finished(outside) or self._long()
 
     def _arm(self, case: Case) -> bool:
-        """Wake up no later than the case is due; whether that took a new timer. One that rings early
-        costs less history than one that is cancelled and set again at every command."""
+        """Wake up no later than the case is due. Returns whether that took a new timer.
+
+        One that rings early costs less history than one that is cancelled and set again at every command.
+        """
         due = case.due()
         if due is None or (self._alarm_at is not None and self._alarm_at <= due):
             return False
@@ -327,7 +329,7 @@ def _finished(outside: Outside) -> bool:
 
 
 def _read_json(what: str, args: Sequence[RawValue]) -> Any:
-    """The one JSON value that was sent.
+    """Return the one JSON value that was sent.
 
     Raises:
         Refused: there is none or more than one, or it is not JSON.

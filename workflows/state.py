@@ -81,7 +81,7 @@ class Carried(Model):
 def read_start(
     case: type[Case], workflow_id: str, raw: Any, *, continued: bool
 ) -> tuple[Intake, Rehearsal | None, Any]:
-    """The intake, the rehearsal if it is one, and what an earlier run carried over, from a workflow's input.
+    """Return the intake, the rehearsal if it is one, and what an earlier run carried over, from a workflow's input.
 
     Args:
         continued: whether an earlier run wrote the input; nobody else may bring a state along.
@@ -107,7 +107,7 @@ def read_start(
 
 
 def restore(case: type[Case], raw: Any) -> tuple[Case, Carried]:
-    """The case that an earlier run carried over.
+    """Return the case that an earlier run carried over.
 
     Raises:
         Refused: the state was not written by this program.
@@ -128,13 +128,13 @@ def pack(events: Iterable[Event]) -> str:
 
 
 def unpack(packed: str) -> list[Event]:
-    """The events that `pack` packed."""
+    """Return the events that `pack` packed."""
     rows: list[Mapping[str, Any]] = json.loads(zlib.decompress(base64.b64decode(packed)))
     return [Event.from_json(row) for row in rows]
 
 
 def carry(case: Case, recorded: int, number: str | None, seen: dict[str, Seen], under_way: Iterable[Effect]) -> Carried:
-    """What the next run needs to go on."""
+    """Return what the next run needs to go on."""
     return Carried(
         policy_document=case.policy.document,
         events=pack(case.events),

@@ -395,7 +395,7 @@ class Handover(Case):
 
 
 def key_of(shift: str) -> str:
-    """The intake key of a shift's handover: its id, with the sign that a key does not take written out."""
+    """Return the shift id with `@` escaped, for use as the intake key."""
     return shift.replace("@", "/at/")
 
 

@@ -348,7 +348,7 @@ class PastSwap:
 
 
 def moves(swap: SwapFacts) -> list[dict[str, str]]:
-    """What changes in the roster: shift, from whom, to whom."""
+    """Return what changes in the roster: shift, from whom, to whom."""
     one, other = swap.initiator.id, swap.counterparty.id
     changed = [{"shift": swap.given.id, "from": one, "to": other}]
     if swap.returned is not None:
@@ -357,7 +357,7 @@ def moves(swap: SwapFacts) -> list[dict[str, str]]:
 
 
 def months_of(swap: SwapFacts, working: WorkingCalendar) -> list[str]:
-    """The calendar months in which a swap counts: those in which its shifts begin, locally."""
+    """Return the calendar months in which a swap counts: those in which its shifts begin, locally."""
     return sorted({f"{working.local(shift.starts_at):%Y-%m}" for shift in swap.shifts})
 
 
@@ -448,12 +448,12 @@ def _unchanged(found: Shift | None, shift: SwappedShift, person: str) -> None:
 
 
 def _apart(one: Shift | Absence, other: Shift) -> timedelta:
-    """The time between the two; negative where they overlap."""
+    """Return the time between the two; negative where they overlap."""
     return max(one.starts_at - other.ends_at, other.starts_at - one.ends_at)
 
 
 def _days(shift: SwappedShift, working: WorkingCalendar) -> Iterator[date]:
-    """The local days that a shift touches."""
+    """Return the local days that a shift touches."""
     day = working.local(shift.starts_at).date()
     last = working.local(shift.ends_at - TICK).date()
     while day <= last:

@@ -150,7 +150,7 @@ class Clock:
 
     @classmethod
     def start(cls, name: str, rule: ClockRule, at: datetime, due: datetime, calendar: WorkingCalendar) -> Clock:
-        """A clock that runs from ``at`` to ``due``."""
+        """Return a clock that runs from ``at`` to ``due``."""
         clock = cls(name, rule, at, due, calendar, [])
         clock.warnings = clock._warnings(at)
         return clock
@@ -167,7 +167,7 @@ class Clock:
         return self.warnings[0][1] if self.warnings else self.due
 
     def due_at(self, now: datetime) -> datetime:
-        """The due instant as of ``now``: while paused it moves with the pause."""
+        """Return the due instant as of ``now``: while paused it moves with the pause."""
         return self._shift(self.due, now) if self.state is ClockState.PAUSED else self.due
 
     def pause(self, at: datetime, reason: str) -> None:
@@ -205,7 +205,7 @@ class Clock:
         self.warnings = [(percent, moment) for percent, moment in self._warnings(self.started_at) if moment > at]
 
     def reckoned(self) -> Reckoned:
-        """The due instant by the rule and the calendar as it is now, pauses included."""
+        """Return the due instant by the rule and the calendar as it is now, pauses included."""
         result = first_due(self.rule, self.started_at, self.calendar)
         due = result.at
         for pause in self.pauses:
@@ -264,7 +264,7 @@ class Clock:
         return self._moved(moment, self.pauses[-1].since, now)
 
     def _moved(self, moment: datetime, start: datetime, to: datetime) -> datetime:
-        """A moment that lay so far after ``start``, as far after ``to``."""
+        """Return a moment that lay so far after ``start``, as far after ``to``."""
         if self.rule.working_time is not None:
             # Working time that was left is what moves, not wall-clock time: a pause over a
             # weekend must not push the due instant out of the working windows.

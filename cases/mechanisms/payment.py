@@ -51,8 +51,9 @@ class ConfirmPayment(Command):
 
 
 class Payment(Part):
-    """One sum that a case owes somebody. The policy's table of the kind is a `PaymentTable` with the clock
-    ``payout``. Subclasses name the clause.
+    """One sum that a case owes somebody.
+
+    The policy's table of the kind is a `PaymentTable` with the clock ``payout``. Subclasses name the clause.
     """
 
     CLAUSE: ClassVar[str]

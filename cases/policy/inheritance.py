@@ -20,7 +20,7 @@ EXTENDS, WITHOUT = "extends", "without"
 
 @lru_cache(maxsize=64)
 def read_table(text: str) -> Mapping[str, Any]:
-    """The table that a policy file holds; not to be changed.
+    """Return the table that a policy file holds; not to be changed.
 
     Raises:
         Refused: code ``bad_policy``: it is not TOML, or does not extend a policy as it may.

@@ -96,7 +96,7 @@ class Policy(Model):
         return self
 
     def _named(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
-        """What the file names: path, value, what it must be, and what is allowed."""
+        """Return what the file names: path, value, what it must be, and what is allowed."""
         rungs = self.ladder.rungs
         roles = (*self.all_roles, *(f"{rung}+" for rung in rungs), "ladder")
         known = tuple(sorted(COMMANDS))
@@ -164,7 +164,7 @@ class Policy(Model):
         return WorkingCalendar(ZoneInfo(self.zone), windows, self.calendar.years)
 
     def local(self, instant: datetime) -> datetime:
-        """The instant in the policy's zone, with a fixed offset so that arithmetic is exact."""
+        """Return the instant in the policy's zone, with a fixed offset so that arithmetic is exact."""
         return self.working.local(instant)
 
     @cached_property
@@ -178,7 +178,7 @@ class Policy(Model):
         }
 
     def permitted(self, command: str, kind: str | None = None) -> frozenset[str]:
-        """The roles that may send a command to a kind of case; the rungs where the policy says nothing of it."""
+        """Return the roles that may send a command to a kind of case; the rungs where the policy says nothing of it."""
         of_all = self._permitted.get((None, command), frozenset(self.ladder.rungs))
         return self._permitted.get((kind, command), of_all)
 

@@ -84,7 +84,7 @@ class Reminders(Model):
     clause: str
 
     def interval(self, count: int) -> timedelta:
-        """The wait before reminder number ``count`` (from 1)."""
+        """Return the wait before reminder number ``count`` (from 1)."""
         # The exponent is bounded so that a case reminded for years stays a small number.
         times: int = self.factor ** min(count - 1, 32)
         return self.first * times if times <= self.longest // self.first else self.longest

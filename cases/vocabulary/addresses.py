@@ -19,7 +19,7 @@ _LONGEST = 2000
 
 
 def email_address(text: str) -> str:
-    """The text, when it is a plain e-mail address.
+    """Return the text, when it is a plain e-mail address.
 
     Raises:
         ValueError: it is none.
@@ -30,7 +30,7 @@ def email_address(text: str) -> str:
 
 
 def web_address(text: str) -> str:
-    """The text, when it is an ``http`` or ``https`` address with a host.
+    """Return the text, when it is an ``http`` or ``https`` address with a host.
 
     Raises:
         ValueError: it is none.
@@ -41,7 +41,7 @@ def web_address(text: str) -> str:
 
 
 def secure_address(text: str) -> str:
-    """The text, when it is an ``https`` address; to this machine plain ``http`` will do.
+    """Return the text, when it is an ``https`` address; to this machine plain ``http`` will do.
 
     Raises:
         ValueError: it is none.
@@ -53,7 +53,7 @@ def secure_address(text: str) -> str:
 
 
 def apprise_address(text: str) -> str:
-    """The text, when it has the form of an apprise address; which services there are, apprise knows.
+    """Return the text, when it has the form of an apprise address; which services there are, apprise knows.
 
     Raises:
         ValueError: it has not.
@@ -75,7 +75,7 @@ FORMS: Mapping[Channel, Callable[[str], str]] = {
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of a web address, or None."""
+    """Return the parts of a web address, or None."""
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - a wrong port raises only when it is read

@@ -237,8 +237,10 @@ class Close(Command):
 
 
 class Sign(Command):
-    """Sign: the month-end summary, where the first who sign give cause and prevention in ``text``
-    (S3-4.3.1.10); a handover, both (S4-3.3.1); a shift swap, the department manager (S1-1.7).
+    """Sign a month-end summary, a handover or a shift swap.
+
+    Of a summary the first who sign give cause and prevention in ``text`` (S3-4.3.1.10); a handover is signed by
+    both (S4-3.3.1), a shift swap by the department manager (S1-1.7).
     """
 
     NAME = "sign"

@@ -1,5 +1,7 @@
-"""What a case asks to be done outside. Each effect names the event that asked for it; what came of it
-returns to the case (`cases.case.Case.came_out`)."""
+"""What a case asks to be done outside.
+
+Each effect names the event that asked for it; what came of it returns to the case as a call of `cases.case.Case`.
+"""
 
 from __future__ import annotations
 

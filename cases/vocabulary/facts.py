@@ -104,11 +104,11 @@ class Intake(BaseModel):
     facts: Facts
 
     def open_facts(self) -> dict[str, Any]:
-        """The facts without personal data, as plain JSON: what goes into the ledger."""
+        """Return the facts without personal data, as plain JSON: what goes into the ledger."""
         return self.facts.model_dump(mode="json", exclude=set(Facts.PERSONAL), exclude_none=True)
 
     def personal(self) -> dict[str, Any]:
-        """The personal part of the facts, as plain JSON: erasable, never in the ledger."""
+        """Return the personal part of the facts, as plain JSON: erasable, never in the ledger."""
         return self.facts.model_dump(mode="json", include=set(Facts.PERSONAL), exclude_none=True)
 
     def digest(self) -> str:

@@ -24,7 +24,7 @@ class Refused(Exception):
         self.clause = clause
 
     def as_json(self) -> dict[str, str]:
-        """The refusal as it travels over the wire."""
+        """Return the refusal as it travels over the wire."""
         return {"code": self.code, "message": self.message, "clause": self.clause}
 
 

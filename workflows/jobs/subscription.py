@@ -20,8 +20,10 @@ BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=t
 
 @workflow.defn(name="Subscription")
 class Subscription:
-    """Runs as long as the subscription is active; its id is ``subscription:{id}``. Where it stands is in
-    the database, so it may be started again at any time."""
+    """Delivers events as long as a subscription is active; its id is ``subscription:{id}``.
+
+    Where it stands is in the database, so it may be started again at any time.
+    """
 
     def __init__(self) -> None:
         self._woken = False
