@@ -20,7 +20,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
