@@ -165,8 +165,8 @@ async def test_a_stream_ends_with_its_session(console: ConsoleServer, monkeypatc
             assert "event: refresh" in [line async for line in answer.aiter_lines()]
 
 
-async def test_the_form_has_an_input_for_every_filter(place: Place) -> None:
-    async with httpx.AsyncClient(base_url=place.url, follow_redirects=True, timeout=10) as client:
+async def test_the_form_has_an_input_for_every_filter(console: ConsoleServer) -> None:
+    async with httpx.AsyncClient(base_url=console.url, follow_redirects=True, timeout=10) as client:
         await _log_in(client, "qin-1")
         page = (await client.get("/console/find", params={"unit": "nowhere-7", "is_breached": "no"})).text
     assert [field.name for field in fields() if f'name="{field.name}"' not in page] == []
