@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from pydantic import SecretStr
@@ -24,26 +25,27 @@ from temporalio.runtime import (
 )
 from temporalio.worker import Worker
 
-from activities.casebook import book as casebook
-from activities.casebook.summary import MonthBook
-from activities.events import subscriptions
-from activities.events.delivery import HEARTBEAT, Pump
+from activities.casebook.read import Casebook
+from activities.casebook.record import Recorder
+from activities.casebook.search import Search
+from activities.casebook.summary import Summaries
+from activities.database.database import Database
+from activities.events.delivery import HEARTBEAT, Delivery
 from activities.events.outbound import Guard
 from activities.events.subscriptions import Subscriptions
 from activities.notify.digest import MOST_HELD
 from activities.notify.notifier import Links, Notifier, build_notifier
-from activities.people import directory
-from activities.people import handover as handovers
 from activities.people.directory import DirectoryBook
 from activities.people.handover import Handovers
-from activities.policies import calendar_years
+from activities.people.swap import RosterChanges, Swaps
+from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.vocabulary.contract import TASK_QUEUE
-from starter import payouts
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
 from starter.logs import configure
+from starter.payouts import payouts_of
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import ensure_workflows
 from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
@@ -56,6 +58,8 @@ ACTIVITIES = 2 * MOST_HELD
 LEAVE = timedelta(seconds=3)
 # So many subscriptions one worker delivers for at the same time.
 SUBSCRIBERS = 200
+# What PostgreSQL calls its connections.
+PROGRAM = "caseladder-worker"
 
 log = structlog.get_logger("caseladder.worker")
 
@@ -74,66 +78,68 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
-    url = settings.database_url.get_secret_value()
-    async with (
-        casebook.connect(url) as book,
-        calendar_years.connect(url) as calendar,
-        payouts.connect(settings) as paying,
-        directory.connect(url) as staff,
-        handovers.connect(url, staff) as swaps,
-        subscriptions.connect(url, Guard(settings.private_subscribers)) as subscribed,
-    ):
-        notifier = _notifier(settings, staff)
-        policies = Policies(settings.policies, calendar.current)
-        shifts = Handovers(book, staff, swaps, policies, CaseClient(client).command, calendar.current)
+    url, connections = settings.database_url.get_secret_value(), settings.database_connections
+    async with Database.open(url, connections=connections, records=True, program=PROGRAM) as database:
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=[*case_workflows(), *JOBS],
-            activities=[
-                book.record,
-                notifier.notify,
-                paying.pay,
-                policies.load_policy,
-                MonthBook(book, policies).gather_month,
-                shifts.shift_end,
-                shifts.hand_over,
-                shifts.change_roster,
-            ],
+            activities=_activities(client, settings, database),
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
             max_concurrent_activities=ACTIVITIES,
             graceful_shutdown_timeout=DRAIN,
         )
-        async with worker, _delivering(client, subscribed):
+        async with worker, _delivering(client, Subscriptions(database, Guard(settings.private_subscribers))):
             yield worker
 
 
-def _notifier(settings: Settings, staff: DirectoryBook) -> Notifier:
+def _activities(client: Client, settings: Settings, database: Database) -> list[Callable[..., Any]]:
+    """Return the activities of the cases.
+
+    Raises:
+        SettingsError: a setting is invalid.
+    """
+    casebook, directory, calendar = Casebook(database), DirectoryBook(database), CalendarYears(database)
+    policies = Policies(settings.policies, calendar.current)
+    handovers = Handovers(casebook, Search(database), directory, policies, CaseClient(client).command)
+    return [
+        Recorder(database).record,
+        _notifier(settings, directory).notify,
+        payouts_of(settings, database).pay,
+        policies.load_policy,
+        Summaries(database, policies).gather_month,
+        handovers.shift_end,
+        handovers.hand_over,
+        RosterChanges(casebook, Swaps(database), calendar.current).change_roster,
+    ]
+
+
+def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
     """Build the notifier that the settings describe.
 
     Raises:
         SettingError: a setting is invalid.
     """
 
-    def said(secret: SecretStr | None) -> str | None:
+    def revealed(secret: SecretStr | None) -> str | None:
         return None if secret is None else secret.get_secret_value()
 
     return build_notifier(
-        said(settings.smtp_url),
-        said(settings.webhook_secret),
+        revealed(settings.smtp_url),
+        revealed(settings.webhook_secret),
         settings.contacts,
         settings.mail_from,
         apprise=settings.apprise,
         templates=settings.templates,
-        staff=staff.current,
+        staff=directory.current,
         links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
         hold=settings.digest_hold,
     )
 
 
 @asynccontextmanager
-async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterator[None]:
+async def _delivering(client: Client, subscriptions: Subscriptions) -> AsyncIterator[None]:
     """Deliver events to subscribers for the block.
 
     This is a separate worker, so that many or slow subscribers do not delay the cases.
@@ -141,7 +147,7 @@ async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterato
     worker = Worker(
         client,
         task_queue=EVENTS_QUEUE,
-        activities=[Pump(subscribed).pump],
+        activities=[Delivery(subscriptions).deliver],
         max_concurrent_activities=SUBSCRIBERS,
         # A change of a subscription is learnt of by the heartbeat.
         max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT),
@@ -149,7 +155,7 @@ async def _delivering(client: Client, subscribed: Subscriptions) -> AsyncIterato
         graceful_shutdown_timeout=LEAVE,
     )
     async with worker:
-        deliveries = asyncio.create_task(ensure_workflows(client, subscribed))
+        deliveries = asyncio.create_task(ensure_workflows(client, subscriptions))
         try:
             yield
         finally:

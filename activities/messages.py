@@ -1,4 +1,4 @@
-"""What workflows and activities say to each other: typed payloads, free of I/O imports."""
+"""The payloads between workflows and activities: typed, and free of I/O imports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOAD_POLICY = "load_policy"
 RECORD = "record"
 NOTIFY = "notify"
 PAY = "pay"
-GATHER = "gather_month"
+GATHER_MONTH = "gather_month"
 SHIFT_END = "shift_end"
-PUMP = "pump_events"
+PUMP_EVENTS = "pump_events"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the casebook answers: the case number (``2026-03-0007``) and the head of the chain."""
+    """The casebook's answer: the case number (``2026-03-0007``) and the head of the chain."""
 
     number: str
     head_seq: int
@@ -67,7 +67,7 @@ class CallOrder:
 
 @dataclass(frozen=True)
 class ShiftOrder:
-    """A shift whose end is looked at.
+    """The shift whose end is asked for.
 
     Args:
         policy: the name of the policy that its handover is pinned to.
@@ -81,7 +81,7 @@ class ShiftOrder:
 
 @dataclass(frozen=True)
 class ShiftEnd:
-    """How a shift ends by the roster as it is now.
+    """The end of a shift by the roster as it is now.
 
     Args:
         state: ``coming``; or, when there is nothing to hand over, ``gone`` (not in the roster), ``goes_on``
@@ -96,8 +96,8 @@ class ShiftEnd:
 
 
 @dataclass(frozen=True)
-class MonthOrder:
-    """A month to be gathered.
+class SummaryOrder:
+    """The month to be summed up.
 
     Args:
         at: the instant, RFC 3339, by which it must have ended in the policy's zone.
@@ -111,8 +111,8 @@ class MonthOrder:
 
 
 @dataclass(frozen=True)
-class Month:
-    """The exception reports of a month as the casebook knows them, free of personal data.
+class SummaryContent:
+    """The content of a month's summary as the casebook knows it, free of personal data.
 
     Args:
         filed: whether the casebook has the month's summary already; then there are no facts.
@@ -144,7 +144,7 @@ class NoticeOrder:
 
 @dataclass(frozen=True)
 class Burst:
-    """When notices to one recipient become a digest: more than so many within so many seconds."""
+    """The rate at which notices to one recipient become a digest: more than so many within so many seconds."""
 
     more_than: int
     within: float
@@ -166,7 +166,7 @@ class NoticeBatch:
 
 @dataclass(frozen=True)
 class NoticeResult:
-    """What came of one notice.
+    """The outcome of one notice.
 
     ``outcome`` is ``sent`` (somebody of every role was reached), ``partly`` (of some roles),
     ``no_address`` (no role has an address) or ``failed``; ``reasons`` say why for what did not
@@ -208,7 +208,7 @@ class PayoutOrder:
 
 @dataclass(frozen=True)
 class PayoutResult:
-    """What came of a payout: ``paid`` with the gateway's reference, ``failed`` with a reason, or
+    """The outcome of a payout: ``paid`` with the gateway's reference, ``failed`` with a reason, or
     ``waiting`` for finance to confirm it by hand. ``at`` is when it was paid, RFC 3339, or empty."""
 
     state: Literal["paid", "failed", "waiting"]
@@ -218,14 +218,14 @@ class PayoutResult:
 
 
 @dataclass(frozen=True)
-class PumpOrder:
+class DeliveryOrder:
     """The subscription whose events are to be delivered."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class PumpResult:
-    """How the subscription stands after a while of delivering: ``active`` asks for more of it."""
+class DeliveryResult:
+    """The state of the subscription after a run of the delivery: ``active`` asks for another run."""
 
     state: Literal["active", "parked", "removed"]

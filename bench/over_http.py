@@ -25,7 +25,8 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from activities.access import doors
+from activities.access.api_keys import ApiKeys
+from activities.database.database import Database
 from bench import support
 from starter.client import CaseClient
 from starter.settings import Settings
@@ -46,8 +47,8 @@ async def api(client: Client, settings: Settings) -> AsyncIterator[httpx.AsyncCl
     """Run `caseladder serve` on the stack, and yield a client with a system's key."""
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
-    async with doors.connect(url, size=1) as book:
-        _, key = await book.create_key("bench", "system", ["file", "read", "command"])
+    async with Database.open(url) as database:
+        _, key = await ApiKeys(database).create("bench", "system", ["file", "read", "command"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -27,9 +27,10 @@ from urllib.parse import quote
 import httpx
 import psutil
 
-from activities.casebook import search
-from activities.casebook.search import Filter
-from activities.people import directory
+from activities.casebook.filter import Filter
+from activities.casebook.search import Search
+from activities.database.database import Database
+from activities.people.directory_changes import DirectoryChanges
 from bench import support
 from bench.fill_casebook import UNITS, fill
 from cases.directory import Person, Unit
@@ -54,8 +55,8 @@ async def staff(dsn: str) -> None:
     cities = sorted({unit.partition("-")[0] for unit in UNITS})
     units = [Unit(id="hq"), *(Unit(id=city, parent="hq") for city in cities)]
     units += [Unit(id=unit, parent=unit.partition("-")[0]) for unit in UNITS]
-    async with directory.connect(dsn) as book:
-        await book.replace_people(PEOPLE, units=units)
+    async with Database.open(dsn) as database:
+        await DirectoryChanges(database).replace_people(PEOPLE, units=units)
 
 
 @asynccontextmanager
@@ -115,9 +116,10 @@ async def log_in(base: str, person: str) -> httpx.AsyncClient:
 
 async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str, Ask]:
     """Return the requests to measure, by the name that is printed."""
-    async with search.connect(dsn, size=2) as read:
-        closed = (await read.search(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
-        active = (await read.search(Filter(status="active"), **ALL, limit=1000)).cases[::7]
+    async with Database.open(dsn) as database:
+        search = Search(database)
+        closed = (await search.page(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
+        active = (await search.page(Filter(status="active"), **ALL, limit=1000)).cases[::7]
     waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]
     words = ("complaint damage", "claim hz", "delay", "withdrawn inquiry", "sh-04 loss", "platform", "2026")
 

@@ -15,7 +15,7 @@ from statistics import median
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from activities.policies.store import BUILT_IN
 from starter.embedded import Ports, Stack
 from starter.settings import Settings, load_settings

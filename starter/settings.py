@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from activities.database import CONNECTIONS, FEWEST
 from starter.embedded import DATA
 
 PREFIX = "CASELADDER_"
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
     data: Path = Field(DATA, description="folder of the embedded stack")
     database_url: SecretStr | None = Field(
         None, description="postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the embedded stack's"
+    )
+    database_connections: int = Field(
+        CONNECTIONS, ge=FEWEST, le=1000, description="the most connections to PostgreSQL that one process opens"
     )
     smtp_url: SecretStr | None = Field(
         None,

@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from activities.people.handover import Swaps
+from activities.people.swap import Swaps
 from cases.directory import Directory, Shift
 from cases.kinds.swap import CLAUSE, SwapFacts
 from cases.policy.model import Policy

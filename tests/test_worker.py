@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from cases.vocabulary.contract import TASK_QUEUE
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.embedded import Ports, Stack
 from starter.embedded.server import free_port
 from tests.temporal import eventually
+from worker import PROGRAM
 from workflows.attributes import TYPES
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +55,7 @@ class WorkerSetup:
     folder: Path
     address: str
     client: Client
+    database: str
     settings: dict[str, str]
 
     @contextmanager
@@ -115,7 +118,7 @@ async def setup(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worke
     async with Stack(folder / "data", TYPES, Ports(0, 0, 0)) as addresses:
         await migrate(addresses.database_url)
         client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-        yield WorkerSetup(folder, addresses.temporal, client, settings)
+        yield WorkerSetup(folder, addresses.temporal, client, addresses.database_url, settings)
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +255,45 @@ def test_sigterm_lets_what_is_under_way_end_and_succeeds(day: Day) -> None:
     assert HOLD < day.took < 15
     # It came to its own end: it heard the mail server hang up.
     assert "notice_delayed" in events[events.index("draining") :]
+
+
+# --- the database ---------------------------------------------------------------------------------
+
+
+async def test_under_load_it_opens_no_more_connections_than_it_may(setup: WorkerSetup) -> None:
+    connections, keys = 4, [f"load-{number}" for number in range(60)]
+    cases = CaseClient(setup.client)
+    database = await asyncpg.connect(setup.database)
+
+    async def opened() -> int:
+        count: int = await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", PROGRAM
+        )
+        return count
+
+    async def recorded() -> int:
+        count: int = await database.fetchval("SELECT count(*) FROM case_file WHERE case_id LIKE 'complaint:load-%'")
+        return count
+
+    try:
+        with setup.worker("load.log", CASELADDER_DATABASE_CONNECTIONS=str(connections)) as (_, log):
+            await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text, 30)
+            filing = asyncio.gather(
+                *(cases.file("complaint", {"key": key, "facts": {"category": "delay"}}) for key in keys)
+            )
+            counts = []
+            # For two seconds whoever records or reads the staff waits, and holds what there is to hold.
+            async with database.transaction():
+                await database.execute("LOCK TABLE case_event, directory_version")
+                for _ in range(100):
+                    counts.append(await opened())
+                    await asyncio.sleep(0.02)
+            await filing
+            await eventually(recorded, lambda count: count == len(keys), 30)
+            counts.append(await opened())
+        assert max(counts) == connections
+    finally:
+        await database.close()
 
 
 # --- what keeps it from starting ------------------------------------------------------------------

@@ -9,15 +9,13 @@ everything after it up until it ends.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from json import loads
 from typing import Any
 
 import asyncpg
 
-from activities.database.pool import connection_of, open_pool, statement
+from activities.database.database import Database, statement
 from cases.vocabulary.refusals import Refused
 
 MOST = 1000
@@ -30,7 +28,7 @@ class FeedEvent:
     """An event of the ledger and the case that it belongs to.
 
     Args:
-        position: where it stands; fit for a header, and otherwise nobody's business.
+        position: where it stands; opaque to readers, and fit for a header.
         kind, number, unit: the case's, as it stands now.
         event: public event JSON (design contract "Events").
     """
@@ -44,20 +42,17 @@ class FeedEvent:
 
 
 class Feed:
-    """Reads the ledger in its order. Safe to share between tasks.
-
-    Every method raises `DatabaseAway` when the database cannot serve.
-    """
+    """Reads the ledger in its order. Safe to share between tasks; raises what `Database.connection` does."""
 
     _AFTER = statement(__package__, "feed_after")
     _HEAD = statement(__package__, "feed_head")
     _OF = statement(__package__, "feed_of")
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def after(self, position: str | None, limit: int) -> list[FeedEvent]:
-        """The events that follow a position; empty when there are none yet.
+        """Return the events that follow a position; empty when there are none yet.
 
         Args:
             position: of the last event that was read; None is before the first.
@@ -70,7 +65,7 @@ class Feed:
         if not 1 <= limit <= MOST:
             raise ValueError(f"limit = {limit}: allowed is 1 to {MOST}")
         tx, place = read_position(position)
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._AFTER, tx, place, limit)
         if tx >= rows[0]["next"]:
             # Of another ledger, or of a later state of this one than was restored.
@@ -78,50 +73,36 @@ class Feed:
         return [_event(row) for row in rows if row["tx"] is not None]
 
     async def head(self) -> str:
-        """The position of the last event that can be read: what follows it is still to come."""
-        async with connection_of(self._pool) as connection:
+        """Return the position of the last event that can be read: what follows it is still to come."""
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._HEAD)
         return START if row is None else f"{row['tx']}-{row['position']}"
 
     async def before(self, case_id: str, seq: int) -> str:
-        """The position after which an event of a case is the next to be read.
+        """Return the position after which an event of a case is the next to be read.
 
         Raises:
             Refused: ``not_found``: the case has no such event.
         """
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._OF, case_id, seq) if 0 < seq < 1 << 31 else None
         if row is None:
             raise Refused("not_found", f"the ledger has no event {seq} of {case_id}")
         return f"{row['tx']}-{row['position'] - 1}"
 
 
-@asynccontextmanager
-async def connect(dsn: str, *, size: int = 2) -> AsyncIterator[Feed]:
-    """The feed on a pool of its own, which connects when it is first used.
-
-    Args:
-        size: the most connections it will hold.
-
-    Raises:
-        BadDatabaseAddress: the address cannot be used.
-    """
-    async with open_pool(dsn, size=size) as pool:
-        yield Feed(pool)
-
-
 def read_position(position: str | None) -> tuple[int, int]:
-    """The two numbers of a position.
+    """Return the two numbers of a position.
 
     Raises:
         Refused: ``invalid``: it has another form.
     """
     if position is None:
         return 0, 0
-    named = _POSITION.fullmatch(position)
-    if named is None:
+    match = _POSITION.fullmatch(position)
+    if match is None:
         raise Refused("invalid", f"position = {position[:40]!r}: allowed is what an event came with, like 4711-32")
-    return int(named["tx"]), int(named["position"])
+    return int(match["tx"]), int(match["position"])
 
 
 def _event(row: asyncpg.Record) -> FeedEvent:

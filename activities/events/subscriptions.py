@@ -1,11 +1,10 @@
-"""Who is sent the events of the ledger: an address, which events, how far they are, and a secret to sign with."""
+"""Subscriptions to the events of the ledger: address, choice of events, position, and the secret that signs."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +12,7 @@ from typing import Literal
 import asyncpg
 from standardwebhooks import Webhook
 
-from activities.database.pool import connection_of, open_pool, statement
+from activities.database.database import Database, statement
 from activities.events.feed import Feed, FeedEvent, read_position
 from activities.events.outbound import Guard
 from activities.signatures import read_secret
@@ -50,29 +49,29 @@ class Subscription:
     last_error: str
 
     def wants(self, one: FeedEvent) -> bool:
-        """Whether an event is sent."""
+        """Return whether an event is sent."""
         return (self.kinds is None or one.kind in self.kinds) and (
             self.types is None or one.event["type"] in self.types
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A subscription in the hands of one who delivers.
+class Lease:
+    """The right to deliver for a subscription, until somebody else takes it.
 
     Args:
         secret: what events are signed with.
-        pump: the count at which it was taken over; a later one has it now.
+        number: counts the leases of the subscription; only the last is good.
     """
 
     subscription: Subscription
     secret: Webhook = field(repr=False)
-    pump: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event was not taken, in words that name no address.
+    """The reason why an event was not taken, in words that name no address.
 
     Args:
         gone: whether the subscriber wants no more events.
@@ -85,8 +84,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How a subscription stands after a delivery, and when the next try is due if one is."""
+class Progress:
+    """The state of a subscription after a delivery, and when the next try is due if one is."""
 
     state: State
     failing_since: datetime | None
@@ -94,27 +93,24 @@ class Mark:
 
 
 class Subscriptions:
-    """Reads and writes subscriptions. Safe to share between tasks.
-
-    Every method raises `DatabaseAway` when the database cannot serve.
+    """Reads and writes subscriptions. Safe to share between tasks; raises what `Database.connection` does.
 
     Args:
-        feed: the ledger that is subscribed to.
         guard: judges the addresses.
     """
 
     _ADD = statement(__package__, "subscription_add")
     _ALL = statement(__package__, "subscriptions")
-    _BEGIN = statement(__package__, "subscription_begin")
-    _MARK = statement(__package__, "subscription_mark")
+    _LEASE = statement(__package__, "subscription_lease")
+    _ADVANCE = statement(__package__, "subscription_advance")
     _CHANGE = statement(__package__, "subscription_change")
 
-    def __init__(self, pool: asyncpg.Pool, feed: Feed, guard: Guard) -> None:
-        self._pool = pool
-        self.feed = feed
+    def __init__(self, database: Database, guard: Guard) -> None:
+        self._database = database
+        self.feed = Feed(database)
         self.guard = guard
 
-    # --- for people -------------------------------------------------------------------------------
+    # --- for operators -------------------------------------------------------------------------------
 
     async def add(
         self,
@@ -149,7 +145,7 @@ class Subscriptions:
         else:
             await self.feed.after(position, 1)  # refuses what this ledger never gave
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 self._ADD,
                 f"sub-{secrets.token_hex(8)}",
@@ -163,17 +159,17 @@ class Subscriptions:
         return _subscription(row), secret
 
     async def all(self) -> list[Subscription]:
-        """Every subscription, removed ones too, in the order in which they were made."""
-        async with connection_of(self._pool) as connection:
+        """Return every subscription, removed ones too, in the order in which they were made."""
+        async with self._database.connection() as connection:
             return [_subscription(row) for row in await connection.fetch(self._ALL, None)]
 
     async def get(self, id: str) -> Subscription:
-        """One subscription.
+        """Return one subscription.
 
         Raises:
             Refused: ``not_found``.
         """
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._ALL, id)
         if row is None:
             raise Refused("not_found", f"there is no subscription {id[:40]!r}")
@@ -206,55 +202,40 @@ class Subscriptions:
 
     async def _change(self, id: str, state: State, position: str | None = None) -> Subscription:
         place: Sequence[int | None] = (None, None) if position is None else read_position(position)
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._CHANGE, id, state, *place)
         if row is None:
             await self.get(id)  # says so where there never was one
             raise Refused("removed", f"the subscription {id} was removed; add a new one")
         return _subscription(row)
 
-    # --- for who delivers -------------------------------------------------------------------------
+    # --- for the delivery --------------------------------------------------------------------------
 
-    async def begin(self, id: str) -> Held | None:
+    async def lease(self, id: str) -> Lease | None:
         """Take over an active subscription; None when it is not active."""
-        async with connection_of(self._pool) as connection:
-            row = await connection.fetchrow(self._BEGIN, id)
-        return None if row is None else Held(_subscription(row), read_secret(row["secret"]), row["pump"])
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._LEASE, id)
+        return None if row is None else Lease(_subscription(row), read_secret(row["secret"]), row["pump"])
 
-    async def mark(self, held: Held, position: str, delivered: bool, failure: Failure | None) -> Mark | None:
-        """Write down how far it is and what failed; parks what has failed for as long as it may.
+    async def advance(self, lease: Lease, position: str, delivered: bool, failure: Failure | None) -> Progress | None:
+        """Write down how far a delivery is and what failed; park a subscription that failed for as long as it may.
 
         Returns:
-            None when the subscription is not in these hands any more: what was sent meanwhile may be sent again.
+            None when the lease is no longer good: what was sent meanwhile may be sent again.
         """
-        no = failure or Failure("")
-        async with connection_of(self._pool) as connection:
+        stopped = failure or Failure("")
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                self._MARK,
-                held.subscription.id,
-                held.pump,
+                self._ADVANCE,
+                lease.subscription.id,
+                lease.number,
                 *read_position(position),
                 delivered,
                 failure and failure.reason,
-                no.gone,
-                timedelta(seconds=no.wait),
+                stopped.gone,
+                timedelta(seconds=stopped.wait),
             )
-        return None if row is None else Mark(row["state"], row["failing_since"], row["wait"])
-
-
-@asynccontextmanager
-async def connect(dsn: str, guard: Guard, *, size: int = 5) -> AsyncIterator[Subscriptions]:
-    """The subscriptions and the feed on a pool of their own, which connects when it is first used.
-
-    Args:
-        guard: judges where events may go.
-        size: the most connections it will hold.
-
-    Raises:
-        BadDatabaseAddress: the address cannot be used.
-    """
-    async with open_pool(dsn, size=size) as pool:
-        yield Subscriptions(pool, Feed(pool), guard)
+        return None if row is None else Progress(row["state"], row["failing_since"], row["wait"])
 
 
 def _check(name: str, given: Collection[str] | None, allowed: Sequence[str]) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import asyncpg
 import structlog
 from standardwebhooks import Webhook
 from temporalio import activity
 
+from activities.database.database import Database
 from activities.messages import PAY, PayoutOrder, PayoutResult
 from activities.payouts.book import Book
 from activities.payouts.callbacks import read_callback
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class CalledBack:
-    """A callback that was taken: whose payout, and what the book says of it now."""
+    """A callback that was taken: whose payout it is about, and how that stands now."""
 
     case_id: str
     key: str
@@ -53,9 +53,9 @@ class Payouts:
         callback_secret: what the gateway's callbacks are signed with; without it none is taken.
     """
 
-    def __init__(self, pool: asyncpg.Pool, gateway: Gateway, callback_secret: Webhook | None = None) -> None:
-        self._pool, self._gateway, self._callback_secret = pool, gateway, callback_secret
-        self._book = Book(pool)
+    def __init__(self, database: Database, gateway: Gateway, callback_secret: Webhook | None = None) -> None:
+        self._database, self._gateway, self._callback_secret = database, gateway, callback_secret
+        self._book = Book(database)
 
     @activity.defn(name=PAY)
     async def pay(self, order: PayoutOrder) -> PayoutResult:
@@ -121,7 +121,7 @@ class Payouts:
 
     async def reconcile(self) -> Report:
         """Compare our books with the gateway's; see `activities.payouts.reconcile.reconcile`."""
-        return await reconcile(self._pool, self._gateway)
+        return await reconcile(self._database, self._gateway)
 
 
 def _result(payout: Payout) -> PayoutResult:
@@ -130,10 +130,10 @@ def _result(payout: Payout) -> PayoutResult:
     return PayoutResult(payout.state, payout.reference, payout.reason, at)
 
 
-def gateway_of(url: str, token: str | None, pool: asyncpg.Pool) -> Gateway:
+def gateway_of(url: str, token: str | None, database: Database) -> Gateway:
     """Return the gateway of an address: ``ledger:``, ``manual:`` or an HTTP address."""
     if url == "ledger:":
-        return LedgerGateway(pool)
+        return LedgerGateway(database)
     if url == "manual:":
         return ManualGateway()
     return HttpGateway(url, token)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import asyncpg
 
-from activities.database.pool import connection_of, statement
+from activities.database.database import Database, statement
 from activities.messages import PayoutOrder
 from activities.payouts.gateway import Entry, Payout, PayoutConflict
 
@@ -22,15 +22,15 @@ Standing = Literal["new", "again", "known"]
 
 
 class Book:
-    """Reads and writes the table ``payout``. Raises `DatabaseAway` when the database cannot serve."""
+    """Reads and writes the table ``payout``. Raises what `Database.connection` does."""
 
     _ORDER = statement(__package__, "payout_order")
     _FIND = statement(__package__, "payout_find")
     _AGAIN = statement(__package__, "payout_again")
     _SETTLE = statement(__package__, "payout_settle")
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def order(self, order: PayoutOrder, gateway: str, *, retry: bool) -> tuple[Payout, Standing]:
         """Write an order down, or find it as it stands.
@@ -44,7 +44,7 @@ class Book:
                 key or of this case.
         """
         amount = _checked(order)
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             now = datetime.now(UTC)
             row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway)
             if row is not None:
@@ -62,7 +62,7 @@ class Book:
 
     async def find(self, key: str) -> Payout | None:
         """The order under a key; None when there is none."""
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._FIND, key, None)
         return None if row is None else Payout(**row)
 
@@ -72,7 +72,7 @@ class Book:
         What is paid stays as it is: finance may have confirmed it by hand meanwhile.
         """
         settled = None if entry.state == "waiting" else entry.at or datetime.now(UTC)
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 self._SETTLE, payout.key, entry.state, entry.reference, entry.reason, settled
             )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from activities.database.pool import connection_of, statement
+from activities.database.database import Database, statement
 from activities.payouts.gateway import Entry, Payout
 
 
@@ -18,24 +18,24 @@ class LedgerGateway:
     _BOOK = statement(__package__, "payout_book")
     _BOOKINGS = statement(__package__, "payout_bookings")
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def pay(self, payout: Payout) -> Entry:
         """Book it; a key that is booked already is answered as it was booked."""
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             await connection.execute(self._BOOK, payout.key, payout.case_id, payout.amount, datetime.now(UTC))
             return _entry(await connection.fetchrow(self._BOOKINGS, payout.key))
 
     async def status(self, key: str) -> Entry | None:
         """The booking under a key."""
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(self._BOOKINGS, key)
         return None if row is None else _entry(row)
 
     async def entries(self) -> AsyncIterator[Entry]:
         """All bookings."""
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._BOOKINGS, None)
         for row in rows:
             yield _entry(row)

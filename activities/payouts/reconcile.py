@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-import asyncpg
-
-from activities.database.pool import connection_of, statement
+from activities.database.database import AUDIT_TIMEOUT, Database, statement
 from activities.payouts.gateway import Entry, Gateway, ManualGateway, Payout
 
 # Seconds until a difference is looked at again: what was under way at the first look is no difference.
@@ -144,7 +142,7 @@ class _Comparison:
         return Difference(kind, row.case_id, row.key, detail)
 
 
-async def reconcile(pool: asyncpg.Pool, gateway: Gateway, *, second_look: float = SECOND_LOOK) -> Report:
+async def reconcile(database: Database, gateway: Gateway, *, second_look: float = SECOND_LOOK) -> Report:
     """Compare the three books and list every difference that a second look still finds.
 
     Args:
@@ -154,25 +152,20 @@ async def reconcile(pool: asyncpg.Pool, gateway: Gateway, *, second_look: float 
         DatabaseAway: our books cannot be read.
         PayoutUnknown: the gateway's cannot.
     """
-    report = await _look(pool, gateway)
+    report = await _look(database, gateway)
     if report.ok:
         return report
     await asyncio.sleep(second_look)
-    first, report = report, await _look(pool, gateway)
+    first, report = report, await _look(database, gateway)
     lasting = tuple(one for one in report.differences if one in first.differences)
     return Report(report.gateway, report.payouts, report.paid, report.total, report.unchecked, lasting)
 
 
-async def _look(pool: asyncpg.Pool, gateway: Gateway) -> Report:
+async def _look(database: Database, gateway: Gateway) -> Report:
     entries = [entry async for entry in gateway.entries()]
-    async with (
-        connection_of(pool) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        # It takes as long as it takes.
-        await connection.execute("SET LOCAL statement_timeout = 0")
-        rows = [Payout(**row) for row in await connection.fetch(_ROWS, timeout=3600)]
-        events = await connection.fetch(_EVENTS, timeout=3600)
+    async with database.audit() as connection:
+        rows = [Payout(**row) for row in await connection.fetch(_ROWS, timeout=AUDIT_TIMEOUT)]
+        events = await connection.fetch(_EVENTS, timeout=AUDIT_TIMEOUT)
     told: dict[str, _Told] = defaultdict(_Told)
     for event in events:
         of_case = told[event["case_id"]]

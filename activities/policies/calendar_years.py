@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from asyncio import timeout
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import structlog
 
-from activities.database.pool import DatabaseAway, connection_of, open_pool, statement
+from activities.database.database import Database, statement
+from activities.database.errors import DatabaseAway
 from activities.policies.store import Years
 
 # Seconds. A case that opens waits for the answer, inside its workflow task.
@@ -33,20 +32,20 @@ class LoadedYear:
 class CalendarYears:
     """Reads and writes the loaded years. Safe to share between tasks.
 
-    Every method but `current` raises `DatabaseAway` when the database cannot serve.
+    Every method but `current` raises what `Database.connection` does.
     """
 
     _YEARS = statement(__package__, "calendar_years")
     _LOAD = statement(__package__, "calendar_load")
     _WAITING = statement(__package__, "calendar_waiting")
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._seen: Years = {}
 
     async def years(self) -> list[LoadedYear]:
-        """What was loaded, in order."""
-        async with connection_of(self._pool) as connection:
+        """Return the loaded years, in order."""
+        async with self._database.connection() as connection:
             return [LoadedYear(**row) for row in await connection.fetch(self._YEARS)]
 
     async def load(self, years: Years) -> list[int]:
@@ -55,16 +54,16 @@ class CalendarYears:
         Returns:
             The years that were not there like this already.
         """
-        async with connection_of(self._pool) as connection:
+        async with self._database.connection() as connection:
             return sorted(row["year"] for row in await connection.fetch(self._LOAD, dict(years)))
 
     async def waiting_for(self, year: int) -> list[tuple[str, str]]:
-        """Id and policy of every open case with a deadline that was reckoned without a year."""
-        async with connection_of(self._pool) as connection:
+        """Return id and policy of every open case with a deadline that was reckoned without a year."""
+        async with self._database.connection() as connection:
             return [(row["case_id"], row["policy"]) for row in await connection.fetch(self._WAITING, year)]
 
     async def current(self) -> Years:
-        """What was loaded, by year; while the database is away, what it last said.
+        """Return what was loaded, by year; while the database is away, what it last said.
 
         A case that opens meanwhile may get a provisional date more than it must, which the next load
         of the year corrects; it must not wait for the database.
@@ -75,14 +74,3 @@ class CalendarYears:
         except (DatabaseAway, TimeoutError):
             log.warning("calendar_not_read", known=sorted(self._seen))
         return self._seen
-
-
-@asynccontextmanager
-async def connect(dsn: str, *, size: int = 1) -> AsyncIterator[CalendarYears]:
-    """The loaded years on a pool of their own, which connects when it is first used.
-
-    Raises:
-        BadDatabaseAddress: the address cannot be used.
-    """
-    async with open_pool(dsn, size=size) as pool:
-        yield CalendarYears(pool)

@@ -46,7 +46,7 @@ class Policies:
         return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
 
     def load(self, name: str, loaded: Years | None = None) -> Policy:
-        """The policy of this name.
+        """Return the policy of this name.
 
         Args:
             name: one of `names`.
@@ -61,7 +61,7 @@ class Policies:
         return self.read(sources[0], loaded)
 
     def read(self, source: Path | Traversable, loaded: Years | None = None) -> Policy:
-        """The policy in a file; one without ``[calendar.years]`` gets the published years.
+        """Return the policy in a file; one without ``[calendar.years]`` gets the published years.
 
         Raises:
             Refused: code ``bad_policy``, naming the file, the key path, the value and what is allowed.
@@ -72,7 +72,7 @@ class Policies:
             raise Refused(refusal.code, f"{source}: {refusal.message}") from None
 
     def shares_calendar(self, name: str) -> bool:
-        """Whether a policy works by the published years; else the file brings years of its own.
+        """Return whether a policy works by the published years; else the file brings years of its own.
 
         Raises:
             Refused: code ``unknown_policy`` or ``bad_policy``.
@@ -82,14 +82,14 @@ class Policies:
         return not any("years" in read_table(text).get("calendar", {}) for text in texts)
 
     def _sources(self, name: str) -> list[Path | Traversable]:
-        """Where a policy of this name is, the one that wins first."""
+        """Return where a policy of this name is, the one that wins first."""
         if name not in self.names():
             return []
         own = [] if self.folder is None else [self.folder / f"{name}.toml"]
         return [file for file in [*own, BUILT_IN / f"{name}.toml"] if file.is_file()]
 
     def _texts(self, source: Path | Traversable) -> list[str]:
-        """The text of a file and of all that it extends, the lowest first.
+        """Return the text of a file and of all that it extends, the lowest first.
 
         A file that extends a policy of its own name means the one that it wins over.
         """
@@ -105,7 +105,7 @@ class Policies:
         return texts
 
     async def in_force(self, name: str) -> Policy:
-        """The policy that a case which opens now would pin: with the years that were loaded.
+        """Return the policy that a case which opens now would pin: with the years that were loaded.
 
         Raises:
             Refused: code ``unknown_policy`` or ``bad_policy``.
@@ -114,7 +114,7 @@ class Policies:
 
     @activity.defn(name=LOAD_POLICY)
     async def load_policy(self, name: str) -> str:
-        """The canonical JSON document of a policy, for a case to pin."""
+        """Return the canonical JSON document of a policy, for a case to pin."""
         try:
             return (await self.in_force(name)).document
         except Refused as refusal:
@@ -136,5 +136,5 @@ def _policy(texts: tuple[str, ...], years: str) -> Policy:
 
 @cache
 def published_years() -> dict[str, object]:
-    """The working calendar's published years, by year."""
+    """Return the working calendar's published years, by year."""
     return tomllib.loads((BUILT_IN / CALENDAR).read_text("utf-8"))

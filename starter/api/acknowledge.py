@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from activities.database.pool import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.notify.ack_tokens import Ack, read
 from cases.vocabulary.refusals import Refused
 from starter.api.actions import NoAnswer, patiently

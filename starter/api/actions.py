@@ -18,7 +18,7 @@ from typing import Any
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
-from activities.access.doors import Answered
+from activities.access.idempotency import Answer
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -85,7 +85,7 @@ async def find(services: Services, caller: Caller, case_id: str, scope: Scope = 
     kind, colon, key = case_id.partition(":")
     if kind not in KINDS or not colon or not key or len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
         raise missing
-    view = await services.book.case(case_id)
+    view = await services.casebook.case(case_id)
     if view is None:
         # Filed a moment ago, or the casebook was away since.
         try:
@@ -110,7 +110,7 @@ async def events(services: Services, case_id: str) -> list[Json]:
     Raises:
         NoAnswer: only the case itself could say.
     """
-    recorded = await services.book.events(case_id)
+    recorded = await services.casebook.events(case_id)
     if recorded:
         return recorded
     async with patiently():
@@ -135,7 +135,7 @@ async def personal(services: Services, caller: Caller, case_id: str) -> Json:
     """
     view = await find(services, caller, case_id)
     masked = not may_read_personal(caller, view)
-    facts, erased = await services.doors.look(case_id, caller.id, caller.role, masked=masked)
+    facts, erased = await services.access_log.look(case_id, caller.id, caller.role, masked=masked)
     return {"masked": masked, "erased": erased, "facts": mask(facts) if masked else facts}
 
 
@@ -148,7 +148,7 @@ async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
     await find(services, caller, case_id)
     if not may_read_looks(caller):
         raise Refused("role", f"role {caller.role!r} may not read who looked; QA, the general manager and auditors may")
-    return await services.doors.looks(case_id)
+    return await services.access_log.looks(case_id)
 
 
 def mask(value: Any) -> Any:
@@ -221,7 +221,7 @@ async def command(
 
     Args:
         body: the command's fields. A ``by`` in it must be the caller.
-        request_id: makes a repeat harmless: the case answers it again and the door keeps the answer.
+        request_id: makes a repeat harmless: the case answers it again, and the answer is kept.
         strict: as for `file`.
 
     Returns:
@@ -270,18 +270,18 @@ async def once(
         return await do()
     who = f"{caller.kind}:{caller.id}"
     digest = hashlib.sha256(canonical({"request": list(request)}).encode("utf-8", "surrogatepass")).digest()
-    kept = await services.doors.begin(who, key, digest)
-    if kept is not None:
-        answer: Json = json.loads(kept.body)
+    earlier = await services.idempotency.begin(who, key, digest)
+    if earlier is not None:
+        answer: Json = json.loads(earlier.body)
         if "refused" in answer:
             raise Refused(**answer["refused"])
         return dict(answer["view"])
     try:
         view = await do()
     except Refused as refusal:
-        await services.doors.end(who, key, Answered(409, json.dumps({"refused": refusal.as_json()})))
+        await services.idempotency.end(who, key, Answer(409, json.dumps({"refused": refusal.as_json()})))
         raise
-    await services.doors.end(who, key, Answered(200, json.dumps({"view": view}, ensure_ascii=False)))
+    await services.idempotency.end(who, key, Answer(200, json.dumps({"view": view}, ensure_ascii=False)))
     return view
 
 
@@ -290,7 +290,7 @@ async def once(
 
 async def policy_of(services: Services, view: Mapping[str, Any]) -> Policy:
     """The policy that a case is pinned to."""
-    document = await services.doors.policy_document(view["policy_hash"])
+    document = await services.casebook.policy_document(view["policy_hash"])
     return services.policies.load(view["policy"]) if document is None else _policy(document)
 
 

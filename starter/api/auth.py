@@ -11,7 +11,7 @@ import httpx
 import jwt
 import structlog
 
-from activities.access.doors import KEY_PREFIX, DoorBook
+from activities.access.api_keys import KEY_PREFIX, ApiKeys
 from cases.directory import Directory
 from cases.vocabulary.refusals import Refused
 from starter.access import AccessTable, Caller, caller_of
@@ -125,15 +125,15 @@ class Verifier:
     Args:
         table: whose tokens count, and for what.
         keys: the issuer's public keys.
-        doors: where systems' keys are.
+        api_keys: those of systems.
         directory: asks for the directory of staff.
     """
 
     def __init__(
-        self, table: AccessTable, keys: Keys, doors: DoorBook, directory: Callable[[], Awaitable[Directory]]
+        self, table: AccessTable, keys: Keys, api_keys: ApiKeys, directory: Callable[[], Awaitable[Directory]]
     ) -> None:
         self.table = table
-        self._keys, self._doors, self._directory = keys, doors, directory
+        self._keys, self._api_keys, self._directory = keys, api_keys, directory
 
     async def caller(self, credential: str) -> Caller:
         """Find whose credential it is.
@@ -144,7 +144,7 @@ class Verifier:
             DatabaseAway: the database cannot serve.
         """
         if credential.startswith(KEY_PREFIX):
-            key = await self._doors.key(credential)
+            key = await self._api_keys.find(credential)
             if key is None:
                 raise Refused("bad_key", "the key is not known, or was revoked")
             return Caller(key.name, key.role, key.units, "system", key.scopes)

@@ -18,7 +18,7 @@ from itertools import islice
 
 import structlog
 
-from activities.database.pool import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import Feed, FeedEvent
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from activities.database.pool import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.refusals import Refused
 from starter.api.actions import NoAnswer
 from starter.api.auth import IssuerAway

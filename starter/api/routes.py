@@ -1,4 +1,4 @@
-"""The operations of the API, under /api/v1. Each asks `starter.api.actions` or the desk and says what came of it."""
+"""The operations of the API, under /api/v1. Each asks `starter.api.actions` or the casebook."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from activities.casebook.search import SEVERITIES, STATUSES, Filter
+from activities.casebook.filter import Filter
 from activities.events.feed import FeedEvent, read_position
 from cases.registry import KINDS
 from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Instant, Model
+from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
 from starter.access import Caller, filed_kinds, may_file, sees
 from starter.api import actions, shapes
@@ -217,28 +217,9 @@ async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseI
 # --- reading --------------------------------------------------------------------------------------
 
 
-class Search(Model):
+class Search(Filter):
     """Which cases are meant; everything given must hold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal[KIND_NAMES] | None = None  # type: ignore[valid-type]
-    status: Literal[STATUSES] | None = Field(None, description="`active` is what is not closed")  # type: ignore[valid-type]
-    rung: str | None = Field(None, min_length=1, max_length=128)
-    holder: str | None = Field(None, min_length=1, max_length=128)
-    unit: str | None = Field(None, min_length=1, max_length=128)
-    severity: Literal[SEVERITIES] | None = None  # type: ignore[valid-type]
-    breached: str | None = Field(None, min_length=1, max_length=128, description="the name of a breached clock")
-    is_breached: bool | None = Field(None, description="whether any clock was breached")
-    due_before: Instant | None = Field(None, description="the next deadline is before this instant")
-    number: str | None = Field(None, min_length=1, max_length=40)
-    waybill: str | None = Field(None, min_length=1, max_length=128)
-    text: str | None = Field(
-        None, min_length=1, max_length=200, description="beginnings of words of key, number, waybill, unit, category..."
-    )
-    opened_from: Instant | None = None
-    opened_to: Instant | None = None
-    policy: str | None = Field(None, min_length=1, max_length=128)
     order: Literal["due", "opened"] = Field("due", description="what is due first, or what was opened last")
     limit: int = Field(50, ge=1, le=200)
     after: str | None = Field(None, min_length=1, max_length=1000, description="`after` of the page before")
@@ -256,9 +237,8 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
     """Find cases among those that the caller sees."""
     actions.check_scope(caller, "read")
     units, kinds = sees(caller)
-    given = search.model_dump(exclude={"order", "limit", "after"})
-    page = await services.desk.search(
-        Filter(**given), units=units, kinds=kinds, order=search.order, limit=search.limit, after=search.after
+    page = await services.search.page(
+        search, units=units, kinds=kinds, order=search.order, limit=search.limit, after=search.after
     )
     return JSONResponse({"cases": page.cases, "after": page.after})
 
@@ -323,7 +303,7 @@ async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Pa
     """The approvals that wait for the caller: asked of their role, by somebody else."""
     actions.check_scope(caller, "read")
     units, kinds = sees(caller)
-    page = await services.desk.approvals(
+    page = await services.worklist.approvals(
         roles={caller.role}, not_by=caller.id, units=units, kinds=kinds, limit=paging.limit, after=paging.after
     )
     return JSONResponse({"approvals": page.cases, "after": page.after})
@@ -365,7 +345,7 @@ async def policy(services: ServicesOf, caller: CallerOf, wished: Annotated[Wishe
         found = await services.policies.in_force(wished.name)
         answer = {"name": found.name, "hash": found.hash, "policy": json.loads(found.document)}
     else:
-        document = await services.doors.policy_document(wished.hash)
+        document = await services.casebook.policy_document(wished.hash)
         if document is None:
             raise Refused("not_found", "hash: no case was ever pinned to such a policy")
         content = json.loads(document)

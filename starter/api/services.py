@@ -1,4 +1,4 @@
-"""What the API and the console are made of, opened once for a process."""
+"""The services of the API and the console, opened once for a process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import httpx
 import structlog
 from temporalio.client import Client
 
-from activities.access import doors
-from activities.access.doors import DoorBook
-from activities.casebook import book as casebook
-from activities.casebook import search as desk
-from activities.casebook.book import Casebook
-from activities.casebook.search import Desk
-from activities.database.pool import DatabaseAway, StatementFailed
-from activities.events import feed
+from activities.access.access_log import AccessLog
+from activities.access.api_keys import ApiKeys
+from activities.access.idempotency import Idempotency
+from activities.casebook.audit import Audit
+from activities.casebook.read import Casebook
+from activities.casebook.search import Search
+from activities.casebook.statistics import Statistics
+from activities.casebook.worklist import Worklist
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import Feed
-from activities.people import directory
 from activities.people.directory import DirectoryBook
-from activities.policies import calendar_years
+from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.vocabulary.refusals import Refused
 from starter.access import read_access
@@ -35,23 +36,31 @@ from starter.settings import Settings, SettingsError
 
 # Seconds between two times at which old answers are forgotten.
 FORGET = 3600
+# What PostgreSQL calls the connections.
+PROGRAM = "caseladder-api"
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Services:
-    """What a request needs. ``issuer`` is the development issuer; None with an issuer of one's own."""
+    """Everything that a request needs. ``issuer`` is the development issuer; None with an issuer of one's own."""
 
     settings: Settings
     temporal: Client
-    book: Casebook
-    desk: Desk
-    feed: Feed
+    database: Database
+    casebook: Casebook
+    search: Search
+    worklist: Worklist
+    statistics: Statistics
+    audit: Audit
     cases: CaseClient
     directory: DirectoryBook
     policies: Policies
-    doors: DoorBook
+    keys: ApiKeys
+    idempotency: Idempotency
+    access_log: AccessLog
+    feed: Feed
     live: Live
     verifier: Verifier
     issuer: Issuer | None
@@ -59,7 +68,7 @@ class Services:
 
 @asynccontextmanager
 async def services(settings: Settings, client: Client | None = None) -> AsyncIterator[Services]:
-    """Everything a server needs; what is away now is connected to when it is first used.
+    """Open everything that a server needs; what is away now is connected to when it is first used.
 
     Args:
         settings: with the database's address.
@@ -71,33 +80,38 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the API reads the casebook")
-    url = settings.database_url.get_secret_value()
+    url, connections = settings.database_url.get_secret_value(), settings.database_connections
     async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        book, reads = await enter(casebook.connect(url)), await enter(feed.connect(url))
-        staff, keeps = await enter(directory.connect(url)), await enter(doors.connect(url))
-        calendar = await enter(calendar_years.connect(url))
-        policies = Policies(settings.policies, calendar.current)
-        issuer, verifier = await _verifier(settings, policies, staff, keeps, stack)
+        opened = Database.open(url, connections=connections, program=PROGRAM)
+        database = await stack.enter_async_context(opened)
+        directory, keys, feed = DirectoryBook(database), ApiKeys(database), Feed(database)
+        policies = Policies(settings.policies, CalendarYears(database).current)
+        issuer, verifier = await _verifier(settings, policies, directory, keys, stack)
         temporal = client or await connect(settings.data, lazy=True)
-        live = Live(reads)
-        made = Services(
+        live, idempotency = Live(feed), Idempotency(database)
+        services = Services(
             settings=settings,
             temporal=temporal,
-            book=book,
-            desk=await enter(desk.connect(url)),
-            feed=reads,
+            database=database,
+            casebook=Casebook(database),
+            search=Search(database),
+            worklist=Worklist(database),
+            statistics=Statistics(database),
+            audit=Audit(database),
             cases=CaseClient(temporal),
-            directory=staff,
+            directory=directory,
             policies=policies,
-            doors=keeps,
+            keys=keys,
+            idempotency=idempotency,
+            access_log=AccessLog(database),
+            feed=feed,
             live=live,
             verifier=verifier,
             issuer=issuer,
         )
-        tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(keeps))]
+        tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(idempotency))]
         try:
-            yield made
+            yield services
         finally:
             live.close()
             for task in tasks:
@@ -107,12 +121,12 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
 
 
 async def _verifier(
-    settings: Settings, policies: Policies, staff: DirectoryBook, keeps: DoorBook, stack: AsyncExitStack
+    settings: Settings, policies: Policies, directory: DirectoryBook, keys: ApiKeys, stack: AsyncExitStack
 ) -> tuple[Issuer | None, Verifier]:
     roles = all_roles(policies)
     if settings.access is None:
         issuer = Issuer(settings.data)
-        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keeps, staff.current)
+        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keys, directory.current)
     try:
         table = read_access(settings.access.read_text("utf-8"), roles)
     except Refused as refusal:
@@ -120,22 +134,22 @@ async def _verifier(
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{settings.access}: cannot be read: {error}") from None
     client = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
-    return None, Verifier(table, RemoteKeys(table, client), keeps, staff.current)
+    return None, Verifier(table, RemoteKeys(table, client), keys, directory.current)
 
 
 def all_roles(policies: Policies) -> tuple[str, ...]:
-    """Every role of every policy, those of the default policy first."""
-    found: dict[str, None] = {}
+    """Return every role of every policy, those of the default policy first."""
+    roles: dict[str, None] = {}
     for name in sorted(policies.names(), key=lambda one: one != "default"):
         with suppress(Refused):
-            found.update(dict.fromkeys(policies.load(name).all_roles))
-    return tuple(found)
+            roles.update(dict.fromkeys(policies.load(name).all_roles))
+    return tuple(roles)
 
 
-async def _forget(keeps: DoorBook) -> None:
+async def _forget(idempotency: Idempotency) -> None:
     while True:
         try:
-            await keeps.forget()
+            await idempotency.forget()
         except (DatabaseAway, StatementFailed) as error:
             log.warning("answers_not_forgotten", reason=str(error))
         await asyncio.sleep(FORGET)

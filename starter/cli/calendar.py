@@ -49,15 +49,15 @@ async def load(
         file: TOML or JSON, one table a year: [2027] with source, holidays and make_up_days; - reads stdin.
         year: only this year of the file; of a file without such tables, the year that it is about.
     """
-    from activities.policies import calendar_years
+    from activities.policies.calendar_years import CalendarYears as Book
     from activities.policies.store import Policies
 
     years = _read(file, year)
-    url, policies = options.database_url(), Policies(options.settings().policies)
-    # Connect to both before changing either.
-    client = await options.client()
+    policies = Policies(options.settings().policies)
     plain = {str(number): published.model_dump(mode="json") for number, published in years.items()}
-    async with calendar_years.connect(url) as book:
+    async with options.database() as database:
+        # Connect to both before changing either.
+        client, book = await options.client(), Book(database)
         changed = await book.load(plain)
         outcomes: dict[str, str | None] = {}
         for number in years:
@@ -90,14 +90,15 @@ async def show(year: int | None = None, /, *, options: StackOptions = STACK) -> 
     Args:
         year: only this one.
     """
-    from activities.policies import calendar_years
+    from activities.policies.calendar_years import CalendarYears as Book
     from activities.policies.store import published_years
 
     known: dict[int, tuple[str, Any]] = {int(number): ("shipped", one) for number, one in published_years().items()}
     note = ""
     try:
-        async with calendar_years.connect(options.database_url()) as book:
-            known |= {one.year: (f"loaded {one.loaded_at.isoformat()}", one.published) for one in await book.years()}
+        async with options.database() as database:
+            loaded = await Book(database).years()
+        known |= {one.year: (f"loaded {one.loaded_at.isoformat()}", one.published) for one in loaded}
     except Failed:
         note = "no casebook at hand: only the years that came with the program are shown"
     if year is not None and year not in known:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -12,11 +13,12 @@ from cyclopts.validators import Number
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput, Failed
+from starter.cli.filters import EVERYTHING, Filters, read_filter
 from starter.cli.intake import assign, read_instant, read_json_object, read_object
 from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
-    from activities.casebook.book import Casebook
+    from activities.casebook.read import Casebook
     from starter.client import CaseClient
 
 T = TypeVar("T")
@@ -105,10 +107,7 @@ async def explain(case: str, /, *, options: RequestOptions = REQUEST) -> int:
 
 async def list_cases(
     *,
-    status: Literal["open", "resolved", "closed"] | None = None,
-    kind: str | None = None,
-    rung: str | None = None,
-    breached: str | None = None,
+    filters: Filters = EVERYTHING,
     due_by: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
     options: StackOptions = STACK,
@@ -116,19 +115,19 @@ async def list_cases(
     """List cases from the casebook, what is due first comes first. Every filter given must hold.
 
     Args:
-        kind: complaint, claim, exception or inquiry.
-        rung: who holds it: agent, supervisor, ...
-        breached: the name of a clock that was breached: resolution, interim_reply, ...
         due_by: only cases whose next deadline is not later than this RFC 3339 instant.
         limit: at most so many, 1 to 1000.
     """
-    from cases.registry import KINDS
+    if due_by is not None and filters.due_before is not None:
+        raise BadInput("give --due-by or --due-before, not both")
+    # PostgreSQL knows no instant in between.
+    until = None if due_by is None else read_instant(due_by, "--due-by") + timedelta(microseconds=1)
+    filter = read_filter(filters, **({} if until is None else {"due_before": until}))
 
-    if kind is not None and kind not in KINDS:
-        raise BadInput(f"--kind = {kind!r}: allowed: {', '.join(KINDS)}")
-    moment = None if due_by is None else read_instant(due_by, "--due-by")
-    async with options.casebook() as book:
-        page = await book.list_cases(status=status, kind=kind, rung=rung, breached=breached, due_by=moment, limit=limit)
+    from activities.casebook.search import Search
+
+    async with options.database() as database:
+        page = await Search(database).page(filter, units=None, kinds=None, limit=limit)
     if options.json:
         output.print_json(page.cases)
         return OK

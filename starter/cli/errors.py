@@ -50,7 +50,7 @@ def _from_outside(error: Exception) -> str | None:
     from temporalio.exceptions import FailureError, TemporalError
     from temporalio.service import RPCError, RPCStatusCode
 
-    from activities.database.pool import BadDatabaseAddress, MigrationFailed
+    from activities.database.errors import BadDatabaseAddress, MigrationFailed
     from starter.connection import Unreachable
 
     unanswered = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)

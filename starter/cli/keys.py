@@ -15,7 +15,7 @@ from starter.cli.errors import OK, BadInput, Failed
 from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
-    from activities.access.doors import DoorBook
+    from activities.access.api_keys import ApiKeys
     from cases.directory import Person
 
 keys = App(name="keys", help="Keys of systems that call the API.")
@@ -60,22 +60,22 @@ async def token(
 
 async def known_people(options: StackOptions) -> list[Person]:
     """List the people that the development issuer makes tokens for."""
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
     from activities.policies.store import Policies
     from starter.api.issuer import sample_people
     from starter.api.services import all_roles
 
     settings = options.settings()
-    async with directory.connect(options.database_url()) as book:
-        return sample_people(await book.read(), all_roles(Policies(settings.policies)))
+    async with options.database() as database:
+        return sample_people(await DirectoryBook(database).read(), all_roles(Policies(settings.policies)))
 
 
 @asynccontextmanager
-async def _access_book(options: StackOptions) -> AsyncIterator[DoorBook]:
-    from activities.access import doors
+async def _api_keys(options: StackOptions) -> AsyncIterator[ApiKeys]:
+    from activities.access.api_keys import ApiKeys
 
-    async with doors.connect(options.database_url(), size=1) as book:
-        yield book
+    async with options.database() as database:
+        yield ApiKeys(database)
 
 
 @keys.command
@@ -111,8 +111,8 @@ async def create(
             TypeAdapter(Token).validate_python(value)
         except ValidationError:
             raise BadInput(f"{what} = {value!r}: allowed are letters, digits and . _ : / @ -, at most 128") from None
-    async with _access_book(options) as book:
-        made, text = await book.create_key(name, role, set(scope), set(unit) if unit else None)
+    async with _api_keys(options) as api_keys:
+        made, text = await api_keys.create(name, role, set(scope), set(unit) if unit else None)
     if options.json:
         output.print_json({"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes), "key": text})
     else:
@@ -123,8 +123,8 @@ async def create(
 @keys.command(name="list")
 async def list_keys(*, options: StackOptions = STACK) -> int:
     """List the keys, revoked ones too; none of them can be shown again."""
-    async with _access_book(options) as book:
-        found = await book.keys()
+    async with _api_keys(options) as api_keys:
+        found = await api_keys.all()
     rows: list[dict[str, Any]] = [
         {
             "id": one.id,
@@ -160,8 +160,8 @@ async def revoke(key: str, /, *, options: StackOptions = STACK) -> int:
     Args:
         key: its id or its name.
     """
-    async with _access_book(options) as book:
-        await book.revoke_key(key)
+    async with _api_keys(options) as api_keys:
+        await api_keys.revoke(key)
     if options.json:
         output.print_json({"revoked": key})
     else:

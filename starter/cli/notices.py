@@ -117,7 +117,7 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
         Failed: CASELADDER_LINK_SECRET is not set, so no notice has a code.
     """
     from activities.notify import ack_tokens
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
 
     given = ack_tokens.read_code(code)
     if given is None:
@@ -129,8 +129,8 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
     client = await options.client()
     async with options.answer_within_timeout():
         events = await client.timeline(case_id)
-    async with directory.connect(options.database_url()) as book:
-        people = [person.id for person in (await book.current()).people]
+    async with options.database() as database:
+        people = [person.id for person in (await DirectoryBook(database).current()).people]
     ack = ack_tokens.find(secrets, case_id, events, people, given)
     if ack is None:
         raise Refused("token_forged", f"--code = {given}: no notice of {case_id} has this code")

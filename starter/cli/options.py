@@ -19,7 +19,8 @@ from starter.embedded import running
 from starter.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # half a second to import; needed only by commands that connect to something
-    from activities.casebook.book import Casebook
+    from activities.casebook.read import Casebook
+    from activities.database.database import Database
     from starter.client import CaseClient
 
 # Each kind counts by itself (S1-5.8), so a number alone may mean several cases.
@@ -76,12 +77,25 @@ class StackOptions(OutputOptions):
         return settings.database_url.get_secret_value()
 
     @asynccontextmanager
-    async def casebook(self) -> AsyncIterator[Casebook]:
-        """Connect to the casebook."""
-        from activities.casebook import book as casebook
+    async def database(self) -> AsyncIterator[Database]:
+        """Open the casebook's database.
 
-        async with casebook.connect(self.database_url(), size=2) as book:
-            yield book
+        Raises:
+            Failed: see `database_url`.
+        """
+        from activities.database.database import Database
+
+        connections = self.configured().database_connections
+        async with Database.open(self.database_url(), connections=connections) as database:
+            yield database
+
+    @asynccontextmanager
+    async def casebook(self) -> AsyncIterator[Casebook]:
+        """Open the casebook, for reading."""
+        from activities.casebook.read import Casebook
+
+        async with self.database() as database:
+            yield Casebook(database)
 
     async def client(self) -> CaseClient:
         """Connect to the configured Temporal server, or else to the embedded one.

@@ -18,11 +18,10 @@ async def reconcile(*, options: StackOptions = STACK) -> int:
     Every difference is listed: paid twice, another amount or reference, missing here or there, paid
     without an event, ordered without a request.
     """
-    from starter import payouts
+    from starter.payouts import payouts_of
 
-    options.database_url()  # raises the clearer error if no database is configured
-    async with payouts.connect(options.settings(), size=1) as book:
-        report = await book.reconcile()
+    async with options.database() as database:
+        report = await payouts_of(options.settings(), database).reconcile()
     if options.json:
         output.print_json(
             {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,8 +23,11 @@ _NUMBER = re.compile(r"\d{4}-\d{2}-\d{4,}")
 @handover.command(name="list")
 async def list_handovers(*, options: StackOptions = STACK) -> int:
     """List the handovers that are not over, what is due first comes first."""
-    async with options.casebook() as book:
-        page = await book.list_cases(kind="handover", is_open=True, limit=1000)
+    from activities.casebook.filter import Filter
+    from activities.casebook.search import Search
+
+    async with options.database() as database:
+        page = await Search(database).page(Filter(kind="handover", status="active"), units=None, kinds=None, limit=1000)
     if options.json:
         output.print_json(page.cases)
     elif page.cases:
@@ -141,24 +143,22 @@ async def ask(
         key: the caller's own key; the same key with the same swap gives the same case.
         policy: the name of the policy that the case is pinned to.
     """
-    from activities.people import directory
-    from activities.people import handover as handovers
-    from activities.policies import calendar_years
+    from activities.people.directory import DirectoryBook
+    from activities.people.swap import Swaps
+    from activities.policies.calendar_years import CalendarYears
     from activities.policies.store import Policies
     from starter.client import CaseClient
     from starter.connection import connect
     from starter.swap import facts_of, file_swap
 
-    settings, url = options.settings(), options.database_url()
-    async with AsyncExitStack() as stack:
-        staff = await stack.enter_async_context(directory.connect(url))
-        swaps = await stack.enter_async_context(handovers.connect(url, staff))
-        years = await stack.enter_async_context(calendar_years.connect(url))
-        pinned = Policies(settings.policies).load(policy, await years.current())
-        facts = facts_of(await staff.read(), pinned, by, with_, give, take)
+    settings = options.settings()
+    async with options.database() as database:
+        years = await CalendarYears(database).current()
+        pinned = Policies(settings.policies).load(policy, years)
+        facts = facts_of(await DirectoryBook(database).read(), pinned, by, with_, give, take)
         client = CaseClient(await connect(settings.data))
         async with options.answer_within_timeout("it may be filed already; asking again is harmless"):
-            view = await file_swap(client, swaps, facts, pinned, datetime.now(UTC), key)
+            view = await file_swap(client, Swaps(database), facts, pinned, datetime.now(UTC), key)
     return _print_swap(view, options)
 
 

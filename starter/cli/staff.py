@@ -18,7 +18,8 @@ from starter.cli.options import STACK, StackOptions
 from starter.cli.staff_files import Fault, Sheet, Stray
 
 if TYPE_CHECKING:  # half a second to import
-    from activities.people.directory import Stored
+    from activities.database.database import Database
+    from activities.people.tables import Stored
 
 app = App(name="staff", help="People: import, export and check them, ask who holds a rung.")
 duty = App(name="duty", help="The duty roster: import it, show it.")
@@ -47,14 +48,17 @@ async def import_(
         absences: CSV with person, from and to, in place of all absences; without it they stay.
         policy: in whose zone times without an offset are.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
+    from activities.people.directory_changes import DirectoryChanges
 
     zone, roles = _zone(policy, options), _roles(options)
     files = _Files(file, units, absences, None, zone)
-    async with directory.connect(options.database_url()) as book:
-        old = await book.stored()
+    async with options.database() as database:
+        old = await DirectoryBook(database).stored()
         _refuse_faults(files.faults(old, roles))
-        new = await book.replace_people(files.people, units=files.units, absences=files.absences, roles=roles)
+        new = await DirectoryChanges(database).replace_people(
+            files.people, units=files.units, absences=files.absences, roles=roles
+        )
     before, after = {one.id: one for one in old.people}, {one.id: one for one in new.people}
     changes = {
         "people": len(after),
@@ -96,15 +100,16 @@ async def check(
         roster: CSV with shifts, as for `duty import`.
         policy: in whose zone times without an offset are.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
+    from activities.people.tables import Stored
 
     files = _Files(file, units, absences, roster, _zone(policy, options))
     note = ""
     try:
-        async with directory.connect(options.database_url()) as book:
-            old = await book.stored()
+        async with options.database() as database:
+            old = await DirectoryBook(database).stored()
     except Failed:
-        old, note = directory.Stored(), "no casebook at hand: only the files were checked"
+        old, note = Stored(), "no casebook at hand: only the files were checked"
     faults = files.faults(old, _roles(options))
     if options.json:
         output.print_json([one._asdict() for one in faults])
@@ -141,11 +146,11 @@ async def export(
             .csv, or - for stdout, for the people alone.
         policy: in whose zone times are written.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
 
     zone = _zone(policy, options)
-    async with directory.connect(options.database_url()) as book:
-        found = await book.read()
+    async with options.database() as database:
+        found = await DirectoryBook(database).read()
     if str(target) == "-":
         print(staff_files.staff_csv(found.people), end="")
         return OK
@@ -186,15 +191,15 @@ async def who(
         at: when, for example 2026-03-10T09:00 or 2026-03-10T09:00:00+08:00; without it now.
         policy: in whose zone times are.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
 
     zone = _zone(policy, options)
     when = (_time(at, "--at", zone) or datetime.now(UTC)).astimezone(zone)
     roles = _roles(options)
     if role not in roles:
         raise BadInput(f"ROLE = {role!r}: not a known role; allowed: {', '.join(sorted(roles))}")
-    async with directory.connect(options.database_url()) as book:
-        found = await book.read()
+    async with options.database() as database:
+        found = await DirectoryBook(database).read()
     line = found.line(role, unit, when)
     if options.json:
         plain = [
@@ -242,16 +247,17 @@ async def import_roster(
         to: where the period ends; without it, with the last shift of the file.
         policy: in whose zone times without an offset are, and by which the shifts are handed over.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
+    from activities.people.directory_changes import DirectoryChanges
 
     zone = _zone(policy, options)
     sheet = staff_files.read_roster(file, zone)
     period = _period(sheet, _time(from_, "--from", zone), _time(to, "--to", zone))
-    async with directory.connect(options.database_url()) as book:
-        old = await book.stored()
+    async with options.database() as database:
+        old = await DirectoryBook(database).stored()
         new = old.with_shifts(sheet.entries, period)
         _refuse_faults(staff_files.faults([sheet], problems(new.units, new.people, new.absences, new.shifts)))
-        await book.replace_shifts(sheet.entries, period=period)
+        await DirectoryChanges(database).replace_shifts(sheet.entries, period=period)
     replaced = len(old.shifts) + len(sheet.entries) - len(new.shifts)
     begins, ends = (moment.astimezone(zone).isoformat() for moment in period)
     planned = await _plan_handovers(sheet.entries, policy, options)
@@ -301,15 +307,15 @@ async def show(
         unit: only people of this unit and those below it.
         policy: in whose zone times are.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
 
     zone = _zone(policy, options)
     begins = _time(from_, "--from", zone) or datetime.now(UTC)
     ends = _time(to, "--to", zone) or begins + DEFAULT_PERIOD
     if ends <= begins:
         raise BadInput(f"--to = {ends.isoformat()}: not after --from = {begins.isoformat()}")
-    async with directory.connect(options.database_url()) as book:
-        found = await book.read()
+    async with options.database() as database:
+        found = await DirectoryBook(database).read()
     units = None if unit is None else found.units_under(unit)
     rows = []
     for shift in sorted(found.shifts, key=lambda one: (one.starts_at, one.id)):
@@ -443,21 +449,21 @@ def _because(why: str, acts_for: str | None) -> str:
     return f"deputy of {acts_for}" if acts_for else why.replace("_", " ")
 
 
-async def import_sample(folder: Path, url: str) -> bool:
+async def import_sample(folder: Path, database: Database) -> bool:
     """Import the staff of a folder of samples if the directory is empty.
 
     Returns:
         Whether anything was imported.
     """
-    from activities.people import directory
+    from activities.people.directory import DirectoryBook
+    from activities.people.directory_changes import DirectoryChanges
 
     if not (folder / "staff.csv").is_file():
         return False
-    async with directory.connect(url) as book:
-        stored = await book.stored()
-        if stored.people or stored.units:
-            return False
-        units, people = staff_files.read_units(folder / "units.csv"), staff_files.read_staff(folder / "staff.csv")
-        _refuse_faults(staff_files.faults([units, people], problems(units.entries, people.entries, (), ())))
-        await book.replace_people(people.entries, units=units.entries)
+    stored = await DirectoryBook(database).stored()
+    if stored.people or stored.units:
+        return False
+    units, people = staff_files.read_units(folder / "units.csv"), staff_files.read_staff(folder / "staff.csv")
+    _refuse_faults(staff_files.faults([units, people], problems(units.entries, people.entries, (), ())))
+    await DirectoryChanges(database).replace_people(people.entries, units=units.entries)
     return True

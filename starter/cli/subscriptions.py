@@ -168,12 +168,12 @@ async def remove(subscription: str, /, *, options: StackOptions = STACK) -> int:
 
 @asynccontextmanager
 async def _book(options: StackOptions) -> AsyncIterator[Subscriptions]:
-    from activities.events import subscriptions
     from activities.events.outbound import Guard
+    from activities.events.subscriptions import Subscriptions
 
     guard = Guard(options.settings().private_subscribers)
-    async with subscriptions.connect(options.database_url(), guard, size=1) as book:
-        yield book
+    async with options.database() as database:
+        yield Subscriptions(database, guard)
 
 
 async def _wake_and_print(changed: Subscription, options: StackOptions) -> int:

@@ -41,13 +41,13 @@ async def migrate(*, options: StackOptions = STACK) -> int:
 
     What is up to date is left alone, so it may be run at every deployment.
     """
-    from activities.database import pool as database
+    from activities.database.migrate import migrate as migrate_database
     from starter.connection import connect
     from starter.embedded.temporal import register_search_attributes
 
     # Connect to both before changing either.
     url, client = options.database_url(), await connect(options.settings().data)
-    await database.migrate(url)
+    await migrate_database(url)
     wanted = search_attributes()
     await register_search_attributes(client, wanted)
     if options.json:
@@ -75,9 +75,11 @@ async def verify(case: str | None = None, /, *, options: StackOptions = STACK) -
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
     """
+    from activities.casebook.audit import Audit
+
     case_id = None if case is None else await options.case_id(case)
-    async with options.casebook() as book:
-        report = await book.verify(case_id)
+    async with options.database() as database:
+        report = await Audit(database).verify(case_id)
     if case_id is not None and not report.cases:
         raise Refused("not_found", f"the casebook has no case {case_id}")
     if options.json:

@@ -27,7 +27,7 @@ from starter.settings import link_secret_file
 if TYPE_CHECKING:  # half a second to import, which other commands do not need
     from temporalio.client import Client
 
-    from activities.casebook.book import Casebook
+    from activities.casebook.read import Casebook
     from starter.client import CaseClient
     from starter.settings import Settings
 
@@ -174,18 +174,20 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         from temporalio.client import Client
         from temporalio.contrib.pydantic import pydantic_data_converter
 
-        from activities.casebook import book as casebook
-        from activities.database import pool as database
+        from activities.casebook.read import Casebook
+        from activities.casebook.search import Search
+        from activities.database.migrate import migrate
         from starter.client import CaseClient
 
         settings = options.settings()
         _point_environment_at(settings, addresses)
         _make_link_secret(settings)
         tell("bringing the database schema up to date")
-        url = options.database_url()
-        await database.migrate(url)
-        if folder is not None and await import_sample(folder, url):
-            tell(f"imported the sample staff of {folder}")
+        await migrate(options.database_url())
+        if folder is not None:
+            async with options.database() as database:
+                if await import_sample(folder, database):
+                    tell(f"imported the sample staff of {folder}")
         client = await Client.connect(
             addresses.temporal, namespace=addresses.namespace, data_converter=pydantic_data_converter
         )
@@ -203,10 +205,10 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             await api.start()
             servers = (stack.postgres, stack.temporal, worker, api)
             supervisors = [asyncio.create_task(_restart_when_ended(server, tell)) for server in servers]
-            async with casebook.connect(url, size=2) as book:
+            async with options.database() as database:
                 cases = CaseClient(client)
-                samples = [] if folder is None else await _file_samples(folder, cases, book)
-                steps = await next_steps(cases, book, options)
+                samples = [] if folder is None else await _file_samples(folder, cases, Casebook(database))
+                steps = await next_steps(cases, Search(database), options)
             people = await known_people(options) if settings.access is None else []
             welcome(options, settings, addresses, worker.log, samples, steps, f"http://{api.address}", people)
             await asyncio.gather(*supervisors)

@@ -23,7 +23,7 @@ from starter.embedded import Addresses, Ports
 from starter.settings import Settings
 
 if TYPE_CHECKING:
-    from activities.casebook.book import Casebook
+    from activities.casebook.search import Search
     from cases.directory import Person
     from starter.client import CaseClient
 
@@ -42,11 +42,11 @@ class Sample:
     outcome: str
 
 
-async def next_steps(cases: CaseClient, book: Casebook, options: StackOptions) -> list[str]:
+async def next_steps(cases: CaseClient, search: Search, options: StackOptions) -> list[str]:
     """Return three commands that work on the stack as it is."""
     program = [*_program()]
     where = [] if options.data is None else ["--data", str(options.data)]
-    current = await _unacknowledged(cases, book)
+    current = await _unacknowledged(cases, search)
     if current is None:
         key = f"demo-{token_hex(2)}"
         steps = [
@@ -63,12 +63,14 @@ async def next_steps(cases: CaseClient, book: Casebook, options: StackOptions) -
     return [shlex.join([*program, *step, *where]) for step in steps]
 
 
-async def _unacknowledged(cases: CaseClient, book: Casebook) -> dict[str, Any] | None:
+async def _unacknowledged(cases: CaseClient, search: Search) -> dict[str, Any] | None:
     """Return the view of a case that nobody has acknowledged; None if there is none or it does not answer."""
     from temporalio.exceptions import TemporalError
 
-    views = (await book.list_cases(status="open", limit=1000)).cases
-    found = next((view for view in views if not view["acknowledged"]), None)
+    from activities.casebook.filter import Filter
+
+    page = await search.page(Filter(status="open"), units=None, kinds=None, limit=1000)
+    found = next((view for view in page.cases if not view["acknowledged"]), None)
     if found is None:
         return None
     try:

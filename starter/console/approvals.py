@@ -42,7 +42,7 @@ async def _asked(look: Look) -> list[Json]:
     roles = frozenset(rungs[: rungs.index(look.who.role) + 1]) if look.who.role in rungs else frozenset()
     if not roles:
         return []
-    page = await look.services.desk.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
+    page = await look.services.worklist.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
     found = []
     for asked in page.cases:
         case = await actions.replayed(look.services, asked["case"])

@@ -91,7 +91,7 @@ async def verify(look: Look) -> Response:
     shown = await _find(look)
     if look.request.method != "POST":
         return look.go(case_url(shown.view["id"]))
-    report = await look.services.book.verify(shown.view["id"])
+    report = await look.services.audit.verify(shown.view["id"])
     if report.fault is None:
         look.message = Message("good", look.say("case.verified", events=report.events))
     else:
@@ -245,7 +245,7 @@ async def _caught_up(look: Look, shown: Shown) -> Shown:
         if not wanted.isdigit() or len(wanted) > 6 or view["events"] >= int(wanted):
             break
         await asyncio.sleep(0.05)
-        view = await look.services.book.case(view["id"]) or view
+        view = await look.services.casebook.case(view["id"]) or view
     return shown if view is shown.view else await _shown(look, view)
 
 
@@ -269,7 +269,7 @@ async def _told(look: Look, shown: Shown) -> Json:
     """Return what the page shows of a case, from its recorded events."""
     view, policy, recorded = shown.view, shown.policy, shown.recorded
     units, kinds = sees(look.who)
-    linked = await look.services.desk.linked(view["id"], units=units, kinds=kinds)
+    linked = await look.services.search.linked(view["id"], units=units, kinds=kinds)
     formatter = replace(look.formatter, times=Times(ZoneInfo(policy.zone), look.words))
     warned = {name: rule.warn_percent for name, rule in shown.case.rule.clocks.items()}
     now = max(datetime.now(UTC), datetime.fromisoformat(recorded[-1]["at"]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from activities.casebook.search import SEVERITIES, STATUSES, Filter
+from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
 from starter.access import sees
 from starter.console.vocabulary import clocks
@@ -23,8 +22,8 @@ MEDIA = {
 # Who checks the whole ledger, which takes as long as it takes.
 AUDITORS = frozenset({"auditor", "general_manager", "qa_manager"})
 ORDERS = ("due", "opened")
-_INSTANTS = frozenset({"due_before", "opened_from", "opened_to"})
-NAMES = tuple(field.name for field in fields(Filter))
+# The first choice of a list of choices.
+FIRST = {"status": "active"}
 
 
 async def find(look: Look) -> Response:
@@ -38,7 +37,7 @@ async def verify(look: Look) -> Response:
         return look.go("/console/find")
     if look.who.role not in AUDITORS:
         raise NotForYou
-    report = await look.services.book.verify()
+    report = await look.services.audit.verify()
     fault = report.fault
     if fault is None:
         look.message = Message("good", look.say("find.verified_all", cases=report.cases, events=report.events))
@@ -57,7 +56,7 @@ async def export(look: Look) -> Response:
     sort: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
     filter, _ = _filter(look)
     units, kinds = sees(look.who)
-    rows = exports.case_rows(look.services.desk.rows(filter, units=units, kinds=kinds))
+    rows = exports.case_rows(look.services.search.rows(filter, units=units, kinds=kinds))
     name = f"cases-{look.times.now:%Y%m%d-%H%M}.{sort}"
     return StreamingResponse(
         exports.stream(rows, exports.COLUMNS, sort),
@@ -68,7 +67,7 @@ async def export(look: Look) -> Response:
 
 async def _page(look: Look) -> Response:
     units, kinds = sees(look.who)
-    given = {name: look.request.query_params.get(name, "").strip() for name in NAMES}
+    given = _given(look)
     order = look.request.query_params.get("order")
     order = order if order in ORDERS else "due"
     after = look.request.query_params.get("after") or None
@@ -76,10 +75,10 @@ async def _page(look: Look) -> Response:
     status = 200
     try:
         filter, given = _filter(look)
-        page = await look.services.desk.search(
+        page = await look.services.search.page(
             filter, units=units, kinds=kinds, order="opened" if order == "opened" else "due", limit=PAGE, after=after
         )
-        count = await look.services.desk.count(filter, units=units, kinds=kinds)
+        count = await look.services.search.count(filter, units=units, kinds=kinds)
         lowest = look.policy.ladder.rungs[0]
         cases = [{**view, "escalated": view["rung"] != lowest and view["status"] == "open"} for view in page.cases]
         shown = {"cases": cases, "after": page.after, "count": count}
@@ -94,11 +93,7 @@ async def _page(look: Look) -> Response:
         order=order,
         asked=urlencode(asked),
         paged=after is not None,
-        kinds=kinds_seen(look.who, kinds),
-        statuses=("active", *(status for status in STATUSES if status != "active")),
-        severities=SEVERITIES,
-        rungs=look.policy.ladder.rungs,
-        clocks=clocks(),
+        filters=[(field, _choices(look, field)) for field in fields()],
         units=[one for one in look.formatter.directory.units if units is None or one.id in units],
         may_verify=look.who.role in AUDITORS,
         **shown,
@@ -111,18 +106,36 @@ def _filter(look: Look) -> tuple[Filter, dict[str, str]]:
     Raises:
         Refused: naming the field, its value and what is allowed.
     """
-    given = {name: look.request.query_params.get(name, "").strip() for name in NAMES}
+    given = _given(look)
     values: dict[str, Any] = {}
-    for name, text in given.items():
+    for field in fields():
+        text = given[field.name]
         if not text:
             continue
-        if name in _INSTANTS:
-            values[name] = _instant(look, name, text)
-        elif name == "is_breached":
-            values[name] = {"yes": True, "no": False}.get(text)
+        if field.sort == "instant":
+            values[field.name] = _instant(look, field.name, text)
+        elif field.sort == "flag":
+            values[field.name] = {"yes": True, "no": False}.get(text)
         else:
-            values[name] = text
-    return Filter(**values), given
+            values[field.name] = text
+    return Filter.read(values), given
+
+
+def _given(look: Look) -> dict[str, str]:
+    return {field.name: look.request.query_params.get(field.name, "").strip() for field in fields()}
+
+
+def _choices(look: Look, field: FilterField) -> tuple[str, ...]:
+    """Return what the form offers for a field; nothing where any text goes."""
+    match field.column.words:
+        case "kind":
+            return tuple(kinds_seen(look.who, sees(look.who)[1]))
+        case "role":
+            return tuple(look.policy.ladder.rungs)
+        case "clock":
+            return tuple(clocks())
+    choices = () if field.one_of is None else field.one_of.allowed()
+    return tuple(sorted(choices, key=lambda choice: choice != FIRST.get(field.name)))
 
 
 def _instant(look: Look, name: str, text: str) -> datetime:

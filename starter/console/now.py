@@ -32,7 +32,7 @@ async def board(look: Look) -> Response:
 
 async def _needed(look: Look) -> dict[str, Any]:
     units, kinds = sees(look.who)
-    lines = await look.services.desk.now(look.who.role, look.who.id, units=units, kinds=kinds, limit=MOST)
+    lines = await look.services.worklist.now(look.who.role, look.who.id, units=units, kinds=kinds, limit=MOST)
     lowest = look.policy.ladder.rungs[0]
     return {"lines": [line | {"case": climbed(line["case"], lowest)} for line in lines], "most": MOST}
 
@@ -40,7 +40,7 @@ async def _needed(look: Look) -> dict[str, Any]:
 async def _board(look: Look) -> dict[str, Any]:
     units, kinds = sees(look.who)
     rungs = look.policy.ladder.rungs
-    found = await look.services.desk.board(units=units, kinds=kinds, each=EACH)
+    found = await look.services.worklist.board(units=units, kinds=kinds, each=EACH)
     # A case of another policy may stand on a rung that this one does not have.
     columns = [(rung, found.get(rung)) for rung in (*rungs, *(rung for rung in found if rung not in rungs))]
     return {

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from activities.casebook.search import AGES
+from activities.casebook.statistics import AGES
 from starter.access import sees
 from starter.console.times import span
 from starter.console.web import Look
@@ -49,7 +49,7 @@ async def numbers(look: Look) -> Response:
     days = int(wanted) if wanted in {str(period) for period in PERIODS} else 30
     units, kinds = sees(look.who)
     since = look.times.now - timedelta(days=days)
-    found = await look.services.desk.numbers(units=units, kinds=kinds, since=since, zone=look.policy.zone)
+    found = await look.services.statistics.tables(units=units, kinds=kinds, since=since, zone=look.policy.zone)
     rungs = look.policy.ladder.rungs
     return look.page(
         "numbers.html",

@@ -22,7 +22,7 @@ SHORT = 8
 async def policy(look: Look) -> Response:
     """The page: one policy, and beside it the difference to another where ``with`` names one."""
     wanted = look.request.query_params
-    pinned = await look.services.doors.policies()
+    pinned = await look.services.casebook.policies()
     shown, other = look.policy, None
     try:
         shown = await _load(look, wanted.get("hash") or wanted.get("name") or "default")
@@ -49,7 +49,7 @@ async def policy(look: Look) -> Response:
 
 async def _load(look: Look, name: str) -> Policy:
     """A policy by its name, or by the hash that a case is pinned to."""
-    document = await look.services.doors.policy_document(name) if len(name) == 64 else None
+    document = await look.services.casebook.policy_document(name) if len(name) == 64 else None
     return look.services.policies.load(name) if document is None else Policy.from_document(document)
 
 

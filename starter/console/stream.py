@@ -13,7 +13,7 @@ from time import monotonic
 
 from starlette.responses import Response
 
-from activities.database.pool import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import read_position
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller

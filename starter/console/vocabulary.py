@@ -10,8 +10,10 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
+from activities.casebook.filter import STATUSES
 from activities.casebook.ledger import Fault
-from activities.casebook.search import AGES, STATUSES, Needed
+from activities.casebook.statistics import AGES
+from activities.casebook.worklist import Needed
 from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS

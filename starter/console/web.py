@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from activities.database.pool import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed
 from cases.directory import Directory
 from cases.policy.model import Policy
 from cases.registry import KINDS

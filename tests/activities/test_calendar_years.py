@@ -10,12 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from activities.casebook.book import connect
-from activities.database.pool import DatabaseAway, StatementFailed, migrate
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway, StatementFailed
+from activities.database.migrate import migrate
 from activities.messages import Batch
-from activities.policies import calendar_years
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
+from tests.casebook import open_book
 from tests.postgres import Cluster, cluster
 
 YEAR = {"source": "made up", "holidays": ["2027-01-01"], "make_up_days": []}
@@ -33,8 +34,8 @@ async def address(postgres: Cluster) -> str:
 @pytest.fixture
 async def book(address: str) -> AsyncIterator[CalendarYears]:
     """The loaded years, none yet."""
-    async with calendar_years.connect(address) as made:
-        yield made
+    async with Database.open(address) as store:
+        yield CalendarYears(store)
 
 
 async def test_a_year_is_stored_and_replaced(book: CalendarYears) -> None:
@@ -67,7 +68,8 @@ async def test_while_the_database_is_away_the_last_answer_holds(tmp_path: Path) 
     with cluster() as own:
         dsn = await own.fresh_database()
         await migrate(dsn)
-        async with calendar_years.connect(dsn) as known, calendar_years.connect(dsn) as fresh:
+        async with Database.open(dsn) as store:
+            known, fresh = CalendarYears(store), CalendarYears(store)
             await known.load({"2027": YEAR})
             assert await known.current() == {"2027": YEAR}
             own.stop("immediate")
@@ -82,8 +84,8 @@ async def test_while_the_database_is_away_the_last_answer_holds(tmp_path: Path) 
 
 
 async def test_a_database_without_the_table_stops_no_case(postgres: Cluster) -> None:
-    async with calendar_years.connect(await postgres.fresh_database()) as book:
-        assert await book.current() == {}
+    async with Database.open(await postgres.fresh_database()) as store:
+        assert await CalendarYears(store).current() == {}
 
 
 async def test_open_cases_that_wait_for_a_year_are_found(address: str, book: CalendarYears) -> None:
@@ -100,7 +102,7 @@ async def test_open_cases_that_wait_for_a_year_are_found(address: str, book: Cal
         "g": ([], "open"),
     }
     event = {"type": "noted", "at": "2026-12-31T18:30:00+08:00", "recorded_at": "2026-12-31T18:30:00+08:00"}
-    async with connect(address) as casebook:
+    async with open_book(address) as casebook:
         for key, (clocks, status) in views.items():
             at = event["at"] if status == "closed" else None
             view = {"id": f"exception:{key}", "kind": "exception", "status": status, "closed_at": at,

@@ -18,9 +18,11 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.casebook.book import BadBatch, Casebook, LedgerConflict, connect
-from activities.database.pool import BadDatabaseAddress, DatabaseAway, MigrationFailed, StatementFailed, migrate
+from activities.casebook.record import BadBatch, LedgerConflict
+from activities.database.errors import BadDatabaseAddress, DatabaseAway, MigrationFailed, StatementFailed
+from activities.database.migrate import migrate
 from activities.messages import Batch, Recorded
+from tests.casebook import Book, open_book
 from tests.postgres import Cluster, cluster
 
 MIGRATIONS = Path(__file__).parents[2] / "activities" / "database" / "migrations" / "versions"
@@ -79,10 +81,10 @@ async def superuser(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def book(dsn: str, superuser: asyncpg.Connection) -> AsyncIterator[Casebook]:
+async def book(dsn: str, superuser: asyncpg.Connection) -> AsyncIterator[Book]:
     """An empty casebook."""
     await behind_the_back(superuser, "TRUNCATE case_event, case_file, case_number, personal, policy, notification")
-    async with connect(dsn) as made:
+    async with open_book(dsn) as made:
         yield made
 
 
@@ -97,7 +99,7 @@ async def behind_the_back(connection: asyncpg.Connection, *statements: str) -> N
 # --- recording ------------------------------------------------------------------------------------
 
 
-async def test_a_case_is_recorded_with_number_chain_and_view(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_a_case_is_recorded_with_number_chain_and_view(book: Book, superuser: asyncpg.Connection) -> None:
     assert await book.record(batch(1, 2)) == Recorded("2026-03-0001", 2)
     assert await book.record(batch(3, 3, status="closed", closed_at=MARCH, next_due=None)) == Recorded(
         "2026-03-0001", 3
@@ -127,18 +129,18 @@ async def test_a_case_is_recorded_with_number_chain_and_view(book: Casebook, sup
     assert (await book.verify()).ok
 
 
-async def test_a_view_may_lack_what_the_columns_show(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_a_view_may_lack_what_the_columns_show(book: Book, superuser: asyncpg.Connection) -> None:
     await book.record(Batch(CASE, "complaint", [event(1)], {}))
     file = await superuser.fetchrow("SELECT * FROM case_file")
     assert (file["status"], file["breached"], file["opened_at"]) == (None, [], datetime.fromisoformat(MARCH))
 
 
-async def test_it_is_an_activity(book: Casebook) -> None:
+async def test_it_is_an_activity(book: Book) -> None:
     answer = await ActivityEnvironment().run(book.record, batch(1, 1))
     assert answer == Recorded("2026-03-0001", 1)
 
 
-async def test_a_repeat_changes_nothing(book: Casebook) -> None:
+async def test_a_repeat_changes_nothing(book: Book) -> None:
     await book.record(batch(1, 2))
     await book.record(batch(3, 4, status="resolved"))
     assert await book.record(batch(1, 2)) == Recorded("2026-03-0001", 4)
@@ -149,7 +151,7 @@ async def test_a_repeat_changes_nothing(book: Casebook) -> None:
     assert len(await book.events(CASE)) == 4
 
 
-async def test_a_batch_that_overlaps_appends_only_what_is_new(book: Casebook) -> None:
+async def test_a_batch_that_overlaps_appends_only_what_is_new(book: Book) -> None:
     await book.record(batch(1, 3))
     assert await book.record(batch(1, 5)) == Recorded("2026-03-0001", 5)
     assert await book.record(batch(4, 7)) == Recorded("2026-03-0001", 7)
@@ -158,7 +160,7 @@ async def test_a_batch_that_overlaps_appends_only_what_is_new(book: Casebook) ->
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (2, 3), (1, 6), (4, 6)])
-async def test_other_content_under_the_same_seq_is_refused(book: Casebook, first: int, last: int) -> None:
+async def test_other_content_under_the_same_seq_is_refused(book: Book, first: int, last: int) -> None:
     await book.record(batch(1, 4))
     with pytest.raises(LedgerConflict, match=rf": complaint:C-1 seq {first}: another content is recorded") as caught:
         await book.record(batch(first, last, text="y"))
@@ -167,7 +169,7 @@ async def test_other_content_under_the_same_seq_is_refused(book: Casebook, first
     assert (await book.verify()).ok
 
 
-async def test_a_gap_is_refused(book: Casebook) -> None:
+async def test_a_gap_is_refused(book: Book) -> None:
     with pytest.raises(LedgerConflict, match="seq 2: the ledger ends at seq 0"):
         await book.record(batch(2, 2))
     await book.record(batch(1, 2))
@@ -188,7 +190,7 @@ async def test_a_gap_is_refused(book: Casebook) -> None:
         ([event(1, text="\ud800")], "seq 1: the event holds half a surrogate pair"),
     ],
 )
-async def test_what_is_no_run_of_events_is_refused(book: Casebook, events: list[dict[str, Any]], message: str) -> None:
+async def test_what_is_no_run_of_events_is_refused(book: Book, events: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(BadBatch, match=message) as caught:
         await book.record(Batch(CASE, "complaint", events, view_of(CASE)))
     assert (caught.value.type, caught.value.non_retryable) == ("BadBatch", True)
@@ -205,7 +207,7 @@ async def test_what_is_no_run_of_events_is_refused(book: Casebook, events: list[
     ],
 )
 async def test_values_that_the_database_cannot_hold_are_refused_and_not_repeated(
-    book: Casebook, view: dict[str, Any], personal: dict[str, Any] | None
+    book: Book, view: dict[str, Any], personal: dict[str, Any] | None
 ) -> None:
     with pytest.raises(BadBatch, match="hold a value that PostgreSQL does not take") as caught:
         await book.record(Batch(CASE, "complaint", [event(1)], view_of(CASE, **view), personal))
@@ -214,18 +216,18 @@ async def test_values_that_the_database_cannot_hold_are_refused_and_not_repeated
     assert (await book.record(batch(1, 1))).number == "2026-03-0001"
 
 
-async def test_a_nul_in_a_text_is_recorded_as_json_writes_it(book: Casebook) -> None:
+async def test_a_nul_in_a_text_is_recorded_as_json_writes_it(book: Book) -> None:
     await book.record(Batch(CASE, "complaint", [event(1, text="a\0b")], view_of(CASE)))
     assert (await book.events(CASE))[0]["data"] == {"text": "a\0b"}
     assert (await book.verify()).ok
 
 
-async def test_personal_facts_come_at_the_opening_only(book: Casebook) -> None:
+async def test_personal_facts_come_at_the_opening_only(book: Book) -> None:
     with pytest.raises(BadBatch, match="seq 2: personal facts come beside seq 1 only"):
         await book.record(Batch(CASE, "complaint", [event(2)], view_of(CASE), {"description": "d"}))
 
 
-async def test_concurrent_appends_of_one_case_keep_one_chain(book: Casebook) -> None:
+async def test_concurrent_appends_of_one_case_keep_one_chain(book: Book) -> None:
     batches = [batch(1, last) for last in range(1, 13) for _ in range(3)]
     answers = await asyncio.gather(*(book.record(each) for each in batches))
     assert {answer.number for answer in answers} == {"2026-03-0001"}
@@ -234,7 +236,7 @@ async def test_concurrent_appends_of_one_case_keep_one_chain(book: Casebook) -> 
     assert (await book.record(batch(1, 1, "complaint:C-2"))).number == "2026-03-0002"
 
 
-async def test_of_two_contents_for_one_seq_only_one_is_recorded(book: Casebook) -> None:
+async def test_of_two_contents_for_one_seq_only_one_is_recorded(book: Book) -> None:
     await book.record(batch(1, 1))
     tries = [book.record(batch(2, 2, text=str(n))) for n in range(8)]
     answers = await asyncio.gather(*tries, return_exceptions=True)
@@ -242,13 +244,13 @@ async def test_of_two_contents_for_one_seq_only_one_is_recorded(book: Casebook) 
     assert (await book.verify()).ok
 
 
-async def test_two_openings_of_one_case_agree_on_one_number(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_two_openings_of_one_case_agree_on_one_number(book: Book, superuser: asyncpg.Connection) -> None:
     answers = await asyncio.gather(*(book.record(batch(1, 2)) for _ in range(8)))
     assert set(answers) == {Recorded("2026-03-0001", 2)}
     assert await superuser.fetchval("SELECT serial FROM case_number") == 1
 
 
-async def test_the_policy_is_kept_once(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_the_policy_is_kept_once(book: Book, superuser: asyncpg.Connection) -> None:
     for key in ("C-1", "C-2"):
         case_id = f"complaint:{key}"
         await book.record(Batch(case_id, "complaint", [event(1)], view_of(case_id), None, '{"name":"default"}'))
@@ -261,7 +263,7 @@ async def test_the_policy_is_kept_once(book: Casebook, superuser: asyncpg.Connec
     assert all(row["hash"] == hashlib.sha256(row["document"].encode()).hexdigest() for row in rows)
 
 
-async def test_notified_events_become_rows(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_notified_events_become_rows(book: Book, superuser: asyncpg.Connection) -> None:
     attempt = {"recipient": "s-1", "channel": "email", "outcome": "sent", "reason": "", "count": 1}
     told: dict[str, Any] = {
         "notice": "report",
@@ -323,7 +325,7 @@ async def test_notices_of_before_their_attempts_were_kept_get_their_id_and_reaso
 # --- numbers (S1-5.8) -----------------------------------------------------------------------------
 
 
-async def test_numbers_have_no_gap_over_kinds_months_and_refusals(book: Casebook) -> None:
+async def test_numbers_have_no_gap_over_kinds_months_and_refusals(book: Book) -> None:
     async def file(case_id: str, at: str) -> str:
         if case_id.endswith("7"):  # An opening that fails must not use up a number.
             with pytest.raises(BadBatch):
@@ -344,19 +346,17 @@ async def test_numbers_have_no_gap_over_kinds_months_and_refusals(book: Casebook
     assert (await book.verify()).ok
 
 
-async def test_the_month_is_the_local_one(book: Casebook) -> None:
+async def test_the_month_is_the_local_one(book: Book) -> None:
     answer = await book.record(batch(1, 1, at="2026-04-01T00:30:00+08:00"))  # still March in UTC
     assert answer.number == "2026-04-0001"
 
 
-async def test_the_ten_thousandth_case_of_a_month_has_five_digits(
-    book: Casebook, superuser: asyncpg.Connection
-) -> None:
+async def test_the_ten_thousandth_case_of_a_month_has_five_digits(book: Book, superuser: asyncpg.Connection) -> None:
     await superuser.execute("INSERT INTO case_number VALUES ('complaint', 2026, 3, 9999)")
     assert (await book.record(batch(1, 1))).number == "2026-03-10000"
 
 
-async def test_a_counter_set_back_gives_no_number_twice(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_a_counter_set_back_gives_no_number_twice(book: Book, superuser: asyncpg.Connection) -> None:
     await book.record(batch(1, 1))
     await superuser.execute("DELETE FROM case_number")
     with pytest.raises(StatementFailed, match="case_file_number"):
@@ -381,7 +381,7 @@ async def test_a_counter_set_back_gives_no_number_twice(book: Casebook, superuse
     ],
 )
 async def test_the_database_refuses_to_change_the_ledger(
-    book: Casebook, superuser: asyncpg.Connection, statement: str, verb: str
+    book: Book, superuser: asyncpg.Connection, statement: str, verb: str
 ) -> None:
     await book.record(batch(1, 2))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"{verb} refused: case_event is append-only"):
@@ -394,19 +394,19 @@ async def test_the_database_refuses_to_change_the_ledger(
 
 
 @pytest.fixture
-async def three_cases(book: Casebook) -> Casebook:
+async def three_cases(book: Book) -> Book:
     """Cases A, B and C of five events each."""
     for key in "ABC":
         await book.record(batch(1, 5, f"complaint:{key}"))
     return book
 
 
-async def found(book: Casebook, case_id: str | None = None) -> tuple[str, int, str] | None:
+async def found(book: Book, case_id: str | None = None) -> tuple[str, int, str] | None:
     fault = (await book.verify(case_id)).fault
     return None if fault is None else (fault.case_id, fault.seq, fault.what)
 
 
-async def test_an_audit_counts_what_it_saw(three_cases: Casebook) -> None:
+async def test_an_audit_counts_what_it_saw(three_cases: Book) -> None:
     report = await three_cases.verify()
     assert (report.cases, report.events, report.fault, report.ok) == (3, 15, None, True)
     report = await three_cases.verify("complaint:B")
@@ -427,7 +427,7 @@ async def test_an_audit_counts_what_it_saw(three_cases: Casebook) -> None:
     ids=["body", "type", "at", "removed"],
 )
 async def test_an_audit_names_the_row_changed_or_removed(
-    three_cases: Casebook, superuser: asyncpg.Connection, statement: str, what: str, seq: int
+    three_cases: Book, superuser: asyncpg.Connection, statement: str, what: str, seq: int
 ) -> None:
     await behind_the_back(superuser, statement.format(seq), statement.format(seq).replace(":B", ":C"))
     assert await found(three_cases) == ("complaint:B", seq, what)
@@ -437,7 +437,7 @@ async def test_an_audit_names_the_row_changed_or_removed(
 
 @pytest.mark.parametrize("seq", [1, 3, 5])
 async def test_an_audit_names_the_row_put_in_between(
-    three_cases: Casebook, superuser: asyncpg.Connection, seq: int
+    three_cases: Book, superuser: asyncpg.Connection, seq: int
 ) -> None:
     await behind_the_back(
         superuser,
@@ -450,7 +450,7 @@ async def test_an_audit_names_the_row_put_in_between(
     assert await found(three_cases) == ("complaint:B", seq, "inserted")
 
 
-async def test_an_audit_names_the_row_put_at_the_end(three_cases: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_an_audit_names_the_row_put_at_the_end(three_cases: Book, superuser: asyncpg.Connection) -> None:
     # No trigger stands in the way of an INSERT, so no superuser is needed.
     await superuser.execute(
         "INSERT INTO case_event SELECT case_id, 6, type, at, recorded_at, replace(body, '\"seq\":5', '\"seq\":6'), "
@@ -463,7 +463,7 @@ async def test_an_audit_names_the_row_put_at_the_end(three_cases: Casebook, supe
 
 
 async def test_an_audit_finds_rows_without_file_and_file_without_rows(
-    three_cases: Casebook, superuser: asyncpg.Connection
+    three_cases: Book, superuser: asyncpg.Connection
 ) -> None:
     await behind_the_back(superuser, "DELETE FROM case_event WHERE case_id = 'complaint:C'")
     assert await found(three_cases) == ("complaint:C", 1, "removed")
@@ -474,14 +474,14 @@ async def test_an_audit_finds_rows_without_file_and_file_without_rows(
         await three_cases.record(batch(1, 5, "complaint:A"))
 
 
-async def test_an_audit_finds_another_head(three_cases: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_an_audit_finds_another_head(three_cases: Book, superuser: asyncpg.Connection) -> None:
     await superuser.execute("UPDATE case_file SET head_hash = sha256('x') WHERE case_id = 'complaint:B'")
     assert await found(three_cases) == ("complaint:B", 5, "changed")
 
 
 @pytest.mark.parametrize("key", ["A", "B", "C"])
 async def test_an_audit_finds_a_case_gone_as_a_whole(
-    three_cases: Casebook, superuser: asyncpg.Connection, key: str
+    three_cases: Book, superuser: asyncpg.Connection, key: str
 ) -> None:
     await behind_the_back(
         superuser,
@@ -494,20 +494,20 @@ async def test_an_audit_finds_a_case_gone_as_a_whole(
 
 
 async def test_an_audit_finds_a_case_with_a_number_never_given(
-    three_cases: Casebook, superuser: asyncpg.Connection
+    three_cases: Book, superuser: asyncpg.Connection
 ) -> None:
     await superuser.execute("UPDATE case_number SET serial = 2")
     assert await found(three_cases) == ("complaint:C", 1, "inserted")
 
 
-async def test_an_audit_reads_more_rows_than_it_fetches_at_once(book: Casebook) -> None:
+async def test_an_audit_reads_more_rows_than_it_fetches_at_once(book: Book) -> None:
     await book.record(batch(1, 2500))
     await book.record(batch(1, 1, "complaint:C-2"))
     report = await book.verify()
     assert (report.cases, report.events, report.ok) == (2, 2501, True)
 
 
-async def test_erasing_personal_facts_keeps_the_chain(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_erasing_personal_facts_keeps_the_chain(book: Book, superuser: asyncpg.Connection) -> None:
     opening = Batch(CASE, "complaint", [event(1)], view_of(CASE), {"customer": {"name": "张三"}})
     await book.record(opening)
     assert await book.personal(CASE) == {"customer": {"name": "张三"}}
@@ -525,69 +525,7 @@ async def test_erasing_personal_facts_keeps_the_chain(book: Casebook, superuser:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def test_lists_are_filtered(book: Casebook) -> None:
-    cases: dict[str, dict[str, Any]] = {
-        "complaint:a": {"rung": "supervisor", "next_due": "2026-03-10T10:00:00+08:00", "breached": ["rung", "answer"]},
-        "complaint:b": {"holder": "agent-9", "next_due": "2026-03-10T09:30:00+08:00"},
-        "complaint:c": {"status": "closed", "closed_at": MARCH, "next_due": None, "breached": ["rung"]},
-        "inquiry:d": {"unit": "HZ-02", "severity": "serious", "next_due": "2026-03-10T09:00:00Z"},
-    }
-    for case_id, view in cases.items():
-        await book.record(batch(1, 1, case_id, **view))
-
-    async def ids(**filters: Any) -> str:
-        return "".join(view["id"][-1] for view in (await book.list_cases(**filters)).cases)
-
-    assert await ids() == "badc"  # by what is due first
-    assert await ids(kind="complaint") == "bac"
-    assert await ids(status="closed") == "c"
-    assert await ids(rung="supervisor") == "a"
-    assert await ids(holder="agent-9") == "b"
-    assert await ids(unit="HZ-02") == "d"
-    assert await ids(severity="serious") == "d"
-    assert await ids(breached="rung") == "ac"
-    assert await ids(breached="answer") == "a"
-    assert await ids(is_open=True) == "bad"
-    assert await ids(is_open=False) == "c"
-    assert await ids(due_by=datetime.fromisoformat("2026-03-10T10:00:00+08:00")) == "ba"
-    assert await ids(kind="complaint", is_open=True, rung="agent") == "b"
-    assert await ids(kind="claim") == ""
-
-
-async def test_pages_hold_every_case_once_also_when_one_moves(book: Casebook) -> None:
-    for n in range(10):
-        due = None if n > 6 else f"2026-03-10T09:{n // 2:02}:00+08:00"  # some at the same moment, some never
-        await book.record(batch(1, 1, f"complaint:{n}", next_due=due))
-    pages, after = [], None
-    while True:
-        page = await book.list_cases(limit=3, after=after)
-        pages.append([view["id"][-1] for view in page.cases])
-        if page.after is None:
-            break
-        after = page.after
-        if len(pages) == 1:
-            # The last case of the page moves to the end; nothing must be skipped for that.
-            await book.record(batch(2, 2, page.cases[-1]["id"], next_due=None))
-    assert pages == [["0", "1", "2"], ["3", "4", "5"], ["6", "2", "7"], ["8", "9"]]
-    assert (await book.list_cases(limit=10)).after is None
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"limit": 0}, "limit = 0: allowed is 1 to 1000"),
-        ({"limit": 1001}, "limit = 1001: allowed is 1 to 1000"),
-        ({"after": "complaint:a"}, "after = 'complaint:a': allowed is what the page before gave"),
-        ({"after": "2026-03-10|"}, "allowed is what the page before gave"),
-        ({"due_by": datetime(2026, 3, 10)}, "due_by = 2026-03-10T00:00:00: an instant needs an offset"),  # noqa: DTZ001 - the bad value under test
-    ],
-)
-async def test_a_list_says_what_it_cannot_take(book: Casebook, arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        await book.list_cases(**arguments)
-
-
-async def test_each_kind_counts_by_itself_so_a_number_may_name_two_cases(book: Casebook) -> None:
+async def test_each_kind_counts_by_itself_so_a_number_may_name_two_cases(book: Book) -> None:
     await book.record(batch(1, 1, "inquiry:Q-1"))
     await book.record(batch(1, 1, "complaint:C-1"))
     assert [view["id"] for view in await book.by_number("2026-03-0001")] == ["complaint:C-1", "inquiry:Q-1"]
@@ -595,7 +533,7 @@ async def test_each_kind_counts_by_itself_so_a_number_may_name_two_cases(book: C
     assert await book.by_number("2026-03-0002") == []
 
 
-async def test_an_unknown_case_is_nothing(book: Casebook) -> None:
+async def test_an_unknown_case_is_nothing(book: Book) -> None:
     assert await book.case("complaint:nobody") is None
     assert await book.events("complaint:nobody") == []
     assert await book.personal("complaint:nobody") is None
@@ -615,7 +553,7 @@ def frail() -> Iterator[Cluster]:
 async def test_an_outage_is_told_and_outlived(frail: Cluster, end: str) -> None:
     address = await frail.fresh_database()
     await migrate(address)
-    async with connect(address.replace("postgres@", "postgres:geheim@"), size=4) as book:
+    async with open_book(address.replace("postgres@", "postgres:geheim@"), connections=4) as book:
         await asyncio.gather(*(book.record(batch(1, 1, f"complaint:{n}")) for n in range(8)))
         frail.kill() if end == "kill" else frail.stop(end)
         for call in (book.record(batch(2, 2, "complaint:0")), book.case("complaint:0"), book.verify()):
@@ -638,7 +576,7 @@ async def test_the_server_going_down_under_load_loses_and_doubles_nothing(frail:
     steps = 12
     outages = Counter[str]()
 
-    async def life(book: Casebook, case_id: str) -> None:
+    async def life(book: Book, case_id: str) -> None:
         for seq in range(1, steps + 1):
             while True:
                 try:
@@ -649,7 +587,7 @@ async def test_the_server_going_down_under_load_loses_and_doubles_nothing(frail:
                     await asyncio.sleep(0.05)
             await asyncio.sleep(0.02)
 
-    async with connect(address, size=8) as book:
+    async with open_book(address, connections=8) as book:
         lives = asyncio.gather(*(life(book, f"complaint:{n}") for n in range(40)))
         for _ in range(2):
             await asyncio.sleep(0.15)
@@ -665,7 +603,7 @@ async def test_a_casebook_opens_while_the_database_is_away(frail: Cluster) -> No
     address = await frail.fresh_database()
     await migrate(address)
     frail.stop()
-    async with connect(address) as book:
+    async with open_book(address) as book:
         with pytest.raises(DatabaseAway):
             await book.record(batch(1, 1))
         frail.start()
@@ -675,10 +613,10 @@ async def test_a_casebook_opens_while_the_database_is_away(frail: Cluster) -> No
 async def test_closing_does_not_wait_for_ever(
     dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("activities.database.pool.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("activities.database.database.CLOSE_TIMEOUT", 0.2)
     async with superuser.transaction():
         await superuser.execute("LOCK TABLE case_event")
-        async with connect(dsn) as closing:
+        async with open_book(dsn) as closing:
             stuck = asyncio.create_task(closing.events(CASE))
             await asyncio.sleep(0.2)
         with pytest.raises(DatabaseAway):
@@ -686,11 +624,11 @@ async def test_closing_does_not_wait_for_ever(
 
 
 async def test_a_busy_database_is_away(
-    book: Casebook, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
+    book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
     await book.record(batch(1, 1))
-    monkeypatch.setattr("activities.database.pool.STATEMENT_TIMEOUT", 1)
-    async with connect(dsn) as impatient:
+    monkeypatch.setattr("activities.database.database.STATEMENT_TIMEOUT", 1)
+    async with open_book(dsn) as impatient:
         async with superuser.transaction():
             await superuser.execute("LOCK TABLE case_file")
             with pytest.raises(DatabaseAway, match="QueryCanceledError"):
@@ -699,10 +637,10 @@ async def test_a_busy_database_is_away(
 
 
 async def test_no_free_connection_in_time_is_away(
-    book: Casebook, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
+    book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch, superuser: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("activities.database.pool.ACQUIRE_TIMEOUT", 0.2)
-    async with connect(dsn, size=1) as narrow, superuser.transaction():
+    monkeypatch.setattr("activities.database.database.ACQUIRE_TIMEOUT", 0.2)
+    async with open_book(dsn, connections=1) as narrow, superuser.transaction():
         await superuser.execute("LOCK TABLE case_event")
         holding = asyncio.create_task(narrow.events(CASE))
         await asyncio.sleep(0.1)
@@ -714,21 +652,21 @@ async def test_no_free_connection_in_time_is_away(
 
 
 async def test_a_database_without_the_tables_says_what_to_do(postgres: Cluster) -> None:
-    async with connect(await postgres.fresh_database()) as book:
+    async with open_book(await postgres.fresh_database()) as book:
         with pytest.raises(DatabaseAway, match="run `caseladder migrate`"):
             await book.record(batch(1, 1))
 
 
 async def test_a_missing_database_and_a_refused_user_are_told_apart(postgres: Cluster) -> None:
-    async with connect(postgres.dsn("nowhere")) as book:
+    async with open_book(postgres.dsn("nowhere")) as book:
         with pytest.raises(DatabaseAway, match="named in the address does not exist"):
             await book.case(CASE)
-    async with connect(postgres.dsn(user="nobody")) as book:
+    async with open_book(postgres.dsn(user="nobody")) as book:
         with pytest.raises(DatabaseAway, match="refuses the user or the password"):
             await book.case(CASE)
 
 
-async def test_a_failed_statement_does_not_quote_the_row(book: Casebook, superuser: asyncpg.Connection) -> None:
+async def test_a_failed_statement_does_not_quote_the_row(book: Book, superuser: asyncpg.Connection) -> None:
     opening = Batch(CASE, "complaint", [event(1)], view_of(CASE), {"name": "Zhang San"})
     await superuser.execute("ALTER TABLE personal ADD CONSTRAINT short CHECK (length(facts::text) < 5)")
     try:
@@ -762,14 +700,14 @@ async def test_a_bad_address_is_told_without_repeating_it(address: str, message:
         await migrate(address)
     assert "geheim" not in str(caught.value)
     with pytest.raises(BadDatabaseAddress, match=message):
-        async with connect(address):
+        async with open_book(address):
             pass
 
 
 async def test_migrating_twice_and_at_once_is_fine(postgres: Cluster) -> None:
     address = await postgres.fresh_database()
     await asyncio.gather(migrate(address), migrate(address))
-    async with connect(address) as book:
+    async with open_book(address) as book:
         await book.record(batch(1, 1))
         await migrate(address)
         assert len(await book.events(CASE)) == 1
@@ -806,7 +744,7 @@ async def test_a_failed_migration_leaves_nothing_behind(postgres: Cluster) -> No
 # --- speed ----------------------------------------------------------------------------------------
 
 
-async def test_how_many_batches_a_second(book: Casebook) -> None:
+async def test_how_many_batches_a_second(book: Book) -> None:
     started = time.perf_counter()
 
     async def life(n: int) -> None:

@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from activities.database.pool import DatabaseAway, migrate
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway
+from activities.database.migrate import migrate
 from activities.people import directory
 from activities.people.directory import KEPT, DirectoryBook
+from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Absence, BadDirectory, Directory, Person, Shift, Unit
 from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
@@ -31,6 +34,10 @@ AGENT = Person(
 OTHER = Person(id="agent-2", role="agent", unit="north")
 PEOPLE = (AGENT, OTHER)
 AWAY = Absence(person="agent-1", starts_at=NOW, ends_at=NOW + HOUR)
+
+
+class Book(DirectoryBook, DirectoryChanges):
+    """The directory, read and changed."""
 
 
 def shift(id: str, person: str, begins: timedelta, hours: int = 12) -> Shift:
@@ -53,11 +60,11 @@ async def address(postgres: Cluster, migrated: str) -> str:
 
 
 @pytest.fixture
-async def book(address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DirectoryBook]:
+async def book(address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Book]:
     """The directory, empty yet, asked for anew each time."""
     monkeypatch.setattr(directory, "FRESH", 0.0)
-    async with directory.connect(address) as made:
-        yield made
+    async with Database.open(address) as store:
+        yield Book(store)
 
 
 def content(found: Directory) -> tuple[object, ...]:
@@ -70,7 +77,7 @@ def content(found: Directory) -> tuple[object, ...]:
     )
 
 
-async def test_what_is_stored_is_read_as_it_was(book: DirectoryBook) -> None:
+async def test_what_is_stored_is_read_as_it_was(book: Book) -> None:
     assert content(await book.current()) == content(Directory())
     await book.replace_people(PEOPLE, units=UNITS, absences=[AWAY])
     stored = await book.replace_shifts([shift("s1", "agent-1", -HOUR)])
@@ -84,7 +91,7 @@ async def test_what_is_stored_is_read_as_it_was(book: DirectoryBook) -> None:
     assert (answer.person, answer.why) == (OTHER, "on_duty")
 
 
-async def test_units_and_absences_stay_when_only_people_come(book: DirectoryBook) -> None:
+async def test_units_and_absences_stay_when_only_people_come(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS, absences=[AWAY, AWAY.model_copy(update={"person": "agent-2"})])
     stored = await book.replace_people([AGENT.model_copy(update={"deputies": ()})])
     assert [unit.id for unit in stored.units] == ["headquarters", "north"]
@@ -92,7 +99,7 @@ async def test_units_and_absences_stay_when_only_people_come(book: DirectoryBook
     assert content(await book.read()) == content(stored)
 
 
-async def test_all_or_nothing(book: DirectoryBook) -> None:
+async def test_all_or_nothing(book: Book) -> None:
     before = content(await book.replace_people(PEOPLE, units=UNITS))
     with pytest.raises(BadDirectory, match=r"staff\.1\.unit: 'nowhere' is not a known unit; allowed: headquarters, n"):
         await book.replace_people([OTHER, AGENT.model_copy(update={"unit": "nowhere", "deputies": ()})])
@@ -103,7 +110,7 @@ async def test_all_or_nothing(book: DirectoryBook) -> None:
     assert content(await book.read()) == content(await book.current()) == before
 
 
-async def test_a_failed_write_leaves_everything(book: DirectoryBook, address: str) -> None:
+async def test_a_failed_write_leaves_everything(book: Book, address: str) -> None:
     before = content(await book.replace_people(PEOPLE, units=UNITS))
     connection = await asyncpg.connect(address)
     try:
@@ -115,7 +122,7 @@ async def test_a_failed_write_leaves_everything(book: DirectoryBook, address: st
     assert content(await book.read()) == before
 
 
-async def test_who_leaves_must_be_off_the_roster(book: DirectoryBook) -> None:
+async def test_who_leaves_must_be_off_the_roster(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     await book.replace_shifts([shift("past", "agent-2", -20 * HOUR), shift("later", "agent-2", 20 * HOUR)])
     alone = [AGENT.model_copy(update={"deputies": ()})]
@@ -127,7 +134,7 @@ async def test_who_leaves_must_be_off_the_roster(book: DirectoryBook) -> None:
     assert (await book.replace_people(alone)).shifts == ()
 
 
-async def test_a_roster_replaces_its_period(book: DirectoryBook) -> None:
+async def test_a_roster_replaces_its_period(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     day = 24 * HOUR
     await book.replace_shifts([shift(f"s{n}", "agent-1", n * day) for n in range(5)])
@@ -138,24 +145,7 @@ async def test_a_roster_replaces_its_period(book: DirectoryBook) -> None:
         await book.replace_shifts([shift("long", "agent-1", 2 * day, 48)], period=(NOW + 2 * day, NOW + 3 * day))
 
 
-async def test_shifts_change_hands_once(book: DirectoryBook) -> None:
-    await book.replace_people(PEOPLE, units=UNITS)
-    one, two = shift("s1", "agent-1", HOUR), shift("s2", "agent-2", 30 * HOUR)
-    await book.replace_shifts([one, two])
-    before, after = (
-        [one, two],
-        [one.model_copy(update={"person": "agent-2"}), two.model_copy(update={"person": "agent-1"})],
-    )
-    stored = await book.change_shifts(before, after)
-    assert content(await book.change_shifts(before, after)) == content(stored) == content(await book.read())
-    assert {shift.id: shift.person for shift in stored.shifts} == {"s1": "agent-2", "s2": "agent-1"}
-    with pytest.raises(Refused, match="no longer as they were: s1") as refused:
-        await book.change_shifts([one], [one.model_copy(update={"ends_at": one.ends_at + HOUR})])
-    assert refused.value.code == "roster_changed"
-    assert content(await book.read()) == content(stored)
-
-
-async def test_two_who_change_it_at_once_take_turns(book: DirectoryBook) -> None:
+async def test_two_who_change_it_at_once_take_turns(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     results = await asyncio.gather(
         book.replace_shifts([shift("s1", "agent-1", HOUR)], period=(NOW, NOW + 2 * HOUR)),
@@ -167,7 +157,7 @@ async def test_two_who_change_it_at_once_take_turns(book: DirectoryBook) -> None
     assert len((await book.read()).shifts) == 1
 
 
-async def test_nothing_is_read_again_while_nothing_changed(book: DirectoryBook, address: str) -> None:
+async def test_nothing_is_read_again_while_nothing_changed(book: Book, address: str) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     first = await book.current()
     assert await book.current() is first
@@ -181,17 +171,16 @@ async def test_nothing_is_read_again_while_nothing_changed(book: DirectoryBook, 
 
 
 async def test_an_answer_holds_for_a_moment(address: str) -> None:
-    async with directory.connect(address) as writer, directory.connect(address) as reader:
+    async with Database.open(address) as store:
+        reader = DirectoryBook(store)
         assert (await reader.current()).people == ()
-        await writer.replace_people(PEOPLE, units=UNITS)
-        # Whoever wrote knows at once, another within `FRESH`.
-        assert len((await writer.current()).people) == 2
+        await DirectoryChanges(store).replace_people(PEOPLE, units=UNITS)
         assert (await reader.current()).people == ()
         await asyncio.sleep(directory.FRESH)
         assert len((await reader.current()).people) == 2
 
 
-async def test_the_current_one_forgets_old_shifts_but_not_who_has_a_roster(book: DirectoryBook) -> None:
+async def test_the_current_one_forgets_old_shifts_but_not_who_has_a_roster(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     old = [shift(f"old{n}", "agent-1", -KEPT - n * 24 * HOUR) for n in range(1, 4)]
     await book.replace_shifts([*old, shift("new", "agent-2", -HOUR)])
@@ -201,7 +190,7 @@ async def test_the_current_one_forgets_old_shifts_but_not_who_has_a_roster(book:
     assert len((await book.read()).shifts) == 4
 
 
-async def test_what_is_not_valid_does_not_take_the_place_of_what_was(book: DirectoryBook, address: str) -> None:
+async def test_what_is_not_valid_does_not_take_the_place_of_what_was(book: Book, address: str) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     good = await book.current()
     connection = await asyncpg.connect(address)
@@ -226,7 +215,8 @@ async def test_while_the_database_is_away_the_last_good_one_holds(monkeypatch: p
     with cluster() as own:
         dsn = await own.fresh_database()
         await migrate(dsn)
-        async with directory.connect(dsn) as known, directory.connect(dsn) as fresh:
+        async with Database.open(dsn) as store:
+            known, fresh = Book(store), Book(store)
             await known.replace_people(PEOPLE, units=UNITS)
             good = await known.current()
             own.kill()
@@ -243,5 +233,6 @@ async def test_while_the_database_is_away_the_last_good_one_holds(monkeypatch: p
 
 
 async def test_a_database_without_the_tables_stops_nobody(postgres: Cluster) -> None:
-    async with directory.connect(await postgres.fresh_database()) as book:
+    async with Database.open(await postgres.fresh_database()) as store:
+        book = Book(store)
         assert (await book.current()).who("agent", None, NOW).why == "nobody"

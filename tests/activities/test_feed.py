@@ -12,13 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
-from activities.database.pool import migrate, statement
-from activities.events import feed
+from activities.database.database import Database, statement
+from activities.database.migrate import migrate
 from activities.events.feed import Feed, FeedEvent, read_position
 from activities.messages import Batch
 from cases.vocabulary.refusals import Refused
+from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.seed import SEED
 
@@ -67,15 +66,15 @@ async def template(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-async def book(dsn: str) -> AsyncIterator[Casebook]:
-    async with casebook.connect(dsn) as made:
+async def book(dsn: str) -> AsyncIterator[Book]:
+    async with open_book(dsn) as made:
         yield made
 
 
 @pytest.fixture
 async def reader(dsn: str) -> AsyncIterator[Feed]:
-    async with feed.connect(dsn) as made:
-        yield made
+    async with Database.open(dsn) as store:
+        yield Feed(store)
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection.terminate()
 
 
-async def test_events_come_in_order_with_what_their_case_is(book: Casebook, reader: Feed) -> None:
+async def test_events_come_in_order_with_what_their_case_is(book: Book, reader: Feed) -> None:
     assert await reader.after(None, 10) == []
     assert await reader.head() == "0-0"
     await book.record(batch(A, 1, 3))
@@ -110,7 +109,7 @@ async def test_events_come_in_order_with_what_their_case_is(book: Casebook, read
     assert await reader.after(events[-1].position, 10) == []
 
 
-async def test_what_follows_an_event_can_be_read_again_from_there(book: Casebook, reader: Feed) -> None:
+async def test_what_follows_an_event_can_be_read_again_from_there(book: Book, reader: Feed) -> None:
     await book.record(batch(A, 1, 4))
 
     place = await reader.before(A, 3)
@@ -206,7 +205,7 @@ def test_a_position_of_another_form_is_refused(position: str) -> None:
     assert refused.value.code == "invalid"
 
 
-async def test_a_position_that_was_never_given_is_refused(book: Casebook, reader: Feed) -> None:
+async def test_a_position_that_was_never_given_is_refused(book: Book, reader: Feed) -> None:
     await book.record(batch(A, 1, 1))
     with pytest.raises(Refused, match="this ledger has not come that far") as refused:
         await reader.after("999999999-1", 10)
@@ -219,7 +218,7 @@ async def test_a_page_has_a_size(reader: Feed, limit: int) -> None:
         await reader.after(None, limit)
 
 
-async def test_the_ledger_stays_append_only_and_its_chain_whole(book: Casebook, one: asyncpg.Connection) -> None:
+async def test_the_ledger_stays_append_only_and_its_chain_whole(book: Book, one: asyncpg.Connection) -> None:
     await book.record(batch(A, 1, 3))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await one.execute("UPDATE case_event SET position = 0")
@@ -232,7 +231,7 @@ async def test_the_ledger_stays_append_only_and_its_chain_whole(book: Casebook, 
 async def test_a_ledger_that_was_there_before_gets_an_order(postgres: Cluster) -> None:
     dsn = await postgres.fresh_database()
     await migrate(dsn, "0005")
-    async with casebook.connect(dsn) as book:
+    async with open_book(dsn) as book:
         # Row 2 of A is recorded as if before row 1: a clock that was set back must not turn them round.
         connection = await asyncpg.connect(dsn)
         for case_id, seq, hour in [(A, 1, 5), (B, 1, 6), (A, 2, 4), (C, 1, 3)]:
@@ -243,12 +242,12 @@ async def test_a_ledger_that_was_there_before_gets_an_order(postgres: Cluster) -
         await migrate(dsn)
         await book.record(batch("inquiry:D", 1, 1))
 
-    async with feed.connect(dsn) as later:
-        assert seen(await whole(later)) == [(C, 1), (A, 1), (A, 2), (B, 1), ("inquiry:D", 1)]
+    async with Database.open(dsn) as later:
+        assert seen(await whole(Feed(later))) == [(C, 1), (A, 1), (A, 2), (B, 1), ("inquiry:D", 1)]
 
 
 async def test_a_ledger_restored_into_a_younger_server_goes_on_after_its_end(
-    dsn: str, book: Casebook, reader: Feed, one: asyncpg.Connection
+    dsn: str, book: Book, reader: Feed, one: asyncpg.Connection
 ) -> None:
     await book.record(batch(A, 1, 2))
     # As it looks there: the rows know of transactions that this server has not come to.
@@ -266,7 +265,7 @@ async def test_a_ledger_restored_into_a_younger_server_goes_on_after_its_end(
     assert await one.fetchval("SELECT case_event_shift()") > 4000000
 
 
-async def test_a_ledger_that_is_where_it_was_is_not_shifted(dsn: str, book: Casebook, one: asyncpg.Connection) -> None:
+async def test_a_ledger_that_is_where_it_was_is_not_shifted(dsn: str, book: Book, one: asyncpg.Connection) -> None:
     await book.record(batch(A, 1, 2))
     await migrate(dsn)
     assert await one.fetchval("SELECT case_event_shift()") == 0
@@ -281,7 +280,7 @@ async def test_who_commits_beside_a_migration_shifts_nothing(
         assert await one.fetchval("SELECT case_event_resume()") is False
 
 
-async def test_a_page_is_read_off_the_index(book: Casebook, one: asyncpg.Connection) -> None:
+async def test_a_page_is_read_off_the_index(book: Book, one: asyncpg.Connection) -> None:
     for number in range(20):
         await book.record(batch(f"complaint:{number}", 1, 30))
     await one.execute("ANALYZE case_event")

@@ -24,8 +24,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.casebook.book import Casebook
-from activities.database.pool import DatabaseAway, create_pool, migrate
+from activities.casebook.record import Recorder
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway
+from activities.database.migrate import migrate
 from activities.messages import Batch, PayoutOrder, PayoutResult
 from activities.payouts import Gateway, PayoutConflict, PayoutPending, Payouts, PayoutUnknown
 from activities.payouts.book import Book
@@ -35,7 +37,7 @@ from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import Report, reconcile
 from activities.signatures import read_secret
 from cases.vocabulary.refusals import Refused
-from starter.payouts import connect
+from starter.payouts import payouts_of
 from starter.settings import SettingsError, load_settings
 from tests.cli.program import Answer, call
 from tests.gateway import GET_FAULTS, POST_FAULTS, SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
@@ -52,6 +54,26 @@ ROOT = Path(__file__).parents[2]
 DELAY, IMPATIENT = 1.2, 0.4
 
 
+class Tables(Database):
+    """A database whose tables a test looks at, and changes past the product."""
+
+    async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *values)
+            return rows
+
+    async def fetchrow(self, sql: str, *values: Any) -> asyncpg.Record:
+        return next(iter(await self.fetch(sql, *values)), None)
+
+    async def fetchval(self, sql: str, *values: Any) -> Any:
+        row = await self.fetchrow(sql, *values)
+        return None if row is None else row[0]
+
+    async def execute(self, sql: str, *values: Any) -> None:
+        async with self.connection() as connection:
+            await connection.execute(sql, *values)
+
+
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -65,16 +87,15 @@ async def dsn(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
-    """A pool on empty books."""
-    made = await create_pool(dsn, size=10)
-    async with made.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(
-            "TRUNCATE case_event, case_file, case_number, notification, payout, payout_booking RESTART IDENTITY"
-        )
-    yield made
-    await made.close()
+async def pool(dsn: str) -> AsyncIterator[Tables]:
+    """A database with empty books."""
+    async with Tables.open(dsn) as made:
+        async with made.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute(
+                "TRUNCATE case_event, case_file, case_number, notification, payout, payout_booking RESTART IDENTITY"
+            )
+        yield made
 
 
 @pytest.fixture
@@ -88,7 +109,7 @@ def http(gateway: MisbehavingGateway, token: str = TOKEN, timeout: float = 10.0)
 
 
 @pytest.fixture
-def payouts(pool: asyncpg.Pool, gateway: MisbehavingGateway) -> Payouts:
+def payouts(pool: Tables, gateway: MisbehavingGateway) -> Payouts:
     return Payouts(pool, http(gateway), read_secret(SECRET))
 
 
@@ -111,16 +132,16 @@ async def pay(payouts: Payouts, order: PayoutOrder = ORDER) -> PayoutResult:
     raise AssertionError("it does not come to an end")
 
 
-async def row(pool: asyncpg.Pool, key: str = KEY) -> dict[str, Any]:
+async def row(pool: Tables, key: str = KEY) -> dict[str, Any]:
     found = await pool.fetchrow("SELECT * FROM payout WHERE key = $1", key)
     assert found is not None
     return dict(found)
 
 
-async def record(pool: asyncpg.Pool, *events: tuple[str, dict[str, Any]], case_id: str = CASE, after: int = 0) -> None:
+async def record(pool: Tables, *events: tuple[str, dict[str, Any]], case_id: str = CASE, after: int = 0) -> None:
     """Record events of a case in its ledger."""
     actor = {"id": "f1", "role": "finance"}
-    await Casebook(pool).record(
+    await Recorder(pool).record(
         Batch(
             case_id,
             "claim",
@@ -152,7 +173,7 @@ def told(reference: str, amount: str = "120.00") -> tuple[str, dict[str, Any]]:
 # --- the embedded gateway ----------------------------------------------------------------------------
 
 
-async def test_the_embedded_gateway_pays_at_once_and_once(pool: asyncpg.Pool) -> None:
+async def test_the_embedded_gateway_pays_at_once_and_once(pool: Tables) -> None:
     payouts = Payouts(pool, LedgerGateway(pool))
     result = await attempt(payouts)
     assert (result.state, result.reference, result.reason) == ("paid", "LEDGER-1", "")
@@ -168,14 +189,14 @@ async def test_the_embedded_gateway_pays_at_once_and_once(pool: asyncpg.Pool) ->
     assert (await row(pool))["state"] == "paid"
 
 
-async def test_orders_at_the_same_moment_are_booked_once(pool: asyncpg.Pool) -> None:
+async def test_orders_at_the_same_moment_are_booked_once(pool: Tables) -> None:
     payouts = Payouts(pool, LedgerGateway(pool))
     results = await asyncio.gather(*(pay(payouts) for _ in range(8)))
     assert {(one.state, one.reference) for one in results} == {("paid", results[0].reference)}
     assert await pool.fetchval("SELECT count(*) FROM payout_booking") == 1
 
 
-async def test_a_crash_after_the_booking_is_found_and_not_booked_again(pool: asyncpg.Pool) -> None:
+async def test_a_crash_after_the_booking_is_found_and_not_booked_again(pool: Tables) -> None:
     payout, standing = await Book(pool).order(ORDER, "ledger", retry=True)
     assert standing == "new"
     await LedgerGateway(pool).pay(payout)
@@ -187,7 +208,7 @@ async def test_a_crash_after_the_booking_is_found_and_not_booked_again(pool: asy
 # --- an HTTP gateway that misbehaves -----------------------------------------------------------------
 
 
-async def test_a_payout_over_http(pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway) -> None:
+async def test_a_payout_over_http(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
     result = await attempt(payouts)
     assert (result.state, result.reference) == ("paid", "GW-1")
     assert gateway.requests == [("POST", "/payouts")]
@@ -202,7 +223,7 @@ async def test_a_payout_over_http(pool: asyncpg.Pool, payouts: Payouts, gateway:
 
 @pytest.mark.parametrize("fault", POST_FAULTS)
 async def test_whatever_happens_to_the_order_it_is_paid_once(
-    fault: Fault, pool: asyncpg.Pool, gateway: MisbehavingGateway
+    fault: Fault, pool: Tables, gateway: MisbehavingGateway
 ) -> None:
     payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if "late" in fault else 10.0))
     gateway.posts = [fault]
@@ -227,7 +248,7 @@ async def test_whatever_happens_to_the_order_it_is_paid_once(
 
 @pytest.mark.parametrize("fault", GET_FAULTS)
 async def test_an_unknown_outcome_is_asked_about_until_it_is_known(
-    fault: Fault, pool: asyncpg.Pool, gateway: MisbehavingGateway
+    fault: Fault, pool: Tables, gateway: MisbehavingGateway
 ) -> None:
     payouts = Payouts(pool, http(gateway, timeout=IMPATIENT if fault == "late" else 10.0))
     gateway.posts, gateway.gets = ["lose_after"], [fault, fault]
@@ -258,7 +279,7 @@ async def test_an_answer_that_is_none_leaves_the_outcome_unknown(
 
 
 async def test_another_amount_in_the_answer_is_a_conflict(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["wrong_amount"]
     for number in (1, 2):  # the second time it is asked, and says the same
@@ -270,7 +291,7 @@ async def test_another_amount_in_the_answer_is_a_conflict(
 
 @pytest.mark.parametrize(("fault", "reason"), [("refuse", "HTTP 422 account_closed"), ("refuse_in_words", "HTTP 400")])
 async def test_a_refusal_is_final_for_this_try_and_names_nobody(
-    fault: Fault, reason: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    fault: Fault, reason: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = [fault]
     failed = PayoutResult("failed", reason=reason)
@@ -311,7 +332,7 @@ async def test_a_try_after_a_failure_first_asks_whether_it_was_paid_after_all(
 
 
 async def test_without_the_right_token_nothing_is_paid_and_nothing_is_concluded(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["lose_after"]
     with pytest.raises(PayoutUnknown):
@@ -325,7 +346,7 @@ async def test_without_the_right_token_nothing_is_paid_and_nothing_is_concluded(
 
 
 async def test_an_open_order_is_not_sent_to_another_gateway(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["lose_after"]
     with pytest.raises(PayoutUnknown):
@@ -340,14 +361,13 @@ async def test_without_the_book_the_gateway_is_not_called(gateway: MisbehavingGa
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://nobody@127.0.0.1:{free.getsockname()[1]}/x"
-        away = await create_pool(address, size=1)
-        with pytest.raises(DatabaseAway):
-            await attempt(Payouts(away, http(gateway)))
-        away.terminate()
+        async with Database.open(address) as away:
+            with pytest.raises(DatabaseAway):
+                await attempt(Payouts(away, http(gateway)))
     assert gateway.requests == []
 
 
-async def test_a_gateway_that_is_down_leaves_the_outcome_unknown(pool: asyncpg.Pool) -> None:
+async def test_a_gateway_that_is_down_leaves_the_outcome_unknown(pool: Tables) -> None:
     with misbehaving_gateway() as gone:
         address = gone.url
     with pytest.raises(PayoutUnknown, match=r"no answer from the gateway \(ConnectError\)"):
@@ -355,7 +375,7 @@ async def test_a_gateway_that_is_down_leaves_the_outcome_unknown(pool: asyncpg.P
     assert (await row(pool))["state"] == "requested"
 
 
-async def test_an_endless_answer_is_given_up(pool: asyncpg.Pool) -> None:
+async def test_an_endless_answer_is_given_up(pool: Tables) -> None:
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99000000\r\n\r\n")
@@ -393,7 +413,7 @@ async def test_an_endless_answer_is_given_up(pool: asyncpg.Pool) -> None:
     ],
 )
 async def test_an_order_that_contradicts_the_book_is_refused_for_good(
-    order: PayoutOrder, message: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    order: PayoutOrder, message: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["lose"]
     with pytest.raises(PayoutUnknown):
@@ -409,7 +429,7 @@ async def test_an_order_that_contradicts_the_book_is_refused_for_good(
 # --- finance ------------------------------------------------------------------------------------------
 
 
-async def test_a_manual_payout_waits_for_finance_and_its_word_settles_both_books(pool: asyncpg.Pool) -> None:
+async def test_a_manual_payout_waits_for_finance_and_its_word_settles_both_books(pool: Tables) -> None:
     payouts = Payouts(pool, ManualGateway())
     await record(pool, asked())
     assert await attempt(payouts) == PayoutResult("waiting")
@@ -422,7 +442,7 @@ async def test_a_manual_payout_waits_for_finance_and_its_word_settles_both_books
 
 
 async def test_what_waits_for_finance_is_not_paid_by_a_new_gateway(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     await attempt(Payouts(pool, ManualGateway()))
     assert await attempt(payouts) == PayoutResult("waiting")
@@ -430,7 +450,7 @@ async def test_what_waits_for_finance_is_not_paid_by_a_new_gateway(
 
 
 async def test_what_finance_confirmed_meanwhile_is_not_paid_again(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["lose"]
     await record(pool, asked())
@@ -443,7 +463,7 @@ async def test_what_finance_confirmed_meanwhile_is_not_paid_again(
 
 
 async def test_what_finance_confirmed_before_the_order_is_not_paid_again(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     await record(pool, asked(), told("BANK-7"))
     assert (await attempt(payouts)).reference == "BANK-7"
@@ -454,7 +474,7 @@ async def test_what_finance_confirmed_before_the_order_is_not_paid_again(
 
 
 async def test_what_finance_confirmed_after_a_failure_is_paid(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["refuse"]
     await attempt(payouts)
@@ -464,7 +484,7 @@ async def test_what_finance_confirmed_after_a_failure_is_paid(
     assert len(gateway.requests) == 1
 
 
-async def test_the_word_of_finance_and_an_order_at_the_same_moment_leave_one_row(pool: asyncpg.Pool) -> None:
+async def test_the_word_of_finance_and_an_order_at_the_same_moment_leave_one_row(pool: Tables) -> None:
     payouts = Payouts(pool, ManualGateway())
     for n in range(25):
         case_id = f"claim:R-{n}"
@@ -478,7 +498,7 @@ async def test_the_word_of_finance_and_an_order_at_the_same_moment_leave_one_row
 
 
 async def test_what_a_gateway_paid_stays_so_whatever_the_event_says(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     result = await attempt(payouts)
     await record(pool, asked(), told("GW-1"))
@@ -500,7 +520,7 @@ async def pending(payouts: Payouts, gateway: MisbehavingGateway) -> MisbehavingG
 
 
 async def test_a_callback_settles_the_book_and_the_activity_asks_no_more(
-    pool: asyncpg.Pool, payouts: Payouts, pending: MisbehavingGateway
+    pool: Tables, payouts: Payouts, pending: MisbehavingGateway
 ) -> None:
     received: list[tuple[dict[str, str], bytes]] = []
 
@@ -542,7 +562,7 @@ async def test_a_callback_that_it_failed_is_heard_by_the_activity_once(
 
 
 async def test_a_callback_that_it_was_paid_after_all_outdoes_a_failure(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.posts = ["refuse"]
     await attempt(payouts)
@@ -582,7 +602,7 @@ def _with(name: str, value: str) -> Any:
     ],
 )
 async def test_a_callback_without_a_good_signature_changes_nothing(
-    spoil: Any, message: str, pool: asyncpg.Pool, payouts: Payouts, pending: MisbehavingGateway
+    spoil: Any, message: str, pool: Tables, payouts: Payouts, pending: MisbehavingGateway
 ) -> None:
     pending.decide(KEY)
     with pytest.raises(Refused, match=message) as caught:
@@ -592,7 +612,7 @@ async def test_a_callback_without_a_good_signature_changes_nothing(
 
 
 async def test_a_callback_signed_with_another_key_or_without_a_configured_one_changes_nothing(
-    pool: asyncpg.Pool, payouts: Payouts, pending: MisbehavingGateway
+    pool: Tables, payouts: Payouts, pending: MisbehavingGateway
 ) -> None:
     pending.decide(KEY)
     other = "whsec_" + "eHh4" * 11
@@ -621,7 +641,7 @@ async def test_a_callback_signed_with_another_key_or_without_a_configured_one_ch
     ],
 )
 async def test_a_callback_that_does_not_fit_the_book_changes_nothing(
-    changes: dict[str, Any], code: str, message: str, pool: asyncpg.Pool, payouts: Payouts, pending: MisbehavingGateway
+    changes: dict[str, Any], code: str, message: str, pool: Tables, payouts: Payouts, pending: MisbehavingGateway
 ) -> None:
     pending.decide(KEY)
     with pytest.raises(Refused, match=message) as caught:
@@ -630,9 +650,7 @@ async def test_a_callback_that_does_not_fit_the_book_changes_nothing(
     assert (await row(pool))["state"] == "requested"
 
 
-async def test_a_callback_cannot_undo_a_payment(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
-) -> None:
+async def test_a_callback_cannot_undo_a_payment(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
     await attempt(payouts)
     before = await row(pool)
     for changes in ({"state": "failed", "reference": ""}, {"reference": "GW-2"}):
@@ -643,7 +661,7 @@ async def test_a_callback_cannot_undo_a_payment(
 
 
 async def test_a_callback_counts_only_for_what_was_sent_to_this_gateway(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     await attempt(Payouts(pool, ManualGateway()))
     gateway.enter(KEY, "120.00", case=CASE)
@@ -660,7 +678,7 @@ def found(report: Report) -> list[tuple[str, str]]:
     return sorted((one.kind, one.case_id) for one in report.differences)
 
 
-async def books(pool: asyncpg.Pool, payouts: Payouts, number: int = 8) -> None:
+async def books(pool: Tables, payouts: Payouts, number: int = 8) -> None:
     """That many claims, paid, with everything on every book."""
     for n in range(1, number + 1):
         case_id = f"claim:C-{n}"
@@ -669,11 +687,11 @@ async def books(pool: asyncpg.Pool, payouts: Payouts, number: int = 8) -> None:
         await record(pool, told(result.reference), case_id=case_id, after=1)
 
 
-async def look(pool: asyncpg.Pool, gateway: Gateway) -> Report:
+async def look(pool: Tables, gateway: Gateway) -> Report:
     return await reconcile(pool, gateway, second_look=0.01)
 
 
-async def test_books_that_agree(pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway) -> None:
+async def test_books_that_agree(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
     await books(pool, payouts)
     report = await look(pool, http(gateway))
     assert report == Report(gateway.url, 8, 8, Decimal("960.00"), 0, ())
@@ -683,7 +701,7 @@ async def test_books_that_agree(pool: asyncpg.Pool, payouts: Payouts, gateway: M
     assert [path for _, path in gateway.requests][-3:] == pages
 
 
-async def test_the_embedded_gateway_has_a_book_too(pool: asyncpg.Pool) -> None:
+async def test_the_embedded_gateway_has_a_book_too(pool: Tables) -> None:
     payouts = Payouts(pool, LedgerGateway(pool))
     await books(pool, payouts, 3)
     assert (await payouts.reconcile()).ok
@@ -696,7 +714,7 @@ async def test_the_embedded_gateway_has_a_book_too(pool: asyncpg.Pool) -> None:
     assert found(await look(pool, LedgerGateway(pool))) == expected
 
 
-async def test_each_difference_is_found(pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway) -> None:
+async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
     await books(pool, payouts, 14)
 
     def line(n: int) -> Any:
@@ -763,7 +781,7 @@ async def test_each_difference_is_found(pool: asyncpg.Pool, payouts: Payouts, ga
 
 
 async def test_what_is_under_way_at_the_first_look_is_no_difference(
-    pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     await record(pool, asked())
     result = await attempt(payouts)
@@ -774,7 +792,7 @@ async def test_what_is_under_way_at_the_first_look_is_no_difference(
     assert (await looking).ok
 
 
-async def test_a_book_that_cannot_be_read_proves_nothing(pool: asyncpg.Pool, gateway: MisbehavingGateway) -> None:
+async def test_a_book_that_cannot_be_read_proves_nothing(pool: Tables, gateway: MisbehavingGateway) -> None:
     with pytest.raises(PayoutUnknown, match="HTTP 401 when it was asked for its book"):
         await look(pool, http(gateway, "expired"))
     gateway.enter("k", "one yuan")
@@ -783,7 +801,7 @@ async def test_a_book_that_cannot_be_read_proves_nothing(pool: asyncpg.Pool, gat
 
 
 @pytest.mark.parametrize("page", [{"payouts": [], "next": "1"}, {"payouts": []}, []])
-async def test_a_list_that_goes_round_or_has_no_end_is_given_up(pool: asyncpg.Pool, page: Any) -> None:
+async def test_a_list_that_goes_round_or_has_no_end_is_given_up(pool: Tables, page: Any) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = json.dumps(page).encode()
@@ -808,7 +826,7 @@ async def command(dsn: str, gateway: MisbehavingGateway, *options: str) -> Answe
 
 
 async def test_the_command_proves_it_from_both_books(
-    dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     await books(pool, payouts, 2)
     assert (await command(dsn, gateway, "--json")).json == {
@@ -876,24 +894,20 @@ def test_a_setting_that_cannot_be_used_is_named_and_not_repeated(name: str, valu
     assert "hush" not in str(caught.value)
 
 
-async def test_the_settings_choose_the_gateway(dsn: str, pool: asyncpg.Pool, gateway: MisbehavingGateway) -> None:
-    async with connect(load_settings(database_url=dsn)) as ledger:
-        assert (await attempt(ledger)).reference == "LEDGER-1"
-    async with connect(load_settings(database_url=dsn, payout_url="manual:")) as manual:
-        assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00"))).state == "waiting"
+async def test_the_settings_choose_the_gateway(pool: Tables, gateway: MisbehavingGateway) -> None:
+    ledger = payouts_of(load_settings(), pool)
+    assert (await attempt(ledger)).reference == "LEDGER-1"
+    manual = payouts_of(load_settings(payout_url="manual:"), pool)
+    assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00"))).state == "waiting"
     over_http = {"payout_url": gateway.url, "payout_token": TOKEN, "payout_callback_secret": SECRET}
-    async with connect(load_settings(database_url=dsn, **over_http)) as outside:
-        assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00"))).reference == "GW-1"
-        assert (await outside.called_back(*gateway.signed("c3"))).result.state == "paid"
+    outside = payouts_of(load_settings(**over_http), pool)
+    assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00"))).reference == "GW-1"
+    assert (await outside.called_back(*gateway.signed("c3"))).result.state == "paid"
 
 
-async def test_what_payouts_cannot_run_with_is_said_at_once(dsn: str) -> None:
-    with pytest.raises(SettingsError, match="CASELADDER_DATABASE_URL is missing"):
-        async with connect(load_settings()):
-            pass
+async def test_what_payouts_cannot_run_with_is_said_at_once(pool: Tables) -> None:
     with pytest.raises(SettingsError, match="CASELADDER_PAYOUT_CALLBACK_SECRET: allowed: whsec_") as caught:
-        async with connect(load_settings(database_url=dsn, payout_callback_secret="aHVzaA==")):
-            pass
+        payouts_of(load_settings(payout_callback_secret="aHVzaA=="), pool)
     assert "aHVzaA" not in str(caught.value)
 
 
@@ -904,9 +918,7 @@ def orders(number: int) -> list[PayoutOrder]:
     return [PayoutOrder(f"claim:K-{n}", f"claim:K-{n}/payout", f"{n}.{n % 100:02d}") for n in range(1, number + 1)]
 
 
-async def test_through_any_misbehaviour_everything_is_paid_once(
-    pool: asyncpg.Pool, gateway: MisbehavingGateway
-) -> None:
+async def test_through_any_misbehaviour_everything_is_paid_once(pool: Tables, gateway: MisbehavingGateway) -> None:
     payouts = Payouts(pool, http(gateway, timeout=IMPATIENT))
     gateway.chance = random.Random(SEED)
     wanted = orders(60)
@@ -927,19 +939,18 @@ async def test_through_any_misbehaviour_everything_is_paid_once(
 PROCESS = """
 import asyncio, sys
 from tests.activities.test_payouts import orders, pay
-from activities.database.pool import create_pool
+from activities.database.database import Database
 from activities.payouts import Payouts
 from activities.payouts.http import HttpGateway
 
 async def main(dsn, url, token, timeout):
-    pool = await create_pool(dsn, size=10)
-    payouts = Payouts(pool, HttpGateway(url, token, timeout=float(timeout)))
-    print("begins", flush=True)
-    await asyncio.gather(*(pay(payouts, order) for order in orders(40)))
-    print("done", flush=True)
-    # However fast it was, there is somebody to kill.
-    sys.stdin.read()
-    pool.terminate()
+    async with Database.open(dsn) as database:
+        payouts = Payouts(database, HttpGateway(url, token, timeout=float(timeout)))
+        print("begins", flush=True)
+        await asyncio.gather(*(pay(payouts, order) for order in orders(40)))
+        print("done", flush=True)
+        # However fast it was, there is somebody to kill.
+        sys.stdin.read()
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -972,7 +983,7 @@ def _killed_again_and_again(dsn: str, url: str, seed: int) -> int:
 
 @pytest.mark.long
 async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
-    dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.chance = random.Random(SEED)
     killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, SEED)
@@ -987,7 +998,7 @@ async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
 
 
 async def test_a_process_killed_between_the_booking_and_the_answer_finds_it_paid(
-    dsn: str, pool: asyncpg.Pool, payouts: Payouts, gateway: MisbehavingGateway
+    dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     wanted = orders(40)
     gateway.posts, gateway.delay = cast(list[Fault], ["late"] * len(wanted)), 60

@@ -26,17 +26,15 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import ActivityEnvironment
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
-from activities.database.pool import migrate
-from activities.events import subscriptions
-from activities.events.delivery import Pump
+from activities.database.migrate import migrate
+from activities.events.delivery import Delivery
 from activities.events.outbound import Guard, Private, resolve
 from activities.events.subscriptions import Subscription, Subscriptions
-from activities.messages import PumpOrder, PumpResult
+from activities.messages import DeliveryOrder, DeliveryResult
 from cases.vocabulary.refusals import Refused
 from starter.settings import SettingsError, load_settings
 from tests.activities.test_feed import batch
+from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import eventually
@@ -60,9 +58,9 @@ async def names(host: str, port: int) -> list[str]:
 class Post:
     """Where events are recorded, subscribed to and sent."""
 
-    book: Casebook
+    book: Book
     subscriptions: Subscriptions
-    pump: Pump
+    delivery: Delivery
 
     async def record(self, *lengths: int, kind: str = "complaint") -> list[str]:
         """Record a new case of each length."""
@@ -75,15 +73,15 @@ class Post:
         """A subscription to what is still to come."""
         return (await self.subscriptions.add(receiver.url(), **options))[0]
 
-    async def run(self, id: str) -> PumpResult:
+    async def run(self, id: str) -> DeliveryResult:
         """Deliver once, to the end."""
-        return await ActivityEnvironment().run(self.pump.pump, PumpOrder(id))
+        return await ActivityEnvironment().run(self.delivery.deliver, DeliveryOrder(id))
 
     @asynccontextmanager
-    async def running(self, id: str) -> AsyncIterator[asyncio.Task[PumpResult]]:
+    async def running(self, id: str) -> AsyncIterator[asyncio.Task[DeliveryResult]]:
         """Deliver while the block runs, then stop as a worker does."""
         env = ActivityEnvironment()
-        task = asyncio.create_task(env.run(self.pump.pump, PumpOrder(id)))
+        task = asyncio.create_task(env.run(self.delivery.deliver, DeliveryOrder(id)))
         try:
             yield task
         finally:
@@ -95,7 +93,7 @@ class Post:
         """Deliver until so many calls have come in."""
         async with self.running(id) as task:
             await eventually(lambda: _value(len(receiver.calls)), lambda seen: seen >= calls or task.done())
-        assert task.result() == PumpResult("active")
+        assert task.result() == DeliveryResult("active")
 
 
 async def _value(value: int) -> int:
@@ -112,8 +110,9 @@ async def dsn(postgres: Cluster) -> str:
 @asynccontextmanager
 async def posting(dsn: str, private: Private, tls: ssl.SSLContext | None = None) -> AsyncIterator[Post]:
     guard = Guard(private, names)
-    async with casebook.connect(dsn) as book, subscriptions.connect(dsn, guard) as made:
-        yield Post(book, made, Pump(made, timeout=0.5, tls=tls))
+    async with open_book(dsn) as book:
+        made = Subscriptions(book.database, guard)
+        yield Post(book, made, Delivery(made, timeout=0.5, tls=tls))
 
 
 @pytest.fixture(scope="module")
@@ -308,10 +307,10 @@ async def test_a_dead_subscriber_is_parked_and_reported(post: Post, hook: Receiv
 
     with capture_logs() as lines:
         with pytest.raises(ApplicationError) as failed:
-            await env.run(post.pump.pump, PumpOrder(made.id))
+            await env.run(post.delivery.deliver, DeliveryOrder(made.id))
         assert failed.value.next_retry_delay is not None
         await asyncio.sleep(failed.value.next_retry_delay.total_seconds())
-        assert await env.run(post.pump.pump, PumpOrder(made.id)) == PumpResult("parked")
+        assert await env.run(post.delivery.deliver, DeliveryOrder(made.id)) == DeliveryResult("parked")
 
     assert [(line["event"], line["log_level"], line["subscription"], line["reason"]) for line in lines] == [
         ("subscription_failing", "warning", made.id, "HTTP 500"),
@@ -324,7 +323,7 @@ async def test_a_dead_subscriber_is_parked_and_reported(post: Post, hook: Receiv
     assert (parked.state, parked.last_error) == ("parked", "HTTP 500")
 
     # Nobody is bothered any more, until somebody says so; then it has all its time again and nothing is missing.
-    assert await post.run(made.id) == PumpResult("parked")
+    assert await post.run(made.id) == DeliveryResult("parked")
     assert len(hook.calls) == 2
     await post.subscriptions.resume(made.id)
     with pytest.raises(ApplicationError):
@@ -339,7 +338,7 @@ async def test_who_is_gone_is_parked_at_once(post: Post, hook: Receiver) -> None
     hook.behaviour = always("410 Gone")
     made = await post.subscribe(hook)
     await post.record(2)
-    assert await post.run(made.id) == PumpResult("parked")
+    assert await post.run(made.id) == DeliveryResult("parked")
     assert len(hook.calls) == 1
 
 
@@ -394,7 +393,7 @@ async def test_who_takes_over_ends_who_was_there(post: Post, hook: Receiver) -> 
         await eventually(lambda: _value(len(hook.calls)), lambda seen: seen == 1)
         await post.deliver(made.id, hook, 2)
         held.set()
-        assert await asyncio.wait_for(zombie, 2) == PumpResult("active")
+        assert await asyncio.wait_for(zombie, 2) == DeliveryResult("active")
     [later] = await post.record(1)
     await post.deliver(made.id, hook, 3)
     assert hook.event_keys() == [(case, 1), (case, 1), (later, 1)]
@@ -470,7 +469,7 @@ async def test_a_change_from_outside_is_not_written_over(post: Post, hook: Recei
         await begun.wait()
         await post.subscriptions.replay(made.id, made.position)
         held.set()
-        assert await asyncio.wait_for(running, 2) == PumpResult("active")
+        assert await asyncio.wait_for(running, 2) == DeliveryResult("active")
     assert (await post.subscriptions.get(made.id)).position == made.position
     await post.deliver(made.id, hook, 6)
     assert hook.event_keys() == [(case, seq) for seq in (1, 2, 3)] * 2
@@ -495,24 +494,24 @@ async def test_a_removed_one_is_sent_nothing_and_its_secret_is_gone(
     await post.record(1)
     assert (await post.subscriptions.remove(made.id)).state == "removed"
 
-    assert await post.run(made.id) == PumpResult("removed")
+    assert await post.run(made.id) == DeliveryResult("removed")
     assert hook.connections == 0
     assert await database.fetchval("SELECT secret FROM subscription WHERE id = $1", made.id) is None
     for change in (post.subscriptions.resume, post.subscriptions.remove):
         with pytest.raises(Refused, match="was removed") as refused:
             await change(made.id)
         assert refused.value.code == "removed"
-    assert await post.run("sub-unknown") == PumpResult("removed")
+    assert await post.run("sub-unknown") == DeliveryResult("removed")
     with pytest.raises(Refused, match="there is no subscription 'sub-unknown'"):
         await post.subscriptions.resume("sub-unknown")
 
 
 async def test_whose_key_it_is_does_not_show(post: Post, hook: Receiver) -> None:
     made, secret = await post.subscriptions.add(hook.url())
-    held = await post.subscriptions.begin(made.id)
-    assert held is not None
-    assert "key" not in repr(held)
-    assert secret.removeprefix("whsec_") not in repr(held)
+    lease = await post.subscriptions.lease(made.id)
+    assert lease is not None
+    assert "key" not in repr(lease)
+    assert secret.removeprefix("whsec_") not in repr(lease)
 
 
 async def test_a_ledger_from_before_parks_who_is_ahead_of_it(
@@ -520,7 +519,7 @@ async def test_a_ledger_from_before_parks_who_is_ahead_of_it(
 ) -> None:
     made = await post.subscribe(hook)
     await database.execute("UPDATE subscription SET tx = tx + 1000000 WHERE id = $1", made.id)
-    assert await post.run(made.id) == PumpResult("parked")
+    assert await post.run(made.id) == DeliveryResult("parked")
     assert "replay from a position" in (await post.subscriptions.get(made.id)).last_error
 
 

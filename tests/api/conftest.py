@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from tests.api.server import ApiServer, import_staff, open_api
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from activities.people import directory
+from activities.database.database import Database
+from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.services import Services, services
@@ -77,7 +78,7 @@ class ApiServer:
 
     async def key(self, name: str, *scopes: str, role: str = "system", units: list[str] | None = None) -> str:
         """Make a key for a system, which then makes calls under its name."""
-        _, self.tokens[name] = await self.services.doors.create_key(name, role, scopes, units)
+        _, self.tokens[name] = await self.services.keys.create(name, role, scopes, units)
         return name
 
     async def call(self, who: str | None, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
@@ -165,5 +166,5 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
 
 async def import_staff(database: str) -> None:
     """Store the staff in the directory."""
-    async with directory.connect(database) as book:
-        await book.replace_people(STAFF, units=UNITS)
+    async with Database.open(database) as store:
+        await DirectoryChanges(store).replace_people(STAFF, units=UNITS)

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from activities.casebook.book import Casebook
-from activities.events import feed
-from activities.events.feed import FeedEvent
+from activities.database.database import Database
+from activities.events.feed import Feed, FeedEvent
 from activities.messages import Batch
 from starter.api import guards, live, stream
 from starter.api.live import Dropped, Live, Passed, Stream
 from tests.api.server import STAFF, ApiServer, new_key, problem
+from tests.casebook import open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually
 from tests.workflows.backend import Backend
@@ -140,7 +140,7 @@ async def test_a_stream_ends_when_its_token_or_key_does(api: ApiServer, monkeypa
     short = timedelta(seconds=-api.services.verifier.table.skew + 4)
     api.tokens["brief"] = api.services.issuer.token(STAFF[0], datetime.now(UTC), short)
     async with watching(api, name) as keyed, watching(api, "brief") as brief, watching(api, "gm-1") as good:
-        await api.services.doors.revoke_key(name)
+        await api.services.keys.revoke(name)
         for reader in (keyed, brief):
             with pytest.raises(StopAsyncIteration):
                 await reader.read(1, 10)
@@ -196,8 +196,8 @@ async def _drain(deaf: socket.socket) -> int:
 
 @asynccontextmanager
 async def _reader(database: str) -> AsyncIterator[Live]:
-    async with feed.connect(database) as reads:
-        made = Live(reads)
+    async with Database.open(database) as store:
+        made = Live(Feed(store))
         running = asyncio.create_task(made.run())
         try:
             yield made
@@ -225,7 +225,7 @@ async def test_streams_that_begin_anywhere_get_everything_once(
     monkeypatch.setattr(live, "KEPT", 20)
     monkeypatch.setattr(live, "PAGE", 7)
     monkeypatch.setattr(live, "PAUSE", 0.02)
-    book: Casebook = backend.book
+    book = backend.book
     case_id = f"complaint:{new_key()}"
     async with _reader(backend.database) as made:
         start = await made.now()
@@ -277,15 +277,14 @@ async def test_who_falls_behind_is_dropped_and_comes_back(backend: Backend, monk
 
 
 async def test_an_outage_of_the_database_costs_no_event(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    from activities.casebook import book as casebook
-    from activities.database.pool import migrate
+    from activities.database.migrate import migrate
     from tests.postgres import cluster
 
     monkeypatch.setattr(live, "AWAY", 0.05)
     with cluster() as own:
         database = await own.fresh_database()
         await migrate(database)
-        async with casebook.connect(database) as book, _reader(database) as made:
+        async with open_book(database) as book, _reader(database) as made:
             into: list[str] = []
             with made.stream(_all, await made.now()) as stream_:
                 task = asyncio.create_task(_collect(stream_, into, 4))

@@ -147,18 +147,18 @@ async def test_keys(api: ApiServer) -> None:
         answer = await api.http.get("/api/v1/me", headers={b"Authorization": f"Bearer {bad}".encode()})
         problem(answer, 401, "bad_key")
     with pytest.raises(Refused) as refusal:
-        await api.services.doors.create_key(name, "system", ["read"])
+        await api.services.keys.create(name, "system", ["read"])
     assert refusal.value.code == "name_taken"
-    await api.services.doors.revoke_key(name)
+    await api.services.keys.revoke(name)
     problem(await api.get(name, "/me"), 401, "bad_key")
     with pytest.raises(Refused) as refusal:
-        await api.services.doors.revoke_key(name)
+        await api.services.keys.revoke(name)
     assert refusal.value.code == "not_found"
-    assert any(one.revoked_at for one in await api.services.doors.keys() if one.name == name)
+    assert any(one.revoked_at for one in await api.services.keys.all() if one.name == name)
 
 
 async def _rows(api: ApiServer, sql: str) -> list[dict[str, Any]]:
-    async with api.services.doors._pool.acquire() as connection:
+    async with api.services.database.connection() as connection:
         return [dict(row) for row in await connection.fetch(sql)]
 
 

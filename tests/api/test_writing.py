@@ -67,7 +67,7 @@ async def test_a_request_that_died_under_way_is_not_done_twice(api: ApiServer) -
     caller = await services.verifier.caller(api.token("agent-n"))
     body = {"text": "once"}
     await actions.command(services, caller, case_id, "note", body, key)
-    async with services.doors._pool.acquire() as connection:
+    async with services.database.connection() as connection:
         await connection.execute("UPDATE door_answer SET status = NULL, body = NULL WHERE key = $1", key)
     done = await api.do("agent-n", case_id, "note", body, headers={"Idempotency-Key": key})
     assert done.status_code == 200
@@ -77,9 +77,9 @@ async def test_a_request_that_died_under_way_is_not_done_twice(api: ApiServer) -
 async def test_old_answers_are_forgotten(api: ApiServer) -> None:
     case_id, key = await api.file(), new_key()
     await api.do("agent-n", case_id, "note", {"text": "x"}, headers={"Idempotency-Key": key})
-    async with api.services.doors._pool.acquire() as connection:
+    async with api.services.database.connection() as connection:
         await connection.execute("UPDATE door_answer SET created_at = now() - interval '8 days' WHERE key = $1", key)
-    await api.services.doors.forget()
+    await api.services.idempotency.forget()
     other = await api.do("agent-n", case_id, "note", {"text": "y"}, headers={"Idempotency-Key": key})
     # The case still knows the request id, and says no by itself.
     problem(other, 409, "request_id_reused")
@@ -340,7 +340,7 @@ async def test_a_fault_is_a_problem_and_says_nothing_of_what_was_sent(
     async def broken(*_: Any, **__: Any) -> Any:
         raise KeyError("13800001234")
 
-    monkeypatch.setattr(type(api.services.desk), "search", broken)
+    monkeypatch.setattr(type(api.services.search), "page", broken)
     answer = await api.get("gm-1", "/cases")
     problem(answer, 500, "fault")
     assert "13800001234" not in answer.text + caplog.text

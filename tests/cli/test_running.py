@@ -148,6 +148,14 @@ def test_lists_are_filtered(up: Up) -> None:
     assert len(up("list", "--limit", "1", "--json").json) == 1
     assert "there are more" in up("list", "--limit", "1").out
     assert up("list", "--due-by", "2020-01-01T00:00:00+08:00", "--json").json == []
+    assert up("list", "--holder", "nobody", "--status", "active", "--json").json == []
+    [view] = up("list", "--text", case.partition(":")[2], "--json").json
+    assert view["id"] == case
+    # The one takes the instant in, the other does not.
+    by = up("list", "--due-by", view["next_due"], "--limit", "1000", "--json").json
+    before = up("list", "--due-before", view["next_due"], "--limit", "1000", "--json").json
+    assert view["id"] in {one["id"] for one in by} - {one["id"] for one in before}
+    assert "not both" in up("list", "--due-by", view["next_due"], "--due-before", view["next_due"]).refused(2)
 
 
 def test_what_customers_write_cannot_steer_the_terminal(up: Up) -> None:

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.database.pool import migrate
-from activities.people import directory
+from activities.database.database import Database
+from activities.database.migrate import migrate
+from activities.people.directory import DirectoryBook
 from cases.directory import CHANNELS, Absence, Directory, Person, Shift, Unit
 from starter.cli import staff_files
 from starter.cli.staff import import_sample
@@ -150,8 +151,8 @@ def stored(address: str) -> Directory:
     """What the database holds."""
 
     async def read() -> Directory:
-        async with directory.connect(address) as book:
-            return await book.read()
+        async with Database.open(address) as store:
+            return await DirectoryBook(store).read()
 
     return asyncio.run(read())
 
@@ -502,11 +503,11 @@ def test_the_columns_are_the_channels() -> None:
 
 
 async def test_the_samples_are_imported_into_an_empty_directory_only(address: str, tmp_path: Path) -> None:
-    assert not await import_sample(tmp_path, address)
-    assert await import_sample(ROOT / "examples", address)
-    assert not await import_sample(ROOT / "examples", address)
-    async with directory.connect(address) as book:
-        found = await book.current()
+    async with Database.open(address) as store:
+        assert not await import_sample(tmp_path, store)
+        assert await import_sample(ROOT / "examples", store)
+        assert not await import_sample(ROOT / "examples", store)
+        found = await DirectoryBook(store).current()
     now = datetime.now(UTC)
     for unit in ("headquarters", "north", "east"):
         for rung in ("agent", "supervisor", "qa_manager", "general_manager", "project_manager", "finance"):

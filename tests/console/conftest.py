@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from tests.console.browser import browser as chromium
 from tests.console.server import ConsoleServer, open_console
 from tests.postgres import cluster

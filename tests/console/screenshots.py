@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, ViewportSize
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from tests.console.browser import NoBrowser
 from tests.console.browser import browser as chromium
 from tests.console.samples import fill

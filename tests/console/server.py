@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 from temporalio.testing import WorkflowEnvironment
 
+from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.services import Services, services
@@ -82,7 +83,7 @@ async def open_console(env: WorkflowEnvironment, database: str, folder: Path) ->
     async with open_backend(env, database, folder) as backend:
         settings = Settings(data=folder, database_url=SecretStr(database), policies=folder / "policies")
         async with services(settings, env.client) as made:
-            await made.directory.replace_people(PEOPLE, units=UNITS)
+            await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
             async with serving(create_app(made)) as url:
                 try:
                     yield ConsoleServer(url, backend, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from activities.casebook.filter import fields
 from cases.registry import KINDS
 from starter.console import stream
 from starter.console.forms import body_of, fields_of
@@ -161,6 +163,18 @@ async def test_a_stream_ends_with_its_session(console: ConsoleServer, monkeypatc
         client.cookies.clear()
         async with client.stream("GET", "/console/stream", headers=headers) as answer:
             assert "event: refresh" in [line async for line in answer.aiter_lines()]
+
+
+async def test_the_form_has_an_input_for_every_filter(console: ConsoleServer) -> None:
+    async with httpx.AsyncClient(base_url=console.url, follow_redirects=True, timeout=10) as client:
+        await _log_in(client, "qin-1")
+        page = (await client.get("/console/find", params={"unit": "nowhere-7", "is_breached": "no"})).text
+    assert [field.name for field in fields() if f'name="{field.name}"' not in page] == []
+    assert 'value="nowhere-7"' in page
+    assert '<option value="no" selected>' in page
+    # What is not closed is the first choice of a status; a rung is chosen from the ladder.
+    assert re.search(r'name="status"><option value="">\w+</option><option value="active">', page)
+    assert '<option value="general_manager">' in page
 
 
 async def _log_in(client: httpx.AsyncClient, person: str) -> None:

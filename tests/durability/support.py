@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from temporalio.client import Client, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.casebook.book import Casebook
-from activities.database.pool import DatabaseAway, migrate
+from activities.casebook.read import Casebook
+from activities.database.errors import DatabaseAway
+from activities.database.migrate import migrate
 from activities.policies.store import BUILT_IN
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient

@@ -20,7 +20,6 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 
-from activities.casebook.book import connect
 from activities.messages import NoticeOrder
 from activities.notify.contacts import ContactBook
 from activities.notify.recipients import aims
@@ -31,6 +30,7 @@ from starter.client import CaseClient
 from starter.embedded import Stack
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Prepared, Step, entry_json
+from tests.casebook import open_book
 from tests.durability.support import (
     AGENT,
     MANAGER,
@@ -260,7 +260,7 @@ async def test_kills_change_nothing(tmp_path: Path) -> None:
     requests = sum(1 + sum(2 if act.signal else 1 for act in run.script.acts) for run in runs)
     policies = {script.policy: policy_text(script.policy, script.limits) for script in SCRIPTS}
     async with running(tmp_path, policies) as (stack, worker, client, database_url):
-        async with connect(database_url) as book, asyncio.TaskGroup() as group:
+        async with open_book(database_url) as book, asyncio.TaskGroup() as group:
             driver = Driver(CaseClient(client), book, 60)
             for run in runs:
                 group.create_task(drive(driver, run))
@@ -279,7 +279,7 @@ async def check(runs: list[Run], cases: CaseClient, database_url: str, folder: P
     policies, contacts = Policies(folder / "policies"), ContactBook(folder / "contacts.toml")
     mail: set[str] = set()
     events = notices = 0
-    async with connect(database_url) as book:
+    async with open_book(database_url) as book:
         for run in runs:
             recorded, wanted = await book.events(run.case_id), run.undisturbed(policies)
             assert stable(decided(recorded)) == stable(decided(wanted)), run

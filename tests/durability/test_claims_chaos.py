@@ -19,8 +19,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from activities.casebook.book import connect
 from starter.client import CaseClient
+from tests.casebook import open_book
 from tests.cli.program import spawn
 from tests.durability.support import (
     AGENT,
@@ -180,7 +180,7 @@ async def test_every_claim_is_paid_exactly_once(tmp_path: Path, monkeypatch: pyt
             "CASELADDER_PAYOUT_TOKEN": TOKEN,
             "CASELADDER_PAYOUT_CALLBACK_SECRET": SECRET,
         }
-        async with running(tmp_path, policies, extra) as (_, worker, client, url), connect(url) as book:
+        async with running(tmp_path, policies, extra) as (_, worker, client, url), open_book(url) as book:
             driver = Driver(CaseClient(client), book, 30)
             try:
                 async with asyncio.timeout(200):
@@ -226,7 +226,7 @@ async def check(claims: list[Claim], views: list[Json], gateway: MisbehavingGate
         for claim in claims
     }
     failures = events = 0
-    async with connect(database_url) as book:
+    async with open_book(database_url) as book:
         for claim, view in zip(claims, views, strict=True):
             recorded = await book.events(claim.case_id)
             found = {

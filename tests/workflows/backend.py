@@ -20,14 +20,13 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
 from activities.policies.store import Policies
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.settings import Settings
+from tests.casebook import Book, open_book
 from tests.temporal import eventually
 from worker import polling
 
@@ -64,7 +63,7 @@ class Backend:
 
     env: WorkflowEnvironment
     worker: Worker
-    book: Casebook
+    book: Book
     folder: Path
     database: str
 
@@ -181,7 +180,7 @@ async def open_backend(
         # Time passes in leaps here, and a digest must not wait for a minute.
         digest_hold=0,
     )
-    async with casebook.connect(database) as book, polling(env.client, settings, cache=cache) as worker:
+    async with open_book(database) as book, polling(env.client, settings, cache=cache) as worker:
         yield Backend(env, worker, book, folder, database)
 
 

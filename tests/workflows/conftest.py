@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping
 from tests.workflows.backend import Backend, open_backend

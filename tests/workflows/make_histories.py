@@ -18,7 +18,7 @@ from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from cases.kinds.summary import month_before
 from cases.registry import KINDS
 from tests.postgres import Cluster, cluster

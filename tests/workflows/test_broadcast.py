@@ -21,10 +21,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.testing import WorkflowEnvironment
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
-from activities.database.pool import migrate
+from activities.database.migrate import migrate
 from starter.client import CaseClient
+from tests.casebook import Book, open_book
 from tests.cli.program import ROOT, environment
 from tests.postgres import Cluster, cluster
 from tests.temporal import address, eventually, time_skipping
@@ -95,7 +94,7 @@ class Workers:
 class Backend:
     """Where reports are filed and mails arrive; ``workers`` are processes of their own."""
 
-    def __init__(self, env: WorkflowEnvironment, book: Casebook, inbox: Inbox, workers: Workers) -> None:
+    def __init__(self, env: WorkflowEnvironment, book: Book, inbox: Inbox, workers: Workers) -> None:
         self.env, self.book, self.inbox, self.workers = env, book, inbox, workers
         self.client = CaseClient(env.client)
 
@@ -155,7 +154,7 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Backend]:
     server = Controller(inbox, hostname="127.0.0.1", port=port, ready_timeout=30)
     server.start()
     try:
-        async with time_skipping() as env, casebook.connect(dsn) as book:
+        async with time_skipping() as env, open_book(dsn) as book:
             settings = {
                 "TEMPORAL_ADDRESS": address(env.client),
                 "CASELADDER_DATABASE_URL": dsn,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.database.pool import migrate
-from activities.policies import calendar_years
+from activities.database.database import Database
+from activities.database.migrate import migrate
+from activities.policies.calendar_years import CalendarYears
 from tests.cli.program import Answer, spawn
 from tests.postgres import Cluster, cluster
 from tests.temporal import address, eventually, time_skipping
@@ -97,8 +98,8 @@ async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str
     # A bad file changes nothing, here or there.
     file.write_text(f'[{YEAR}]\nsource = "x"\nholidays = ["{MONDAY}"]\nmake_up_days = ["{MONDAY}"]\n')
     assert f"{MONDAY} is both" in (await caseladder("calendar", "load", str(file))).refused(2)
-    async with calendar_years.connect(dsn) as book:
-        assert await book.years() == []
+    async with Database.open(dsn) as store:
+        assert await CalendarYears(store).years() == []
 
     file.write_text(f'[{YEAR}]\nsource = "made up"\nholidays = ["{MONDAY}"]\n')
     answer = (await caseladder("calendar", "load", str(file), "--json")).json

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from temporalio.service import RPCError
 
 from cases.vocabulary.refusals import Refused
-from starter import payouts
+from starter.payouts import payouts_of
 from starter.settings import Settings
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
@@ -157,8 +156,7 @@ async def test_three_books_agree_on_what_was_paid(postgres: Cluster, casebook_te
         for case in cases:
             await until(own, case, status="resolved")
             await own.recorded(case)
-        async with payouts.connect(Settings(data=tmp_path, database_url=SecretStr(database)), size=1) as book:
-            report = await book.reconcile()
+        report = await payouts_of(Settings(data=tmp_path), own.book.database).reconcile()
         assert (report.ok, report.payouts, report.paid, report.total) == (True, 3, 3, Decimal("300.00"))
         for case in cases:
             await own.do(case, "close")

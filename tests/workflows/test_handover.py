@@ -19,12 +19,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 import worker
+from activities.casebook.filter import Filter
 from activities.messages import CallOrder
-from activities.people import directory
-from activities.people import handover as handovers
 from activities.people.directory import DirectoryBook
-from activities.people.handover import Handovers, Swaps
-from activities.policies import calendar_years
+from activities.people.directory_changes import DirectoryChanges
+from activities.people.handover import Command, Handovers
+from activities.people.swap import Swaps
+from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.directory import Absence, Person, Shift, Unit
 from cases.kinds.handover import Handover
@@ -51,17 +52,37 @@ class StaffedBackend:
     """A backend with a directory of staff."""
 
     backend: Backend
-    staff: DirectoryBook
-    swaps: Swaps
-    database: str
+
+    @property
+    def staff(self) -> DirectoryBook:
+        """The directory as it is stored."""
+        return DirectoryBook(self.backend.book.database)
+
+    @property
+    def changes(self) -> DirectoryChanges:
+        """What changes it."""
+        return DirectoryChanges(self.backend.book.database)
+
+    @property
+    def swaps(self) -> Swaps:
+        """The swaps of shifts."""
+        return Swaps(self.backend.book.database)
+
+    def handovers(self, command: Command) -> Handovers:
+        """The activities of handovers, with another way to send commands."""
+        return Handovers(self.backend.book, self.backend.book, self.staff, Policies(), command)
+
+    async def filed_swaps(self) -> list[Json]:
+        """Every swap in the casebook."""
+        return (await self.backend.book.page(Filter(kind="swap"), units=None, kinds=None, limit=1000)).cases
 
     async def people(self, *ids: str, absences: tuple[Absence, ...] = ()) -> None:
         """These and no others are agents of the branch, beside a supervisor and a department manager."""
         agents = [Person(id=id_, role="agent", unit="north") for id_ in ids]
         boss = Person(id="boss", role="supervisor", unit="hq")
         manager = Person(id="manager", role="department_manager", unit="hq")
-        await self.staff.replace_shifts([])
-        await self.staff.replace_people(
+        await self.changes.replace_shifts([])
+        await self.changes.replace_people(
             [*agents, boss, manager], units=[Unit(id="hq"), Unit(id="north", parent="hq")], absences=absences
         )
 
@@ -72,7 +93,7 @@ class StaffedBackend:
         night = [] if comes is None else [
             Shift(id=f"S-{number}-night", person=comes, starts_at=end, ends_at=end + DAY / 2)
         ]  # fmt: skip
-        await self.staff.replace_shifts([shift, *night])
+        await self.changes.replace_shifts([shift, *night])
         return shift
 
     async def held_by(self, person: str) -> Handle:
@@ -108,12 +129,8 @@ async def open_staffed_backend(
     env: WorkflowEnvironment, database: str, folder: Path, *, cache: int = CACHE
 ) -> AsyncIterator[StaffedBackend]:
     """A backend with a directory on a migrated database, until the block ends."""
-    async with (
-        open_backend(env, database, folder, cache=cache) as backend,
-        directory.connect(database) as staff,
-        handovers.connect(database, staff) as swaps,
-    ):
-        yield StaffedBackend(backend, staff, swaps, database)
+    async with open_backend(env, database, folder, cache=cache) as backend:
+        yield StaffedBackend(backend)
 
 
 @pytest.fixture(scope="module")
@@ -284,19 +301,16 @@ async def test_what_closes_just_before_it_is_taken_is_left_alone_and_named(staff
         datetime.now(UTC).isoformat(),
         "",
     )
-    async with calendar_years.connect(staffed.database) as calendar:
-        shifts = Handovers(
-            staffed.backend.book, staffed.staff, staffed.swaps, Policies(), just_before, calendar.current
-        )
-        result = await ActivityEnvironment().run(shifts.hand_over, order)
-        assert result["cases"] == [stays.id]
-        assert {one["case"]: one["code"] for one in result["left"]} == {
-            closes.id: "closed", climbs.id: "not_holder", taken.id: "not_held"
-        }  # fmt: skip
-        assert await staffed.holders(closes, climbs, taken, stays) == ["out-3", "supervisor", "out-9", "in-3"]
-        # Done again it changes nothing, and still knows what it did.
-        await staffed.backend.recorded(stays)
-        again = await ActivityEnvironment().run(shifts.hand_over, order)
+    handovers = staffed.handovers(just_before)
+    result = await ActivityEnvironment().run(handovers.hand_over, order)
+    assert result["cases"] == [stays.id]
+    assert {one["case"]: one["code"] for one in result["left"]} == {
+        closes.id: "closed", climbs.id: "not_holder", taken.id: "not_held"
+    }  # fmt: skip
+    assert await staffed.holders(closes, climbs, taken, stays) == ["out-3", "supervisor", "out-9", "in-3"]
+    # Done again it changes nothing, and still knows what it did.
+    await staffed.backend.recorded(stays)
+    again = await ActivityEnvironment().run(handovers.hand_over, order)
     assert again["cases"] == [stays.id]
     assert await staffed.assignments(stays) == [("out-3", "in-3")]
 
@@ -319,10 +333,8 @@ async def test_a_case_that_does_not_answer_keeps_no_other_back(staffed: StaffedB
         datetime.now(UTC).isoformat(),
         "",
     )
-    async with calendar_years.connect(staffed.database) as calendar:
-        shifts = Handovers(staffed.backend.book, staffed.staff, staffed.swaps, Policies(), command, calendar.current)
-        with pytest.raises(ApplicationError, match="1 cases do not answer") as caught:
-            await ActivityEnvironment().run(shifts.hand_over, order)
+    with pytest.raises(ApplicationError, match="1 cases do not answer") as caught:
+        await ActivityEnvironment().run(staffed.handovers(command).hand_over, order)
     assert not caught.value.non_retryable
     assert await staffed.holders(silent, other) == ["out-4", "in-4"]
 
@@ -365,7 +377,7 @@ async def test_the_roster_is_read_again_before_a_handover_begins(staffed: Staffe
     await eventually(lambda: looks(waiting), lambda number: number == 1)
     # An hour later than it was known at first: it sleeps on, and begins 20 minutes before the new end.
     moved = shift.model_copy(update={"ends_at": shift.ends_at + 60 * MINUTE})
-    await staffed.staff.replace_shifts([moved])
+    await staffed.changes.replace_shifts([moved])
     await plan_handovers(client, [moved])
     await eventually(lambda: looks(waiting), lambda number: number == 2)
     await staffed.backend.wait(waiting, 200 * MINUTE)
@@ -391,7 +403,7 @@ async def test_where_there_is_nothing_to_hand_over(staffed: StaffedBackend) -> N
     porter = Shift(id="S-porter", person="manager", starts_at=shift.starts_at, ends_at=shift.ends_at)
     over = Shift(id="S-over", person="in-8", starts_at=shift.starts_at, ends_at=datetime.now(UTC))
     gone = Shift(id="S-gone", person="in-8", starts_at=shift.starts_at, ends_at=shift.ends_at)
-    await staffed.staff.replace_shifts([shift, on, porter])
+    await staffed.changes.replace_shifts([shift, on, porter])
     assert await plan_handovers(client, [shift, porter, gone, over]) == 3
     why = [(await client.get_workflow_handle(f"shift-end:{id_}").result())["why"] for id_ in (
         shift.id, "S-porter", "S-gone"
@@ -467,7 +479,7 @@ async def test_the_roster_changes_when_all_have_agreed_and_signed_and_only_three
         shift.model_copy(update={"id": "two-back", "starts_at": shift.starts_at + DAY, "ends_at": shift.ends_at + DAY})
         for shift in weekly("two", 0)
     ]
-    await staffed.staff.replace_shifts([*weekly("one", 0, 1, 2, 3), *returned])
+    await staffed.changes.replace_shifts([*weekly("one", 0, 1, 2, 3), *returned])
     case = await ask_for(staffed, "one", "two", "one-0", "two-back")
     # The same asked for again is the same case.
     assert (await ask_for(staffed, "one", "two", "one-0", "two-back")).id == case.id
@@ -516,7 +528,7 @@ async def on_roster(staffed: StaffedBackend) -> dict[str, str]:
 
 async def test_of_two_swaps_of_one_shift_one_is_valid_and_a_repeat_changes_nothing(staffed: StaffedBackend) -> None:
     await staffed.people("one", "two", "three")
-    await staffed.staff.replace_shifts(weekly("one", 10))
+    await staffed.changes.replace_shifts(weekly("one", 10))
     swaps = [await ask_for(staffed, "one", other, "one-10") for other in ("two", "three")]
     views = await asyncio.gather(*(sign(staffed, c, who) for c, who in zip(swaps, ("two", "three"), strict=True)))
     assert sorted(view["outcome"] for view in views) == ["refused", "valid"]
@@ -534,11 +546,11 @@ async def test_of_two_swaps_of_one_shift_one_is_valid_and_a_repeat_changes_nothi
 async def test_a_holiday_that_was_published_meanwhile_counts(staffed: StaffedBackend) -> None:
     await staffed.people("one", "two")
     [shift] = weekly("one", 30)
-    await staffed.staff.replace_shifts([shift])
+    await staffed.changes.replace_shifts([shift])
     case = await ask_for(staffed, "one", "two", shift.id)
     day = f"{DEFAULT.local(shift.starts_at):%Y-%m-%d}"
-    async with calendar_years.connect(staffed.database) as calendar:
-        await calendar.load({day[:4]: {"source": "published late", "holidays": [day]}})
+    calendar = CalendarYears(staffed.backend.book.database)
+    await calendar.load({day[:4]: {"source": "published late", "holidays": [day]}})
     view = await sign(staffed, case, "two")
     assert (view["outcome"], view["valid"]) == ("refused", False)
     assert day in view["refusal"]
@@ -563,9 +575,9 @@ async def test_what_makes_no_swap_is_refused_and_nothing_is_filed(
     await staffed.people("one", "two")
     now = datetime.now(UTC)
     past = Shift(id="past", person="one", starts_at=now - DAY, ends_at=now - DAY / 2)
-    await staffed.staff.replace_shifts([*weekly("one", 20), past])
-    filed = await staffed.backend.book.list_cases(kind="swap", limit=1000)
+    await staffed.changes.replace_shifts([*weekly("one", 20), past])
+    filed = await staffed.filed_swaps()
     with pytest.raises(Refused) as caught:
         await ask_for(staffed, one, other, given, returned)
     assert (caught.value.code, caught.value.clause) == (code, "S1-1.7")
-    assert await staffed.backend.book.list_cases(kind="swap", limit=1000) == filed
+    assert await staffed.filed_swaps() == filed

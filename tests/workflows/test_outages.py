@@ -12,8 +12,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from activities.database.pool import migrate
-from activities.people import directory
+from activities.database.migrate import migrate
+from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
 from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
@@ -246,14 +246,14 @@ PEOPLE = [
 @pytest.fixture
 async def staff(backend: Backend, inbox: Inbox) -> AsyncIterator[None]:
     """Two people of each rung in the directory, and the mail server there again when the test ends."""
-    async with directory.connect(backend.database) as book:
-        await book.replace_people(PEOPLE, units=[Unit(id="hq")])
-        await asyncio.sleep(1.1)  # what the worker knows is a second old at most
-        yield
-        inbox.stop()
-        inbox.start()
-        await book.replace_people([])
-        await asyncio.sleep(1.1)
+    changes = DirectoryChanges(backend.book.database)
+    await changes.replace_people(PEOPLE, units=[Unit(id="hq")])
+    await asyncio.sleep(1.1)  # what the worker knows is a second old at most
+    yield
+    inbox.stop()
+    inbox.start()
+    await changes.replace_people([])
+    await asyncio.sleep(1.1)
 
 
 async def test_a_day_without_a_mail_server(

@@ -18,7 +18,8 @@ MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "workflows").rglob("[!_]*.py")
 )
 FORBIDDEN = (
-    "asyncpg", "httpx", "aiosmtplib", "sqlalchemy", "alembic", "activities.casebook.book", "activities.notify.notifier",
+    "asyncpg", "httpx", "aiosmtplib", "sqlalchemy", "alembic", "activities.casebook.record",
+    "activities.notify.notifier",
 )  # fmt: skip
 
 

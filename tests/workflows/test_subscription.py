@@ -19,16 +19,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
-from activities.database.pool import migrate
-from activities.events import subscriptions
+from activities.database.migrate import migrate
 from activities.events.outbound import Guard
 from activities.events.subscriptions import Subscriptions
 from starter.embedded.temporal import temporal_binary
 from starter.settings import Settings
 from starter.subscriptions import wake
 from tests.activities.test_feed import batch
+from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import address, eventually
@@ -44,7 +42,7 @@ class DeliverySetup:
 
     client: Client
     dsn: str
-    book: Casebook
+    book: Book
     subscriptions: Subscriptions
     settings: Settings
 
@@ -100,7 +98,8 @@ async def setup(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         data_converter=pydantic_data_converter,
     )
     try:
-        async with casebook.connect(dsn) as book, subscriptions.connect(dsn, Guard("loopback")) as made:
+        async with open_book(dsn) as book:
+            made = Subscriptions(book.database, Guard("loopback"))
             yield DeliverySetup(env.client, dsn, book, made, settings)
     finally:
         await env.shutdown()
@@ -188,7 +187,7 @@ async def test_who_waits_for_the_next_try_is_woken(setup: DeliverySetup) -> None
 
 
 async def test_it_goes_on_for_ever_in_short_histories(setup: DeliverySetup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.events.delivery.SHIFT", 0.01)
+    monkeypatch.setattr("activities.events.delivery.RUN", 0.01)
     monkeypatch.setattr("activities.events.delivery.POLL", 0.01)
     async with receiver() as hook, polling(setup.client, setup.settings):
         made, _ = await setup.subscriptions.add(hook.url())

@@ -10,16 +10,15 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.casebook import book as casebook
-from activities.casebook.book import Casebook
-from activities.casebook.summary import MonthBook
-from activities.messages import Batch, MonthOrder
+from activities.casebook.summary import Summaries
+from activities.messages import Batch, SummaryOrder
 from activities.policies.store import Policies
 from cases.kinds.summary import SummaryIntake, month_before
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED
 from starter.summary import SCHEDULE, ensure_schedule, file_month
+from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually
 from tests.workflows.backend import DEFAULT, Backend, Handle
@@ -46,9 +45,9 @@ async def addresses(backend: Backend) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def empty(postgres: Cluster, casebook_template: str) -> AsyncIterator[Casebook]:
+async def empty(postgres: Cluster, casebook_template: str) -> AsyncIterator[Book]:
     """A casebook of the test's own."""
-    async with casebook.connect(await postgres.fresh_database(f"TEMPLATE {casebook_template}")) as book:
+    async with open_book(await postgres.fresh_database(f"TEMPLATE {casebook_template}")) as book:
         yield book
 
 
@@ -189,17 +188,17 @@ async def test_the_client_hears_the_refusal(backend: Backend) -> None:
     assert (caught.value.code, caught.value.clause) == ("month_not_ended", "S3-4.3.1.10")
 
 
-async def test_a_long_month_is_counted_whole_and_listed_in_part(empty: Casebook) -> None:
-    at, months = "2025-01-15T10:00:00+08:00", MonthBook(empty, Policies())
+async def test_a_long_month_is_counted_whole_and_listed_in_part(empty: Book) -> None:
+    at, months = "2025-01-15T10:00:00+08:00", Summaries(empty.database, Policies())
     for serial in range(MOST_LISTED + 2):
         await empty.record(_batch(serial, at, late=serial == MOST_LISTED + 1))
-    found = await months.gather_month(MonthOrder(at, "default", "2024-12"))
+    found = await months.gather_month(SummaryOrder(at, "default", "2024-12"))
     assert (found.filed, found.facts) == (
         False,
         {"month": "2024-12", "total": 0, "counts": {}, "exceptions": []},
     )
     end = "2025-02-01T09:00:00+08:00"
-    found = await months.gather_month(MonthOrder(end, "default"))
+    found = await months.gather_month(SummaryOrder(end, "default"))
     assert found.month == "2025-01"
     assert (found.facts["total"], found.facts["counts"]) == (MOST_LISTED + 2, {"unstated": MOST_LISTED + 2})
     listed = found.facts["exceptions"]
@@ -211,12 +210,12 @@ async def test_a_long_month_is_counted_whole_and_listed_in_part(empty: Casebook)
     assert read_intake(SummaryIntake, {"key": found.month, "facts": found.facts})
 
 
-async def test_the_zone_says_which_month_has_ended(empty: Casebook) -> None:
-    months = MonthBook(empty, Policies())
+async def test_the_zone_says_which_month_has_ended(empty: Book) -> None:
+    months = Summaries(empty.database, Policies())
     # 16:30 UTC of the 31st is the 1st in Shanghai.
-    assert (await months.gather_month(MonthOrder("2024-03-31T16:30:00+00:00", "default"))).month == "2024-03"
+    assert (await months.gather_month(SummaryOrder("2024-03-31T16:30:00+00:00", "default"))).month == "2024-03"
     with pytest.raises(ApplicationError, match="2024-03 has not ended"):
-        await months.gather_month(MonthOrder("2024-03-31T15:30:00+00:00", "default", "2024-03"))
+        await months.gather_month(SummaryOrder("2024-03-31T15:30:00+00:00", "default", "2024-03"))
 
 
 def _batch(serial: int, at: str, *, late: bool) -> Batch:

@@ -10,7 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import PUMP, PumpOrder, PumpResult
+    from activities.messages import PUMP_EVENTS, DeliveryOrder, DeliveryResult
 
 # Of its own, so that subscribers who take their time leave the cases' workers free.
 EVENTS_QUEUE = "events"
@@ -27,7 +27,7 @@ class Subscription:
 
     def __init__(self) -> None:
         self._woken = False
-        self._pump: workflow.ActivityHandle[PumpResult] | None = None
+        self._delivery: workflow.ActivityHandle[DeliveryResult] | None = None
 
     @workflow.signal
     def wake(self) -> None:
@@ -39,10 +39,10 @@ class Subscription:
         """Have events delivered until the subscription is parked or removed, and answer with which."""
         while True:
             self._woken = False
-            self._pump = pump = workflow.start_activity(
-                PUMP,
-                PumpOrder(id),
-                result_type=PumpResult,
+            self._delivery = delivery = workflow.start_activity(
+                PUMP_EVENTS,
+                DeliveryOrder(id),
+                result_type=DeliveryResult,
                 task_queue=EVENTS_QUEUE,
                 start_to_close_timeout=timedelta(minutes=20),
                 heartbeat_timeout=timedelta(seconds=6),
@@ -51,14 +51,14 @@ class Subscription:
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
             await workflow.wait_condition(self._moved)
-            if not pump.done():
-                pump.cancel()
+            if not delivery.done():
+                delivery.cancel()
                 with suppress(ActivityError):
-                    await pump
-            elif (result := await pump).state != "active" and not self._woken:
+                    await delivery
+            elif (result := await delivery).state != "active" and not self._woken:
                 return str(result.state)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(id)
 
     def _moved(self) -> bool:
-        return self._woken or (self._pump is not None and self._pump.done())
+        return self._woken or (self._delivery is not None and self._delivery.done())

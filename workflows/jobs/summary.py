@@ -12,12 +12,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from activities.messages import GATHER, Month, MonthOrder
+    from activities.messages import GATHER_MONTH, SummaryContent, SummaryOrder
     from cases.kinds.summary import SummaryIntake
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import invalid
-    from cases.vocabulary.values import Model, Token
-    from cases.vocabulary.values import Month as MonthName
+    from cases.vocabulary.values import Model, Month, Token
     from workflows.effects import BACK_OFF
     from workflows.shell import fail
 
@@ -28,7 +27,7 @@ SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 class Asked(Model):
     """Which month is summarized, by which policy; without a month the one that ended last."""
 
-    month: MonthName | None = None
+    month: Month | None = None
     policy: Token = "default"
 
 
@@ -52,17 +51,17 @@ class MonthEnd:
         info = workflow.info()
         at = info.typed_search_attributes.get(SCHEDULED) or info.start_time
         # Patiently: a casebook that is away over the first of a month must not cost a summary.
-        gathered: Month = await workflow.execute_activity(
-            GATHER,
-            MonthOrder(at.isoformat(), asked.policy, asked.month),
-            result_type=Month,
+        gathered: SummaryContent = await workflow.execute_activity(
+            GATHER_MONTH,
+            SummaryOrder(at.isoformat(), asked.policy, asked.month),
+            result_type=SummaryContent,
             start_to_close_timeout=timedelta(minutes=1),
             retry_policy=BACK_OFF,
         )
         case_id = f"summary:{gathered.month}"
         return {"id": case_id, "new": not gathered.filed and await self._file(case_id, gathered, asked.policy)}
 
-    async def _file(self, case_id: str, gathered: Month, policy: str) -> bool:
+    async def _file(self, case_id: str, gathered: SummaryContent, policy: str) -> bool:
         """Start the case, which lives on by itself; whether nobody had."""
         content = {"key": gathered.month, "policy": policy, "facts": gathered.facts}
         try:

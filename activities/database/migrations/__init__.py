@@ -1,4 +1,4 @@
-"""Schema migrations, run by `activities.database.pool.migrate`; the SQL lies in files beside the revisions."""
+"""Schema migrations, run by `activities.database.migrate.migrate`; the SQL lies in files beside the revisions."""
 
 from __future__ import annotations
 

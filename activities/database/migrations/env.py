@@ -1,4 +1,4 @@
-"""Alembic's environment: runs the revisions on the connection that `activities.database.pool.migrate` opened."""
+"""Alembic's environment: runs the revisions on the connection that `activities.database.migrate.migrate` opened."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
+--  $7 kinds among the staff, which wait for signatures   $8 kinds that are paid
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
@@ -9,7 +10,7 @@ WITH seen AS (
       -- What cannot be needed for any of the reasons below, so that few are kept for them.
       AND (file.holder = $4 OR file.rung = $3 AND file.view @> '{"acknowledged": false}'
            OR file.view @> '{"approvals": [{"state": "open"}]}'
-           OR file.kind IN ('summary', 'handover', 'swap') OR $5::boolean AND file.kind = 'claim')
+           OR file.kind = ANY ($7::text[]) OR $5::boolean AND file.kind = ANY ($8::text[]))
 ), needed AS (
     -- A resolved case needs its holder only while something still runs, as the call afterwards does.
     SELECT case_id, 'holder' AS why, NULL AS clock
@@ -20,7 +21,7 @@ WITH seen AS (
     SELECT case_id, 'rung', 'rung'
     FROM seen
     WHERE rung = $3 AND holder <> $4 AND status = 'open' AND view @> '{"acknowledged": false}'
-      AND (kind NOT IN ('summary', 'handover', 'swap') OR breached <> '{}')
+      AND (kind <> ALL ($7::text[]) OR breached <> '{}')
     UNION ALL
     SELECT case_id, 'approval', 'approval:' || asked.number
     FROM seen, jsonb_array_elements(view -> 'approvals') WITH ORDINALITY AS asked(approval, number)
@@ -32,11 +33,11 @@ WITH seen AS (
     JOIN payout USING (case_id)
     WHERE $5::boolean AND (payout.state = 'failed' OR payout.state = 'waiting' AND payout.gateway = 'manual')
     UNION ALL
-    -- A summary waits for a role, a handover for two people, a swap for the other party and then for a role
-    -- that neither of the two may act in.
-    SELECT case_id, 'signature', CASE kind WHEN 'summary' THEN 'signature:' || (view ->> 'step') ELSE kind END
+    -- Some wait for a role, some for people, some for the other party and then for a role that neither of the
+    -- two may act in. The clock of a step of a route is signature:STEP; else it has the name of the kind.
+    SELECT case_id, 'signature', coalesce('signature:' || (view ->> 'step'), kind)
     FROM seen
-    WHERE status = 'open' AND kind IN ('summary', 'handover', 'swap')
+    WHERE status = 'open' AND kind = ANY ($7::text[])
       AND (view -> 'turn' ? $3 AND $4 NOT IN (
                coalesce(view -> 'facts' -> 'initiator' ->> 'id', ''),
                coalesce(view -> 'facts' -> 'counterparty' ->> 'id', ''))

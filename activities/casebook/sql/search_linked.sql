@@ -1,10 +1,10 @@
--- The cases that a case is linked with: the one it names as its parent, the claim it led to, and those that name it.
---  $1 units and $2 kinds that may be seen   $3 case id
+-- The cases that a case is linked with: those it names, and those that name it as their parent.
+--  $1 units and $2 kinds that may be seen   $3 case id   $4 the fields of its view that name a case
 SELECT other.view
 FROM case_file AS other
 WHERE other.case_id IN (
-    SELECT found
-    FROM case_file AS file, unnest(ARRAY[file.view ->> 'parent', file.view ->> 'claim']) AS found
+    SELECT file.view ->> field
+    FROM case_file AS file, unnest($4::text[]) AS field
     WHERE file.case_id = $3
     UNION
     SELECT child.case_id FROM case_search AS child WHERE child.parent = $3

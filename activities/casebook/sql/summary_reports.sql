@@ -1,4 +1,4 @@
--- The exception reports of a month, by number, each with its cause and its last measure.
+-- The reports of the month $1 (like 2026-03) and the kind $2, by number, each with its cause and its last measure.
 -- What the reports do not say yet is null.
 SELECT file.number,
        coalesce((file.view ->> 'late')::boolean, false) AS late,
@@ -14,5 +14,5 @@ LEFT JOIN LATERAL (
     ORDER BY event.seq DESC
     LIMIT 1
 ) AS corrected ON true
-WHERE file.kind = 'exception' AND file.number LIKE $1 || '-%'
+WHERE file.kind = $2 AND file.number LIKE $1 || '-%'
 ORDER BY file.number

@@ -1,7 +1,7 @@
 -- What came of delivering; no row when somebody else does it by now or the subscription was changed.
 -- How long it failed without a delivery getting through is how long the next try waits: so the waits double.
 --
---  $1 id   $2 pump   $3 and $4 what is done with   $5 whether something was delivered
+--  $1 id   $2 number of the lease   $3 and $4 what is done with   $5 whether something was delivered
 --  $6 what failed, or null   $7 whether for good   $8 for how long the subscriber wants to be left alone
 WITH held AS (
     SELECT id, retry_for,

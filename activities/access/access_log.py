@@ -1,0 +1,29 @@
+"""Personal facts of cases, each look at which is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from activities.database.database import Database, statement
+
+
+class AccessLog:
+    """Gives and logs. Safe to share between tasks; every method raises what `Database.connection` does."""
+
+    _LOOK = statement(__package__, "access_log_record")
+    _LOOKS = statement(__package__, "access_log")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def look(self, case_id: str, caller: str, role: str, *, masked: bool) -> tuple[dict[str, Any], bool]:
+        """Return the personal facts of a case, and whether they were erased; the look is recorded with it."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._LOOK, case_id, caller, role, masked)
+        return ({}, False) if row is None else (row["facts"] or {}, row["erased"])
+
+    async def looks(self, case_id: str) -> list[dict[str, Any]]:
+        """Return who looked at the personal facts of a case, the last first, at most 1000."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self._LOOKS, case_id)
+        return [{**row, "at": row["at"].isoformat()} for row in rows]

@@ -1,0 +1,65 @@
+"""Reading cases from the casebook, one by one."""
+
+from __future__ import annotations
+
+from json import loads
+from typing import Any
+
+from activities.database.database import Database, statement
+
+
+class Casebook:
+    """Reads cases. Safe to share between tasks; every method raises what `Database.connection` does."""
+
+    _CASE = statement(__package__, "case")
+    _BY_NUMBER = statement(__package__, "case_by_number")
+    _EVENTS = statement(__package__, "events")
+    _ASSIGNED_FOR = statement(__package__, "assigned_for")
+    _NOTICES = statement(__package__, "notices")
+    _POLICY = statement(__package__, "policy_document")
+    _POLICIES = statement(__package__, "policies")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def case(self, case_id: str) -> dict[str, Any] | None:
+        """Return the view of a case after its last recorded event; None when there is none."""
+        async with self._database.connection() as connection:
+            view: dict[str, Any] | None = await connection.fetchval(self._CASE, case_id)
+            return view
+
+    async def by_number(self, number: str, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the views of the cases of a number; each kind counts by itself (S1-5.8), so up to one of each."""
+        async with self._database.connection() as connection:
+            return [row["view"] for row in await connection.fetch(self._BY_NUMBER, number, kind)]
+
+    async def events(self, case_id: str) -> list[dict[str, Any]]:
+        """Return the recorded events of a case, in order; empty when there are none."""
+        async with self._database.connection() as connection:
+            return [loads(row["body"]) for row in await connection.fetch(self._EVENTS, case_id)]
+
+    async def assigned_for(self, reason: str) -> list[str]:
+        """Return the ids of the cases that were assigned for this very reason."""
+        async with self._database.connection() as connection:
+            return [row["case_id"] for row in await connection.fetch(self._ASSIGNED_FOR, reason)]
+
+    async def notices(self, case_id: str | None = None, *, limit: int = 100) -> list[dict[str, Any]]:
+        """Return what became of notices, the newest first; see the table ``notification``.
+
+        Args:
+            case_id: only those of a case.
+            limit: at most so many.
+        """
+        async with self._database.connection() as connection:
+            return [dict(row) for row in await connection.fetch(self._NOTICES, case_id, limit)]
+
+    async def policy_document(self, policy_hash: str) -> str | None:
+        """Return the canonical JSON of a policy that a case was ever pinned to; None for any other hash."""
+        async with self._database.connection() as connection:
+            document: str | None = await connection.fetchval(self._POLICY, policy_hash)
+            return document
+
+    async def policies(self) -> list[tuple[str, str]]:
+        """Return hash and name of every policy that a case was ever pinned to, by name, at most 200."""
+        async with self._database.connection() as connection:
+            return [(row["hash"], row["name"] or "") for row in await connection.fetch(self._POLICIES)]

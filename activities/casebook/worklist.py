@@ -1,0 +1,113 @@
+"""What needs somebody: a person's list, the approvals that wait, and the open cases of each rung.
+
+Every method takes what the caller may see: see `activities.casebook.paging.visible`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Literal
+
+from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, visible, write_cursor
+from activities.database.database import Database, statement
+
+# Why something needs a person.
+Needed = Literal["holder", "rung", "approval", "payout", "signature"]
+# Who confirms payments made by hand.
+FINANCE = "finance"
+# Kinds among the staff, which wait for signatures and reach a rung only when they are late. # kind
+SIGNED = ("summary", "handover", "swap")
+# Kinds that are paid. # kind
+PAID = ("claim",)
+
+_SLIM = (
+    "kind", "number", "status", "rung", "holder", "acknowledged", "unit", "severity", "breached", "matter", "waybill",
+)  # fmt: skip
+
+
+class Worklist:
+    """Lists what needs somebody. Safe to share between tasks; every method raises what `Database.connection` does."""
+
+    _APPROVALS = statement(__package__, "worklist_approvals")
+    _NOW = statement(__package__, "worklist_now")
+    _BOARD = statement(__package__, "worklist_board")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def approvals(
+        self,
+        *,
+        roles: Collection[str],
+        not_by: str,
+        units: Units,
+        kinds: Kinds,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page:
+        """Return open approvals that one of these roles is asked for now and that somebody else asked for.
+
+        Each is ``{"case": view, "approval": {..., "number", "due"}}``; what is due first comes first.
+
+        Raises:
+            Refused: code ``invalid``.
+        """
+        check_limit(limit)
+        place = read_cursor(after, "approval", numbers=1)
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(
+                self._APPROVALS, *visible(units, kinds), list(roles), not_by, limit + 1, *place
+            )
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = None if last is None else write_cursor("approval", last["place"], last["case_id"], last["number"])
+        lines = [
+            {"case": row["view"], "approval": {**row["approval"], "number": row["number"], "due": _iso(row["due"])}}
+            for row in rows[:limit]
+        ]
+        return Page(lines, following)
+
+    async def now(
+        self, role: str, person: str, *, units: Units, kinds: Kinds, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Return what needs a person now, what is due first comes first: ``{"case": view, "why", "due"}``.
+
+        ``why`` is one of `Needed`: ``holder`` (they hold it), ``rung`` (it reached their rung and nobody took it up),
+        ``approval`` (their role is asked, and somebody else asked), ``payout`` (finance must pay and
+        confirm it) or ``signature`` (it is their role's turn). A case may be there for two reasons.
+        ``due`` is that of the clock it is about, an RFC 3339 instant or None.
+
+        Raises:
+            Refused: code ``invalid``.
+        """
+        check_limit(limit)
+        confirms = role == FINANCE
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(
+                self._NOW, *visible(units, kinds), role, person, confirms, limit, SIGNED, PAID
+            )
+        return [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
+
+    async def board(self, *, units: Units, kinds: Kinds, each: int = 50) -> dict[str, dict[str, Any]]:
+        """Return the open cases by rung: ``{"count", "breached", "cases"}``, the cases slim and at most ``each``.
+
+        A slim case has ``id kind number status rung holder acknowledged unit severity opened_at
+        next_due breached matter waybill`` of its view; ``matter`` is the category or the factor.
+
+        Raises:
+            Refused: code ``invalid``.
+        """
+        check_limit(each)
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(self._BOARD, *visible(units, kinds), each)
+        board: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            slim = {name: row[name] for name in _SLIM}
+            slim |= {"id": row["case_id"], "opened_at": _iso(row["opened_at"]), "next_due": _iso(row["next_due"])}
+            of_rung = {"count": row["cases"], "breached": row["with_breach"], "cases": []}
+            board.setdefault(row["rung"] or "", of_rung)["cases"].append(slim)
+        return board
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()

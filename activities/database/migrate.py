@@ -1,0 +1,71 @@
+"""Bringing the schema up to date."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from activities.database.address import check_address
+from activities.database.database import CONNECT_TIMEOUT
+from activities.database.errors import MigrationFailed, explained
+
+# Any number will do, as long as it stays: two programs that migrate at once take turns by it.
+MIGRATION_LOCK = 0x6361736562_6F6F6B
+
+
+async def migrate(dsn: str, revision: str = "head") -> None:
+    """Bring the schema up to date, in one transaction. An up-to-date one is left alone.
+
+    Args:
+        dsn: the address of the database.
+        revision: how far; tests stop on the way.
+
+    Raises:
+        BadDatabaseAddress: see `check_address`.
+        DatabaseAway: no database answers there.
+        MigrationFailed: it answers but does not take the schema, for the reason given.
+    """
+    with explained():
+        driver = await asyncpg.connect(check_address(dsn), timeout=CONNECT_TIMEOUT)
+    try:
+        encoding = await driver.fetchval("SHOW server_encoding")
+        if encoding != "UTF8":
+            raise MigrationFailed(f"the database has the encoding {encoding}, allowed is UTF8")
+        await _upgrade(driver, revision)
+    finally:
+        # Closes a connection in any state, also one whose server is gone.
+        driver.terminate()
+
+
+async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
+    # Imported here: 0.7 s that only this command should take.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import Connection, text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import StaticPool
+
+    config = Config()
+    config.set_main_option("script_location", f"{__package__}:migrations")
+
+    async def connected() -> asyncpg.Connection:
+        return driver
+
+    def upgrade(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    # The driver's own connection, so that an address means here what it means everywhere else.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connected, poolclass=StaticPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            await connection.run_sync(upgrade)
+            if revision == "head":
+                # The database may have come from a dump; see 0006_feed.sql.
+                await connection.execute(text("SELECT case_event_resume()"))
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise MigrationFailed(f"the database does not take the schema: {reason}") from error
+    finally:
+        await engine.dispose()
