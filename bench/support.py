@@ -47,7 +47,8 @@ async def stack() -> AsyncIterator[tuple[Client, Settings]]:
             await migrate(addresses.database_url)
             policies = folder / "policies"
             policies.mkdir()
-            settings = load_settings(data=data, contacts=contacts, policies=policies)
+            # Without the wait for more notices of a burst, which would be the time of every life.
+            settings = load_settings(data=data, contacts=contacts, policies=policies, digest_hold=0)
             settings = settings.on_embedded(addresses.database_url)
             client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
             yield client, settings

@@ -8,14 +8,17 @@ return the same events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
@@ -44,22 +47,42 @@ SERVER_SETTINGS = (
 )
 
 
+@contextmanager
+def _without_stdout() -> Iterator[None]:
+    """Let the processes that are started in the block write nothing to stdout."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 @asynccontextmanager
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+async def time_skipping(runtime: Runtime | None = None) -> AsyncIterator[WorkflowEnvironment]:
     """Run a Temporal server in memory that skips time, with the search attributes of cases, for the block.
 
     A workflow that is started through the environment's client has a clock of its own, which
     `WorkflowEnvironment.fast_forward` moves; every other clock is real time. Workers must be stopped before
     the end of the block.
+
+    Args:
+        runtime: the SDK's runtime; its default one if None.
     """
-    env = await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=temporal_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
-        ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
-        data_converter=pydantic_data_converter,
-        search_attributes=attributes.ALL,
-    )
+    # The server greets on stdout.
+    with _without_stdout():
+        env = await WorkflowEnvironment.start_time_skipping_v2(
+            dev_server_existing_path=temporal_binary(),
+            dev_server_log_level="error",
+            dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
+            ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
+            data_converter=pydantic_data_converter,
+            search_attributes=attributes.ALL,
+            runtime=runtime,
+        )
     try:
         yield env
     finally:
@@ -77,7 +100,9 @@ class TemporalEngine:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> TemporalEngine:
-        self._env = await self._stack.enter_async_context(time_skipping())
+        # Without the log of the SDK's core, which goes to stdout, where the events are printed.
+        runtime = Runtime(telemetry=TelemetryConfig(logging=None))
+        self._env = await self._stack.enter_async_context(time_skipping(runtime))
         worker = Worker(self._env.client, task_queue=TASK_QUEUE, workflows=case_workflows(), workflow_runner=RUNNER)
         await self._stack.enter_async_context(worker)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from starter.rehearsal.engine import Engine, Prepared
 from starter.rehearsal.event_log import load_log, load_mapping
 from starter.rehearsal.expectations import judge
 from starter.rehearsal.scenario import load_scenario
+from tests.cli.program import spawn
 from tests.real_logs import help_desk
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.toml"))
@@ -71,6 +73,15 @@ async def test_cases_of_the_real_log_give_equal_events(temporal: Engine) -> None
     cases = list(log.prepared(Policies().load("default"), REAL_CASES))
     assert len(cases) == REAL_CASES
     assert await differing(temporal, cases) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_events_and_nothing_else_go_to_stdout(engine: str) -> None:
+    answer = spawn("rehearse", "--engine", engine, "--json", str(SCENARIOS[0]))
+    assert answer.code == 0, answer.err
+    assert {json.loads(line)["key"] for line in answer.out.splitlines()} == {
+        load_scenario(SCENARIOS[0], Policies()).case.key
+    }
 
 
 async def test_a_difference_would_be_found(temporal: Engine) -> None:
