@@ -22,7 +22,7 @@ from cases.vocabulary.refusals import Refused
 FEW = 5000
 # Words after so many are not looked at.
 MOST_WORDS = 10
-# The fields of a view that name another case. # kind
+# The fields of a view that name another case.
 LINKS = ("parent", "claim")
 
 _NO_WORD = re.compile(r"[^a-z0-9]+")

@@ -13,12 +13,13 @@ from activities.database.database import Database, statement
 from activities.messages import GATHER_MONTH, SummaryContent, SummaryOrder
 from activities.policies.store import Policies
 from activities.refusals import failure
-from cases.kinds.summary import check_ended, month_before
+from cases.kinds.exception_report import ExceptionReport
+from cases.kinds.summary import Summary, check_ended, month_before
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import BRIEF, MOST_LISTED
 
-# The kind that is filed, and the kind that it sums up. # kind
-SUMMARY, SUMMED_UP = "summary", "exception"
+# The kind that is filed, and the kind that it sums up.
+SUMMARY, SUMMED_UP = Summary.KIND, ExceptionReport.KIND
 
 
 class Summaries:

@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, visible, write_cursor
 from activities.database.database import Database, statement
+from cases.registry import KINDS
 
 # Why something needs a person.
 Needed = Literal["holder", "rung", "approval", "payout", "signature"]
 # Who confirms payments made by hand.
 FINANCE = "finance"
-# Kinds among the staff, which wait for signatures and reach a rung only when they are late. # kind
-SIGNED = ("summary", "handover", "swap")
-# Kinds that are paid. # kind
-PAID = ("claim",)
+# Kinds among the staff, which reach a rung only when they are late; and kinds that pay.
+UNCLIMBED = tuple(name for name, kind in KINDS.items() if not kind.CLIMBS)
+PAID = tuple(name for name, kind in KINDS.items() if "payout" in kind.TABLE.CLOCKS)
 
 _SLIM = (
     "kind", "number", "status", "rung", "holder", "acknowledged", "unit", "severity", "breached", "matter", "waybill",
@@ -84,7 +84,7 @@ class Worklist:
         confirms = role == FINANCE
         async with self._database.planning() as connection:
             rows = await connection.fetch(
-                self._NOW, *visible(units, kinds), role, person, confirms, limit, SIGNED, PAID
+                self._NOW, *visible(units, kinds), role, person, confirms, limit, UNCLIMBED, PAID
             )
         return [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
 

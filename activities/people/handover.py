@@ -20,7 +20,7 @@ from activities.people.directory import DirectoryBook
 from activities.policies.store import Policies
 from activities.refusals import failure
 from cases.directory import Directory, Shift
-from cases.kinds.handover import HAND_OVER, goes_on, relief_of, tell_at
+from cases.kinds.handover import HAND_OVER, Handover, goes_on, relief_of, tell_at
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED
 
@@ -30,8 +30,6 @@ Json = dict[str, Any]
 
 # So many cases are handed over at a time; seconds for each to answer.
 AT_A_TIME, PATIENCE = 16, 20
-# The kind whose rules a handover needs of a policy. # kind
-KIND = "handover"
 
 
 class Handovers:
@@ -59,7 +57,7 @@ class Handovers:
         """
         try:
             policy = self._policies.load(order.policy)
-            policy.rule(KIND)
+            policy.rule(Handover.KIND)
         except Refused as refusal:
             raise failure(refusal) from None
         # Not the last good one: a roster that cannot be read must not look like one without the shift.

@@ -1,6 +1,6 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
---  $7 kinds among the staff, which wait for signatures   $8 kinds that are paid
+--  $7 kinds that do not climb the ladder   $8 kinds that pay
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
@@ -10,7 +10,7 @@ WITH seen AS (
       -- What cannot be needed for any of the reasons below, so that few are kept for them.
       AND (file.holder = $4 OR file.rung = $3 AND file.view @> '{"acknowledged": false}'
            OR file.view @> '{"approvals": [{"state": "open"}]}'
-           OR file.kind = ANY ($7::text[]) OR $5::boolean AND file.kind = ANY ($8::text[]))
+           OR file.view -> 'waits_for' <> '[]' OR $5::boolean AND file.kind = ANY ($8::text[]))
 ), needed AS (
     -- A resolved case needs its holder only while something still runs, as the call afterwards does.
     SELECT case_id, 'holder' AS why, NULL AS clock
@@ -33,17 +33,10 @@ WITH seen AS (
     JOIN payout USING (case_id)
     WHERE $5::boolean AND (payout.state = 'failed' OR payout.state = 'waiting' AND payout.gateway = 'manual')
     UNION ALL
-    -- Some wait for a role, some for people, some for the other party and then for a role that neither of the
-    -- two may act in. The clock of a step of a route is signature:STEP; else it has the name of the kind.
-    SELECT case_id, 'signature', coalesce('signature:' || (view ->> 'step'), kind)
-    FROM seen
-    WHERE status = 'open' AND kind = ANY ($7::text[])
-      AND (view -> 'turn' ? $3 AND $4 NOT IN (
-               coalesce(view -> 'facts' -> 'initiator' ->> 'id', ''),
-               coalesce(view -> 'facts' -> 'counterparty' ->> 'id', ''))
-           OR view -> 'signers' @> jsonb_build_array(jsonb_build_object('id', $4::text))
-           OR view @> jsonb_build_object('agreed', false,
-                  'facts', jsonb_build_object('counterparty', jsonb_build_object('id', $4::text))))
+    -- The case says for whom it waits: a role or a person, and in a role for none of those whom it is about.
+    SELECT DISTINCT case_id, 'signature', waiting ->> 'clock'
+    FROM seen, jsonb_array_elements(view -> 'waits_for') AS waiting
+    WHERE (waiting ->> 'role' = $3 OR waiting ->> 'person' = $4) AND NOT waiting -> 'except_for' ? $4
 )
 SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view
 FROM needed
