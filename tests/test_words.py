@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from activities.casebook.filter import Filter
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS
 from activities.policies.store import Policies
 from cases.directory import Directory
@@ -166,7 +167,9 @@ def test_every_text_that_a_page_asks_for_is_there_and_none_is_dead() -> None:
     assert asked - there == set()
     # Some are asked for by a beginning and a name: app.theme_ and light.
     begun = {*re.findall(r"""\bsay\(f?["']([a-z_]+\.[a-z_]*)(?:["'] ~|{)""", sources)}
-    named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567"}
+    # A filter is called by its field, and may have a hint.
+    filters = {f"{field}{hint}" for field in Filter.model_fields for hint in ("", "_hint")}
+    named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567", *filters}
     texts = tomllib.loads((PAGES / "translations" / "zh.toml").read_text("utf-8"))
     keys = {f"{section}.{name}" for section, names in texts.items() if section not in TERMS for name in names}
     dead = {
