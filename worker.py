@@ -33,8 +33,10 @@ from activities.database.database import Database
 from activities.events.delivery import HEARTBEAT, Delivery
 from activities.events.outbound import Guard
 from activities.events.subscriptions import Subscriptions
+from activities.notify.build import build_notifier
+from activities.notify.compose import Links
 from activities.notify.digest import MOST_HELD
-from activities.notify.notifier import Links, Notifier, build_notifier
+from activities.notify.notifier import Notifier
 from activities.people.directory import DirectoryBook
 from activities.people.handover import Handovers
 from activities.people.swap import RosterChanges, Swaps

@@ -22,7 +22,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.messages import Burst, NoticeBatch, NoticeOrder, NoticeResult
-from activities.notify.notifier import DELAYED, Notifier
+from activities.notify.notifier import Notifier
+from activities.notify.results import DELAYED
 from cases.policy.tables import NoticeRoute
 
 AT = "2026-03-10T09:05:00+08:00"
@@ -181,6 +182,11 @@ class Attempts:
         self.notifier = notifier
         self.heartbeats: list[Any] = []
         self.environment = ActivityEnvironment()
+
+    @property
+    def channels(self) -> dict[str, Any]:
+        """The channels of the notifier, by name."""
+        return self.notifier._sender._channels
 
     async def run(self, orders: NoticeBatch, late: float = 0) -> list[NoticeResult]:
         environment = self.environment = ActivityEnvironment()

@@ -25,7 +25,7 @@ from activities.events.outbound import GuardedTransport
 from activities.events.subscriptions import Failure, Lease, Progress, State, Subscriptions
 from activities.messages import PUMP_EVENTS, DeliveryOrder, DeliveryResult
 from activities.notify.channels import Delayed, Undeliverable
-from activities.notify.channels.http import Line, compact
+from activities.notify.channels.http import Poster, json_body
 from activities.signatures import sign
 from cases.vocabulary.refusals import Refused
 
@@ -147,9 +147,9 @@ class Delivery:
 
     async def _post(self, lease: Lease, client: httpx.AsyncClient, event: FeedEvent) -> Failure | None:
         """Post one event and return why it was not taken, or None."""
-        message_id, body = message_id_of(lease.subscription.id, event), compact(payload_of(event))
+        message_id, body = message_id_of(lease.subscription.id, event), json_body(payload_of(event))
         try:
-            answer = await Line(client, self._timeout).post(
+            answer = await Poster(client, self._timeout).post(
                 lease.subscription.url, body, sign(lease.secret, message_id, body)
             )
         except (Delayed, Undeliverable) as error:

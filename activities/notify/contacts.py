@@ -32,7 +32,7 @@ Bot = Annotated[str, AfterValidator(secure_address)]
 
 
 class Contact(Model):
-    """How to reach a role: every address gets each notice."""
+    """The addresses of a role: each of them gets every notice."""
 
     email: tuple[Annotated[str, AfterValidator(email_address)], ...] = ()
     wecom: tuple[Bot, ...] = ()
@@ -43,7 +43,7 @@ class Contact(Model):
     language: Language = "zh"
 
     def addresses(self) -> Iterator[tuple[str, str]]:
-        """Every address with the name of its channel."""
+        """List every address with the name of its channel."""
         for channel in CHANNELS:
             yield from ((channel, address) for address in getattr(self, channel))
 
@@ -104,7 +104,7 @@ class ContactBook:
         self._contacts = read_contacts(path) if path else Contacts()
 
     def current(self) -> Contacts:
-        """The contacts of the newest good file."""
+        """Return the contacts of the newest good file."""
         stamp = self._stamp()
         if self._path is not None and stamp != self._seen:
             self._seen = stamp

@@ -38,7 +38,7 @@ class Bursts(Generic[K]):
         self._windows: dict[K, _Window] = {}
 
     def admit(self, key: K, now: float, burst: Burst, longest: float) -> float | None:
-        """Until when a notice that comes ``now`` is held; None when it goes out by itself.
+        """Return until when a notice that comes ``now`` is held; None when it goes out by itself.
 
         Args:
             longest: seconds that it can wait.
@@ -56,7 +56,7 @@ class Bursts(Generic[K]):
 
 @dataclass(slots=True)
 class _Held(Generic[T]):
-    """What waits for one address, each with the word that whoever handed it in waits for."""
+    """The notices held for one address; each with the future that whoever handed it in awaits."""
 
     due: float
     timer: asyncio.TimerHandle
@@ -64,29 +64,29 @@ class _Held(Generic[T]):
 
 
 class Digests(Generic[K, T]):
-    """Holds what a burst brings and hands it on as one.
+    """Holds what a burst brings and sends it as one.
 
     Args:
         split: the parts in which these can go to that address.
-        hand_on: sends a part; what it raises, everybody gets whose notice is in it.
+        send: sends a part; what it raises, everybody gets whose notice is in it.
         longest: seconds that anything is held at most.
     """
 
     def __init__(
         self,
         split: Callable[[K, Sequence[T]], list[Sequence[T]]],
-        hand_on: Callable[[K, Sequence[T]], Awaitable[None]],
+        send: Callable[[K, Sequence[T]], Awaitable[None]],
         longest: float,
     ) -> None:
         self._split = split
-        self._hand_on = hand_on
+        self._send = send
         self._longest = longest
         self._bursts: Bursts[K] = Bursts()
         self._held: dict[K, _Held[T]] = {}
-        self._going: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
-    async def took(self, key: K, item: T, burst: Burst, longest: float) -> int:
-        """Hold the item if need be, and answer once it went out, with how many in one.
+    async def hold(self, key: K, item: T, burst: Burst, longest: float) -> int:
+        """Hold the item if need be, and return once it went out, with how many in one.
 
         0 means that it is not held: whoever handed it in sends it.
 
@@ -100,39 +100,39 @@ class Digests(Generic[K, T]):
         due = self._bursts.admit(key, loop.time(), burst, min(longest, self._longest))
         if due is None:
             return 0
-        word: asyncio.Future[int] = loop.create_future()
+        sent_together: asyncio.Future[int] = loop.create_future()
         held = self._held.get(key)
         if held is None:
-            held = self._held[key] = _Held(due, loop.call_at(due, self.let_go, key))
+            held = self._held[key] = _Held(due, loop.call_at(due, self.flush, key))
         elif due < held.due:
             held.timer.cancel()
-            held.due, held.timer = due, loop.call_at(due, self.let_go, key)
-        held.items.append((item, word))
+            held.due, held.timer = due, loop.call_at(due, self.flush, key)
+        held.items.append((item, sent_together))
         if sum(len(one.items) for one in self._held.values()) >= MOST_HELD:
-            self.let_go(key)
-        return await word
+            self.flush(key)
+        return await sent_together
 
-    def let_go(self, key: K | None = None) -> None:
-        """Hand on what waits for an address, or for all of them, now."""
+    def flush(self, key: K | None = None) -> None:
+        """Send what is held for an address, or for all of them, now."""
         for one in [key] if key is not None else list(self._held):
             held = self._held.pop(one, None)
             if held is not None:
                 held.timer.cancel()
-                task = asyncio.create_task(self._go(one, held))
-                self._going.add(task)
-                task.add_done_callback(self._going.discard)
+                task = asyncio.create_task(self._send_held(one, held))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
 
-    async def _go(self, key: K, held: _Held[T]) -> None:
+    async def _send_held(self, key: K, held: _Held[T]) -> None:
         # Whoever gave up waiting hands it in again.
-        waiting = [(item, word) for item, word in held.items if not word.done()]
+        waiting = [(item, future) for item, future in held.items if not future.done()]
         for part in self._split(key, [item for item, _ in waiting]):
-            words = [word for _, word in waiting[: len(part)]]
+            futures = [future for _, future in waiting[: len(part)]]
             del waiting[: len(part)]
             error: Exception | None = None
             try:
-                await self._hand_on(key, part)
+                await self._send(key, part)
             except Exception as raised:
                 error = raised
-            for word in words:
-                if not word.done():
-                    word.set_result(len(part)) if error is None else word.set_exception(error)
+            for future in futures:
+                if not future.done():
+                    future.set_result(len(part)) if error is None else future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Who is to hear a notice, and by which ways, in which order.
+"""Who is to hear a notice, over which ways and in which order.
 
 A role means somebody of the directory of staff: who holds it for the case's unit now, and whoever is
 next in line if that person cannot be reached. Where the directory has nobody with an address, the
@@ -24,8 +24,8 @@ MOST_STEPS = 6
 
 
 @dataclass(frozen=True)
-class Step:
-    """One way: an address of a recipient, who is a staff id or, for a shared address, a role.
+class Way:
+    """An address of a recipient, who is a staff id or, for a shared address, a role.
 
     Args:
         id: of the message: the same for all addresses of a person, over every retry.
@@ -42,17 +42,24 @@ class Step:
     @property
     def place(self) -> str:
         """What tells this address from all others, without showing it."""
-        return digest(self.channel, self.address)
+        return stable_id(self.channel, self.address)
 
     @property
     def key(self) -> str:
         """What tells this way from all others, without showing the address."""
-        return digest(self.id, self.channel, self.address)
+        return stable_id(self.id, self.channel, self.address)
+
+    @property
+    def name(self) -> str:
+        """The way as reasons name it: without the address."""
+        return f"{self.recipient} {self.channel}" if self.person else self.channel
 
 
 @dataclass(frozen=True)
-class Aim:
-    """Somebody of a line is to be told, or a shared address: the first way that works is enough.
+class Delivery:
+    """A notice to one recipient: a person and whoever is next in line, or a shared address.
+
+    The first way that works is enough.
 
     Args:
         roles: all those that it serves.
@@ -61,28 +68,30 @@ class Aim:
     key: str
     order: NoticeOrder
     roles: tuple[str, ...]
-    steps: tuple[Step, ...]
+    ways: tuple[Way, ...]
 
 
-def aims(
+def deliveries(
     order: NoticeOrder, view: Mapping[str, Any], contacts: Contacts, directory: Directory, at: datetime
-) -> tuple[list[Aim], list[dict[str, Any]]]:
-    """What must be achieved for a notice; and of each role who is meant and why, as it goes on record.
+) -> tuple[list[Delivery], list[dict[str, Any]]]:
+    """Find the deliveries of a notice; and of each role who is meant and why, as it goes on record.
 
     Args:
         view: the case view.
         at: when it is told.
     """
-    found: list[Aim] = []
+    found: list[Delivery] = []
     meant: list[dict[str, Any]] = []
     shared: dict[tuple[str, str], list[str]] = {}
     for role in dict.fromkeys(order.roles):
         lines = _lines(order, role, view, directory, at)
-        of_people = [
-            Aim(digest(order.id, key, role), order, (role,), _ways(order, people)) for key, people, _ in lines if people
+        to_people = [
+            Delivery(stable_id(order.id, key, role), order, (role,), _ways(order, people))
+            for key, people, _ in lines
+            if people
         ]
-        if any(aim.steps for aim in of_people):
-            found += [aim for aim in of_people if aim.steps]
+        if any(delivery.ways for delivery in to_people):
+            found += [delivery for delivery in to_people if delivery.ways]
             meant += [said for _, _, said in lines]
         elif role in contacts.roles and any(contacts.roles[role].addresses()):
             for target in contacts.roles[role].addresses():
@@ -92,9 +101,9 @@ def aims(
             meant += [{**said, "why": "nobody"} if not people else said for _, people, said in lines]
     for (channel, address), roles in shared.items():
         # By the address, so that it stays the same when the file is edited between two attempts.
-        id_ = digest(order.id, channel, address)
-        step = Step(id_, roles[0], channel, address, contacts.roles[roles[0]].language, None)
-        found.append(Aim(id_, order, tuple(roles), (step,)))
+        id_ = stable_id(order.id, channel, address)
+        way = Way(id_, roles[0], channel, address, contacts.roles[roles[0]].language, None)
+        found.append(Delivery(id_, order, tuple(roles), (way,)))
     return found, meant
 
 
@@ -102,7 +111,7 @@ Line = tuple[str, list[Person], dict[str, Any]]
 
 
 def _lines(order: NoticeOrder, role: str, view: Mapping[str, Any], directory: Directory, at: datetime) -> list[Line]:
-    """For each who is meant: a key, that person and the next in line, and what goes on record of it."""
+    """Return for each who is meant a key, that person and the next in line, and what goes on record of it."""
     data = order.event.get("data", {})
     unit = view.get("unit")
     named = data.get("people")
@@ -135,14 +144,14 @@ def _said(role: str, person: Person | None, why: str, because: Sequence[str] = (
     return said
 
 
-def _ways(order: NoticeOrder, people: Sequence[Person]) -> tuple[Step, ...]:
+def _ways(order: NoticeOrder, people: Sequence[Person]) -> tuple[Way, ...]:
     return tuple(
-        Step(digest(order.id, person.id), person.id, channel, address, person.language, person)
+        Way(stable_id(order.id, person.id), person.id, channel, address, person.language, person)
         for person in people
         for channel, address in person.contacts.items()
     )
 
 
-def digest(*parts: str) -> str:
-    """An id of these parts. 160 bits: unique, and a Message-ID of it fits on one line."""
+def stable_id(*parts: str) -> str:
+    """Return an id of these parts. 160 bits: unique, and a Message-ID of it fits on one line."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]

@@ -47,11 +47,11 @@ class Issuer:
         self._public = {**public, "kid": kid, "use": "sig", "alg": "ES256"}
 
     def jwks(self) -> dict[str, Any]:
-        """The key set that its tokens are checked with."""
+        """Return the key set that its tokens are checked with."""
         return {"keys": [self._public]}
 
     def table(self, roles: Sequence[str]) -> AccessTable:
-        """The access table that goes with it: a token says its bearer's role."""
+        """Return the access table that goes with it: a token says its bearer's role."""
         return AccessTable(
             issuer=ISSUER,
             audience=AUDIENCE,
@@ -61,7 +61,7 @@ class Issuer:
         )
 
     def token(self, person: Person, now: datetime, lifetime: timedelta = LIFETIME) -> str:
-        """A token for a person, good from now on for ``lifetime``."""
+        """Issue a token for a person, good from now on for ``lifetime``."""
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -117,7 +117,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _kept(path: Path) -> bytes:
-    """The private key in the file, which is made if it is not there; two who make it agree on one."""
+    """Return the private key in the file, which is made if it is not there; two who make it agree on one."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         made = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -78,7 +78,7 @@ class Stream:
         self._dropped = False
 
     async def catch_up(self) -> AsyncIterator[list[Passed]]:
-        """What was recorded before the stream came up with the reader."""
+        """Yield what was recorded before the stream came up with the reader."""
         live = self._live
         if self.position is None:
             self.position = await live.now()
@@ -96,7 +96,7 @@ class Stream:
                 return
 
     async def next(self, patience: float) -> list[Passed] | None:
-        """What came since the last call, perhaps nothing within ``patience`` seconds; None at the end.
+        """Return what came since the last call, perhaps nothing within ``patience`` seconds; None at the end.
 
         Raises:
             Dropped: too much is waiting.
@@ -156,14 +156,14 @@ class Live:
         return len(self._streams)
 
     async def now(self) -> str:
-        """The position of the last event that was read."""
+        """Return the position of the last event that was read."""
         await self._ready.wait()
         assert self._position is not None
         return self._position
 
     @contextmanager
     def stream(self, wanted: Callable[[FeedEvent], bool], after: str | None) -> Iterator[Stream]:
-        """A stream that begins after a position, or now."""
+        """Open a stream that begins after a position, or now."""
         made = Stream(self, wanted, after)
         if self._closed:
             made._end()

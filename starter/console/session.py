@@ -83,18 +83,18 @@ class Session:
         return self.claims is not None and datetime.now(UTC).timestamp() >= self.expires
 
     def logged_in(self, claims: Mapping[str, Any], lifetime: timedelta, draft: str | None) -> Session:
-        """A new session; its form token is a new one, so that nobody can have fixed it before."""
+        """Begin a new session; its form token is a new one, so that nobody can have fixed it before."""
         expires = int((datetime.now(UTC) + lifetime).timestamp())
         return Session(claims=dict(claims), expires=expires, draft=draft)
 
     def sealed(self, sealer: Sealer) -> str:
-        """The cookie's text."""
+        """Return the cookie's text."""
         said = {"csrf": self.csrf, "claims": self.claims, "expires": self.expires, "draft": self.draft}
         return sealer.seal({name: value for name, value in said.items() if value is not None}, self.PURPOSE)
 
     @classmethod
     def read(cls, sealer: Sealer, cookie: str | None) -> Session | None:
-        """The session of a cookie; None without a good one."""
+        """Read the session of a cookie; None without a good one."""
         said = sealer.open(cookie, cls.PURPOSE)
         return None if said is None else cls(**said)
 
@@ -103,7 +103,7 @@ class Session:
         return token is not None and secrets.compare_digest(token.encode(), self.csrf.encode())
 
     def without_draft(self) -> Session:
-        """The same, once what was typed has come back."""
+        """Return the same, once what was typed has come back."""
         return replace(self, draft=None)
 
 

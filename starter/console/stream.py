@@ -27,7 +27,7 @@ BEGIN, NEWS = "retry: 1000\nevent: refresh\ndata: begin\n\n", "event: refresh\nd
 
 
 async def stream(look: Look) -> Response:
-    """The stream of one page, about one case or all."""
+    """Open the stream of one page, about one case or all."""
     case_id = look.request.query_params.get("case")
 
     def wanted(caller: Caller) -> Wanted:

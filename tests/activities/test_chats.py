@@ -14,13 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
+from activities.notify.build import build_notifier
 from activities.notify.channels import Delayed, Message, SettingError, Undeliverable, cut
 from activities.notify.channels.apprise import AppriseChannel
 from activities.notify.channels.bots import BotChannel
 from activities.notify.channels.dingtalk import DingtalkChannel
 from activities.notify.channels.feishu import FeishuChannel
 from activities.notify.channels.wecom import WecomChannel
-from activities.notify.notifier import Notifier, build_notifier
+from activities.notify.notifier import Notifier
 from tests.notifications import Attempts, HookServer, HttpAnswer, batch, free_port, order
 
 NOW = 1_773_104_700

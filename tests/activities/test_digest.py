@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.messages import Burst, NoticeBatch, NoticeResult
+from activities.notify.build import build_notifier
 from activities.notify.channels import Delayed
+from activities.notify.compose import Links
 from activities.notify.digest import MOST_HELD, Bursts, Digests
-from activities.notify.notifier import Links, build_notifier
 from cases.directory import Directory, Person, Unit
 from tests.notifications import NOW, Attempts, HookServer, HttpAnswer, MailServer, batch, order
 from worker import ACTIVITIES
@@ -91,7 +92,7 @@ class Out:
     def halves(self, key: str, items: Sequence[str]) -> list[Sequence[str]]:
         return [items[:1], items[1:]]
 
-    async def hand_on(self, key: str, items: Sequence[str]) -> None:
+    async def send(self, key: str, items: Sequence[str]) -> None:
         if self.error and "bad" in items:
             raise self.error
         self.went.append((key, list(items)))
@@ -102,29 +103,29 @@ SOON = Burst(more_than=1, within=0.1)
 
 async def test_what_is_held_goes_out_as_one_and_whoever_waits_hears() -> None:
     out = Out()
-    digests = Digests(out.whole, out.hand_on, 10)
-    took = await asyncio.gather(
-        *(digests.took("a", item, SOON, 10) for item in "1234"), digests.took("b", "5", SOON, 10)
+    digests = Digests(out.whole, out.send, 10)
+    held = await asyncio.gather(
+        *(digests.hold("a", item, SOON, 10) for item in "1234"), digests.hold("b", "5", SOON, 10)
     )
-    assert took == [0, 3, 3, 3, 0]
+    assert held == [0, 3, 3, 3, 0]
     assert out.went == [("a", ["2", "3", "4"])]
 
 
 async def test_one_that_cannot_wait_takes_the_others_along() -> None:
     out = Out()
-    digests = Digests(out.whole, out.hand_on, 10)
+    digests = Digests(out.whole, out.send, 10)
     slow = Burst(more_than=1, within=30)
     async with asyncio.timeout(5):
-        await asyncio.gather(*(digests.took("a", item, slow, 25 if item != "3" else 0.05) for item in "1234"))
+        await asyncio.gather(*(digests.hold("a", item, slow, 25 if item != "3" else 0.05) for item in "1234"))
     assert out.went == [("a", ["2", "3", "4"])]
 
 
 async def test_a_digest_that_fails_tells_those_in_it_and_no_others() -> None:
     out = Out()
     out.error = Delayed("HTTP 503")
-    digests = Digests(out.halves, out.hand_on, 10)
+    digests = Digests(out.halves, out.send, 10)
     first, *rest = await asyncio.gather(
-        *(digests.took("a", item, SOON, 10) for item in ("single", "good", "bad", "late")), return_exceptions=True
+        *(digests.hold("a", item, SOON, 10) for item in ("single", "good", "bad", "late")), return_exceptions=True
     )
     assert (first, rest[0]) == (0, 1)
     assert [str(one) for one in rest[1:]] == ["HTTP 503", "HTTP 503"]
@@ -133,9 +134,9 @@ async def test_a_digest_that_fails_tells_those_in_it_and_no_others() -> None:
 
 async def test_who_gave_up_waiting_is_not_in_it() -> None:
     out = Out()
-    digests = Digests(out.whole, out.hand_on, 10)
-    await digests.took("a", "1", SOON, 10)
-    waiting = [asyncio.create_task(digests.took("a", item, SOON, 10)) for item in "23"]
+    digests = Digests(out.whole, out.send, 10)
+    await digests.hold("a", "1", SOON, 10)
+    waiting = [asyncio.create_task(digests.hold("a", item, SOON, 10)) for item in "23"]
     await asyncio.sleep(0)
     waiting[0].cancel()
     await waiting[1]
@@ -145,23 +146,23 @@ async def test_who_gave_up_waiting_is_not_in_it() -> None:
 async def test_nothing_is_held_for_longer_than_the_process_allows_nor_when_it_ends() -> None:
     out = Out()
     hours = Burst(more_than=1, within=3600)
-    brief = Digests(out.whole, out.hand_on, 0.05)
+    brief = Digests(out.whole, out.send, 0.05)
     async with asyncio.timeout(5):
-        await asyncio.gather(*(brief.took("a", item, hours, 3600) for item in "12"))
-    ending = Digests(out.whole, out.hand_on, 3600)
-    await asyncio.gather(*(ending.took(key, "1", hours, 3600) for key in "ab"))
-    waiting = [asyncio.create_task(ending.took(key, "2", hours, 3600)) for key in "ab"]
+        await asyncio.gather(*(brief.hold("a", item, hours, 3600) for item in "12"))
+    ending = Digests(out.whole, out.send, 3600)
+    await asyncio.gather(*(ending.hold(key, "1", hours, 3600) for key in "ab"))
+    waiting = [asyncio.create_task(ending.hold(key, "2", hours, 3600)) for key in "ab"]
     await asyncio.sleep(0)
-    ending.let_go()
+    ending.flush()
     assert await asyncio.gather(*waiting) == [1, 1]
 
 
 async def test_only_so_many_are_held_and_the_worker_has_room_for_more_than_those() -> None:
     out = Out()
-    digests = Digests(out.whole, out.hand_on, 3600)
+    digests = Digests(out.whole, out.send, 3600)
     hours = Burst(more_than=1, within=3600)
     async with asyncio.timeout(5):
-        await asyncio.gather(*(digests.took("a", str(n), hours, 3600) for n in range(MOST_HELD + 1)))
+        await asyncio.gather(*(digests.hold("a", str(n), hours, 3600) for n in range(MOST_HELD + 1)))
     assert len(out.went) == 1
     assert MOST_HELD + 100 <= ACTIVITIES
 

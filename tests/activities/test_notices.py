@@ -28,12 +28,13 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
+from activities.notify.build import build_notifier
 from activities.notify.channels import Delayed, Message, SettingError, Undeliverable
 from activities.notify.channels.mail import read_sender
 from activities.notify.channels.maildir import MaildirChannel
 from activities.notify.channels.smtp import SmtpChannel
 from activities.notify.contacts import ContactBook, read_contacts
-from activities.notify.notifier import Notifier, build_notifier
+from activities.notify.notifier import Notifier
 from activities.notify.templates import Templates
 from activities.notify.translations import LANGUAGES
 from cases.vocabulary.addresses import CHANNELS
@@ -244,7 +245,7 @@ async def test_a_silent_mail_server_costs_one_timeout_a_batch(make: Make) -> Non
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     attempts = make(TWO_ROLES, smtp_url=f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    vars(attempts.notifier)["_channels"]["email"]._timeout = 0.3
+    attempts.channels["email"]._timeout = 0.3
     started = asyncio.get_running_loop().time()
     async with server:
         error = await attempts.delayed(batch(order(*BREACH)))
@@ -265,7 +266,7 @@ async def test_the_server_fails_in_the_middle_of_a_mail(
 ) -> None:
     mail.answers = {"wang@example.com": mischief}
     attempts = make(TWO_ROLES)
-    vars(attempts.notifier)["_channels"]["email"]._timeout = 0.3
+    attempts.channels["email"]._timeout = 0.3
     error = await attempts.delayed(batch(order(*BREACH)))
     assert f"supervisor (email: {reason})" in str(error)
     mail.answers = {}
@@ -405,7 +406,7 @@ async def test_a_webhook_that_refuses_is_not_asked_again(make: Make, hooks: Hook
 async def test_a_webhook_that_never_answers(make: Make, hooks: HookServer) -> None:
     hooks.statuses = [0, 200, 200]
     attempts = make(hook_contacts(f"{hooks.url}/silent", f"{hooks.url}/good"))
-    vars(attempts.notifier)["_channels"]["webhook"]._timeout = 0.3
+    attempts.channels["webhook"]._timeout = 0.3
     error = await attempts.delayed(batch(order("breach", "supervisor"), order("rung", "supervisor")))
     # Not waited for twice in one batch; the other one has both.
     assert [path for path, _, _ in hooks.requests] == ["/silent", "/good", "/good"]

@@ -18,9 +18,14 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.messages import NoticeBatch, NoticeOrder, NoticeResult
+from activities.notify.build import build_notifier
+from activities.notify.compose import Links
 from activities.notify.contacts import Contacts
-from activities.notify.notifier import MOST_ATTEMPTS, MOST_DETAILS, Links, Notifier, build_notifier
-from activities.notify.recipients import aims
+from activities.notify.notifier import Notifier
+from activities.notify.progress import MOST_ATTEMPTS
+from activities.notify.recipients import deliveries
+from activities.notify.results import MOST_DETAILS
+from activities.notify.sender import Sender
 from cases.directory import Absence, Directory, Person, Shift, Unit
 from tests.notifications import AT, NOW, Attempts, HookServer, HttpAnswer, MailServer, batch, free_port, order
 
@@ -361,7 +366,7 @@ async def test_the_directory_may_change_between_attempts(mail: MailServer, make:
 async def test_the_record_of_a_day_stays_short(make: Make) -> None:
     staff = Staff(*(person(f"s-{n}", contacts={"email": "x@example.com", "wecom": "https://x"}) for n in range(9)))
     attempts = make(staff, smtp=f"smtp://127.0.0.1:{free_port()}")
-    vars(attempts.notifier)["_channels"].pop("wecom")
+    attempts.channels.pop("wecom")
     for late in (0, 400, 900):
         error = await attempts.delayed(batch(order("breach", "supervisor"), unit="north"), late)
     [result] = [NoticeResult(**one) for one in error.details[0]]
@@ -385,7 +390,7 @@ async def test_no_address_in_what_is_logged_or_recorded_of_people(
 
 
 def test_where_nobody_is_known_there_is_no_way() -> None:
-    found, meant = aims(BREACH, {}, Contacts(), Directory(), NOW)
+    found, meant = deliveries(BREACH, {}, Contacts(), Directory(), NOW)
     assert (found, [one["why"] for one in meant]) == ([], ["nobody", "nobody"])
 
 
@@ -415,8 +420,8 @@ class TellPeople:
         return results
 
 
-class Dies(Notifier):
-    """A worker that is killed when it has sent, before anybody learns of it."""
+class Dies(Sender):
+    """A sender of a worker that is killed when it has sent, before anybody learns of it."""
 
     sent: asyncio.Event
 
@@ -432,16 +437,17 @@ async def test_a_worker_killed_between_sending_and_recording_is_followed_by_one_
 ) -> None:
     staff = Staff(person("s-1"))
     first, second = (make(staff).notifier for _ in range(2))
-    first.__class__ = Dies
-    assert isinstance(first, Dies)
-    first.sent = asyncio.Event()
+    dying = first._sender
+    dying.__class__ = Dies
+    assert isinstance(dying, Dies)
+    dying.sent = asyncio.Event()
 
     def worker(notifier: Notifier) -> Worker:
         return Worker(temporal.client, task_queue="p", workflows=[TellPeople], activities=[notifier.notify])
 
     handle = await temporal.client.start_workflow(TellPeople.run, batch(RUNG, unit="north"), id="told", task_queue="p")
     async with worker(first):
-        await asyncio.wait_for(first.sent.wait(), 10)
+        await asyncio.wait_for(dying.sent.wait(), 10)
     async with worker(second):
         [result] = await handle.result()
     assert result.outcome == "sent"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.notify.notifier import build_notifier
+from activities.notify.build import build_notifier
 from activities.notify.templates import Templates
 from activities.notify.translations import LANGUAGES
 from activities.policies.store import Policies

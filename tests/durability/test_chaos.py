@@ -22,7 +22,7 @@ import pytest
 
 from activities.messages import NoticeOrder
 from activities.notify.contacts import ContactBook
-from activities.notify.recipients import aims
+from activities.notify.recipients import deliveries
 from activities.policies.store import Policies
 from cases.directory import Directory
 from cases.vocabulary.events import canonical
@@ -247,8 +247,8 @@ def messages(case_id: str, events: list[Json], book: ContactBook) -> set[str]:
             clause = event["clauses"][0]
             name = data["notice"]
             order = NoticeOrder(f"{case_id}/{data['of']}/{name}", name, data["roles"], clause, meant)
-            wanted, _ = aims(order, {}, book.current(), Directory(), datetime.fromisoformat(meant["at"]))
-            found.update(step.id for aim in wanted for step in aim.steps)
+            wanted, _ = deliveries(order, {}, book.current(), Directory(), datetime.fromisoformat(meant["at"]))
+            found.update(way.id for delivery in wanted for way in delivery.ways)
     return found
 
 

@@ -260,7 +260,7 @@ async def test_a_day_without_a_mail_server(
     backend: Backend, inbox: Inbox, staff: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer tries than there are, for the sake of those who wait for this test.
-    monkeypatch.setattr("activities.notify.notifier.LONGEST", 3600.0)
+    monkeypatch.setattr("activities.notify.attempt.LONGEST", 3600.0)
     inbox.stop()
     inbox.arrived.clear()
     case = await backend.file()

@@ -43,7 +43,7 @@ class Delayed(Exception):
     """The message did not arrive now and may later; the text says why, without the address.
 
     Args:
-        wait: seconds for which the receiver wants to be left alone, if it says so.
+        wait: seconds for which the receiver wants no message, if it says so.
     """
 
     def __init__(self, why: str, wait: float = 0) -> None:
@@ -71,14 +71,14 @@ class Channel(Protocol):
     def session(self) -> AbstractAsyncContextManager[Deliver]:
         """Open whatever one batch needs.
 
-        The function it gives returns once the message is handed over for good, and raises
+        The function that it gives returns once the message is handed over for good, and raises
         `Undeliverable` or `Delayed` otherwise.
         """
         ...
 
 
 def cut(text: str, capacity: int) -> str:
-    """A text of at most so many bytes; where something is missing it says so."""
+    """Shorten a text to so many bytes at most; an ellipsis stands where something is missing."""
     encoded = text.encode()
     if len(encoded) <= capacity:
         return text

@@ -37,7 +37,7 @@ class AppriseChannel:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
-        """Nothing to open; see `Channel.session`."""
+        """Open nothing; see `Channel.session`."""
 
         async def deliver(message: Message) -> None:
             service = self._package.Apprise()

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from activities.notify.channels import Delayed, Deliver, Message, Undeliverable, cut
-from activities.notify.channels.http import Answer, compact, line
+from activities.notify.channels.http import Answer, json_body, open_poster
 
 
 class BotChannel:
@@ -37,8 +37,8 @@ class BotChannel:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
-        """One HTTP client; see `Channel.session`."""
-        async with line(self._timeout) as open_line:
+        """Open one HTTP client; see `Channel.session`."""
+        async with open_poster(self._timeout) as poster:
 
             async def deliver(message: Message) -> None:
                 address, _, secret = message.to.partition("#")
@@ -46,12 +46,12 @@ class BotChannel:
                 text = f"{message.subject}\n{message.text.rstrip()}"
                 room = (self.capacity or len(text.encode()) + 20) - 14
                 url, body = self.ask(address, secret, f"{cut(text, room)}\n#{message.id[:10]}", int(self._clock()))
-                self._judge(await open_line.post(url, compact(body), {}))
+                self._judge(await poster.post(url, json_body(body), {}))
 
             yield deliver
 
     def ask(self, address: str, secret: str, text: str, now: int) -> tuple[str, dict[str, Any]]:
-        """The address and the body of a request for a text, at ``now`` seconds since 1970."""
+        """Return the address and the body of a request for a text, at ``now`` seconds since 1970."""
         raise TypeError(f"{type(self).__name__} is no bot")
 
     def _judge(self, answer: Answer) -> None:

@@ -1,4 +1,7 @@
-"""A bot of DingTalk (钉钉): https://oapi.dingtalk.com/robot/send?access_token=KEY#SECRET"""
+"""A bot of DingTalk (钉钉).
+
+Its address: https://oapi.dingtalk.com/robot/send?access_token=KEY#SECRET
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A custom bot of Feishu or Lark (飞书): https://open.feishu.cn/open-apis/bot/v2/hook/KEY#SECRET"""
+"""A custom bot of Feishu or Lark (飞书).
+
+Its address: https://open.feishu.cn/open-apis/bot/v2/hook/KEY#SECRET
+"""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 TEMPORARY = frozenset({408, 425, 429})
 # Bytes of an answer that are looked at; what bots say is far shorter.
 _LONGEST_ANSWER = 65_536
-# Seconds. Nobody is left alone for longer, whatever they ask for.
+# Seconds. A longer wait that a server asks for is shortened to this.
 _LONGEST_WAIT = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said: the status, the body, and for how many seconds it wants to be left alone."""
+    """The answer of a server: status, body, and for how many seconds it wants no request."""
 
     status: int
     body: bytes
@@ -50,7 +50,7 @@ class Answer:
             raise Undeliverable(f"HTTP {self.status}")
 
     def json(self) -> dict[str, Any] | None:
-        """The body as a JSON object; None when it is none."""
+        """Read the body as a JSON object; None when it is none."""
         try:
             value = json.loads(self.body)
         except ValueError:
@@ -58,8 +58,8 @@ class Answer:
         return value if isinstance(value, dict) else None
 
 
-class Line:
-    """One HTTP client for one batch. Who does not answer once is not waited for again.
+class Poster:
+    """Posts over one HTTP client for one batch. A server that did not answer once is not asked again.
 
     Args:
         timeout: seconds for one whole request.
@@ -71,7 +71,7 @@ class Line:
         self._silent: set[str] = set()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post and give back whatever was answered.
+        """Post, and return whatever was answered.
 
         Raises:
             Delayed: nothing was.
@@ -111,23 +111,23 @@ def _trust() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def line(seconds: float) -> AsyncIterator[Line]:
-    """A line that is open for the block.
+async def open_poster(seconds: float) -> AsyncIterator[Poster]:
+    """Open an HTTP client for the block.
 
     Args:
         seconds: for one whole request.
     """
     async with httpx.AsyncClient(verify=_trust(), timeout=seconds) as client:
-        yield Line(client, seconds)
+        yield Poster(client, seconds)
 
 
-def compact(value: Mapping[str, Any]) -> bytes:
-    """A JSON body."""
+def json_body(value: Mapping[str, Any]) -> bytes:
+    """Write a value as the body of a request: compact JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _wait(header: str | None) -> float:
-    """Seconds that a ``Retry-After`` asks for: a number, or an instant."""
+    """Return the seconds that a ``Retry-After`` asks for: it holds a number, or an instant."""
     if header is None:
         return 0
     try:

@@ -12,7 +12,7 @@ from activities.notify.channels import Message, SettingError
 
 
 def read_sender(mail_from: str) -> Address:
-    """The sender of all mails, shown as caseladder.
+    """Read the sender of all mails, shown as caseladder.
 
     Raises:
         SettingError: not an address of the form ``name@example.com``.
@@ -28,10 +28,10 @@ def read_sender(mail_from: str) -> Address:
 
 
 def compose(message: Message, sender: Address) -> EmailMessage:
-    """The e-mail of a message, with a Message-ID that is the same over every retry.
+    """Write the e-mail of a message, with a Message-ID that is the same over every retry.
 
-    A line break in a header value raises ValueError (`email.policy`), so nobody can smuggle in
-    another header; ``subject`` comes as one line from the templates.
+    A line break in a header value raises ValueError (`email.policy`), so nobody can add a header
+    of their own; ``subject`` comes as one line from the templates.
     """
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender

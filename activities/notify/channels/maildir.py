@@ -39,7 +39,7 @@ class MaildirChannel:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
-        """Nothing to open; see `Channel.session`."""
+        """Open nothing; see `Channel.session`."""
 
         async def deliver(message: Message) -> None:
             try:

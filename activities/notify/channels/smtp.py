@@ -62,7 +62,7 @@ class SmtpChannel:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
-        """One connection, opened by the first mail; see `Channel.session`."""
+        """Open one connection with the first mail; see `Channel.session`."""
         client = SMTP(
             hostname=self._host,
             port=self._port,
@@ -119,7 +119,7 @@ class SmtpChannel:
 
 
 async def _leave(client: SMTP) -> None:
-    """Say goodbye, politely if the server still listens."""
+    """Close the connection, with QUIT if the server still listens."""
     if client.is_connected:
         # Everything accepted was accepted before; a lost QUIT loses nothing.
         with suppress(SMTPException, OSError):
@@ -133,7 +133,7 @@ def _verdict(error: SMTPResponseException) -> Undeliverable | Delayed:
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, without the server's own words: they may repeat an address."""
+    """Say what went wrong, without the server's own words: they may repeat an address."""
     if isinstance(error, SMTPResponseException):
         enhanced = _ENHANCED.match(error.message)
         return f"SMTP {error.code} {enhanced.group()}" if enhanced else f"SMTP {error.code}"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from standardwebhooks import Webhook
 
 from activities.notify.channels import Deliver, Message
-from activities.notify.channels.http import compact, line
+from activities.notify.channels.http import json_body, open_poster
 from activities.signatures import sign
 
 
@@ -33,10 +33,10 @@ class WebhookChannel:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
         """Open one HTTP client; see `Channel.session`."""
-        async with line(self._timeout) as open_line:
+        async with open_poster(self._timeout) as poster:
 
             async def deliver(message: Message) -> None:
-                body = compact(message.payload)
-                (await open_line.post(message.to, body, sign(self._secret, message.id, body))).check()
+                body = json_body(message.payload)
+                (await poster.post(message.to, body, sign(self._secret, message.id, body))).check()
 
             yield deliver

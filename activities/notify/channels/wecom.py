@@ -1,4 +1,7 @@
-"""A group bot of WeCom (企业微信): https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=KEY"""
+"""A group bot of WeCom (企业微信).
+
+Its address: https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=KEY
+"""
 
 from __future__ import annotations
 

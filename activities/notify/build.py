@@ -1,0 +1,85 @@
+"""A notifier from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from activities.notify.channels import Channel, SettingError
+from activities.notify.channels.apprise import AppriseChannel
+from activities.notify.channels.dingtalk import DingtalkChannel
+from activities.notify.channels.feishu import FeishuChannel
+from activities.notify.channels.mail import read_sender
+from activities.notify.channels.maildir import MaildirChannel
+from activities.notify.channels.smtp import FORM, SmtpChannel
+from activities.notify.channels.webhook import WebhookChannel
+from activities.notify.channels.wecom import WecomChannel
+from activities.notify.compose import Composer, Links
+from activities.notify.contacts import ContactBook
+from activities.notify.notifier import Notifier, Staff
+from activities.notify.sender import Sender
+from activities.notify.templates import Templates
+from activities.signatures import read_secret
+
+# Seconds that a notice is held at most, whatever the policy says.
+HOLD = 60
+
+
+def build_notifier(
+    smtp_url: str | None,
+    webhook_secret: str | None,
+    contacts_path: Path | None,
+    mail_from: str,
+    *,
+    apprise: bool = False,
+    templates: Path | None = None,
+    staff: Staff | None = None,
+    links: Links | None = None,
+    hold: float = HOLD,
+) -> Notifier:
+    """Build a notifier from the settings.
+
+    Args:
+        smtp_url: see `SmtpChannel`, or ``maildir:PATH``; without it mails are not sent, which is
+            recorded with each notice.
+        webhook_secret: see `read_secret`; without it nothing goes to webhooks, since a receiver
+            could not tell it from a forgery.
+        contacts_path: the contacts file; without it no role has a shared address.
+        mail_from: the sender, ``name@example.com``.
+        apprise: whether apprise's addresses are served.
+        templates: a folder of templates that go before the built-in ones.
+        staff: see `Notifier`.
+        links: see `Composer`.
+        hold: see `Sender`.
+
+    Raises:
+        SettingError: naming the setting and what is allowed; secrets are not repeated.
+    """
+    channels: dict[str, Channel] = {
+        "wecom": WecomChannel(),
+        "dingtalk": DingtalkChannel(),
+        "feishu": FeishuChannel(),
+    }
+    mail = _mail_channel(smtp_url, mail_from)
+    if mail is not None:
+        channels["email"] = mail
+    if webhook_secret is not None:
+        try:
+            channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
+        except ValueError as error:
+            raise SettingError(f"webhook_secret: {error}") from None
+    if apprise:
+        channels["apprise"] = AppriseChannel()
+    sender = Sender(channels, Composer(Templates(templates), links), hold)
+    return Notifier(ContactBook(contacts_path), sender, staff)
+
+
+def _mail_channel(smtp_url: str | None, mail_from: str) -> Channel | None:
+    sender = read_sender(mail_from)
+    if smtp_url is None:
+        return None
+    scheme, _, folder = smtp_url.partition(":")
+    if scheme != "maildir":
+        return SmtpChannel(smtp_url, sender)
+    if not folder:
+        raise SettingError(f"smtp_url = 'maildir:': no folder is named; {FORM}")
+    return MaildirChannel(Path(folder), sender)
