@@ -144,5 +144,5 @@ def _instant(look: Look, name: str, text: str) -> datetime:
     except ValueError:
         at = None
     if at is None:
-        raise Refused("invalid", f"{look.words.word('find', name)}: 2026-03-04T09:00")
+        raise Refused("invalid", f"{look.words.word('filter', name)}: 2026-03-04T09:00")
     return at

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
-from activities.casebook.filter import STATUSES
+from activities.casebook import filter
 from activities.casebook.ledger import Fault
 from activities.casebook.statistics import AGES
 from activities.casebook.worklist import Needed
@@ -56,7 +56,7 @@ def terms() -> dict[str, Terms]:
         "clock": clocks(),
         "state": ClockState,
         "period": (name for policy in policies for kind in policy.kinds for name, _, _ in policy.rule(kind).years()),
-        "status": STATUSES,
+        "status": filter.STATUSES,
         "side": (OUTGOING, RELIEF),
         "subject": (OFFER, SETTLEMENT),
         "approval_state": APPROVAL_STATES,
@@ -72,6 +72,7 @@ def terms() -> dict[str, Terms]:
         "consequence": commands(),
         "why": get_args(Needed),
         "age": (name for name, _ in AGES),
+        "filter": (field.name for field in filter.fields()),
         "fault": get_args(get_type_hints(Fault)["what"]),
         **enums(),
     }
