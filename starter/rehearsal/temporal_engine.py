@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
-from cases.case import closed
+from cases.case import Case, closed
 from cases.registry import KINDS
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import Actor, Event
@@ -162,6 +162,7 @@ class _Run:
         if self._case.until is not None:
             end = max(end, self._case.until)
             await self._forward_to(end + TIMER_MARGIN)
+            await self._wait_until_handled(end)
         entries = [event for event in await self._timeline() if event.at <= end]
         for position, entry in reversed(refused):
             entries.insert(position, entry)
@@ -188,11 +189,30 @@ class _Run:
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 raise
 
+    async def _wait_until_handled(self, end: datetime) -> None:
+        """Wait until the workflow has handled everything that was due by an instant.
+
+        On a busy machine a timer fires noticeably later than the clock says.
+
+        Raises:
+            TimeoutError: something is still due after a minute.
+        """
+        async with asyncio.timeout(60):
+            while True:
+                due = (await self._replayed()).due()
+                if due is None or due > end:
+                    return
+                await asyncio.sleep(0.05)
+
     async def _holder(self, at: datetime) -> str:
         """Return the rung that holds the case just before an instant."""
-        case = KINDS[self._case.kind].replay(self._case.policy, await self._timeline())
+        case = await self._replayed()
         case.elapse(at, inclusive=False)
         return case.ladder.rung
+
+    async def _replayed(self) -> Case:
+        """Replay the case from its events so far."""
+        return KINDS[self._case.kind].replay(self._case.policy, await self._timeline())
 
     async def _send(self, step: Step, by: Actor) -> None:
         if self._final is not None:
