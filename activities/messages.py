@@ -208,8 +208,13 @@ class PayoutOrder:
 
 @dataclass(frozen=True)
 class PayoutResult:
-    """The outcome of a payout: ``paid`` with the gateway's reference, ``failed`` with a reason, or
-    ``waiting`` for finance to confirm it by hand. ``at`` is when it was paid, RFC 3339, or empty."""
+    """The outcome of a payout.
+
+    Args:
+        state: ``paid`` with the gateway's reference, ``failed`` with a reason, or ``waiting`` for finance to
+            confirm it by hand.
+        at: when it was paid, RFC 3339, or empty.
+    """
 
     state: Literal["paid", "failed", "waiting"]
     reference: str = ""

@@ -56,17 +56,17 @@ class Fault:
 
 
 def genesis(case_id: str) -> Head:
-    """The head of a case that has no events yet."""
+    """Return the head of a case that has no events yet."""
     return Head(0, hashlib.sha256(case_id.encode()).digest())
 
 
 def link(prev_hash: bytes, body: str) -> bytes:
-    """The hash of a row."""
+    """Return the hash of a row."""
     return hashlib.sha256(prev_hash + body.encode()).digest()
 
 
 def chain(prev_hash: bytes, bodies: Iterable[str]) -> list[bytes]:
-    """The hashes of rows that follow on ``prev_hash``, that one first: one more than there are bodies."""
+    """Return the hashes of rows that follow on ``prev_hash``, that one first: one more than there are bodies."""
     hashes = [prev_hash]
     for body in bodies:
         hashes.append(link(hashes[-1], body))
@@ -104,7 +104,7 @@ def check(case_id: str, rows: Sequence[Row], head: Head | None) -> Fault | None:
 
 
 def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_hash: bytes) -> Fault | None:
-    """What is wrong with a row whose ``seq`` follows, or with the one before it, as the row shows."""
+    """Return what is wrong with a row whose ``seq`` follows, or with the one before it, as the row shows."""
     content = _content(row.body)
     sealed = link(row.prev_hash, row.body) == row.hash
     if sealed and row.prev_hash == prev_hash:
@@ -127,7 +127,7 @@ def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_
 
 
 def _content(body: str) -> dict[str, Any]:
-    """What the columns repeat of a body; empty when the body is no event."""
+    """Return what the columns repeat of a body; empty when the body is no event."""
     try:
         event = json.loads(body)
         return {

@@ -61,7 +61,7 @@ class Book:
         return found
 
     async def find(self, key: str) -> Payout | None:
-        """The order under a key; None when there is none."""
+        """Return the order under a key; None when there is none."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(self._FIND, key, None)
         return None if row is None else Payout(**row)
@@ -90,7 +90,7 @@ def _checked(order: PayoutOrder) -> Decimal:
 
 
 def _same(order: PayoutOrder, amount: Decimal, found: list[Payout]) -> Payout:
-    """The order that the book has.
+    """Return the order that the book has.
 
     Raises:
         PayoutConflict: it is another one.

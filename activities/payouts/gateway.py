@@ -90,7 +90,7 @@ class Gateway(Protocol):
         ...
 
     async def status(self, key: str) -> Entry | None:
-        """What has become of the order; None when it never arrived.
+        """Return what has become of the order; None when it never arrived.
 
         Raises:
             PayoutUnknown: no usable answer.
@@ -98,7 +98,7 @@ class Gateway(Protocol):
         ...
 
     def entries(self) -> AsyncIterator[Entry]:
-        """The gateway's whole book, for the reconciliation.
+        """Return the gateway's whole book, for the reconciliation.
 
         Raises:
             PayoutUnknown: no usable answer.

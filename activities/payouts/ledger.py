@@ -28,7 +28,7 @@ class LedgerGateway:
             return _entry(await connection.fetchrow(self._BOOKINGS, payout.key))
 
     async def status(self, key: str) -> Entry | None:
-        """The booking under a key."""
+        """Return the booking under a key."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(self._BOOKINGS, key)
         return None if row is None else _entry(row)

@@ -74,7 +74,7 @@ async def patiently(seconds: float = PATIENCE) -> AsyncIterator[None]:
 
 
 async def find(services: Services, caller: Caller, case_id: str, scope: Scope = "read") -> Json:
-    """The view of a case that the caller sees, from the casebook; what is not there yet, from the case.
+    """Return the view of a case that the caller sees, from the casebook; what is not there yet, from the case.
 
     Raises:
         Refused: ``not_found``, also for a case out of reach; ``scope``.
@@ -105,7 +105,7 @@ def check_scope(caller: Caller, scope: Scope) -> None:
 
 
 async def events(services: Services, case_id: str) -> list[Json]:
-    """The events of a case that was found: from the ledger, or from the case while that has none yet.
+    """Return the events of a case that was found: from the ledger, or from the case while that has none yet.
 
     Raises:
         NoAnswer: only the case itself could say.
@@ -128,7 +128,7 @@ async def explain(services: Services, view: Mapping[str, Any]) -> list[Json]:
 
 
 async def personal(services: Services, caller: Caller, case_id: str) -> Json:
-    """The personal facts of a case, masked unless the caller handles it. The look is recorded with it.
+    """Return the personal facts of a case, masked unless the caller handles it. The look is recorded with it.
 
     Raises:
         Refused: ``not_found``.
@@ -289,7 +289,7 @@ async def once(
 
 
 async def policy_of(services: Services, view: Mapping[str, Any]) -> Policy:
-    """The policy that a case is pinned to."""
+    """Return the policy that a case is pinned to."""
     document = await services.casebook.policy_document(view["policy_hash"])
     return services.policies.load(view["policy"]) if document is None else _policy(document)
 

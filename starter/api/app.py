@@ -23,7 +23,7 @@ CHECK = 3
 
 
 def create_app(services: Services) -> FastAPI:
-    """The application on these services, which stay the caller's to close."""
+    """Return the application on these services, which stay the caller's to close."""
     app = bare_app()
     app.state.services = services
     problems.install(app)
@@ -35,7 +35,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 def bare_app() -> FastAPI:
-    """The operations alone, enough to tell what they are."""
+    """Return the operations alone, enough to tell what they are."""
     app = FastAPI(
         title="caseladder",
         version="1",
@@ -63,7 +63,7 @@ def _add_console(app: FastAPI, services: Services) -> None:
 def _add_health(app: FastAPI, services: Services) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def alive() -> JSONResponse:
-        """This process runs."""
+        """Say that this process runs."""
         return JSONResponse({"status": "alive"})
 
     @app.get("/readyz", include_in_schema=False)
@@ -87,7 +87,7 @@ async def _database(services: Services) -> str:
 
 
 async def _engine(services: Services) -> tuple[str, str]:
-    """The state of Temporal, and of the workers, which only Temporal knows."""
+    """Return the state of Temporal, and of the workers, which only Temporal knows."""
     client = services.temporal
     try:
         async with asyncio.timeout(CHECK):

@@ -46,14 +46,14 @@ class TooManyRequests(Refused):
 
 
 def status_of(refusal: Refused) -> int:
-    """The HTTP status of a refusal."""
+    """Return the HTTP status of a refusal."""
     return STATUS.get(refusal.code, 409)
 
 
 def problem(
     status: int, code: str, detail: str, clause: str = "", headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """A problem document."""
+    """Return a problem document."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
     if clause:
         body["clause"] = clause
@@ -61,7 +61,7 @@ def problem(
 
 
 def refused(refusal: Refused) -> JSONResponse:
-    """The problem document of a refusal."""
+    """Return the problem document of a refusal."""
     status = status_of(refusal)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, TooManyRequests):
@@ -108,7 +108,7 @@ def install(app: FastAPI) -> None:
 
 
 def fault() -> JSONResponse:
-    """The problem document of a fault in this program."""
+    """Return the problem document of a fault in this program."""
     return problem(500, "fault", "something went wrong here; it was logged")
 
 

@@ -46,7 +46,7 @@ class CaseConvertor(Convertor[str]):
         return value.replace(SLASH, "/")
 
     def to_string(self, value: str) -> str:
-        """The id in a path."""
+        """Return the id in a path."""
         return value.replace("/", "%2F")
 
 
@@ -60,7 +60,7 @@ _BEARER = HTTPBearer(auto_error=False, description="A token of the configured OI
 
 
 def services_of(request: Request) -> Services:
-    """The services that the app was made on."""
+    """Return the services that the app was made on."""
     services: Services = request.app.state.services
     return services
 
@@ -87,7 +87,7 @@ async def caller_of(
 
 
 def limiter_of(request: Request) -> Limiter:
-    """The one limiter of the app."""
+    """Return the one limiter of the app."""
     limiter: Limiter = request.app.state.limiter
     return limiter
 
@@ -111,7 +111,7 @@ Key = Annotated[
 
 
 async def _object(request: Request) -> Json:
-    """The JSON object that was sent.
+    """Return the JSON object that was sent.
 
     Raises:
         Refused: ``unsupported_media_type``, ``bad_json``, ``too_large``.
@@ -287,20 +287,20 @@ async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Resp
     responses={200: {"model": shapes.Actions}, **shapes.problems(404)},
 )
 async def possible(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
-    """The commands that the caller may send to a case now."""
+    """Return the commands that the caller may send to a case now."""
     view = await actions.find(services, caller, case_id)
     return JSONResponse({"actions": actions.allowed_to(caller, await actions.replayed(services, view))})
 
 
 @router.get("/cases/{case_id:case}", tags=["reading"], responses={200: {"model": CaseView}, **shapes.problems(404)})
 async def case(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
-    """A case as it stands after its last recorded event."""
+    """Return a case as it stands after its last recorded event."""
     return JSONResponse(await actions.find(services, caller, case_id))
 
 
 @router.get("/approvals", tags=["reading"], responses={200: {"model": shapes.Approvals}, **shapes.problems()})
 async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Paging, Query()]) -> Response:
-    """The approvals that wait for the caller: asked of their role, by somebody else."""
+    """Return the approvals that wait for the caller: asked of their role, by somebody else."""
     actions.check_scope(caller, "read")
     units, kinds = sees(caller)
     page = await services.worklist.approvals(
@@ -336,7 +336,7 @@ class Wished(Model):
 
 @router.get("/policy", tags=["reading"], responses={200: {"model": shapes.PolicyAnswer}, **shapes.problems(404)})
 async def policy(services: ServicesOf, caller: CallerOf, wished: Annotated[Wished, Query()]) -> Response:
-    """What is in force under a name, or was when a case was opened."""
+    """Return what is in force under a name, or was when a case was opened."""
     actions.check_scope(caller, "read")
     names = services.policies.names()
     if wished.hash is None:
@@ -366,7 +366,7 @@ class Watching(Model):
     after: str | None = Field(None, max_length=40, description="like Last-Event-ID, for clients that cannot send it")
 
     def wanted(self, caller: Caller) -> Wanted:
-        """The events that are asked for and may be seen."""
+        """Return the events that are asked for and may be seen."""
         seen = visible(caller)
 
         def wanted(event: FeedEvent) -> bool:
@@ -398,7 +398,7 @@ async def events(
     watching: Annotated[Watching, Query()],
     last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)] = None,
 ) -> Response:
-    """The events of the cases that the caller sees, as they are recorded.
+    """Return the events of the cases that the caller sees, as they are recorded.
 
     With Last-Event-ID from there on, without a gap. Ends when the caller's token does.
     """

@@ -34,7 +34,7 @@ class _Schema(GenerateJsonSchema):
 
 
 def whole(model: type[BaseModel], ref: str = "#/$defs/{model}") -> dict[str, Any]:
-    """The schema of a model with its ``$defs``; of a command without what the caller does not say."""
+    """Return the schema of a model with its ``$defs``; of a command without what the caller does not say."""
     made: dict[str, Any] = model.model_json_schema(ref_template=ref, schema_generator=_Schema)
     if issubclass(model, Command):
         # The API knows who sends it; only a rehearsed case takes a time.
@@ -50,7 +50,7 @@ def whole(model: type[BaseModel], ref: str = "#/$defs/{model}") -> dict[str, Any
 
 
 def _names(schema: Any, defs: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> Iterator[str]:
-    """The definitions that a schema needs."""
+    """Return the definitions that a schema needs."""
     if isinstance(schema, Mapping):
         for key, inner in schema.items():
             if key == "$ref":

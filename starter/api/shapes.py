@@ -144,7 +144,7 @@ class PolicyAnswer(_Answer):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem documents that an operation may answer with, beside those that any may."""
+    """Return the problem documents that an operation may answer with, beside those that any may."""
     return {status: _problem() for status in sorted({400, 401, 403, 422, 429, 503, *statuses})}
 
 
@@ -167,7 +167,7 @@ _EXAMPLE = {
 
 
 def body(model: type[BaseModel], example: Any = None) -> dict[str, Any]:
-    """The request body of an operation that reads it by itself."""
+    """Return the request body of an operation that reads it by itself."""
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     if example is not None:
         content["example"] = example

@@ -22,20 +22,20 @@ Json = dict[str, Any]
 
 
 async def approvals(look: Look) -> Response:
-    """The page with one approval open, and the decision on it where the form was sent."""
+    """Return the page with one approval open, and the decision on it where the form was sent."""
     if look.request.method == "POST":
         return await _decide(look)
     return await _page(look, look.draft())
 
 
 async def waiting(look: Look) -> Response:
-    """The list beside it, as a fragment."""
+    """Return the list beside it, as a fragment."""
     asked = await _asked(look)
     return look.page("approvals_list.html", asked=asked, place=_place(look, asked))
 
 
 async def _asked(look: Look) -> list[Json]:
-    """What this person may decide now."""
+    """Return what this person may decide now."""
     units, kinds = sees(look.who)
     rungs = look.policy.ladder.rungs
     # A higher rung may decide what a lower one is asked for.

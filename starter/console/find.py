@@ -27,12 +27,12 @@ FIRST = {"status": "active"}
 
 
 async def find(look: Look) -> Response:
-    """The page."""
+    """Return the page."""
     return await _page(look)
 
 
 async def verify(look: Look) -> Response:
-    """The page with what checking the whole ledger found."""
+    """Return the page with what checking the whole ledger found."""
     if look.request.method != "POST":
         return look.go("/console/find")
     if look.who.role not in AUDITORS:
@@ -49,7 +49,7 @@ async def verify(look: Look) -> Response:
 
 
 async def export(look: Look) -> Response:
-    """What is filtered as a file, ``csv`` or ``xlsx``, sent while it is read."""
+    """Return what is filtered as a file, ``csv`` or ``xlsx``, sent while it is read."""
     # The library that writes workbooks takes a while to import.
     from starter import exports
 
@@ -101,7 +101,7 @@ async def _page(look: Look) -> Response:
 
 
 def _filter(look: Look) -> tuple[Filter, dict[str, str]]:
-    """The filter that the address says, and what it says as text.
+    """Return the filter that the address says, and what it says as text.
 
     Raises:
         Refused: naming the field, its value and what is allowed.

@@ -16,17 +16,17 @@ STREAM = "/console/stream"
 
 
 async def now(look: Look) -> Response:
-    """The page."""
+    """Return the page."""
     return look.page("now.html", page="now", live=STREAM, **await _needed(look), **await _board(look))
 
 
 async def todo(look: Look) -> Response:
-    """What needs them, as a fragment."""
+    """Return what needs them, as a fragment."""
     return look.page("now_todo.html", **await _needed(look))
 
 
 async def board(look: Look) -> Response:
-    """The ladder, as a fragment."""
+    """Return the ladder, as a fragment."""
     return look.page("now_board.html", **await _board(look))
 
 
@@ -59,5 +59,5 @@ async def _board(look: Look) -> dict[str, Any]:
 
 
 def climbed(view: Mapping[str, Any], lowest: str) -> dict[str, Any]:
-    """A view that says whether the case stands above the lowest rung."""
+    """Return a view that says whether the case stands above the lowest rung."""
     return {**view, "escalated": view["rung"] != lowest}

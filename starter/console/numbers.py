@@ -44,7 +44,7 @@ class Bar:
 
 
 async def numbers(look: Look) -> Response:
-    """The page, over the last so many days."""
+    """Return the page, over the last so many days."""
     wanted = look.request.query_params.get("days", "")
     days = int(wanted) if wanted in {str(period) for period in PERIODS} else 30
     units, kinds = sees(look.who)

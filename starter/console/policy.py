@@ -20,7 +20,7 @@ SHORT = 8
 
 
 async def policy(look: Look) -> Response:
-    """The page: one policy, and beside it the difference to another where ``with`` names one."""
+    """Return the page: one policy, and beside it the difference to another where ``with`` names one."""
     wanted = look.request.query_params
     pinned = await look.services.casebook.policies()
     shown, other = look.policy, None
@@ -48,13 +48,13 @@ async def policy(look: Look) -> Response:
 
 
 async def _load(look: Look, name: str) -> Policy:
-    """A policy by its name, or by the hash that a case is pinned to."""
+    """Return a policy by its name, or by the hash that a case is pinned to."""
     document = await look.services.casebook.policy_document(name) if len(name) == 64 else None
     return look.services.policies.load(name) if document is None else Policy.from_document(document)
 
 
 def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
-    """What is in force as (what, rule, clause)."""
+    """Return what is in force as (what, rule, clause)."""
     say, words = look.say, look.words
     ladder, reminders = policy.ladder, policy.ladder.reminders
     yield say("policy.ladder"), " → ".join(words.word("role", rung) for rung in ladder.rungs), ladder.clause

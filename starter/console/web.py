@@ -102,7 +102,7 @@ class Site:
         )
 
     def endpoint(self, handler: Handler, *, login: bool = True) -> Callable[[Request], Awaitable[Response]]:
-        """A handler as an endpoint.
+        """Return a handler as an endpoint.
 
         Args:
             login: whether only somebody who is logged in gets there.
@@ -212,7 +212,7 @@ class Look:
             raise HTTPException(403) from None
 
     def field(self, name: str) -> str | None:
-        """The first value of a field of the form that was sent."""
+        """Return the first value of a field of the form that was sent."""
         return next(iter(self.fields.get(name, ())), None)
 
     @property
@@ -228,7 +228,7 @@ class Look:
         return self.request.url.path + (f"?{query}" if query else "")
 
     def draft(self) -> Draft | None:
-        """What was typed into this page's form when the session ran out; given back once."""
+        """Return what was typed into this page's form when the session ran out; given back once."""
         name = self.session.draft
         found = self.site.drafts.look(name, self.who.id, self.here)
         if found is not None:
@@ -249,7 +249,7 @@ class Look:
         return self.site.translations[chosen]
 
     def say(self, key: str, **values: Any) -> str:
-        """A text in the language of this look."""
+        """Return a text in the language of this look."""
         return self.words.say(key, **values)
 
     @cached_property
@@ -271,7 +271,7 @@ class Look:
     # --- answers ----------------------------------------------------------------------------------
 
     def page(self, template: str, *, status: int = 200, page: str = "", live: str = "", **values: Any) -> HTMLResponse:
-        """A page, or a fragment of one.
+        """Return a page, or a fragment of one.
 
         Args:
             page: the name of its place in the navigation.
@@ -304,7 +304,7 @@ class Look:
         return HTMLResponse(text, status)
 
     def problem(self, key: str, status: int) -> HTMLResponse:
-        """A page that says what went wrong."""
+        """Return a page that says what went wrong."""
         return self.page("error.html", status=status, why=self.say(key))
 
     def go(self, address: str) -> RedirectResponse:
@@ -322,7 +322,7 @@ class Look:
         self._cookies.append((name, value, YEAR))
 
     def dressed(self, response: Response) -> Response:
-        """The response with its headers, and the session where it is a new one."""
+        """Return the response with its headers, and the session where it is a new one."""
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["Cache-Control"] = HEADERS["Cache-Control"]
@@ -344,18 +344,18 @@ def _secrets(services: Services) -> tuple[str, ...]:
 
 
 def case_url(case_id: str, **more: str) -> str:
-    """The address of a case's page. Keys may hold slashes, so the id is no part of the path."""
+    """Return the address of a case's page. Keys may hold slashes, so the id is no part of the path."""
     return f"/console/case?{urlencode({'id': case_id, **more}, quote_via=quote)}"
 
 
 def back_to(address: str | None) -> str:
-    """An address within the console, or its first page: nobody is sent anywhere else."""
+    """Return an address within the console, or its first page: nobody is sent anywhere else."""
     good = address is not None and address.startswith("/console/") and "\\" not in address and "//" not in address
     return address if good and address is not None and address.isprintable() else "/console/"
 
 
 def matter_of(view: Mapping[str, Any], formatter: Formatter) -> dict[str, str]:
-    """What a case is about in few words, free of personal data: its category or factor, and its waybill."""
+    """Return what a case is about in few words, free of personal data: its category or factor, and its waybill."""
     facts = view.get("facts") or {}
     about = KINDS[view["kind"]].ABOUT
     value = view.get("matter") or facts.get(about) or ""
@@ -364,7 +364,7 @@ def matter_of(view: Mapping[str, Any], formatter: Formatter) -> dict[str, str]:
 
 
 def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
-    """What a field for a date and a time holds, in the zone.
+    """Return what a field for a date and a time holds, in the zone.
 
     Raises:
         ValueError: it is no such text.
@@ -376,5 +376,5 @@ def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
 
 
 def kinds_seen(caller: Caller, kinds: frozenset[str] | None) -> tuple[str, ...]:
-    """The kinds of case to choose from."""
+    """Return the kinds of case to choose from."""
     return tuple(kind for kind in KINDS if kinds is None or kind in kinds)
