@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cases.registry import KINDS
 
 ROOT = Path(__file__).parents[1]
 # Arrows go one way: each part may import itself and those after it.
@@ -170,3 +173,25 @@ def test_no_file_names_a_place_outside_the_project() -> None:
         seen += 1
         assert place not in path.read_text("utf-8", errors="replace"), path
     assert seen > 30
+
+
+def test_no_statement_page_or_operation_names_a_kind() -> None:
+    """What is of one kind is declared by it; `cases.registry` is asked for the rest."""
+    named = re.compile(rf"""["']({"|".join(KINDS)})["']""")
+    # A complaint is also a way of dispute, which letters name.
+    files = [
+        *(ROOT / "activities").rglob("*.sql"),
+        *(path for path in (ROOT / "activities/notify/templates").rglob("*.txt") if path.parent.name != "letters"),
+        *(ROOT / "starter/console/templates").rglob("*.html"),
+        *(ROOT / "starter/api").rglob("*.py"),
+    ]
+    assert len(files) > 80
+    found = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for path in files
+        if "migrations" not in path.parts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        # The name of a field of a view or of a tag of the API is no kind.
+        if named.search(line)
+    ]
+    assert found == []

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from starter.api.services import Services
-from starter.console import approvals, case, find, login, now, numbers, policy, stream
+from starter.console import approvals, case, find, login, now, numbers, policy, rules, stream
 from starter.console.web import CSP, Handler, Site
 
 __all__ = ["mount"]
@@ -41,6 +41,7 @@ PAGES: dict[str, Handler] = {
     "/find/verify": find.verify,
     "/numbers": numbers.numbers,
     "/policy": policy.policy,
+    "/rules": rules.rules,
 }
 OPEN: dict[str, Handler] = {
     "/login": login.login,

@@ -34,6 +34,7 @@ from starter.api.guards import Limiter
 from starter.api.issuer import is_loopback
 from starter.api.services import Services
 from starter.console.formatting import Formatter, money
+from starter.console.rules import clause_links
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
 from starter.console.times import Times
 from starter.console.translations import LANGUAGES, PageTranslations, translations
@@ -296,6 +297,7 @@ class Look:
             "hidden": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(self.session.csrf),
             "case_url": case_url,
             "money": money,
+            "clauses": clause_links,
             "person": self.formatter.person,
             "unit": self.formatter.unit,
             "matter_of": lambda view: matter_of(view, self.formatter),

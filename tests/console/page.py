@@ -20,6 +20,7 @@ PAGES = {
     "find": "/console/find",
     "numbers": "/console/numbers",
     "policy": "/console/policy?with=cross_company",
+    "rules": "/console/rules",
     "case": "/console/case?id={case}",
     "action": "/console/case?id={case}&do=assess",
 }
