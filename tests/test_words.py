@@ -80,9 +80,10 @@ TERMS = _terms()
 
 
 def _file(section: str, language: str) -> str:
-    """Where the words of a section stand."""
+    """Return where the words of a section stand."""
     own = PAGES / "translations" / f"{language}.toml"
-    return str(own if section in tomllib.loads(own.read_text("utf-8")) else TEMPLATES / language / WORDS)
+    path = own if section in tomllib.loads(own.read_text("utf-8")) else TEMPLATES / language / WORDS
+    return str(path.relative_to(literals.ROOT))
 
 
 def _needed(language: str) -> Iterator[tuple[str, str]]:
@@ -105,7 +106,7 @@ def test_every_term_has_a_word(language: str) -> None:
         for path in vocabulary.fields(model)
         if not words.has("field", path) and not words.has("field", path.rpartition(".")[2])
     ]
-    assert missing == []
+    assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -118,12 +119,12 @@ def test_no_word_stands_for_a_term_that_does_not_exist(language: str) -> None:
         there = {name: terms for name, terms in there.items() if name not in IN_THE_RULES_OWN_ENGLISH}
     words = tomllib.loads((TEMPLATES / language / WORDS).read_text("utf-8"))
     dead = [
-        f"{TEMPLATES / language / WORDS}: [{section}] {term} is no term"
+        f"{_file(section, language)}: [{section}] {term} is no term"
         for section, found in words.items()
         for term in found
         if term not in there.get(section, ())
     ]
-    assert dead == []
+    assert not dead, "\n".join(dead)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

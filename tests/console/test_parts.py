@@ -158,7 +158,7 @@ async def test_a_stream_ends_with_its_session(console: ConsoleServer, monkeypatc
         await _log_in(client, "ann-7")
         session = Session.read(Site(console.services).sealer, client.cookies[COOKIE])
         assert session is not None
-        soon = replace(session, expires=int(datetime.now(UTC).timestamp()) + 1)
+        soon = replace(session, expires=int(datetime.now(UTC).timestamp()) + 4)
         headers = {"Cookie": f"{COOKIE}={soon.sealed(Site(console.services).sealer)}"}
         client.cookies.clear()
         async with client.stream("GET", "/console/stream", headers=headers) as answer:
