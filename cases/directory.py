@@ -368,10 +368,6 @@ class Directory:
         place = bisect_right(own, at, key=_begin) - 1
         return own[place] if place >= 0 and at < own[place].ends_at else None
 
-    def shifts_of(self, person: str) -> tuple[Shift, ...]:
-        """Return the shifts of a person, in order."""
-        return tuple(self._roster.get(person, ()))
-
     def _next_shift(self, person: str, at: datetime) -> Shift | None:
         own = self._roster.get(person, [])
         place = bisect_right(own, at, key=_begin)

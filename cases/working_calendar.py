@@ -160,10 +160,6 @@ class WorkingCalendar:
         known = {number: entry.model_dump(mode="json") for number, entry in self.years.root.items()}
         return WorkingCalendar(self.zone, self._windows, CalendarYears.model_validate({**known, year: published}))
 
-    def is_working_day(self, day: date) -> bool:
-        """Whether the day has working windows; plain weekdays in a year nobody has published."""
-        return bool(self._windows_on(day))
-
     def windows_of(self, day: date) -> list[tuple[datetime, datetime]]:
         """Return the working windows of a day as (start, end), in order and apart; none on a day off."""
         found: list[tuple[datetime, datetime]] = []

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 from asyncio import sleep, to_thread
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
-from io import BytesIO, StringIO, TextIOWrapper
+from io import StringIO, TextIOWrapper
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, Literal, TextIO
 
@@ -80,29 +80,6 @@ def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:
         view["id"], event["type"], at, event["actor"]["id"], event["actor"]["role"], detail,
         " ".join(event["clauses"]), view["kind"], view["unit"], view["number"],
     ]  # fmt: skip
-
-
-def csv_text(views: Iterable[Mapping[str, Any]]) -> str:
-    """Return the cases as CSV."""
-    file = StringIO()
-    sheet = _Csv(file, COLUMNS)
-    for view in views:
-        sheet.add(case_row(view))
-    return file.getvalue()
-
-
-def xlsx_bytes(views: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the cases as an XLSX workbook.
-
-    Raises:
-        Refused: code ``too_many``, there are more rows than a worksheet can hold.
-    """
-    file = BytesIO()
-    with closing(_Xlsx(file, COLUMNS)) as sheet:
-        for view in views:
-            sheet.add(case_row(view))
-        sheet.finish()
-    return file.getvalue()
 
 
 async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], format: Format) -> AsyncIterator[bytes]:

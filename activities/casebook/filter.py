@@ -189,7 +189,7 @@ class FilterField:
 @cache
 def fields(model: type[Filter] = Filter) -> tuple[FilterField, ...]:
     """Return the fields of a filter that find cases, in order."""
-    found = []
+    columns = []
     for name, info in model.model_fields.items():
         for column in info.metadata:
             if isinstance(column, Column):
@@ -198,8 +198,8 @@ def fields(model: type[Filter] = Filter) -> tuple[FilterField, ...]:
                 kind, *marks = get_args(inner) or (inner,)
                 one_of = next((mark for mark in marks if isinstance(mark, OneOf)), None)
                 sort: Sort = "choice" if one_of else _SORTS.get(kind, "text")
-                found.append(FilterField(name, sort, column, info.description or "", one_of))
-    return tuple(found)
+                columns.append(FilterField(name, sort, column, info.description or "", one_of))
+    return tuple(columns)
 
 
 _SORTS: Mapping[Any, Sort] = {AwareDatetime: "instant", bool: "flag"}

@@ -42,7 +42,7 @@ class Row:
 class Fault:
     """The first bad row of a case.
 
-    ``case_id`` is empty and ``seq`` 0 when a whole case is missing; ``detail`` then tells its number.
+    ``case_id`` is empty and ``seq`` 0 when a whole case is missing; ``detail`` then has its number.
     """
 
     case_id: str
@@ -104,7 +104,7 @@ def check(case_id: str, rows: Sequence[Row], head: Head | None) -> Fault | None:
 
 
 def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_hash: bytes) -> Fault | None:
-    """Return what is wrong with a row whose ``seq`` follows, or with the one before it, as the row shows."""
+    """Find the fault of a row whose ``seq`` follows, or of the one before it, as the row shows."""
     content = _content(row.body)
     sealed = link(row.prev_hash, row.body) == row.hash
     if sealed and row.prev_hash == prev_hash:
@@ -127,7 +127,7 @@ def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_
 
 
 def _content(body: str) -> dict[str, Any]:
-    """Return what the columns repeat of a body; empty when the body is no event."""
+    """Return the part of a body that the columns repeat; empty when the body is no event."""
     try:
         event = json.loads(body)
         return {

@@ -100,9 +100,9 @@ class Search:
         if filter.text is None and filter.waybill is None:
             return condition
         words = None if filter.text is None else _tsquery(filter.text)
-        found = await connection.fetch(self._WORDS, words, filter.waybill, FEW + 1)
-        if len(found) <= FEW:
-            parameters.append([row["case_id"] for row in found])
+        rows = await connection.fetch(self._WORDS, words, filter.waybill, FEW + 1)
+        if len(rows) <= FEW:
+            parameters.append([row["case_id"] for row in rows])
             return f"{condition} AND file.case_id = ANY (${len(parameters)}::text[])"
         for value, holds in ((words, "words @@ {}::text::tsquery"), (filter.waybill, "waybill = {}::text")):
             if value is not None:

@@ -30,7 +30,7 @@ class Subscription:
     """A subscription without its secret.
 
     Args:
-        types, kinds: of the events that are sent; None is all.
+        types, kinds: of the events that it wants; None is all.
         position: of the last event that is done with, delivered or not asked for.
         retry_for: how long an event is tried before the subscription is parked.
         failing_since, last_error: of the event that does not get through at present.
@@ -238,14 +238,14 @@ class Subscriptions:
         return None if row is None else Progress(row["state"], row["failing_since"], row["wait"])
 
 
-def _check(name: str, given: Collection[str] | None, allowed: Sequence[str]) -> None:
-    if given is None:
+def _check(name: str, values: Collection[str] | None, allowed: Sequence[str]) -> None:
+    if values is None:
         return
-    if not given:
+    if not values:
         raise Refused("invalid", f"{name}: name at least one, or leave it out for all")
-    for one in given:
-        if one not in allowed:
-            raise Refused("invalid", f"{name} = {one[:40]!r}: allowed are {', '.join(allowed)}")
+    for value in values:
+        if value not in allowed:
+            raise Refused("invalid", f"{name} = {value[:40]!r}: allowed are {', '.join(allowed)}")
 
 
 def _subscription(row: asyncpg.Record) -> Subscription:

@@ -93,7 +93,9 @@ class Payouts:
         settled = await self._book.settle(payout, entry)
         if (settled.state, settled.reference) != (entry.state, entry.reference):
             # The reconciliation lists it until people have cleared it up.
-            log.error("a payout was settled otherwise meanwhile", key=payout.key, state=settled.state, told=entry.state)
+            log.error(
+                "a payout was settled otherwise meanwhile", key=payout.key, state=settled.state, gateway=entry.state
+            )
         return _result(settled)
 
     async def called_back(self, headers: Mapping[str, str], body: bytes) -> CalledBack:

@@ -49,16 +49,16 @@ class Book:
             row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway)
             if row is not None:
                 return Payout(**row), "new"
-            payout = _same(order, amount, [Payout(**row) for row in await self._found(connection, order)])
+            payout = _same(order, amount, [Payout(**row) for row in await self._rows(connection, order)])
             if payout.state == "failed" and retry:
                 row = await connection.fetchrow(self._AGAIN, payout.key, gateway)
                 if row is not None:
                     return Payout(**row), "again"
         return payout, "known"
 
-    async def _found(self, connection: asyncpg.Connection, order: PayoutOrder) -> list[asyncpg.Record]:
-        found: list[asyncpg.Record] = await connection.fetch(self._FIND, order.key, order.case_id)
-        return found
+    async def _rows(self, connection: asyncpg.Connection, order: PayoutOrder) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await connection.fetch(self._FIND, order.key, order.case_id)
+        return rows
 
     async def find(self, key: str) -> Payout | None:
         """Return the order under a key; None when there is none."""
@@ -67,7 +67,7 @@ class Book:
         return None if row is None else Payout(**row)
 
     async def settle(self, payout: Payout, entry: Entry) -> Payout:
-        """Write down what came of an order, and answer with what the book has then.
+        """Write down the outcome of an order, and return the payout as the book has it then.
 
         What is paid stays as it is: finance may have confirmed it by hand meanwhile.
         """
@@ -89,14 +89,14 @@ def _checked(order: PayoutOrder) -> Decimal:
     return Decimal(order.amount)
 
 
-def _same(order: PayoutOrder, amount: Decimal, found: list[Payout]) -> Payout:
-    """Return the order that the book has.
+def _same(order: PayoutOrder, amount: Decimal, payouts: list[Payout]) -> Payout:
+    """Return the payout that the book has of an order.
 
     Raises:
-        PayoutConflict: it is another one.
+        PayoutConflict: it is of another order.
     """
-    payout = found[0]
-    if any(other.case_id != order.case_id for other in found):
+    payout = payouts[0]
+    if any(other.case_id != order.case_id for other in payouts):
         raise PayoutConflict(f"{order.case_id}: the key {order.key} is another case's")
     # What finance confirmed before the order came stands under a key of its own.
     if payout.key != order.key and payout.state != "paid":

@@ -90,7 +90,7 @@ class Gateway(Protocol):
         ...
 
     async def status(self, key: str) -> Entry | None:
-        """Return what has become of the order; None when it never arrived.
+        """Ask for the outcome of the order; None when it never arrived.
 
         Raises:
             PayoutUnknown: no usable answer.
@@ -98,7 +98,7 @@ class Gateway(Protocol):
         ...
 
     def entries(self) -> AsyncIterator[Entry]:
-        """Return the gateway's whole book, for the reconciliation.
+        """Read the gateway's whole book, for the reconciliation.
 
         Raises:
             PayoutUnknown: no usable answer.
@@ -116,11 +116,11 @@ class ManualGateway:
         return Entry(payout.key, "waiting", payout.amount)
 
     async def status(self, key: str) -> Entry | None:
-        """Nothing is known here: what finance confirms reaches our book with the case's event."""
+        """Return None: what finance confirms reaches our book with the case's event."""
         return None
 
     async def entries(self) -> AsyncIterator[Entry]:
-        """No entries."""
+        """Yield nothing."""
         none: tuple[Entry, ...] = ()
         for entry in none:
             yield entry

@@ -58,7 +58,7 @@ class Spoken(BaseModel):
         return self
 
     def entry(self) -> Entry:
-        """Return the same in our own terms."""
+        """Return the entry of the book that it says."""
         # What is not paid has no proof, whatever else a gateway gives a number to.
         reference = self.reference if self.state == "paid" else ""
         reason = _code(self.reason) if self.state == "failed" else ""

@@ -34,7 +34,7 @@ class LedgerGateway:
         return None if row is None else _entry(row)
 
     async def entries(self) -> AsyncIterator[Entry]:
-        """All bookings."""
+        """Yield all bookings."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._BOOKINGS, None)
         for row in rows:

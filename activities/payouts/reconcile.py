@@ -1,4 +1,4 @@
-"""Three books about the same money, compared: the ledger's events, our payout book, the gateway's own."""
+"""Compare the three books about the money: the ledger's events, our payout book, the gateway's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that two books say differently."""
+    """A difference between two of the books."""
 
     kind: Kind
     case_id: str
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was compared, and what differs.
+    """The outcome of a comparison.
 
     Args:
         gateway: whose book was read.
@@ -61,18 +61,20 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the ledger says about the payout of a case: amounts, and amounts with references."""
+class _Claims:
+    """The payout of a case by its ledger: amounts that were requested, amounts with references that were paid."""
 
     requested: list[str] = field(default_factory=list)
     paid: list[tuple[str, str]] = field(default_factory=list)
 
 
 class _Comparison:
-    """The books as they were read, by what belongs together."""
+    """The three books as they were read."""
 
-    def __init__(self, rows: Sequence[Payout], told: dict[str, _Told], entries: Sequence[Entry], gateway: str) -> None:
-        self.rows, self.told, self.gateway = rows, told, gateway
+    def __init__(
+        self, rows: Sequence[Payout], claims: dict[str, _Claims], entries: Sequence[Entry], gateway: str
+    ) -> None:
+        self.rows, self.claims, self.gateway = rows, claims, gateway
         self.by_case = {row.case_id: row for row in rows}
         self.paid: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
@@ -82,14 +84,14 @@ class _Comparison:
     def differences(self) -> Iterator[Difference]:
         for row in self.rows:
             yield from self._against_gateway(row)
-            yield from self._against_ledger(row, self.told.get(row.case_id, _Told()))
+            yield from self._against_ledger(row, self.claims.get(row.case_id, _Claims()))
         known = {row.key for row in self.rows}
         for key, entries in self.paid.items():
             if key not in known:
                 for entry in entries:
                     yield self._unknown(entry)
-        for case_id, told in self.told.items():
-            if told.paid and case_id not in self.by_case:
+        for case_id, claimed in self.claims.items():
+            if claimed.paid and case_id not in self.by_case:
                 yield Difference("missing_here", case_id, "", "paid by its ledger, and not in the payout book")
 
     def _unknown(self, entry: Entry) -> Difference:
@@ -119,18 +121,18 @@ class _Comparison:
             detail = f"the gateway says {references}, the payout book {row.reference}"
             yield self._of(row, "reference_differs", detail)
 
-    def _against_ledger(self, row: Payout, told: _Told) -> Iterator[Difference]:
-        if not told.requested:
+    def _against_ledger(self, row: Payout, claimed: _Claims) -> Iterator[Difference]:
+        if not claimed.requested:
             yield self._of(row, "not_requested", "the case's ledger asks for no payout")
-        amounts = {*told.requested, *(amount for amount, _ in told.paid)} - {f"{row.amount:.2f}"}
+        amounts = {*claimed.requested, *(amount for amount, _ in claimed.paid)} - {f"{row.amount:.2f}"}
         for amount in sorted(amounts):
             detail = f"the case's ledger says {amount}, the payout book {row.amount}"
             yield self._of(row, "amount_differs", detail)
-        if len(told.paid) > 1:
-            yield self._of(row, "paid_twice", f"the case's ledger says paid {len(told.paid)} times")
-        if row.state == "paid" and not told.paid:
+        if len(claimed.paid) > 1:
+            yield self._of(row, "paid_twice", f"the case's ledger says paid {len(claimed.paid)} times")
+        if row.state == "paid" and not claimed.paid:
             yield self._of(row, "no_event", f"paid ({row.reference}), and the case's ledger does not say so")
-        for _, reference in told.paid:
+        for _, reference in claimed.paid:
             if row.state != "paid":
                 detail = f"the case's ledger says paid ({reference}), the payout book {row.state}"
                 yield self._of(row, "missing_here", detail)
@@ -166,9 +168,9 @@ async def _look(database: Database, gateway: Gateway) -> Report:
     async with database.audit() as connection:
         rows = [Payout(**row) for row in await connection.fetch(_ROWS, timeout=AUDIT_TIMEOUT)]
         events = await connection.fetch(_EVENTS, timeout=AUDIT_TIMEOUT)
-    told: dict[str, _Told] = defaultdict(_Told)
+    claims: dict[str, _Claims] = defaultdict(_Claims)
     for event in events:
-        of_case = told[event["case_id"]]
+        of_case = claims[event["case_id"]]
         if event["type"] == "paid":
             of_case.paid.append((event["amount"], event["reference"]))
         else:
@@ -180,7 +182,7 @@ async def _look(database: Database, gateway: Gateway) -> Report:
         len(paid),
         sum((row.amount for row in paid), Decimal("0.00")),
         sum(row.gateway not in (gateway.name, ManualGateway.name) for row in paid),
-        tuple(_Comparison(rows, told, entries, gateway.name).differences()),
+        tuple(_Comparison(rows, claims, entries, gateway.name).differences()),
     )
 
 

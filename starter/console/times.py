@@ -54,10 +54,6 @@ class Times:
             soon=timedelta() <= left <= SOON,
         )
 
-    def clock_time(self, instant: datetime) -> str:
-        """Format an instant in the fewest characters: the time, with the day where it is not today."""
-        return self._short(instant.astimezone(self.zone))
-
     def _short(self, at: datetime) -> str:
         if at.date() == self.now.date():
             return f"{at:%H:%M}"
