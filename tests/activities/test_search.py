@@ -14,6 +14,7 @@ import pytest
 from activities.casebook import search
 from activities.casebook.filter import Filter
 from activities.casebook.paging import Page
+from activities.casebook.worklist import PAID, UNCLIMBED, Worklist
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
 from activities.messages import Batch
@@ -720,6 +721,16 @@ async def test_the_staff_among_itself(book: Book, read: Book) -> None:
     assert await needed(read, relief) == []
     assert await needed(read, SUPERVISOR) == [agrees]
     assert await needed(read, {"id": "agent-1", "role": "supervisor"}) == [signs]
+
+
+async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> None:
+    dsn = await postgres.fresh_database(f"TEMPLATE {template}")
+    await fill(dsn, closed=2_000, opened=300)
+    connection = await asyncpg.connect(dsn)
+    asked = (None, None, "supervisor", "super-2", False, 100, UNCLIMBED, PAID)
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {Worklist._NOW}", *asked))
+    await connection.close()
+    assert "Seq Scan" not in plan, plan
 
 
 # --- board, links, numbers --------------------------------------------------------------------------
