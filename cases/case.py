@@ -79,6 +79,8 @@ class Case(Handlers):
     ABOUT: ClassVar[str]
     # What of its view is yuan: the name in lists and exports, and where it stands, ``assessment.total``.
     MONEY: ClassVar[Mapping[str, str]]
+    # What of it the rules themselves ask an approval for; people may ask for more.
+    SUBJECTS: ClassVar[tuple[str, ...]] = ()
     # Whether every policy has a table of it.
     IN_EVERY_POLICY: ClassVar[bool] = False
 

@@ -5,6 +5,7 @@ A new kind is a module of its own in ``cases/kinds`` and a line here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -34,6 +35,8 @@ def declare(kind: type[Case]) -> None:
     for part, what in _PARTS.items():
         if not hasattr(kind, part):
             raise TypeError(f"{who}.{part} is missing: {what}")
+    if not _NAME.fullmatch(kind.KIND):
+        raise TypeError(f"{who}.KIND = {kind.KIND!r}: allowed are small letters only, as ids and addresses take them")
     if kind.KIND in KINDS:
         raise TypeError(f"{who}: the kind {kind.KIND!r} is declared twice: {KINDS[kind.KIND].__qualname__} has it")
     if kind.WORKFLOW in {other.WORKFLOW for other in KINDS.values()}:
@@ -54,6 +57,7 @@ def declare(kind: type[Case]) -> None:
     KINDS[kind.KIND] = kind
 
 
+_NAME = re.compile("[a-z]+")
 # What a declaration must hold.
 _PARTS = {
     "KIND": "the name in workflow ids, like complaint",

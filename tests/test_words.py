@@ -20,6 +20,7 @@ from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS, Event
 from starter import console
 from starter.console import formatting, vocabulary
+from starter.console.field_types import event_sort, fact_sorts
 from starter.console.formatting import Formatter
 from starter.console.forms import Field, fields_of
 from starter.console.times import Times
@@ -213,15 +214,25 @@ def _formatter(language: str) -> Formatter:
     return Formatter(words, Times(ZoneInfo("Asia/Shanghai"), words, datetime(2026, 3, 10, tzinfo=UTC)), Directory())
 
 
-def test_every_field_of_an_event_has_a_renderer_and_no_renderer_is_dead() -> None:
-    there = {
+def _event_fields() -> set[tuple[str, str]]:
+    return {
         (type_, field.alias or name) for type_, model in EVENTS.items() for name, field in model.model_fields.items()
     }
-    missing = [f"{type_}.{name}" for type_, name in sorted(there) if name not in formatting.FIELDS]
-    assert [one for one in missing if tuple(one.split(".")) not in formatting.BY_EVENT] == []
+
+
+def test_every_field_of_an_event_is_shown_and_no_renderer_is_dead() -> None:
+    there = _event_fields()
+    by_type = {one for one in there - formatting.BY_EVENT.keys() if one[1] not in formatting.FIELDS}
+    assert sorted(f"{type_}.{name}" for type_, name in by_type if event_sort(type_, name) is None) == []
     assert formatting.BY_EVENT.keys() - there == set()
     # A renderer by name serves the events that have none of their own.
     assert formatting.FIELDS.keys() - {name for type_, name in there - formatting.BY_EVENT.keys()} == set()
+    for type_, name in by_type:
+        # What the type says is shown in words: the label of an answer, the terms of a choice.
+        section, term = {"flag": ("field", name), "choice": (name, "")}.get(event_sort(type_, name) or "", ("", ""))
+        for language, words in WORDS_OF.items():
+            found = words.has(section, term) if term else section in words.sections
+            assert not section or found, f"{_file('field', language)}: [{section}] {term} is missing ({type_}.{name})"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -281,7 +292,11 @@ def _flat(fields: tuple[Field, ...]) -> list[Field]:
     return [one for field in fields for one in (field, *_flat(field.inner))]
 
 
-def test_what_shows_facts_knows_those_that_are_one_of_a_few() -> None:
+def test_facts_are_shown_by_their_types() -> None:
     few = vocabulary.enums().keys() & vocabulary.facts()
-    assert {name for name in few if name not in formatting.FACTS} == set()
-    assert formatting.FACTS.keys() | formatting.MONEY <= vocabulary.facts()
+    assert {name for name in few if name not in formatting.FACTS and fact_sorts()[name] != "choice"} == set()
+    assert formatting.FACTS.keys() <= vocabulary.facts()
+    assert {name for name, sort in fact_sorts().items() if sort == "yuan"} == {
+        "agreed_compensation", "base_freight", "demand", "estimated_amount", "insured_amount", "lost_value",
+        "surcharges", "total_value",
+    }  # fmt: skip

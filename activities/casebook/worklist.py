@@ -5,6 +5,7 @@ Every method takes what the caller may see: see `activities.casebook.paging.visi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +21,8 @@ FINANCE = "finance"
 # Kinds among the staff, which reach a rung only when they are late; and kinds that pay.
 UNCLIMBED = tuple(name for name, kind in KINDS.items() if not kind.CLIMBS)
 PAID = tuple(name for name, kind in KINDS.items() if "payout" in kind.TABLE.CLOCKS)
+# The fact that a case is about by kind, as JSON.
+ABOUT = json.dumps({name: kind.ABOUT for name, kind in KINDS.items()})
 
 _SLIM = (
     "kind", "number", "status", "rung", "holder", "acknowledged", "unit", "severity", "breached", "matter", "waybill",
@@ -92,14 +95,14 @@ class Worklist:
         """Return the open cases by rung: ``{"count", "breached", "cases"}``, the cases slim and at most ``each``.
 
         A slim case has ``id kind number status rung holder acknowledged unit severity opened_at
-        next_due breached matter waybill`` of its view; ``matter`` is the category or the factor.
+        next_due breached matter waybill`` of its view; ``matter`` is the fact that its kind is about.
 
         Raises:
             Refused: code ``invalid``.
         """
         check_limit(each)
         async with self._database.planning() as connection:
-            rows = await connection.fetch(self._BOARD, *visible(units, kinds), each)
+            rows = await connection.fetch(self._BOARD, *visible(units, kinds), each, ABOUT)
         board: dict[str, dict[str, Any]] = {}
         for row in rows:
             slim = {name: row[name] for name in _SLIM}

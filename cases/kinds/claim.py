@@ -197,6 +197,7 @@ class Claim(Case):
     SEEN_BY = frozenset({"finance"})
     ABOUT = "factor"
     MONEY = {"assessed": "assessment.total", "offered": "offered", "agreed": "agreed"}
+    SUBJECTS = (OFFER,)
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
     OPENED_BY = ("S0-A.5.1",)
 

@@ -288,6 +288,7 @@ class ExceptionReport(Case):
     SEEN_BY = frozenset({"department_manager", OTHERS})
     ABOUT = "category"
     MONEY = {"settled": "settled"}
+    SUBJECTS = (SETTLEMENT,)
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"confirm_phone_notice", "find", "correct", "inform_customer"}
     OPENED_BY = ("S3-3.1.1",)
 

@@ -27,6 +27,10 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class InYuan:
+    """Marks the type of a decimal that is an amount in yuan."""
+
+
 def _decimal_text(value: Any) -> Any:
     if isinstance(value, float):
         raise ValueError("a decimal is written as a string, for example '18.00', never as a float")
@@ -56,8 +60,8 @@ def _storable(text: str) -> str:
 
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
 # Yuan: at most two decimals, never negative.
-Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen)]
-PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen)]
+Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen), InYuan()]
+PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen), InYuan()]
 Positive = Annotated[Exact, Field(gt=0)]
 NotNegative = Annotated[Exact, Field(ge=0)]
 Text = Annotated[
@@ -77,7 +81,9 @@ Brief = Annotated[
 ]
 
 # As events and views write them: money in yuan with two places, instants with their offset.
-Money = Annotated[Decimal, BeforeValidator(Decimal), PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str)]
+Money = Annotated[
+    Decimal, BeforeValidator(Decimal), PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str), InYuan()
+]
 
 
 def _read_instant(value: datetime | str) -> datetime:

@@ -93,7 +93,7 @@ def print_view(view: Mapping[str, Any]) -> None:
             ("next due", due(view["next_due"])),
             ("breached", ", ".join(view["breached"])),
             ("to sign", ", ".join(view.get("turn", ()))),
-            *(_money(view) if view["kind"] == "claim" else _options(view)),
+            *(_compensation(view) if "assessment" in view else [*_options(view), *_money(view)]),
             ("facts", compact(view["facts"])),
             ("trouble", view.get("trouble")),
         ]
@@ -114,7 +114,15 @@ def _options(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _money(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the rows about a claim's money."""
+    """Return the amounts that the kind of a case declares."""
+    from cases.registry import KINDS
+
+    kind = KINDS.get(view["kind"])
+    return [] if kind is None else [(name, _yuan(amount)) for name, amount in kind.money(view).items()]
+
+
+def _compensation(view: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the rows about what is assessed, offered and paid."""
     assessment, agreed = view["assessment"], view["agreed"]
     return [
         ("propose by", instant(view["limit_due"])),

@@ -1,7 +1,7 @@
 """What a case says, formatted for a reader: its facts, its events, its money, and who signed.
 
-Each field of a fact or an event has a renderer in a table below. A field that no table knows, of a later release,
-is shown as it is.
+How a field is shown follows from its type (`starter.console.field_types`), or stands in a table below where its type
+does not say. A field that neither knows, of a later release, is shown as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from cases.directory import Directory
+from starter.console.field_types import event_sort, fact_sorts
 from starter.console.times import Times
 from starter.console.translations import PageTranslations
 from starter.console.vocabulary import APART
@@ -76,7 +77,7 @@ class Formatter:
         for name, value in facts.items():
             if name in APART or value is None:
                 continue
-            if name in MONEY:
+            if fact_sorts().get(name) == "yuan":
                 yield name, "money", value
             elif name == "cases":
                 yield name, "cases", [one["id"] for one in value]
@@ -89,6 +90,11 @@ class Formatter:
         """Return a fact that is no amount."""
         if name in FACTS:
             return FACTS[name](self, value)
+        match fact_sorts().get(name):
+            case "choice":
+                return self.words.word(name, value)
+            case "instant":
+                return _full(self, value)
         return self.yes_or_no(value) if isinstance(value, bool) else str(value)
 
     def details(self, event: View) -> tuple[list[str], list[str]]:
@@ -96,7 +102,7 @@ class Formatter:
         remarks: list[str] = []
         texts: list[str] = []
         for name, value in event["data"].items():
-            shown = BY_EVENT.get((event["type"], name)) or FIELDS.get(name, PLAIN)
+            shown = shown_as(event["type"], name)
             if value is None:
                 continue
             rendered = shown.render(self, value)
@@ -235,28 +241,25 @@ PLAIN = Shown(_plain)
 FREE = Shown(_as_written, free=True)
 REASON = Shown(lambda f, value: f.words.reason(value), free=True)
 YUAN = Shown(Formatter.yuan)
+MOMENT = Shown(Formatter.moment)
 ROLE = Shown(_term("role"))
 PERSON = Shown(Formatter.staff)
 TO_PERSON = Shown(lambda f, value: f"→ {f.staff(value)}")
 
-# The fields of events by name. Silent are those that say nothing to people or stand elsewhere on the page.
+# The fields of events by name whose type does not say how they are shown. Silent are those that say nothing to people
+# or stand elsewhere on the page.
 FIELDS: Mapping[str, Shown] = {
-    "accepted": Shown(_answer("accepted")),
     "action": FREE,
-    "amount": YUAN,
     "attempts": SILENT,
-    "carried_out": Shown(_answer("carried_out")),
     "cases": Shown(lambda f, value: f.words.say("remark.cases", n=len(value) if isinstance(value, list) else value)),
     "channel": Shown(_channels),
     "checklist": SILENT,
-    "claim": PLAIN,
     "clauses": SILENT,
     "clock": Shown(_term("clock")),
     "clocks": Shown(_terms("clock")),
     "code": Shown(_term("code")),
     "command": Shown(_term("command")),
     "count": Shown(_count("reminder")),
-    "counter": YUAN,
     "days_off": SILENT,
     "delay_cause": Shown(_term("delay_cause")),
     "discretion": Shown(lambda f, value: f.words.word("line", "discretion") if value else ""),
@@ -272,7 +275,6 @@ FIELDS: Mapping[str, Shown] = {
     "holder_role": SILENT,
     "id": Shown(Formatter.person),
     "inspection_offered": SILENT,
-    "justified": Shown(_answer("justified")),
     "key": SILENT,
     "kind": SILENT,
     "known_at": Shown(_labelled("remark.known_at")),
@@ -280,11 +282,8 @@ FIELDS: Mapping[str, Shown] = {
     "limit_due": Shown(_due),
     "lines": SILENT,
     "meant": SILENT,
-    "message": PLAIN,
     "minutes": Shown(_count("minutes")),
-    "month": PLAIN,
     "moves": Shown(_moves),
-    "name": PLAIN,
     "needs_person": SILENT,
     "notes": SILENT,
     "notice": Shown(_term("notice")),
@@ -293,18 +292,14 @@ FIELDS: Mapping[str, Shown] = {
     "options": FREE,
     "outcome": Shown(_term("outcome")),
     "overridden": SILENT,
-    "parent": PLAIN,
     "path": Shown(_term("path")),
     "people": Shown(lambda f, value: [f.person(id) for id in value]),
     "policy": SILENT,
     "policy_hash": SILENT,
     "provisional": SILENT,
     "published": SILENT,
-    "reached": Shown(_answer("reached")),
-    "reached_at": Shown(Formatter.moment),
     "reason": REASON,
     "reasons": SILENT,
-    "reference": PLAIN,
     "refusal": SILENT,
     "refused_because": Shown(_term("refusal")),
     "remarks": SILENT,
@@ -317,7 +312,6 @@ FIELDS: Mapping[str, Shown] = {
     "round": Shown(_count("round")),
     "rung": ROLE,
     "said": SILENT,
-    "satisfied": Shown(_answer("satisfied")),
     "sent_back": Shown(lambda f, value: f.words.word("event", "sent_back") if value else ""),
     "sha256": SILENT,
     "side": Shown(_term("side")),
@@ -328,12 +322,9 @@ FIELDS: Mapping[str, Shown] = {
     "summary": FREE,
     "text": FREE,
     "to": TO_PERSON,
-    "total": YUAN,
     "waits": SILENT,
     "was": SILENT,
-    "where": PLAIN,
     "why_not": FREE,
-    "year": PLAIN,
 }
 # Where an event means something else by a name.
 BY_EVENT: Mapping[tuple[str, str], Shown] = {
@@ -346,31 +337,32 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("sent_back", "to"): Shown(_count("to_step")),
 }
 
-MONEY = frozenset(
-    {"base_freight", "surcharges", "insured_amount", "agreed_compensation", "demand", "estimated_amount"}
-    | {"total_value", "lost_value"}
-)
-# The facts by name: those that are neither money nor plain.
+
+def shown_as(type_: str, name: str) -> Shown:
+    """Return how a field of an event is shown."""
+    named = BY_EVENT.get((type_, name)) or FIELDS.get(name)
+    if named is not None:
+        return named
+    match event_sort(type_, name):
+        case "yuan":
+            return YUAN
+        case "instant":
+            return MOMENT
+        case "flag":
+            return Shown(_answer(name))
+        case "choice":
+            return Shown(_term(name))
+    return PLAIN
+
+
+# The facts by name whose type does not say how they are shown.
 FACTS: Mapping[str, Callable[[Formatter, Any], str]] = {
-    "category": _term("category"),
-    "cause": _term("cause"),
     "channel": _term("channel"),
     "counterparty": Formatter.staff,
-    "delivered_at": _full,
-    "factor": _term("factor"),
     "given": _shift,
     "initiator": Formatter.staff,
-    "known_at": _full,
-    "occurred_at": _full,
     "outgoing": Formatter.staff,
-    "packed_by": _term("packed_by"),
-    "promised_at": _full,
-    "relation": _term("relation"),
     "relief": Formatter.staff,
     "returned": _shift,
-    "route": _term("route"),
-    "shift_ends_at": _full,
-    "signed_at": _full,
-    "source": _term("source"),
     "witnesses": _terms("role"),
 }

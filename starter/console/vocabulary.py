@@ -17,8 +17,6 @@ from activities.casebook.worklist import Needed
 from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS
-from cases.kinds.claim import OFFER
-from cases.kinds.exception_report import SETTLEMENT
 from cases.kinds.handover import OUTGOING, RELIEF
 from cases.mechanisms.clocks import ClockState
 from cases.policy.model import Policy
@@ -58,7 +56,7 @@ def terms() -> dict[str, Terms]:
         "period": (name for policy in policies for kind in policy.kinds for name, _, _ in policy.rule(kind).years()),
         "status": filter.STATUSES,
         "side": (OUTGOING, RELIEF),
-        "subject": (OFFER, SETTLEMENT),
+        "subject": (subject for kind in KINDS.values() for subject in kind.SUBJECTS),
         "approval_state": APPROVAL_STATES,
         "money": (name for kind in KINDS.values() for name in kind.MONEY),
         "line": get_args(LineName),
