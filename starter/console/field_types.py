@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,8 +15,6 @@ from cases.vocabulary.events import EVENTS
 from cases.vocabulary.values import InYuan
 
 Sort = Literal["yuan", "instant", "flag", "choice", "plain"]
-
-_PLAIN = (str, int, date)
 
 
 @cache
@@ -62,9 +60,7 @@ def _sort(hint: Any) -> Sort | None:
     if get_origin(hint) in (Union, UnionType):
         [*options] = (option for option in get_args(hint) if option is not type(None))
         return _sort(options[0]) if len(options) == 1 else None
-    plain, marks = hint, ()
-    if get_origin(hint) is Annotated:
-        plain, *marks = get_args(hint)
+    plain, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if any(isinstance(mark, InYuan) for mark in marks):
         return "yuan"
     if get_origin(plain) is Literal:
