@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from activities.casebook.filter import Filter
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS
 from activities.policies.store import Policies
 from cases.directory import Directory
+from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS, Event
 from starter import console
@@ -41,11 +42,11 @@ NAMES = frozenset({("channel", "apprise"), ("field", "sha256")})
 OPEN = frozenset({"subject", "channel", "outcome"})
 
 
-def _codes() -> set[str]:
+def _codes(*rooms: str) -> set[str]:
     """The codes of all refusals, and of what a case records of one."""
     return (
-        literals.passed("Refused", 0, *ROOMS)
-        | literals.initialised("Refused", *ROOMS)
+        literals.passed("Refused", 0, *rooms)
+        | literals.initialised("Refused", *rooms)
         | literals.passed("_end", "code", "cases/kinds")
     )
 
@@ -62,12 +63,17 @@ def _reasons() -> set[str]:
     )
 
 
-def _terms() -> dict[str, frozenset[str]]:
-    """The terms that exist, by section."""
+def all_terms(policies: Sequence[Policy] = (), *rooms: str) -> dict[str, frozenset[str]]:
+    """The terms that exist, by section.
+
+    Args:
+        policies: instead of the shipped ones.
+        rooms: folders with code beside the program's.
+    """
     return {
-        **vocabulary.terms(),
+        **vocabulary.terms(policies),
         "fact": vocabulary.facts(),
-        "code": frozenset(_codes()),
+        "code": frozenset(_codes(*ROOMS, *rooms)),
         "outcome": frozenset(literals.passed("Closed", "outcome", "cases") | literals.passed("_end", 1, "cases/kinds")),
         "reason": frozenset(_reasons()),
         "due_moved": frozenset(literals.under_key("why", "cases")),
@@ -77,7 +83,7 @@ def _terms() -> dict[str, frozenset[str]]:
     }
 
 
-TERMS = _terms()
+TERMS = all_terms()
 
 
 def _file(section: str, language: str) -> str:
@@ -87,26 +93,28 @@ def _file(section: str, language: str) -> str:
     return str(path.relative_to(literals.ROOT))
 
 
-def _needed(language: str) -> Iterator[tuple[str, str]]:
-    for section, terms in TERMS.items():
-        if language != "en" or section not in IN_THE_RULES_OWN_ENGLISH:
-            yield from ((section, term) for term in sorted(terms))
+def missing_words(language: str, words: PageTranslations, terms: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say of which terms, and of which fields of commands, the words of a language have none, and where they belong."""
+    return [
+        *(
+            f"{_file(section, language)}: [{section}] {term} is missing"
+            for section, found in terms.items()
+            for term in sorted(found)
+            if (language != "en" or section not in IN_THE_RULES_OWN_ENGLISH)
+            and not words.sections.get(section, {}).get(term, "").strip()
+        ),
+        *(
+            f"{_file('field', language)}: [field] {path} (of the command {name}) is missing"
+            for name, model in vocabulary.commands().items()
+            for path in vocabulary.fields(model)
+            if not words.has("field", path) and not words.has("field", path.rpartition(".")[2])
+        ),
+    ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_term_has_a_word(language: str) -> None:
-    words = WORDS_OF[language]
-    missing = [
-        f"{_file(section, language)}: [{section}] {term} is missing"
-        for section, term in _needed(language)
-        if not words.sections.get(section, {}).get(term, "").strip()
-    ]
-    missing += [
-        f"{_file('field', language)}: [field] {path} (of the command {name}) is missing"
-        for name, model in vocabulary.commands().items()
-        for path in vocabulary.fields(model)
-        if not words.has("field", path) and not words.has("field", path.rpartition(".")[2])
-    ]
+    missing = missing_words(language, WORDS_OF[language], TERMS)
     assert not missing, "\n".join(missing)
 
 

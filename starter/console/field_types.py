@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,6 +16,8 @@ from cases.vocabulary.events import EVENTS
 from cases.vocabulary.values import InYuan
 
 Sort = Literal["yuan", "instant", "flag", "choice", "plain"]
+
+_PLAIN = (str, int, Decimal, date)
 
 
 @cache
@@ -58,7 +61,7 @@ def _model(hint: Any) -> type[BaseModel] | None:
 
 def _sort(hint: Any) -> Sort | None:
     if get_origin(hint) in (Union, UnionType):
-        [*options] = (option for option in get_args(hint) if option is not type(None))
+        options = [option for option in get_args(hint) if option is not type(None)]
         return _sort(options[0]) if len(options) == 1 else None
     plain, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if any(isinstance(mark, InYuan) for mark in marks):
@@ -69,8 +72,4 @@ def _sort(hint: Any) -> Sort | None:
         return "flag"
     if plain in (datetime, AwareDatetime):
         return "instant"
-    return "plain" if isinstance(plain, type) and not issubclass(plain, BaseModel) and _atom(plain) else None
-
-
-def _atom(type_: type) -> bool:
-    return not issubclass(type_, (list, tuple, dict, set, frozenset))
+    return "plain" if isinstance(plain, type) and issubclass(plain, _PLAIN) else None

@@ -5,7 +5,7 @@ Read from where they are declared; tests hold the words of both languages agains
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
@@ -42,9 +42,13 @@ APART = frozenset({"unit", "severity", "exceptions", "counts"})
 AS_ONE = frozenset({"initiator", "counterparty", "outgoing", "relief", "given", "returned", "cases"})
 
 
-def terms() -> dict[str, Terms]:
-    """Return the terms by section, but for fields and facts (`fields`, `facts`) and what only code names."""
-    policies = shipped()
+def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
+    """Return the terms by section, but for fields and facts (`fields`, `facts`) and what only code names.
+
+    Args:
+        policies: those whose names count; by default the ones that come with the program.
+    """
+    policies = policies or shipped()
     roles = {role for policy in policies for role in policy.all_roles}
     routes = [route for policy in policies for route in policy.notice]
     declared: dict[str, Any] = {

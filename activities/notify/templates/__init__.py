@@ -73,19 +73,21 @@ class Templates:
         """
         remark = self._wrong.get(language, "")
         facts = {"ack": None, **facts}
-        for environment in filter(None, (self._given.get(language), self._own[language])):
+        given, own = self._given.get(language), self._own[language]
+        # The generic text has the words of the given folder too.
+        for template, environment in ((name, given), (name, own), (FALLBACK, given)):
+            if environment is None:
+                continue
             try:
-                return _render(environment, name, facts, remark)
+                return _render(environment, template, facts, remark)
             except TemplateNotFound as error:
                 # A part that a template names is missing: that is not a notice without a template.
-                if error.name != f"{name}.txt":
-                    remark = _failed(language, name, error)
-                elif environment is self._own[language]:
-                    break
+                if error.name != f"{template}.txt":
+                    remark = _failed(language, template, error)
             except Exception as error:
                 # Whatever a template raises, people are told.
-                remark = _failed(language, name, error)
-        return _render(self._own[language], FALLBACK, facts, remark)
+                remark = _failed(language, template, error)
+        return _render(own, FALLBACK, facts, remark)
 
     def digest(self, language: str, items: Sequence[Mapping[str, Any]]) -> Text:
         """Render many notices as one list."""
