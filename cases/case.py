@@ -9,7 +9,7 @@ due()                 -> datetime | None             when the case must next be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -17,9 +17,10 @@ from typing import Any, ClassVar, Self
 from cases.mechanisms.approvals import Approval, Approvals
 from cases.mechanisms.clocks import Clock, Clocks
 from cases.mechanisms.ladder import Ladder
+from cases.mechanisms.notices import Notices
 from cases.mechanisms.part import Choices, Handlers, Part, Turn, handler_of
 from cases.policy.model import Policy
-from cases.policy.tables import KindTable, NoticeRoute
+from cases.policy.tables import KindTable
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Command
@@ -53,7 +54,12 @@ class Case(Handlers):
     COMMANDS: ClassVar[dict[str, type[Command]]]
     VIEW: ClassVar[type[CaseView]] = CaseView
     # The mechanisms that it has, by attribute.
-    PARTS: ClassVar[Mapping[str, type[Part]]] = {"clocks": Clocks, "ladder": Ladder, "approvals": Approvals}
+    PARTS: ClassVar[Mapping[str, type[Part]]] = {
+        "clocks": Clocks,
+        "ladder": Ladder,
+        "approvals": Approvals,
+        "notices": Notices,
+    }
     OPENED_BY: ClassVar[tuple[str, ...]] = ()
     # What may still be asked once the matter is settled.
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
@@ -64,6 +70,7 @@ class Case(Handlers):
     clocks: Clocks
     ladder: Ladder
     approvals: Approvals
+    notices: Notices
 
     # What a kind declares of itself; `cases.registry.declare` checks that nothing is missing.
     WORKFLOW: ClassVar[str]
@@ -280,29 +287,6 @@ class Case(Handlers):
         else:
             self.clocks.pause_all(at, command.reason or "unreachable", by)
 
-    def _may_resend(self, by: Actor, at: datetime) -> None:
-        if not any(event.type == life.Notified.TYPE for event in self.events):
-            raise Refused("no_such_notice", "resend: notices of this case: none yet")
-
-    def _choices_resend(self, by: Actor, at: datetime) -> Choices:
-        return {"notice": [str(event.seq) for event in reversed(self.events) if event.type == life.Notified.TYPE]}
-
-    def _check_resend(self, command: commands.Resend, at: datetime, by: Actor) -> None:
-        known = [event.seq for event in self.events if event.type == life.Notified.TYPE]
-        if command.notice not in known:
-            named = ", ".join(map(str, known)) or "none yet"
-            raise Refused("no_such_notice", f"notice = {command.notice}: notices of this case: {named}")
-
-    def _do_resend(self, command: commands.Resend, at: datetime, by: Actor) -> None:
-        told = self.event(command.notice)
-        sent = life.Notified.read(told.data)
-        data = life.NoticeResent(notice=sent.notice, roles=sent.roles, of=sent.of, was=told.seq)
-        self.emit(data, at, by=by)
-        event = self.event(sent.of)
-        routes = (route for route in self.policy.routes(self.KIND, event.type) if route.name == sent.notice)
-        route = next((route for route in routes if route.matches(event.data, self.facts)), None)
-        self.outbox.append(self._notice(sent.notice, tuple(sent.roles), event, "".join(told.clauses[:1]), route))
-
     def _may_promise(self, by: Actor, at: datetime) -> None:
         limit = self.latest_promise()
         if self.clocks.runs("legal_limit") and limit is not None and limit <= at:
@@ -515,20 +499,8 @@ class Case(Handlers):
         seq, recorded_at = len(self.events) + 1, self._recorded_at or at
         event = Event(seq, data.TYPE, at, recorded_at, by, clauses, data.as_data())
         self._evolve(event, data)
-        for route in self.policy.routes(self.KIND, event.type):
-            if route.matches(event.data, self.facts):
-                roles = self.policy.recipients(route, event.data, self.ladder.rung)
-                self.outbox.append(self._notice(route.name, roles, event, route.clause, route))
+        self.notices.ask(event)
         return event
-
-    def _notice(
-        self, name: str, roles: tuple[str, ...], event: Event, clause: str, route: NoticeRoute | None
-    ) -> Notice:
-        """Return the notice of an event, with what its route says that it means."""
-        meets = () if route is None else route.meets
-        # A reminder of an approval or a signature is not answered by taking the case up.
-        acknowledge = route is not None and route.acknowledge and self.CLIMBS and "subject" not in event.data
-        return Notice(seq=event.seq, name=name, roles=roles, clause=clause, meets=meets, acknowledge=acknowledge)
 
     def event(self, seq: int) -> Event:
         """Return the event of this number."""
@@ -539,43 +511,6 @@ class Case(Handlers):
         self.elapse(now, inclusive=False)
         self._recorded_at = now = self.policy.local(now)
         return max(now, self.events[-1].at)
-
-    def notified(
-        self,
-        notice: Notice,
-        outcome: str,
-        channel: str,
-        at: datetime,
-        reasons: Mapping[str, str],
-        **more: Sequence[Any],
-    ) -> None:
-        """Take in what came of a notice (also after the case has closed).
-
-        Args:
-            more: what else goes on record of it, as far as there is any: ``meant``, ``attempts``,
-                ``remarks``.
-        """
-        at = self.arrive(at)
-        data = life.Notified(
-            notice=notice.name,
-            roles=list(notice.roles),
-            outcome=outcome,
-            of=notice.seq,
-            channel=channel or None,
-            reasons=dict(sorted(reasons.items())) or None,
-            **{name: list(entries) for name, entries in more.items() if entries},
-        )
-        self.emit(data, at, clauses=(notice.clause,))
-        if notice.meets and outcome == "sent" and not self._delivered_before(notice):
-            sent = life.ReportSent(roles=list(notice.roles), channel=channel)
-            self.emit(sent, at, clauses=(notice.clause,))
-            self.clocks.meet(at, *notice.meets)
-
-    def _delivered_before(self, notice: Notice) -> bool:
-        """Whether the same notice went out before, so that the last outcome is of a repeat."""
-        same = {"notice": notice.name, "of": notice.seq, "outcome": "sent"}
-        before = self.events[:-1]
-        return any(event.type == life.Notified.TYPE and same.items() <= event.data.items() for event in before)
 
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """Take in that money which the case asked for has gone out."""
@@ -603,7 +538,7 @@ class Case(Handlers):
             match self.outbox.pop(0):
                 case Notice() as notice:
                     ok = notices == "ok"
-                    self.notified(notice, "sent" if ok else "failed", "email" if ok else "", at, {})
+                    self.notices.came_out(notice, "sent" if ok else "failed", "email" if ok else "", at, {})
                 case Payment(seq=seq):
                     if payout == "ok":
                         self.payout_made(f"rehearsal-{seq}", at)

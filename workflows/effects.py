@@ -285,7 +285,7 @@ class Outside:
             "attempts": result.attempts,
             "remarks": result.remarks,
         }
-        self.case.notified(notice, result.outcome, result.channel, at, result.reasons, **more)
+        self.case.notices.came_out(notice, result.outcome, result.channel, at, result.reasons, **more)
 
     # --- paying and opening -----------------------------------------------------------------------
 

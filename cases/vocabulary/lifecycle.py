@@ -99,42 +99,6 @@ class Reopened(EventData):
     reason: str
 
 
-class Notified(EventData):
-    """What came of a notice of the event ``of``: ``outcome`` is sent, partly, failed or no_address.
-
-    ``meant`` says who was meant and why, ``attempts`` what was tried, ``reasons`` by role why not.
-    """
-
-    TYPE: ClassVar[str] = "notified"
-    notice: str
-    roles: list[str]
-    outcome: str
-    of: int
-    channel: str | None = None
-    reasons: dict[str, str] | None = None
-    meant: list[Any] | None = None
-    attempts: list[Any] | None = None
-    remarks: list[Any] | None = None
-
-
-class NoticeResent(EventData):
-    """Somebody had a notice sent again; ``was`` is the number of its outcome."""
-
-    TYPE: ClassVar[str] = "notice_resent"
-    notice: str
-    roles: list[str]
-    of: int
-    was: int
-
-
-class ReportSent(EventData):
-    """A notice that a clock waited for was delivered to all."""
-
-    TYPE: ClassVar[str] = "report_sent"
-    roles: list[str]
-    channel: str
-
-
 class CommandRefused(EventData):
     """A command that nobody waited for, or that is a violation by itself, was refused."""
 

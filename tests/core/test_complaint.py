@@ -469,7 +469,7 @@ def test_breaches_and_warnings_are_told_to_those_whom_the_policy_names() -> None
 def test_the_report_clock_is_met_when_the_broadcast_went_out() -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.notified(report, "sent", "email", at("03-10 09:04:00"), {})
+    case.notices.came_out(report, "sent", "email", at("03-10 09:04:00"), {})
     assert only(case, "notified").data == {
         "notice": "report",
         "roles": ["supervisor", "qa_manager", "general_manager"],
@@ -486,7 +486,7 @@ def test_the_report_clock_is_met_when_the_broadcast_went_out() -> None:
 def test_the_report_clock_breaks_when_the_broadcast_failed() -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.notified(report, "failed", "", at("03-10 09:04:00"), {"qa_manager": "no address", "agent": "no"})
+    case.notices.came_out(report, "failed", "", at("03-10 09:04:00"), {"qa_manager": "no address", "agent": "no"})
     assert list(only(case, "notified").data["reasons"]) == ["agent", "qa_manager"]
     assert "channel" not in only(case, "notified").data
     pass_time(case, "03-10 10:00:00")
@@ -498,7 +498,7 @@ def test_the_report_clock_breaks_when_the_broadcast_failed() -> None:
 def test_word_of_the_broadcast_comes_after_all_that_fell_due_before(moment: str, outcome: str) -> None:
     case = complaint(RECEIVED)
     report = next(notice for notice in notices(case) if notice.name == "report")
-    case.notified(report, "sent", "email", at(moment), {})
+    case.notices.came_out(report, "sent", "email", at(moment), {})
     assert clock(case, "report")[0] == outcome
     assert len(found(case, "report_sent")) == 1
     assert [event.at for event in case.events] == sorted(event.at for event in case.events)
@@ -518,7 +518,7 @@ def test_what_came_of_a_notice_is_recorded_after_the_case_closed() -> None:
     case = complaint(RECEIVED)
     [report, _] = notices(case)
     do(case, "03-10 09:02:00", "withdraw")
-    case.notified(report, "sent", "email", at("03-10 09:03:00"), {})
+    case.notices.came_out(report, "sent", "email", at("03-10 09:03:00"), {})
     assert case.events[-1].type == "report_sent"
     assert clock(case, "report")[0] == "cancelled"
 

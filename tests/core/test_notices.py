@@ -98,7 +98,7 @@ def came_out(case: Case, outcome: str = "sent", name: str = "report", **more: An
     """A notice of the case came out."""
     [notice] = [one for one in case.outbox if isinstance(one, Notice) and one.name == name]
     case.outbox.remove(notice)
-    case.notified(notice, outcome, "email" if outcome == "sent" else "", at("03-10 09:01:00"), {}, **more)
+    case.notices.came_out(notice, outcome, "email" if outcome == "sent" else "", at("03-10 09:01:00"), {}, **more)
     return notice
 
 

@@ -338,7 +338,7 @@ class Teller:
             if waiting := notices(self.case):
                 notice = waiting[0]
                 self.case.outbox.remove(notice)
-                self.case.notified(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
+                self.case.notices.came_out(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
         elif step.act == "gateway":
             self.gateway(step, moment)
         elif step.act == "signal":
