@@ -112,7 +112,8 @@ async def posting(dsn: str, private: Private, tls: ssl.SSLContext | None = None)
     guard = Guard(private, names)
     async with open_book(dsn) as book:
         made = Subscriptions(book.database, guard)
-        yield Post(book, made, Delivery(made, timeout=0.5, tls=tls))
+        # Long enough for a busy machine to answer itself; tests of a receiver that hangs wait for it.
+        yield Post(book, made, Delivery(made, timeout=2.0, tls=tls))
 
 
 @pytest.fixture(scope="module")
