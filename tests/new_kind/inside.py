@@ -231,6 +231,8 @@ async def test_the_api_files_reads_lists_and_finds_it(api: ApiServer, case_id: s
         found = (await api.get("gm-1", f"/cases?{query}")).json()["cases"]
         assert [one["id"] for one in found] == [case_id], query
     assert (await api.get("gm-1", "/cases?kind=claim")).json()["cases"] == []
+    board = await api.services.worklist.board(units=None, kinds=None)
+    assert "cold" in {one["matter"] for rung in board.values() for one in rung["cases"] if one["id"] == case_id}
     events = (await api.get("keeper-1", f"/cases/{quoted(case_id)}/timeline")).json()["events"]
     assert "goods_stored" in [event["type"] for event in events]
     assert "warehouse" in (await api.get("agent-n", "/me")).json()["files"]
