@@ -231,10 +231,12 @@ async def test_the_api_files_reads_lists_and_finds_it(api: ApiServer, case_id: s
         found = (await api.get("gm-1", f"/cases?{query}")).json()["cases"]
         assert [one["id"] for one in found] == [case_id], query
     assert (await api.get("gm-1", "/cases?kind=claim")).json()["cases"] == []
+    board = await api.services.worklist.board(units=None, kinds=None)
+    assert "cold" in {one["matter"] for rung in board.values() for one in rung["cases"] if one["id"] == case_id}
     events = (await api.get("keeper-1", f"/cases/{quoted(case_id)}/timeline")).json()["events"]
     assert "goods_stored" in [event["type"] for event in events]
     assert "warehouse" in (await api.get("agent-n", "/me")).json()["files"]
-    wrong = await api.post("agent-n", "/cases/warehouse", {"key": "dock-8", "facts": {"storage": "warm"}})
+    wrong = await api.post("gm-1", "/cases/warehouse", {"key": "dock-8", "facts": {"storage": "warm"}})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "malformed")
     assert "facts.storage" in wrong.json()["detail"]
 
@@ -273,7 +275,8 @@ async def test_the_command_line_files_shows_lists_and_exports_it(
     assert stored.json["storage_fee"] == "12.50"
     await api.recorded("warehouse:dock-9", stored.json["events"])
     file = tmp_path / "cases.csv"
-    assert (await run("export", str(file), "--kind", "warehouse")).code == 0
+    exported = await run("export", "cases", "--kind", "warehouse", "--out", str(file))
+    assert exported.code == 0, exported.err
     rows = {row["case"]: row for row in csv.DictReader(StringIO(file.read_text("utf-8")))}
     assert {case: row["storage_fee_yuan"] for case, row in rows.items()} == {
         case_id: "35.00", "warehouse:dock-9": "12.50",
