@@ -1,1 +1,1 @@
-"""The doors: the typed client, the command line, the embedded stack, rehearsals."""
+"""What people and programs use: the typed client, the command line, the embedded stack, rehearsals."""

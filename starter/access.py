@@ -1,4 +1,4 @@
-"""Who may see and do what at the doors: callers, and the table that makes claims of a token into one.
+"""Who may see and do what: callers of the API and the console, and the table that makes a token's claims into one.
 
 The rules decide what a role may do in a case. This page decides before that whether somebody gets to
 the case at all:
@@ -51,7 +51,7 @@ _OVERSEERS = _SEE_ALL
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody at a door, known by a token or a key.
+    """Somebody who calls the API or uses the console, known by a token or a key.
 
     Args:
         id: staff id, or the name of a system's key.

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import state
     from workflows.effects import BACK_OFF, Outside
 
-# Fire-and-forget doors; everything else is asked by update (design contract "Commands").
+# Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
 SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
 # Answers to repeated request ids are kept for this many requests of a case.
 REMEMBERED = 500
@@ -85,7 +85,7 @@ class Shell:
         rehearsed = self._rehearsal is not None
         self._outside = Outside(case, intake, self._now, rehearsed, recorded=recorded, number=number)
 
-    # --- doors ------------------------------------------------------------------------------------
+    # --- updates, signals, queries ----------------------------------------------------------------
 
     @workflow.update(dynamic=True, description="A command of the case, with one JSON object")
     async def command(self, name: str, args: Sequence[RawValue]) -> dict[str, Any]:

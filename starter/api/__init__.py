@@ -1,1 +1,1 @@
-"""The HTTP API: the same doors as the client and the command line, for systems and for the console."""
+"""The HTTP API: what the client and the command line do, for systems and for the console."""

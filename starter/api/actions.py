@@ -316,7 +316,7 @@ def now_in(case: Case) -> datetime:
 
 
 def allowed_to(caller: Caller, case: Case) -> list[str]:
-    """Name the commands that this caller may give now: what the case itself allows, and this door.
+    """Name the commands that this caller may give now: what the case itself allows, and their access.
 
     Time runs on in the case that is given.
     """

@@ -1,4 +1,4 @@
-"""Who is at the door: a bearer token of the OIDC issuer, or a system's key, turned into a caller."""
+"""Who calls: a bearer token of the OIDC issuer, or a system's key, turned into a caller."""
 
 from __future__ import annotations
 
