@@ -282,10 +282,12 @@ async def test_under_load_it_opens_no_more_connections_than_it_may(setup: Worker
                 *(cases.file("complaint", {"key": key, "facts": {"category": "delay"}}) for key in keys)
             )
             counts = []
-            # For two seconds whoever records or reads the staff waits, and holds what there is to hold.
+            # Whoever records or reads the staff waits meanwhile, and holds what there is to hold: until all of it
+            # is held, and for a second more.
             async with database.transaction():
                 await database.execute("LOCK TABLE case_event, directory_version")
-                for _ in range(100):
+                await eventually(opened, lambda count: count >= connections, 10)
+                for _ in range(50):
                     counts.append(await opened())
                     await asyncio.sleep(0.02)
             await filing

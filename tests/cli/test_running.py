@@ -82,7 +82,10 @@ def test_a_case_from_filing_to_its_end(up: Up) -> None:
     assert (view["id"], view["status"], view["facts"]["unit"]) == ("complaint:life", "open", "east")
     again = up("file", "complaint", "-", "--set", "facts.unit=east", "--json", given=json.dumps(intake)).json
     assert again["opened_at"] == view["opened_at"]
-    number = up("show", "complaint:life", "--json").json["number"]
+    # The casebook gives the number when it records the case.
+    deadline = monotonic() + 30
+    while (number := up("show", "complaint:life", "--json").json["number"]) is None:
+        assert monotonic() < deadline
 
     held = up("acknowledge", "complaint:life", *AGENT, "--json").json
     assert (held["acknowledged"], held["holder"]) == (True, "a1")

@@ -82,7 +82,8 @@ def test_a_form_that_cannot_be_renamed_is_refused_with_its_place(source: str, li
 def test_every_top_level_name_of_the_product_is_known() -> None:
     folders = {source for source in BUILD["sources"] if (ROOT / source / "__init__.py").exists()}
     assert folders | {"worker"} == FIRST_PARTY
-    assert set(BUILD["sources"]) | {"caseladder"} == set(BUILD["only-include"])
+    # Of the docs the product takes the rules page alone.
+    assert set(BUILD["sources"]) | {"caseladder"} == {one.partition("/")[0] for one in BUILD["only-include"]}
 
 
 def test_no_module_names_another_by_a_string() -> None:
