@@ -21,7 +21,7 @@ from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Intake
 from cases.vocabulary.refusals import Refused, invalid
-from cases.vocabulary.values import Model, Moment, Money, ShippingRoute, Text, Yuan
+from cases.vocabulary.values import FreeText, Model, Moment, Money, ShippingRoute, Text, Yuan
 from cases.vocabulary.views import CaseView
 
 # What is approved when an offer needs more authority than the one who makes it has.
@@ -94,7 +94,7 @@ class ClaimAnswered(EventData):
 
     TYPE: ClassVar[str] = "claim_answered"
     limit_due: Moment
-    text: str | None = None
+    text: FreeText | None = None
 
 
 class Assessed(EventData):
@@ -121,7 +121,7 @@ class Offered(EventData):
     TYPE: ClassVar[str] = "offered"
     amount: Money
     discretion: bool | None = None
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class OfferDeclined(EventData):

@@ -19,7 +19,7 @@ from cases.vocabulary.effects import Opening
 from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, read_intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Text, Token
+from cases.vocabulary.values import FreeText, Text, Token
 from cases.vocabulary.views import CaseView
 
 # What a complaint of each category claims for (S0-A.2); the others do not say.
@@ -83,7 +83,7 @@ class Investigated(EventData):
     """What the investigation found."""
 
     TYPE: ClassVar[str] = "investigated"
-    finding: str | None = None
+    finding: FreeText | None = None
     delay_cause: str | None = None
     justified: bool | None = None
 

@@ -20,7 +20,7 @@ from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Instant, Model, Moment, Money, PositiveYuan, Role, Text, Yuan
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PositiveYuan, Role, Text, Yuan
 from cases.vocabulary.views import CaseView
 
 EXCESS = "excess_goods"
@@ -188,14 +188,14 @@ class Corrected(EventData):
     TYPE: ClassVar[str] = "corrected"
     action: str
     carried_out: bool
-    why_not: str | None = None
+    why_not: FreeText | None = None
 
 
 class CustomerInformed(EventData):
     """The customer was told how things stand."""
 
     TYPE: ClassVar[str] = "customer_informed"
-    text: str | None = None
+    text: FreeText | None = None
 
 
 class Settled(EventData):

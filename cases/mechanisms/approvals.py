@@ -19,7 +19,7 @@ from cases.mechanisms.part import Choices, Part, Turn
 from cases.vocabulary import commands
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Money
+from cases.vocabulary.values import FreeText, Money
 
 if TYPE_CHECKING:
     from cases.case import Case
@@ -33,7 +33,7 @@ class ApprovalRequested(EventData):
     amount: Money | None
     role: str
     waits: bool | None = None
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class Approved(EventData):
@@ -42,7 +42,7 @@ class Approved(EventData):
     TYPE: ClassVar[str] = "approved"
     subject: str
     amount: Money | None
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class Rejected(EventData):
@@ -51,7 +51,7 @@ class Rejected(EventData):
     TYPE: ClassVar[str] = "rejected"
     subject: str
     amount: Money | None
-    reason: str
+    reason: FreeText
 
 
 @dataclass(slots=True)

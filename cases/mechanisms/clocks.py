@@ -20,7 +20,7 @@ from cases.policy.tables import ClockRule
 from cases.vocabulary import commands
 from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.refusals import Refused, invalid
-from cases.vocabulary.values import Moment
+from cases.vocabulary.values import FreeText, Moment
 from cases.working_calendar import Reckoned, WorkingCalendar
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ClockPaused(EventData):
 
     TYPE: ClassVar[str] = "clock_paused"
     clocks: list[str]
-    reason: str
+    reason: FreeText
 
 
 class ClockResumed(EventData):
@@ -104,7 +104,7 @@ class Extended(EventData):
     TYPE: ClassVar[str] = "extended"
     clock: str
     due: Moment
-    reason: str
+    reason: FreeText
 
 
 class ClockState(StrEnum):

@@ -18,7 +18,7 @@ from cases.policy.tables import Reminders
 from cases.vocabulary import commands
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Model
+from cases.vocabulary.values import FreeText, Model
 
 if TYPE_CHECKING:
     from cases.case import Case
@@ -48,7 +48,7 @@ class Assigned(EventData):
     TYPE: ClassVar[str] = "assigned"
     from_: Holder = Field(alias="from")
     to: Holder
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class Escalated(EventData):
@@ -58,7 +58,7 @@ class Escalated(EventData):
     from_: str = Field(alias="from")
     to: str
     cause: str
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class Reminded(EventData):

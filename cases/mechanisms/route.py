@@ -13,7 +13,7 @@ from cases.policy.tables import RouteTable
 from cases.vocabulary.commands import Command, Sign
 from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Moment, Text
+from cases.vocabulary.values import FreeText, Moment, Text
 from cases.vocabulary.views import Waiting
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SentBack(EventData):
     step: int
     to: int
     role: str
-    reason: str
+    reason: FreeText
 
 
 class SendBack(Command):

@@ -8,14 +8,14 @@ has one model, `EventData`, beside the mechanism or the kind that emits it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict
 
-from cases.vocabulary.values import Model
+from cases.vocabulary.values import Model, Written
 
 # The model of each type of event, in the order of declaration.
 EVENTS: dict[str, type[EventData]] = {}
@@ -33,6 +33,8 @@ class EventData(Model):
     TYPE: ClassVar[str]
     # The optional fields, as the JSON names them.
     _OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    # The fields that hold what people wrote freely (`cases.vocabulary.values.Written`).
+    TEXTS: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -50,11 +52,13 @@ class EventData(Model):
         EVENTS[type_] = cls
         fields = cls.model_fields.items()
         cls._OPTIONAL = tuple(field.alias or name for name, field in fields if not field.is_required())
+        cls.TEXTS = tuple(name for name, field in fields if _is_written((field.annotation, *field.metadata)))
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
-        """Read the model from the JSON of a recorded event."""
-        return cls.model_validate(data)
+        """Read the model from the JSON of a recorded event, whose free texts may stand elsewhere."""
+        missing = {name: "" for name in cls.TEXTS if name not in data}
+        return cls.model_validate({**data, **missing} if missing else data)
 
     def as_data(self) -> dict[str, Any]:
         """Return the public JSON of it."""
@@ -63,6 +67,10 @@ class EventData(Model):
             if dumped[name] is None:
                 del dumped[name]
         return dumped
+
+
+def _is_written(annotations: Iterable[Any]) -> bool:
+    return any(isinstance(one, Written) or _is_written(get_args(one)) for one in annotations)
 
 
 def _known(name: str) -> str:

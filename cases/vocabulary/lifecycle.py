@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cases.vocabulary.events import EventData
-from cases.vocabulary.values import Moment
+from cases.vocabulary.values import FreeText, Moment
 
 
 class CaseOpened(EventData):
@@ -33,14 +33,14 @@ class Withdrawn(EventData):
     """The customer took the matter back."""
 
     TYPE: ClassVar[str] = "withdrawn"
-    reason: str | None = None
+    reason: FreeText | None = None
 
 
 class Noted(EventData):
     """Somebody wrote a remark into the record."""
 
     TYPE: ClassVar[str] = "noted"
-    text: str
+    text: FreeText
 
 
 class Attached(EventData):
@@ -59,7 +59,7 @@ class ContactAttempted(EventData):
     TYPE: ClassVar[str] = "contact_attempted"
     reached: bool
     channel: str | None
-    reason: str | None
+    reason: FreeText | None
 
 
 class Promised(EventData):
@@ -74,14 +74,14 @@ class Replied(EventData):
 
     TYPE: ClassVar[str] = "replied"
     stage: str
-    text: str | None = None
+    text: FreeText | None = None
 
 
 class Resolved(EventData):
     """The customer's matter is settled."""
 
     TYPE: ClassVar[str] = "resolved"
-    summary: str | None
+    summary: FreeText | None
 
 
 class FollowedUp(EventData):
@@ -89,14 +89,14 @@ class FollowedUp(EventData):
 
     TYPE: ClassVar[str] = "followed_up"
     satisfied: bool
-    text: str | None = None
+    text: FreeText | None = None
 
 
 class Reopened(EventData):
     """A resolved case was taken up again."""
 
     TYPE: ClassVar[str] = "reopened"
-    reason: str
+    reason: FreeText
 
 
 class CommandRefused(EventData):

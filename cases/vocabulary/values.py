@@ -58,6 +58,14 @@ def _storable(text: str) -> str:
     return text
 
 
+class Written:
+    """Marks a text that people wrote freely. It stands apart from the body of its event, so that it can be erased.
+
+    The rules never read it: a case that is started from its ledger knows its events without these texts.
+    """
+
+
+FreeText = Annotated[str, Written()]
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
 # Yuan: at most two decimals, never negative.
 Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen), InYuan()]
