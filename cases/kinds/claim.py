@@ -398,6 +398,10 @@ class Claim(Case):
         """Take in that the gateway said no."""
         self.payout.failed(reason, at)
 
+    def payout_waits(self, at: datetime) -> None:
+        """Take in that finance pays by hand."""
+        self.payout.waits(at)
+
     def after_paid(self, at: datetime, by: Actor) -> None:
         """Resolve the case: with the money the matter is settled."""
         if self.status == "open":

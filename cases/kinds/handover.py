@@ -318,8 +318,7 @@ class Handover(Case):
     def _hand_over(self, at: datetime) -> None:
         assert self.relief is not None
         data = HandingOver(round=self.rounds + 1, from_=Staff(**self.outgoing), to=Staff(**self.relief))
-        event = self.emit(data, at, clauses=(CLAUSE,))
-        self.outbox.append(ActivityCall(seq=event.seq, activity=HAND_OVER, order=dict(event.data)))
+        self.emit(data, at, clauses=(CLAUSE,))
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in which cases have changed hands, and which not and why."""
@@ -387,9 +386,11 @@ class Handover(Case):
 
     def _on_handing_over(self, data: HandingOver, event: Event) -> None:
         self.rounds = data.round
+        self.ask(ActivityCall(seq=event.seq, activity=HAND_OVER, order=dict(event.data)))
 
     def _on_handed_over(self, data: HandedOver, event: Event) -> None:
         self.handed_at = event.at
+        self.came_out(ActivityCall)
         self.handed += data.cases
         self.left += data.left
 

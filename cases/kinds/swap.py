@@ -245,9 +245,7 @@ class ShiftSwap(Case):
         self._refuse_signed("sign")
 
     def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
-        event = self.emit(Signed(role=by.role, text=command.text), at, by=by, clauses=(CLAUSE,))
-        order = self.swap.model_dump(mode="json", exclude_none=True)
-        self.outbox.append(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
+        self.emit(Signed(role=by.role, text=command.text), at, by=by, clauses=(CLAUSE,))
         self.clocks.meet(at, "swap")
 
     def _may_refuse(self, by: Actor, at: datetime) -> None:
@@ -331,9 +329,15 @@ class ShiftSwap(Case):
 
     def _on_signed(self, _: Signed, event: Event) -> None:
         self.signed = event
+        order = self.swap.model_dump(mode="json", exclude_none=True)
+        self.ask(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
 
     def _on_swap_refused(self, data: SwapRefused, event: Event) -> None:
         self.refusal = data.message or data.reason
+        self.came_out(ActivityCall)
+
+    def _on_roster_changed(self, _: RosterChanged, event: Event) -> None:
+        self.came_out(ActivityCall)
 
 
 # --- the limits -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -53,13 +53,13 @@ class ReportSent(EventData):
 class Notices(Part):
     """The notices of a case: each is an effect that names its event, and what came of it is an event too."""
 
-    def ask(self, event: Event) -> None:
-        """Ask for the notices that the policy sends of an event."""
+    def of(self, event: Event) -> Iterator[Notice]:
+        """Yield the notices that the policy sends of an event."""
         case = self.case
         for route in case.policy.routes(case.KIND, event.type):
             if route.matches(event.data, case.facts):
                 roles = case.policy.recipients(route, event.data, case.ladder.rung)
-                case.outbox.append(self._notice(route.name, roles, event, route.clause, route))
+                yield self._notice(route.name, roles, event, route.clause, route)
 
     def _notice(
         self, name: str, roles: tuple[str, ...], event: Event, clause: str, route: NoticeRoute | None
@@ -132,7 +132,14 @@ class Notices(Part):
         sent = Notified.read(outcome.data)
         data = NoticeResent(notice=sent.notice, roles=sent.roles, of=sent.of, was=outcome.seq)
         case.emit(data, at, by=by)
-        event = case.event(sent.of)
-        routes = (route for route in case.policy.routes(case.KIND, event.type) if route.name == sent.notice)
-        route = next((route for route in routes if route.matches(event.data, case.facts)), None)
-        case.outbox.append(self._notice(sent.notice, tuple(sent.roles), event, "".join(outcome.clauses[:1]), route))
+
+    # --- how events change the state --------------------------------------------------------------
+
+    def _on_notified(self, data: Notified, event: Event) -> None:
+        self.case.came_out(Notice, data.of, data.notice)
+
+    def _on_notice_resent(self, data: NoticeResent, event: Event) -> None:
+        case, of, outcome = self.case, self.case.event(data.of), self.case.event(data.was)
+        routes = (route for route in case.policy.routes(case.KIND, of.type) if route.name == data.notice)
+        route = next((route for route in routes if route.matches(of.data, case.facts)), None)
+        case.ask(self._notice(data.notice, tuple(data.roles), of, "".join(outcome.clauses[:1]), route))
