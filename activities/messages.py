@@ -11,6 +11,9 @@ from pydantic.dataclasses import dataclass
 
 # Activity names are part of recorded histories: they stay as they are.
 LOAD_POLICY = "load_policy"
+BEGIN = "begin"
+LOAD = "load_case"
+OPEN_CASE = "open_case"
 RECORD = "record"
 NOTIFY = "notify"
 PAY = "pay"
@@ -20,23 +23,78 @@ PUMP_EVENTS = "pump_events"
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The events of one step, recorded together in one transaction.
+class BeginOrder:
+    """What a run asks before it opens its case.
 
     Args:
         case_id: the workflow id, ``{kind}:{key}``.
-        events: public event JSON (design contract "Events"), consecutive by ``seq``.
+        policy: the name of the policy to pin.
+        intake: the SHA-256 of the intake's content, in hex.
+        run: the id of the first run of the workflow, the same however often it continues as new.
+    """
+
+    case_id: str
+    policy: str
+    intake: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a case begins with.
+
+    Args:
+        policy_document: canonical JSON of the policy.
+        known: the recorded view, where another run recorded the case before.
+        same: whether the known case was filed with the same intake; True where its intake was erased.
+    """
+
+    policy_document: str
+    known: dict[str, Any] | None = None
+    same: bool = True
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request id and the events that it led to.
+
+    Args:
+        seq: of the last event of its step.
+        digest: the SHA-256 of its canonical content, in hex.
+    """
+
+    seq: int
+    id: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The events of one or more whole steps, recorded together in one transaction.
+
+    Args:
+        case_id: the workflow id, ``{kind}:{key}``.
+        events: public event JSON (design contract "Events"), consecutive by ``seq``; free texts that the run
+            does not know any more are left out.
         view: the case view after the last event: what lists and pages show.
+        run: as in `BeginOrder`; only the run that holds the case records for it.
         personal: the personal facts; only beside the event with ``seq`` 1.
         policy_document: canonical JSON of the pinned policy; only when this batch pins one.
+        requests: those that led to these events.
+        intake: the SHA-256 of the intake's content, in hex; only beside the event with ``seq`` 1.
+        number: the number that the case knows it was given, which a restored ledger takes over.
     """
 
     case_id: str
     kind: str
     events: list[dict[str, Any]]
     view: dict[str, Any]
+    run: str
     personal: dict[str, Any] | None = None
     policy_document: str | None = None
+    requests: list[Request] = field(default_factory=list)
+    intake: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +103,81 @@ class Recorded:
 
     number: str
     head_seq: int
+
+
+@dataclass(frozen=True)
+class LoadOrder:
+    """A part of a recorded case to be loaded: the events that follow ``after``. The first part claims the case.
+
+    Args:
+        run: as in `BeginOrder`; it holds the case from the first part on.
+    """
+
+    case_id: str
+    run: str
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What recognizes a content without telling it: the HMAC-SHA256 of its SHA-256 digest, all of it in hex."""
+
+    salt: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request id that led to recorded events, and the mark of its content."""
+
+    id: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A part of a recorded case.
+
+    Args:
+        number: the case number.
+        head_seq: where the ledger of the case ends.
+        events: public event JSON without the free texts: a JSON list, compressed (zlib), as base64.
+        last_seq: where this part ends; at ``head_seq`` nothing follows.
+        policy_document: canonical JSON of the policy that was pinned last; only in the first part.
+        requests: those that were answered; only in the first part.
+        intake: of the intake, unless it was erased; only in the first part.
+    """
+
+    number: str
+    head_seq: int
+    events: str
+    last_seq: int
+    policy_document: str | None = None
+    requests: list[Answered] = field(default_factory=list)
+    intake: Mark | None = None
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """Another case to be opened.
+
+    Args:
+        kind: of the other case.
+        intake: its intake as plain JSON, without personal data.
+        parent: the id of the case whose customer is the other's too.
+    """
+
+    kind: str
+    intake: dict[str, Any]
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The other case: its id, and whether it is there because of this order."""
+
+    id: str
+    new: bool
 
 
 @dataclass(frozen=True)
@@ -199,11 +332,13 @@ class PayoutOrder:
     Args:
         key: the idempotency key.
         amount: yuan, a decimal string with two places.
+        run: as in `BeginOrder`; only the run that holds the case pays for it.
     """
 
     case_id: str
     key: str
     amount: str
+    run: str
 
 
 @dataclass(frozen=True)
