@@ -167,8 +167,11 @@ class Case(Handlers):
         """Return the case that these events made."""
         case = cls(policy)
         for event in events:
+            last = case.events[-1] if case.events else None
+            if last is not None and (last.at, last.recorded_at) != (event.at, event.recorded_at):
+                case.end_step()
             case.evolve(event)
-        case.steps = [len(case.events)]
+        case.end_step()
         return case
 
     def _admit(self, intake: Intake, received: datetime) -> None:

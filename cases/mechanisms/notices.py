@@ -18,6 +18,7 @@ class Notified(EventData):
     """What came of a notice of the event ``of``: ``outcome`` is sent, partly, failed or no_address.
 
     ``meant`` says who was meant and why, ``attempts`` what was tried, ``reasons`` by role why not.
+    ``id`` is what receivers know it by.
     """
 
     TYPE: ClassVar[str] = "notified"
@@ -30,6 +31,7 @@ class Notified(EventData):
     meant: list[Any] | None = None
     attempts: list[Any] | None = None
     remarks: list[Any] | None = None
+    id: str | None = None
 
 
 class NoticeResent(EventData):
@@ -77,6 +79,8 @@ class Notices(Part):
         channel: str,
         at: datetime,
         reasons: Mapping[str, str],
+        *,
+        id: str = "",
         **more: Sequence[Any],
     ) -> None:
         """Take in what came of a notice (also after the case has closed).
@@ -94,6 +98,7 @@ class Notices(Part):
             of=notice.seq,
             channel=channel or None,
             reasons=dict(sorted(reasons.items())) or None,
+            id=id or None,
             **{name: list(entries) for name, entries in more.items() if entries},
         )
         case.emit(data, at, clauses=(notice.clause,))
