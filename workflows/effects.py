@@ -59,7 +59,7 @@ class Outside:
 
     def __init__(self, case: Case, known: Known, now: Callable[[], datetime], rehearsed: bool) -> None:
         self.case, self._rehearsed, self._now = case, rehearsed, now
-        self.recording = Recording(case, known, self._ledger_view, self.spoke, self._tell_attributes)
+        self.recording = Recording(case, known, self.ledger_view, self.spoke, self._tell_attributes)
         # What keeps an effect from coming out, for people to see.
         self._trouble: str | None = None
         # What was started and has not come out, by identity: the same notice may be owed twice.
@@ -87,13 +87,14 @@ class Outside:
 
     def view(self) -> dict[str, Any]:
         """Return the case view with what only the outside knows: the number, how much of it is recorded."""
-        view = self._ledger_view()
+        view = self.ledger_view()
         if self._rehearsed:
             return view
         trouble = self.recording.trouble or self._trouble
         return {**view, "recorded": self.recording.known.recorded, **({"trouble": trouble} if trouble else {})}
 
-    def _ledger_view(self) -> dict[str, Any]:
+    def ledger_view(self) -> dict[str, Any]:
+        """Return the case view as the ledger keeps it."""
         # A case is its events, so as long as there are no new ones the view stays as it was.
         stamp = (len(self.case.events), self.recording.known.number)
         if self._viewed is None or self._viewed[0] != stamp:
@@ -193,7 +194,7 @@ class Outside:
         self._tasks.add(task)
 
     def _tell_attributes(self) -> None:
-        view = self._ledger_view()
+        view = self.ledger_view()
         changes = attributes.updates(view, self._told)
         self._told = view
         if changes:
@@ -219,7 +220,7 @@ class Outside:
         ]
         rule = self.case.policy.digest
         burst = Burst(rule.more_than, rule.within.total_seconds()) if rule else None
-        batch = NoticeBatch(case_id, self._ledger_view(), orders, burst)
+        batch = NoticeBatch(case_id, self.ledger_view(), orders, burst)
         try:
             results: list[NoticeResult] = await workflow.execute_activity(
                 NOTIFY,

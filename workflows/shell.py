@@ -316,7 +316,7 @@ class Shell:
             fail(Refused("superseded", "another run of this case has taken over"))
         if recorder is not None:
             recorder.cancel()
-        return outside.view()
+        return outside.ledger_view()
 
     async def _open(self) -> None:
         """Come to the case: open it or take it over, unless an earlier run brought it along or the ledger has it.

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.kinds.handover import key_of
     from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Token
+    from workflows.filing import file_case
     from workflows.recording import BACK_OFF
     from workflows.shell import fail
 
