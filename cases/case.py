@@ -584,7 +584,8 @@ class Case(Handlers):
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
-            match self.outbox.pop(0):
+            effect = self.outbox[0]
+            match effect:
                 case Notice() as notice:
                     ok = notices == "ok"
                     self.notices.came_out(notice, "sent" if ok else "failed", "email" if ok else "", at, {})
@@ -599,6 +600,7 @@ class Case(Handlers):
                     self.activity_done(call, self.rehearsed(call), at)
                 case Opening() as opening:
                     self.opening_done(opening, "opened", at)
+            assert all(one is not effect for one in self.outbox), f"nothing came of {effect}"
 
     # --- what others see --------------------------------------------------------------------------
 
