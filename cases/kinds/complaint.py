@@ -191,8 +191,8 @@ class Complaint(Case):
 
     def _restart_clocks(self, at: datetime) -> None:
         self.clocks.start("resolution", at)
-        limit = self.clocks["legal_limit"].due
-        if limit > at:
+        limit = self.latest_promise()
+        if limit is not None and limit > at:
             self.clocks.start("legal_limit", at, limit)
 
     def _met_by_reply(self, stage: str) -> tuple[str, ...]:

@@ -241,7 +241,8 @@ class Handover(Case):
     def _above(self) -> str:
         """Who hears of what goes wrong: the rung above the outgoing person, at least the policy's."""
         rungs = self.ladder.rungs
-        named = self.rule.clocks["handover"].escalates_to or rungs[0]
+        rule = self.rule.clock("handover")
+        named = (rule and rule.escalates_to) or rungs[0]
         height = max(self.ladder.height(self.outgoing["role"]) + 1, self.ladder.height(named))
         return rungs[min(height, len(rungs) - 1)]
 
