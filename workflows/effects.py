@@ -13,7 +13,6 @@ with sdk-core up to temporalio 1.35 a query that is answered while one runs make
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -35,7 +34,7 @@ from activities.messages import (
 )
 from cases.case import Case
 from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
-from cases.vocabulary.events import EVENTS, Event, canonical
+from cases.vocabulary.events import Event, fingerprint
 from cases.vocabulary.refusals import Refused
 from workflows import attributes, details
 from workflows.filing import file_case
@@ -312,11 +311,5 @@ def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[Notic
 
 
 def notice_id(case_id: str, notice: Notice, event: Event) -> str:
-    """Return the id of a notice, the same over every retry, run and channel.
-
-    It is bound to what happened: where a casebook was restored and a case goes on otherwise, another event may come
-    to stand under the same number, and a receiver must not take word of it for a repeat.
-    """
-    data = {name: value for name, value in event.data.items() if name not in EVENTS[event.type].TEXTS}
-    what = canonical({"type": event.type, "at": event.at.isoformat(), "by": event.actor.id, "data": data})
-    return f"{case_id}/{notice.seq}/{notice.name}/{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+    """Return the id of a notice: the same over every retry, run and channel, and bound to what happened."""
+    return f"{case_id}/{notice.seq}/{notice.name}/{fingerprint(event.as_json())}"

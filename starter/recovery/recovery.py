@@ -242,7 +242,9 @@ def _lost(remembered: Remembered, recorded: int) -> list[str]:
     lost = [str(one) for one in answered]
     if answered:
         since = answered[0].at
-        lost += [f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in remembered.signals if at > since]
+        lost += [
+            f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in remembered.signals if at > since
+        ]
     return lost
 
 
