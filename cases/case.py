@@ -38,6 +38,14 @@ from cases.vocabulary.views import ApprovalView, CaseView, ClockView, Waiting
 CLOCK_SKEW = timedelta(minutes=5)
 
 
+# A case holds at most so many events with texts that people wrote, each of at most 4,000 characters; and so many
+# events at most. What ends a case or decides money is taken beyond that.
+MOST_TEXTS, MOST_EVENTS = 8_000, 20_000
+ALWAYS_TAKEN = frozenset(
+    {"acknowledge", "approve", "reject", "resolve", "follow_up", "withdraw", "close"}
+    | {"accept_offer", "decline_offer", "confirm_payment", "sign", "send_back"}
+)
+
 # Among `Case.SEEN_BY`: every role that no kind names.
 OTHERS = "*"
 
@@ -114,6 +122,7 @@ class Case(Handlers):
         self.closed_at: datetime | None = None
         self.followed_up = 0
         self.dissatisfied = False
+        self._texts = 0
         self._recorded_at: datetime | None = None
         for name, part in self.PARTS.items():
             setattr(self, name, part(self))
@@ -212,6 +221,7 @@ class Case(Handlers):
             self._refuse_untimely(now)
             self._refuse_role(name, by)
             self._refuse_resolved(name)
+            self._refuse_full(name)
             self._guard(name, by, now)
         except Refused as refusal:
             return refusal
@@ -233,6 +243,13 @@ class Case(Handlers):
         if self.status == "resolved" and name not in self.AFTER_RESOLVED:
             code = "already_resolved" if name == "resolve" else "resolved"
             raise Refused(code, f"{name}: the case is resolved; reopen it first")
+
+    def _refuse_full(self, name: str) -> None:
+        if name not in ALWAYS_TAKEN and (self._texts >= MOST_TEXTS or len(self.events) >= MOST_EVENTS):
+            most = (
+                f"{len(self.events)} events, {self._texts} of them with texts; at most {MOST_EVENTS} and {MOST_TEXTS}"
+            )
+            raise Refused("full", f"{name}: the case has {most}: file a new case that names it as its parent")
 
     def _refuse_role(self, name: str, by: Actor) -> None:
         if by.role not in self.policy.all_roles:
@@ -264,6 +281,7 @@ class Case(Handlers):
         self._refuse_untimely(now)
         self._refuse_role(name, by)
         self._refuse_resolved(name)
+        self._refuse_full(name)
         check = handler_of(self._owners, "_check_", name)
         if check is not None:
             check(command, now, by)
@@ -509,6 +527,7 @@ class Case(Handlers):
 
     def _evolve(self, event: Event, data: EventData) -> None:
         self.events.append(event)
+        self._texts += any(event.data.get(name) is not None for name in data.TEXTS)
         for owner in self._owners:
             handler = owner.EVOLVE.get(event.type)
             if handler is not None:

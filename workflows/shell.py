@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import state
     from workflows.beginning import begin, load
     from workflows.effects import Outside
+    from workflows.moving import go_on, moving
     from workflows.recording import MOST_WAITING, Known
 
 # Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
@@ -309,7 +310,7 @@ class Shell:
             if (next_input := self._next_input(outside)) is not None:
                 # What is under way is not cancelled: a cancellation in the task that ends the run
                 # would hang it, and the next run does all of it again.
-                self._continue_as_new(next_input)
+                go_on(next_input)
             await workflow.wait_condition(lambda: self._has_work(outside))
         await workflow.wait_condition(workflow.all_handlers_finished)
         if outside.recording.superseded:
@@ -391,8 +392,7 @@ class Shell:
     def _long(self) -> bool:
         info = workflow.info()
         limit = (self._rehearsal and self._rehearsal.continue_after) or LONG_HISTORY
-        moved = info.is_target_worker_deployment_version_changed()
-        return info.is_continue_as_new_suggested() or info.get_current_history_length() > limit or moved
+        return info.is_continue_as_new_suggested() or info.get_current_history_length() > limit or moving()
 
     def _next_input(self, outside: Outside) -> dict[str, Any] | None:
         """Return what the next run starts from, when it is time for one; None when it is not.
@@ -428,12 +428,6 @@ class Shell:
         if rehearsal is not None:
             raw["rehearsal"] = rehearsal.model_dump(mode="json", exclude_none=True)
         return raw
-
-    def _continue_as_new(self, next_input: dict[str, Any]) -> NoReturn:
-        # A run that is pinned to a build that is being replaced goes on with the new one.
-        moves = workflow.info().is_target_worker_deployment_version_changed()
-        behavior = workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if moves else None
-        workflow.continue_as_new(next_input, initial_versioning_behavior=behavior)
 
 
 def _finished(outside: Outside) -> bool:

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Token
     from workflows.filing import file_case
+    from workflows.moving import go_on, moving
     from workflows.recording import BACK_OFF
     from workflows.shell import fail
 
@@ -61,6 +62,8 @@ class ShiftEnd:
             fail(invalid(error, "shift_end"))
         while True:
             self._changed = False
+            if moving():
+                go_on(raw)
             ending = await self._look(awaited, gather=False)
             if ending.state != "coming":
                 return {"id": None, "why": ending.state}
