@@ -246,10 +246,8 @@ class Case(Handlers):
 
     def _refuse_full(self, name: str) -> None:
         if name not in ALWAYS_TAKEN and (self._texts >= MOST_TEXTS or len(self.events) >= MOST_EVENTS):
-            most = (
-                f"{len(self.events)} events, {self._texts} of them with texts; at most {MOST_EVENTS} and {MOST_TEXTS}"
-            )
-            raise Refused("full", f"{name}: the case has {most}: file a new case that names it as its parent")
+            limits = f"at most {MOST_EVENTS} events, {MOST_TEXTS} of them with texts"
+            raise Refused("full", f"{name}: a case holds {limits}: file a new case that names this one as its parent")
 
     def _refuse_role(self, name: str, by: Actor) -> None:
         if by.role not in self.policy.all_roles:

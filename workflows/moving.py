@@ -1,4 +1,4 @@
-"""Moving to another build: with Worker Versioning a run keeps to the build that started it until it continues as new."""
+"""Moving to another build: with Worker Versioning a run keeps to its build until it continues as new."""
 
 from __future__ import annotations
 

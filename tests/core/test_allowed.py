@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,7 +165,7 @@ def test_a_stranger_may_do_nothing() -> None:
 
 def test_a_case_that_is_full_takes_no_more_texts_and_can_still_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cases.case.MOST_TEXTS", 3)
-    case = complaint(RECEIVED)
+    case = complaint("03-05 09:00:00")
     for number in range(3):
         do(case, f"03-05 09:1{number}:00", "note", text="n")
 
