@@ -12,3 +12,8 @@ from collections.abc import Mapping
 
 RULES = 1
 REASONS: Mapping[int, str] = {1: "the rules of release 0.1"}
+
+
+def marker() -> str:
+    """Return what a run's history says of the rules that it was started by."""
+    return f"rules-{RULES}"

@@ -19,9 +19,9 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from activities.messages import Mark, Request
     from activities.refusals import failure
+    from cases import rules
     from cases.case import Case, closed
     from cases.policy.model import Policy
-    from cases.rules import RULES
     from cases.vocabulary.commands import Command, read_command
     from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing
     from cases.vocabulary.events import SYSTEM
@@ -39,8 +39,6 @@ SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
 REMEMBERED = 500
 # Histories beyond this many events replay slowly; the next run starts with a short one.
 LONG_HISTORY = 2000
-# The marker of the rules that a run was started by.
-RULES_OF_A_RUN = f"rules-{RULES}"
 # Stands for the argument that a workflow was started without.
 NO_INPUT = RawValue(Payload())
 
@@ -67,8 +65,10 @@ class Shell:
         It is taken undecoded: what the SDK cannot decode fails the workflow task again and again,
         while a refusal fails the workflow, so that its sender hears of it.
         """
-        if not workflow.patched(RULES_OF_A_RUN):
-            raise OtherRules(f"{workflow.info().workflow_id}: not started by rules {RULES}: run caseladder migrate")
+        if not workflow.patched(rules.marker()):
+            raise OtherRules(
+                f"{workflow.info().workflow_id}: not started by rules {rules.RULES}: run caseladder migrate"
+            )
         self._start = state.Start("")
         self._rehearsal: state.Rehearsal | None = None
         self._problem: Refused | None = None

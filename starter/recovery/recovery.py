@@ -18,6 +18,7 @@ from activities.casebook.record import Recorder
 from activities.casebook.restored import Restored
 from activities.database.database import Database
 from activities.messages import Batch
+from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
@@ -25,7 +26,6 @@ from cases.vocabulary.events import Event, canonical
 from starter.recovery.history import Answered, Remembered, recall
 from workflows import state
 from workflows.recording import MOST_BYTES
-from workflows.shell import RULES_OF_A_RUN
 
 Json = dict[str, Any]
 # So many cases are looked after at a time; how long a run may take to answer.
@@ -114,7 +114,7 @@ class Recovery:
         query = f"WorkflowType IN ({types})"
         if mode == "other-rules":
             # The engine keeps there by which rules a run was started.
-            others = f"(TemporalChangeVersion IS NULL OR TemporalChangeVersion != '{RULES_OF_A_RUN}')"
+            others = f"(TemporalChangeVersion IS NULL OR TemporalChangeVersion != '{rules.marker()}')"
             query += f" AND ExecutionStatus = 'Running' AND {others}"
         # A case that was continued as new has several runs there.
         seen: set[str] = set()
