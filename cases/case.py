@@ -5,6 +5,10 @@ decide(command, now)  -> events, or raises Refused   what a person or system ask
 elapse(now)           -> events                      what has fallen due by `now`
 evolve(event)         -> None                        the only way state changes
 due()                 -> datetime | None             when the case must next be woken
+owed()                -> effects                     what was asked for outside and has not come out yet
+
+State, `due` and `owed` follow from the events alone, without the texts that people wrote freely: a case can be
+started again from its ledger at any time.
 """
 
 from __future__ import annotations
@@ -33,6 +37,14 @@ from cases.vocabulary.views import ApprovalView, CaseView, ClockView, Waiting
 # How far a caller's clock may run ahead of ours before a receipt counts as an error.
 CLOCK_SKEW = timedelta(minutes=5)
 
+
+# A case holds at most so many events with texts that people wrote, each of at most 4,000 characters; and so many
+# events at most. What ends a case or decides money is taken beyond that.
+MOST_TEXTS, MOST_EVENTS = 8_000, 20_000
+ALWAYS_TAKEN = frozenset(
+    {"acknowledge", "approve", "reject", "resolve", "follow_up", "withdraw", "close"}
+    | {"accept_offer", "decline_offer", "confirm_payment", "sign", "send_back"}
+)
 
 # Among `Case.SEEN_BY`: every role that no kind names.
 OTHERS = "*"
@@ -96,8 +108,11 @@ class Case(Handlers):
         self.rule: KindTable = policy.rule(self.KIND)
         self.events: list[Event] = []
         self.facts: dict[str, Any] = {}
-        # What must be done outside, in order; the shell takes it out and has it done.
+        # What was asked for outside and has not come out, in order; what the present event asks for.
         self.outbox: list[Effect] = []
+        self._asked: list[Effect] = []
+        # After how many events each step so far was complete: the ledger never ends inside one.
+        self.steps: list[int] = []
         self.key = ""
         self.status = "open"
         self.parent: str | None = None
@@ -107,6 +122,7 @@ class Case(Handlers):
         self.closed_at: datetime | None = None
         self.followed_up = 0
         self.dissatisfied = False
+        self._texts = 0
         self._recorded_at: datetime | None = None
         for name, part in self.PARTS.items():
             setattr(self, name, part(self))
@@ -151,6 +167,8 @@ class Case(Handlers):
         else:
             case.ladder.start_clock(received)
         case._start_clocks(received)
+        # Opening is one step, also where time ran on within it.
+        case.steps = [len(case.events)]
         return case
 
     @classmethod
@@ -158,7 +176,11 @@ class Case(Handlers):
         """Return the case that these events made."""
         case = cls(policy)
         for event in events:
+            last = case.events[-1] if case.events else None
+            if last is not None and (last.at, last.recorded_at) != (event.at, event.recorded_at):
+                case.end_step()
             case.evolve(event)
+        case.end_step()
         return case
 
     def _admit(self, intake: Intake, received: datetime) -> None:
@@ -199,6 +221,7 @@ class Case(Handlers):
             self._refuse_untimely(now)
             self._refuse_role(name, by)
             self._refuse_resolved(name)
+            self._refuse_full(name)
             self._guard(name, by, now)
         except Refused as refusal:
             return refusal
@@ -220,6 +243,11 @@ class Case(Handlers):
         if self.status == "resolved" and name not in self.AFTER_RESOLVED:
             code = "already_resolved" if name == "resolve" else "resolved"
             raise Refused(code, f"{name}: the case is resolved; reopen it first")
+
+    def _refuse_full(self, name: str) -> None:
+        if name not in ALWAYS_TAKEN and (self._texts >= MOST_TEXTS or len(self.events) >= MOST_EVENTS):
+            limits = f"at most {MOST_EVENTS} events, {MOST_TEXTS} of them with texts"
+            raise Refused("full", f"{name}: a case holds {limits}: file a new case that names this one as its parent")
 
     def _refuse_role(self, name: str, by: Actor) -> None:
         if by.role not in self.policy.all_roles:
@@ -251,6 +279,7 @@ class Case(Handlers):
         self._refuse_untimely(now)
         self._refuse_role(name, by)
         self._refuse_resolved(name)
+        self._refuse_full(name)
         check = handler_of(self._owners, "_check_", name)
         if check is not None:
             check(command, now, by)
@@ -430,6 +459,7 @@ class Case(Handlers):
         """
         seen = len(self.events)
         recorded_at = self.policy.local(now)
+        self.end_step()
         while (turn := self._next_turn()) is not None:
             # A clock may start past its due instant; what it brings about happens then, not before.
             instant = max(turn[0], self.events[-1].at)
@@ -440,7 +470,13 @@ class Case(Handlers):
                 turn[1](instant)
                 turn = self._next_turn()
             after_each(instant)
+            self.end_step()
         return self.events[seen:]
+
+    def end_step(self) -> None:
+        """Note that what happened so far is complete. All that happens begins with `elapse`, which does so."""
+        if self.events and self.steps[-1:] != [len(self.events)]:
+            self.steps.append(len(self.events))
 
     def _next_turn(self) -> Turn | None:
         """Return the earliest thing that time will do; of several at one instant the first in order."""
@@ -489,18 +525,40 @@ class Case(Handlers):
 
     def _evolve(self, event: Event, data: EventData) -> None:
         self.events.append(event)
+        self._texts += any(event.data.get(name) is not None for name in data.TEXTS)
         for owner in self._owners:
             handler = owner.EVOLVE.get(event.type)
             if handler is not None:
                 handler(owner, data, event)
+        # Whoever must be told hears of it before anything else is done.
+        self.outbox += [*self.notices.of(event), *self._asked]
+        self._asked = []
 
     def emit(self, data: EventData, at: datetime, *, by: Actor = SYSTEM, clauses: tuple[str, ...] = ()) -> Event:
-        """Let something happen, and ask for the notices that the policy sends of it."""
+        """Let something happen."""
         seq, recorded_at = len(self.events) + 1, self._recorded_at or at
         event = Event(seq, data.TYPE, at, recorded_at, by, clauses, data.as_data())
         self._evolve(event, data)
-        self.notices.ask(event)
         return event
+
+    def owed(self) -> tuple[Effect, ...]:
+        """Return what was asked for outside and has not come out yet, in order."""
+        return tuple(self.outbox)
+
+    def ask(self, effect: Effect) -> None:
+        """Have something done outside; for handlers of events, since what is owed follows from them."""
+        self._asked.append(effect)
+
+    def came_out(self, kind: type[Effect], seq: int | None = None, name: str | None = None) -> None:
+        """Take off what is owed: the first effect of a kind, of the event ``seq`` and the notice ``name`` if given."""
+        for place, effect in enumerate(self.outbox):
+            if (
+                isinstance(effect, kind)
+                and seq in (None, effect.seq)
+                and (name is None or (isinstance(effect, Notice) and effect.name == name))
+            ):
+                del self.outbox[place]
+                return
 
     def event(self, seq: int) -> Event:
         """Return the event of this number."""
@@ -517,6 +575,14 @@ class Case(Handlers):
 
     def payout_failed(self, reason: str, at: datetime) -> None:
         """Take in that money which the case asked for could not be sent."""
+
+    def payout_waits(self, at: datetime) -> None:
+        """Take in that money which the case asked for waits for finance to send it by hand."""
+
+    def opening_done(self, opening: Opening, outcome: str, at: datetime) -> None:
+        """Take in what came of the opening of another case: ``opened``, ``same`` or the code of its refusal."""
+        at = self.arrive(at)
+        self.emit(life.OpeningDone(of=opening.seq, case=opening.case_id, outcome=outcome), at)
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in what came of an activity of the kind's own."""
@@ -535,7 +601,8 @@ class Case(Handlers):
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
-            match self.outbox.pop(0):
+            effect = self.outbox[0]
+            match effect:
                 case Notice() as notice:
                     ok = notices == "ok"
                     self.notices.came_out(notice, "sent" if ok else "failed", "email" if ok else "", at, {})
@@ -544,10 +611,13 @@ class Case(Handlers):
                         self.payout_made(f"rehearsal-{seq}", at)
                     elif payout == "fail":
                         self.payout_failed("rehearsal", at)
+                    else:
+                        self.payout_waits(at)
                 case ActivityCall() as call:
                     self.activity_done(call, self.rehearsed(call), at)
-                case Opening():
-                    pass
+                case Opening() as opening:
+                    self.opening_done(opening, "opened", at)
+            assert all(one is not effect for one in self.outbox), f"nothing came of {effect}"
 
     # --- what others see --------------------------------------------------------------------------
 
@@ -635,6 +705,9 @@ class Case(Handlers):
     def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
         self.key, self.facts, self.parent = data.key, event.data["facts"], data.parent
         self.opened_at = event.at
+
+    def _on_opening_done(self, data: life.OpeningDone, event: Event) -> None:
+        self.came_out(Opening, data.of)
 
     def _on_resolved(self, _: life.Resolved, event: Event) -> None:
         self.status, self.resolved_at = "resolved", event.at

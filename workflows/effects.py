@@ -1,7 +1,7 @@
 """What a case has done outside, beside its clock: recorded, told, paid, opened.
 
 No outage outside may stop a ladder, so each effect runs in a task of its own and what comes of it
-returns to the case as an event.
+returns to the case as an event. What is owed follows from the events, so nothing of it is carried along.
 
 What is done outside must stand in the history first, so it is done by ordinary activities. A local
 one runs before its workflow task is completed: when the worker or the server dies in between, the
@@ -13,25 +13,17 @@ with sdk-core up to temporalio 1.35 a query that is answered while one runs make
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    TimeoutError,
-    WorkflowAlreadyStartedError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 from activities.messages import (
     NOTIFY,
     PAY,
-    RECORD,
-    Batch,
     Burst,
     CallOrder,
     NoticeBatch,
@@ -39,21 +31,21 @@ from activities.messages import (
     NoticeResult,
     PayoutOrder,
     PayoutResult,
-    Recorded,
 )
 from cases.case import Case
-from cases.registry import KINDS
 from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
-from cases.vocabulary.events import SYSTEM
-from cases.vocabulary.facts import Intake, read_intake
+from cases.vocabulary.events import Event, fingerprint
 from cases.vocabulary.refusals import Refused
 from workflows import attributes, details
+from workflows.filing import file_case
+from workflows.recording import BACK_OFF, Known, Recording, superseded
 
 # How long a notice is tried before it counts as failed: longer than a mail server is away for a day.
 GIVE_UP = timedelta(hours=48)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
 PAYOUT_PATIENCE = timedelta(minutes=30)
-BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+# So many notices at most are handed over in one call.
+MOST_NOTICES = 100
 
 
 class Outside:
@@ -62,64 +54,56 @@ class Outside:
     Args:
         now: the instant on the case's clock.
         rehearsed: nothing is done outside; the case has its effects come out at once.
-        recorded: how many events an earlier run has recorded.
-        number: the case number, if an earlier run knows it.
     """
 
-    def __init__(
-        self,
-        case: Case,
-        intake: Intake,
-        now: Callable[[], datetime],
-        rehearsed: bool,
-        *,
-        recorded: int = 0,
-        number: str | None = None,
-    ) -> None:
-        self.case, self._intake, self._rehearsed = case, intake, rehearsed
-        self._now = now
-        self.recorded, self.number = recorded, number
-        # What keeps the ledger from taking events, for people to see.
+    def __init__(self, case: Case, known: Known, now: Callable[[], datetime], rehearsed: bool) -> None:
+        self.case, self._rehearsed, self._now = case, rehearsed, now
+        self.recording = Recording(case, known, self.ledger_view, self.spoke, self._tell_attributes)
+        # What keeps an effect from coming out, for people to see.
         self._trouble: str | None = None
-        self._digest = intake.digest()
-        self._tasks: dict[int, tuple[list[Effect], asyncio.Task[None]]] = {}
-        self._started = 0
-        self._viewed: tuple[tuple[int, str | None, str | None], dict[str, Any]] | None = None
+        # What was started and has not come out, by identity: the same notice may be owed twice.
+        self._begun: dict[int, Effect] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._viewed: tuple[tuple[int, str | None], dict[str, Any]] | None = None
         self._shown: dict[str, Any] = {}
         # The view that the search attributes say.
         self._told: dict[str, Any] = {}
         # Whether something came from outside that the loop has not seen yet.
-        self.news = False
-        self._recording = False
+        self._news = False
         # The workflow task under way, and whether it and the one before it have given no command.
         self._task, self._quiet, self._quiet_before = 0, False, False
 
     @property
     def idle(self) -> bool:
-        """Whether everything is recorded and nothing is under way."""
-        recorded = self._rehearsed or self.recorded == len(self.case.events)
+        """Whether everything is recorded and nothing is owed or under way."""
+        recorded = self._rehearsed or self.recording.complete
         return recorded and not self.case.outbox and not self._tasks
 
     @property
-    def under_way(self) -> list[Effect]:
-        """Effects that were asked for and have not come out yet."""
-        return [effect for effects, _ in self._tasks.values() for effect in effects] + self.case.outbox
+    def news(self) -> bool:
+        """Whether something came from outside that the loop has not seen yet."""
+        return self._news or self.recording.news
 
     def view(self) -> dict[str, Any]:
-        """Return the case view with what only the outside knows: the number, the digest of the intake."""
+        """Return the case view with what only the outside knows: the number, how much of it is recorded."""
+        view = self.ledger_view()
+        if self._rehearsed:
+            return view
+        trouble = self.recording.trouble or self._trouble
+        return {**view, "recorded": self.recording.known.recorded, **({"trouble": trouble} if trouble else {})}
+
+    def ledger_view(self) -> dict[str, Any]:
+        """Return the case view as the ledger keeps it."""
         # A case is its events, so as long as there are no new ones the view stays as it was.
-        stamp = (len(self.case.events), self.number, self._trouble)
+        stamp = (len(self.case.events), self.recording.known.number)
         if self._viewed is None or self._viewed[0] != stamp:
-            view = {**self.case.view(), "number": self.number, "intake_digest": self._digest}
-            if self._trouble:
-                view["trouble"] = self._trouble
-            self._viewed = (stamp, view)
+            self._viewed = (stamp, {**self.case.view(), "number": self.recording.known.number})
         return self._viewed[1]
 
     def show(self) -> None:
         """Let the Temporal Web UI show the case as it stands."""
         view = self.view()
-        if view is not self._shown:
+        if view != self._shown:
             self._shown = view
             workflow.set_current_details(details.markdown(view))
 
@@ -144,18 +128,37 @@ class Outside:
         the news of both at once, in another order than in every later replay.
         """
         self.heard()
-        self.news = False
-        will_record = not self._recording and self.recorded < len(self.case.events)
+        self._news = self.recording.news = False
+        recording = self.recording
+        will_record = not recording.under_way and not recording.complete
         if self._quiet and self._quiet_before and not will_record and not self._rehearsed:
-            workflow.upsert_memo({"unrecorded": len(self.case.events) - self.recorded})
+            workflow.upsert_memo({"unrecorded": len(self.case.events) - recording.known.recorded})
             self.spoke()
 
-    def start_waiting(self) -> None:
-        """Have done what waits: all notices as one batch, everything else by itself."""
-        waiting, self.case.outbox = self.case.outbox, []
-        notices = [effect for effect in waiting if isinstance(effect, Notice)]
-        if notices:
-            self._start(list(notices), self._tell(notices))
+    # --- starting ---------------------------------------------------------------------------------
+
+    def startable(self) -> list[Effect]:
+        """Return what is owed, has not been started, and can be.
+
+        Money and other cases wait until what asks for them is recorded.
+        """
+        if self._rehearsed:
+            return []
+        recorded = self.recording.known.recorded
+        return [
+            effect
+            for effect in self.case.outbox
+            if id(effect) not in self._begun and (isinstance(effect, (Notice, ActivityCall)) or effect.seq <= recorded)
+        ]
+
+    def start(self) -> None:
+        """Have done what can be started: notices together, everything else by itself."""
+        owed = {id(effect) for effect in self.case.outbox}
+        self._begun = {key: effect for key, effect in self._begun.items() if key in owed}
+        waiting = self.startable()
+        notices = iter([effect for effect in waiting if isinstance(effect, Notice)])
+        while some := list(islice(notices, MOST_NOTICES)):
+            self._start(some, self._tell(some))
         for effect in waiting:
             match effect:
                 case Payment():
@@ -165,78 +168,32 @@ class Outside:
                 case ActivityCall():
                     self._start([effect], self._run(effect))
 
-    def _start(self, effects: list[Effect], work: Coroutine[Any, Any, None]) -> None:
-        self._started += 1
-        number = self._started
+    def _start(self, effects: Iterable[Effect], work: Coroutine[Any, Any, None]) -> None:
+        self._begun.update((id(effect), effect) for effect in effects)
         self.spoke()
 
         async def done() -> None:
             try:
                 await work
             except Exception as error:
-                # A fault in the program, such as a worker that lacks the activity: the case stays
-                # open and says so, instead of ending as if the effect had come out.
                 if is_cancelled_exception(error):
                     raise
-                self._trouble = f"an effect failed: {error}"
-                workflow.logger.exception("an effect failed")
+                if isinstance(error, ActivityError) and superseded(error):
+                    self.recording.superseded = True
+                else:
+                    # A fault in the program, such as a worker that lacks the activity: the case stays
+                    # open and says so, instead of ending as if the effect had come out.
+                    self._trouble = f"an effect failed: {error}"
+                    workflow.logger.exception("an effect failed")
             else:
-                del self._tasks[number]
-            self.news = True
+                self._tasks.discard(task)
+            self._news = True
 
-        self._tasks[number] = (effects, asyncio.create_task(done()))
-
-    # --- recording --------------------------------------------------------------------------------
-
-    async def keep_recording(self) -> None:
-        """Record events in order, all that wait in one call, for as long as the case runs."""
-        while not self._rehearsed:
-            # Not waited for when it is so already: what the opening brings is on its way before a
-            # command is heard that came with it, as it is in a replay.
-            if self.recorded == len(self.case.events):
-                await workflow.wait_condition(lambda: self.recorded < len(self.case.events))
-            first, last = self.recorded, len(self.case.events)
-            batch = Batch(
-                case_id=workflow.info().workflow_id,
-                kind=self.case.KIND,
-                events=[event.as_json() for event in self.case.events[first:last]],
-                view=self.view(),
-                personal=self._intake.personal() if first == 0 else None,
-                policy_document=self.case.policy.document if first == 0 else None,
-            )
-            self._tell_attributes()
-            self._recording = True
-            recorded = await self._record(batch)
-            self._recording, self.news = False, True
-            self.recorded, self.number = last, recorded.number
-            self._tell_attributes()
-
-    async def _record(self, batch: Batch) -> Recorded:
-        """Record a batch, however long the casebook is away.
-
-        What it refuses for good is tried again every hour and shown meanwhile: the ladder goes on, and
-        the events are kept here.
-        """
-        while True:
-            self.spoke()
-            try:
-                recorded: Recorded = await workflow.execute_activity(
-                    RECORD,
-                    batch,
-                    result_type=Recorded,
-                    start_to_close_timeout=timedelta(seconds=20),
-                    retry_policy=BACK_OFF,
-                )
-            except ActivityError as error:
-                self._trouble = str(error.cause or error)
-                workflow.logger.error("the ledger refused events", extra={"reason": self._trouble})
-                await workflow.sleep(timedelta(hours=1), summary="until the ledger is tried again")
-            else:
-                self._trouble = None
-                return recorded
+        task = asyncio.create_task(done())
+        self._tasks.add(task)
 
     def _tell_attributes(self) -> None:
-        view = self.view()
+        view = self.ledger_view()
         changes = attributes.updates(view, self._told)
         self._told = view
         if changes:
@@ -250,19 +207,19 @@ class Outside:
         case_id = workflow.info().workflow_id
         orders = [
             NoticeOrder(
-                f"{case_id}/{n.seq}/{n.name}",
-                n.name,
-                list(n.roles),
-                n.clause,
-                self.case.event(n.seq).as_json(),
-                list(n.meets),
-                n.acknowledge,
+                notice_id(case_id, notice, self.case.event(notice.seq)),
+                notice.name,
+                list(notice.roles),
+                notice.clause,
+                self.case.event(notice.seq).as_json(),
+                list(notice.meets),
+                notice.acknowledge,
             )
-            for n in notices
+            for notice in notices
         ]
         rule = self.case.policy.digest
         burst = Burst(rule.more_than, rule.within.total_seconds()) if rule else None
-        batch = NoticeBatch(case_id, self.view(), orders, burst)
+        batch = NoticeBatch(case_id, self.ledger_view(), orders, burst)
         try:
             results: list[NoticeResult] = await workflow.execute_activity(
                 NOTIFY,
@@ -285,13 +242,15 @@ class Outside:
             "attempts": result.attempts,
             "remarks": result.remarks,
         }
-        self.case.notices.came_out(notice, result.outcome, result.channel, at, result.reasons, **more)
+        self.case.notices.came_out(notice, result.outcome, result.channel, at, result.reasons, id=result.id, **more)
 
     # --- paying and opening -----------------------------------------------------------------------
 
     async def _pay(self, payment: Payment) -> None:
         case_id = workflow.info().workflow_id
-        order = PayoutOrder(case_id, f"{case_id}/payout", f"{payment.amount:.2f}")
+        order = PayoutOrder(
+            case_id, f"{case_id}/payout", f"{payment.amount:.2f}", run=workflow.info().first_execution_run_id
+        )
         try:
             result: PayoutResult = await workflow.execute_activity(
                 PAY,
@@ -303,32 +262,25 @@ class Outside:
                 summary=f"pay {order.amount} yuan",
             )
         except ActivityError as error:
+            if superseded(error):
+                raise
             self.case.payout_failed(str(error.cause or error), self._now())
             return
         if result.state == "paid":
             self.case.payout_made(result.reference, self._now())
         elif result.state == "failed":
             self.case.payout_failed(result.reason, self._now())
+        else:
+            self.case.payout_waits(self._now())
 
     async def _open(self, opening: Opening) -> None:
-        """Start the other case as a workflow of its own; it lives on when this one ends."""
-        personal = self._intake.personal()
-        facts = {**opening.intake["facts"], **({"customer": personal["customer"]} if "customer" in personal else {})}
-        content = {**opening.intake, "facts": facts, "policy": self._intake.policy}
-        kind = KINDS[opening.kind]
-        intake = read_intake(kind.INTAKE, content)
-        case_id = f"{opening.kind}:{intake.key}"
+        """Have the other case filed, about the same customer; it lives on when this one ends."""
         try:
-            await workflow.start_child_workflow(
-                kind.WORKFLOW,
-                content,
-                id=case_id,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                memo={"digest": intake.digest()},
-            )
-        except WorkflowAlreadyStartedError:
-            refusal = Refused("conflict", f"{case_id} was filed already")
-            self.case.refused("open_claim", SYSTEM, refusal, self._now())
+            opened = await file_case(opening.kind, opening.intake, workflow.info().workflow_id)
+        except Refused as refusal:
+            self.case.opening_done(opening, refusal.code, self._now())
+        else:
+            self.case.opening_done(opening, "opened" if opened.new else "same", self._now())
 
     # --- what a kind has of its own -----------------------------------------------------------------
 
@@ -356,3 +308,8 @@ def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[Notic
         return [NoticeResult(**result) for result in cause.details[0]]
     reasons = {"*": str(cause or error)}
     return [NoticeResult(order.id, order.name, order.roles, "failed", reasons=reasons) for order in orders]
+
+
+def notice_id(case_id: str, notice: Notice, event: Event) -> str:
+    """Return the id of a notice: the same over every retry, run and channel, and bound to what happened."""
+    return f"{case_id}/{notice.seq}/{notice.name}/{fingerprint(event.as_json())}"

@@ -1,6 +1,7 @@
 """The durable shell around a case: it receives commands, sleeps until the case is due, has effects done.
 
-Handlers change the case synchronously. `run_case` lets time pass; effects go on beside the clock
+A run starts from an intake, from what the run before it carried over, or from the ledger. Handlers
+change the case synchronously. `run_case` lets time pass; effects go on beside the clock
 (`workflows.effects`), so that no outage outside stops a ladder.
 """
 
@@ -14,20 +15,23 @@ from typing import Any, ClassVar, NoReturn, Self
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import LOAD_POLICY
+    from activities.messages import Mark, Request
     from activities.refusals import failure
-    from cases.case import Case
+    from cases import rules
+    from cases.case import Case, closed
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
-    from cases.vocabulary.contract import OPENED, refusal_of
+    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing
     from cases.vocabulary.events import SYSTEM
-    from cases.vocabulary.facts import Intake
+    from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import Refused
     from workflows import state
-    from workflows.effects import BACK_OFF, Outside
+    from workflows.beginning import begin, load
+    from workflows.effects import Outside
+    from workflows.moving import go_on, moving
+    from workflows.recording import MOST_WAITING, Known
 
 # Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
 SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
@@ -37,6 +41,10 @@ REMEMBERED = 500
 LONG_HISTORY = 2000
 # Stands for the argument that a workflow was started without.
 NO_INPUT = RawValue(Payload())
+
+
+class OtherRules(Exception):
+    """Raised where a worker meets a run that was started by other rules: it fails the workflow task, not the run."""
 
 
 class Shell:
@@ -57,33 +65,44 @@ class Shell:
         It is taken undecoded: what the SDK cannot decode fails the workflow task again and again,
         while a refusal fails the workflow, so that its sender hears of it.
         """
-        self._intake: Intake | None = None
+        if not workflow.patched(rules.marker()):
+            raise OtherRules(
+                f"{workflow.info().workflow_id}: not started by rules {rules.RULES}: run caseladder migrate"
+            )
+        self._start = state.Start("")
         self._rehearsal: state.Rehearsal | None = None
         self._problem: Refused | None = None
+        # The recorded view, where the ledger has this case of another run.
+        self._recorded_view: dict[str, Any] | None = None
+        # What recognizes the intake.
+        self._mark: Mark | None = None
         self._seen: dict[str, state.Seen] = {}
         self._outside: Outside | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._rang = False
+        # The events packed for the next run, and how many they are.
+        self._packed: tuple[int, str] | None = None
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
-            self._intake, self._rehearsal, carried = state.read_start(
+            self._start = start = state.read_start(
                 self.CASE, info.workflow_id, content, continued=info.continued_run_id is not None
             )
-            if carried is not None:
-                self._restore(carried, self._intake)
+            self._rehearsal = start.rehearsal
+            self._mark = None if start.intake is None else Mark("", start.intake.digest())
+            if start.carried is not None:
+                self._restore(start.carried)
         except Refused as refusal:
             self._problem = refusal
 
-    def _restore(self, raw: Any, intake: Intake) -> None:
-        case, carried = state.restore(self.CASE, raw)
-        self._seen = dict(carried.seen)
-        self._take(case, intake, recorded=carried.recorded, number=carried.number)
+    def _restore(self, carried: state.Carried) -> None:
+        case = self.CASE.replay(Policy.from_document(carried.policy_document), state.unpack(carried.events))
+        self._seen, self._mark = dict(carried.seen), carried.mark
+        self._take(case, Known(self._start.intake, carried.recorded, carried.number, list(carried.requests)))
 
-    def _take(self, case: Case, intake: Intake, *, recorded: int = 0, number: str | None = None) -> None:
-        rehearsed = self._rehearsal is not None
-        self._outside = Outside(case, intake, self._now, rehearsed, recorded=recorded, number=number)
+    def _take(self, case: Case, known: Known) -> None:
+        self._outside = Outside(case, known, self._now, self._rehearsal is not None)
 
     # --- updates, signals, queries ----------------------------------------------------------------
 
@@ -92,13 +111,13 @@ class Shell:
         """Do what is asked and answer with the case view, or fail with ``Refused``."""
         try:
             if name == OPENED:
-                outside = await self._opened()
-                outside.spoke()
-                return outside.view()
+                return await self._answer_opened(args)
+            if name == RECORD_AGAIN:
+                return await self._record_again()
             command = self._read(name, args)
             outside = await self._opened()
             outside.spoke()
-            self._apply(outside.case, command)
+            self._apply(outside, command)
             return outside.view()
         except Refused as refusal:
             fail(refusal)
@@ -107,7 +126,7 @@ class Shell:
     def check_command(self, name: str, args: Sequence[RawValue]) -> None:
         """Turn away what is badly formed before anything is written."""
         try:
-            if name != OPENED:
+            if name not in (OPENED, RECORD_AGAIN):
                 self._read(name, args)
         except Refused as refusal:
             fail(refusal)
@@ -127,14 +146,43 @@ class Shell:
                 raise Refused("unknown_command", f"signal = {name!r}: allowed: {', '.join(sorted(SIGNALS))}")
             command = self._read(name, args)
             by = command.by.actor()
-            self._apply(case, command)
+            self._apply(outside, command)
         except Refused as refusal:
             known = name if name in self.CASE.COMMANDS else "unknown"
             case.refused(known, by, refusal, self._now())
 
+    async def _answer_opened(self, args: Sequence[RawValue]) -> dict[str, Any]:
+        """Answer with the view once the case is open, and whoever files it, with whether this run opened it.
+
+        Raises:
+            Refused: ``conflict`` where it was filed with other content, or what keeps it from opening.
+        """
+        intake = read_intake(self.CASE.INTAKE, _object("intake", args)) if args else None
+        await self._settled()
+        if intake is not None and self._mark is not None and not state.matches(self._mark, intake.digest()):
+            raise _conflict(intake.key)
+        if self._recorded_view is not None:
+            return self._recorded_view if intake is None else {"view": self._recorded_view, "new": False}
+        outside = await self._opened()
+        outside.spoke()
+        return outside.view() if intake is None else {"view": outside.view(), "new": True}
+
+    async def _record_again(self) -> dict[str, Any]:
+        """Have the ledger compared with what this run knows, and what it lacks appended."""
+        outside = await self._opened()
+        outside.spoke()
+        recording = outside.recording
+        recording.again()
+        await workflow.wait_condition(
+            lambda: recording.complete or recording.superseded or recording.trouble is not None
+        )
+        return outside.view()
+
     @workflow.query(name="case", description="The case as it stands")
     def case_view(self) -> dict[str, Any]:
         """Return the case view (design contract "Queries")."""
+        if self._recorded_view is not None:
+            return self._recorded_view
         if self._outside is None:
             waiting = {"id": workflow.info().workflow_id, "status": "opening"}
             refusal = self._problem
@@ -161,13 +209,25 @@ class Shell:
         """Return the case with its effects, once it is open.
 
         Raises:
-            Refused: it never will be.
+            Refused: it never will be, or another run holds it by now.
         """
-        if self._outside is None and self._problem is None:
-            await workflow.wait_condition(lambda: self._outside is not None or self._problem is not None)
-        if self._outside is None:
+        await self._settled()
+        if self._recorded_view is not None:
+            known = self._recorded_view
+            raise closed() if known["status"] == "closed" else missing(known["id"])
+        if self._outside is None or self._problem is not None:
             raise self._problem or Refused("invalid", "the case could not be opened")
+        if self._outside.recording.superseded:
+            raise Refused("superseded", "another run of this case has taken over; send the command again")
         return self._outside
+
+    async def _settled(self) -> None:
+        """Wait until it is known what becomes of this run: a case, a known one, or none."""
+        if not self._is_settled():
+            await workflow.wait_condition(self._is_settled)
+
+    def _is_settled(self) -> bool:
+        return any(one is not None for one in (self._outside, self._problem, self._recorded_view))
 
     # --- deciding ---------------------------------------------------------------------------------
 
@@ -183,22 +243,25 @@ class Shell:
         if self._rehearsal is not None and self._outside is not None:
             self._outside.case.rehearse_effects(at, self._rehearsal.notices, self._rehearsal.payout)
 
-    def _apply(self, case: Case, command: Command) -> None:
+    def _apply(self, outside: Outside, command: Command) -> None:
         """Decide a command once; a repeated request id is answered again, not applied again.
 
         Raises:
             Refused: now, or when the same request was first decided.
         """
-        digest = command.digest()
+        case, digest = outside.case, command.digest()
         seen = self._seen.get(command.request_id) if command.request_id else None
         if seen is not None:
-            if seen.digest != digest:
+            if not seen.matches(digest):
                 message = f"request_id = {command.request_id!r} was used with other content"
                 raise Refused("request_id_reused", message)
             if seen.refusal is not None:
                 raise Refused(**seen.refusal)
             return
+        if not self._rehearsal and not outside.recording.complete and outside.recording.waiting > MOST_WAITING:
+            raise Refused("busy", "the ledger is away, and the case has no room for more until it is back; retry later")
         refused: Refused | None = None
+        before = len(case.events)
         at = self._now() if command.at is None else command.at
         try:
             case.decide(command, at, self._settle)
@@ -206,65 +269,85 @@ class Shell:
             refused = refusal
         self._settle(case.policy.local(at))
         if command.request_id:
-            self._seen[command.request_id] = state.Seen(digest=digest, refusal=refused.as_json() if refused else None)
-            if len(self._seen) > REMEMBERED:
-                del self._seen[next(iter(self._seen))]
+            self._remember(
+                command.request_id, state.Seen(digest=digest, refusal=refused.as_json() if refused else None)
+            )
+            if refused is None and len(case.events) > before:
+                outside.recording.known.requests.append(Request(len(case.events), command.request_id, digest))
         if refused is not None:
             raise refused
+
+    def _remember(self, request_id: str, seen: state.Seen) -> None:
+        self._seen[request_id] = seen
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
 
     # --- running ----------------------------------------------------------------------------------
 
     async def run_case(self) -> dict[str, Any]:
         """Open the case, let time pass until it is closed and everything outside is done."""
-        await self._open()
+        try:
+            await self._open()
+        except Refused as refusal:
+            self._problem = refusal
         if self._problem is not None:
             await workflow.wait_condition(workflow.all_handlers_finished)
             fail(self._problem)
+        if self._recorded_view is not None:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return self._recorded_view
         outside = await self._opened()
         case = outside.case
-        recorder = asyncio.create_task(outside.keep_recording())
+        recorder = None if self._rehearsal else asyncio.create_task(outside.recording.keep_recording())
         while not _finished(outside):
             rang, self._rang = self._rang, False
             self._elapse(case, rang)
-            outside.start_waiting()
+            outside.start()
             if self._arm(case):
                 outside.spoke()
             outside.keep_apart()
             outside.show()
-            if self._long() and workflow.all_handlers_finished():
+            if (next_input := self._next_input(outside)) is not None:
                 # What is under way is not cancelled: a cancellation in the task that ends the run
                 # would hang it, and the next run does all of it again.
-                self._continue_as_new(outside)
+                go_on(next_input)
             await workflow.wait_condition(lambda: self._has_work(outside))
         await workflow.wait_condition(workflow.all_handlers_finished)
-        recorder.cancel()
-        return outside.view()
+        if outside.recording.superseded:
+            fail(Refused("superseded", "another run of this case has taken over"))
+        if recorder is not None:
+            recorder.cancel()
+        return outside.ledger_view()
 
     async def _open(self) -> None:
-        """Pin the policy and open the case, unless an earlier run did."""
-        if self._outside is not None or self._intake is None:
-            return
-        try:
-            policy = Policy.from_document(await self._policy_document(self._intake.policy))
-            # Received when it was started, however long a worker and the policy took to come.
-            start = self._on_the_case(workflow.info().workflow_start_time)
-            case = self.CASE.open(self._intake, policy, start)
-        except Refused as refusal:
-            self._problem = refusal
-            return
-        self._take(case, self._intake)
-        self._settle(case.events[-1].at)
+        """Come to the case: open it or take it over, unless an earlier run brought it along or the ledger has it.
 
-    async def _policy_document(self, name: str) -> str:
+        Raises:
+            Refused: there will be no case.
+        """
+        start = self._start
+        if self._outside is not None or self._problem is not None:
+            return
+        if start.from_ledger is not None:
+            taken = await load(self.CASE, start.from_ledger)
+            self._seen, self._mark = taken.seen, taken.mark
+            self._take(taken.case, Known(None, len(taken.case.events), taken.number))
+            return
+        assert start.intake is not None
+        assert self._mark is not None
         if self._rehearsal is not None:
-            return self._rehearsal.policy_document
-        try:
-            document: str = await workflow.execute_activity(
-                LOAD_POLICY, name, result_type=str, start_to_close_timeout=timedelta(seconds=10), retry_policy=BACK_OFF
-            )
-            return document
-        except ActivityError as error:
-            raise refusal_of(error.cause) or error from None
+            document = self._rehearsal.policy_document
+        else:
+            begun = await begin(start.intake.policy, self._mark)
+            if begun.known is not None and not begun.same:
+                raise _conflict(start.key)
+            document, self._recorded_view = begun.policy_document, begun.known
+        if self._recorded_view is None:
+            # Received when it was started, however long a worker and the policy took to come.
+            started = self._on_the_case(workflow.info().workflow_start_time)
+            case = self.CASE.open(start.intake, Policy.from_document(document), started)
+            self._take(case, Known(start.intake))
+            self._settle(case.events[-1].at)
 
     def _elapse(self, case: Case, rang: bool) -> None:
         now = self._now()
@@ -282,8 +365,8 @@ class Shell:
     def _has_work(self, outside: Outside) -> bool:
         due = outside.case.due()
         nearer = due is not None and (self._alarm_at is None or due < self._alarm_at)
-        waiting = self._rang or nearer or bool(outside.case.outbox)
-        return waiting or outside.news or _finished(outside) or self._long()
+        waiting = self._rang or nearer or bool(outside.startable())
+        return waiting or outside.news or _finished(outside) or self._next_input(outside) is not None
 
     def _arm(self, case: Case) -> bool:
         """Wake up no later than the case is due. Returns whether that took a new timer.
@@ -309,23 +392,57 @@ class Shell:
     def _long(self) -> bool:
         info = workflow.info()
         limit = (self._rehearsal and self._rehearsal.continue_after) or LONG_HISTORY
-        return info.is_continue_as_new_suggested() or info.get_current_history_length() > limit
+        return info.is_continue_as_new_suggested() or info.get_current_history_length() > limit or moving()
 
-    def _continue_as_new(self, outside: Outside) -> NoReturn:
-        carried = state.carry(outside.case, outside.recorded, outside.number, self._seen, outside.under_way)
-        workflow.continue_as_new({**self._raw_input(), state.CARRIED: carried.model_dump(mode="json")})
+    def _next_input(self, outside: Outside) -> dict[str, Any] | None:
+        """Return what the next run starts from, when it is time for one; None when it is not.
 
-    def _raw_input(self) -> dict[str, Any]:
-        if self._intake is None:
-            raise ApplicationError("a case without an intake does not continue", non_retryable=True)
-        raw = self._intake.model_dump(mode="json", exclude_none=True)
-        if self._rehearsal is not None:
-            raw["rehearsal"] = self._rehearsal.model_dump(mode="json", exclude_none=True)
+        A case that is too long to carry waits until the ledger has all of it.
+        """
+        if not self._long() or not workflow.all_handlers_finished():
+            return None
+        case, recording = outside.case, outside.recording
+        if self._packed is None or self._packed[0] != len(case.events):
+            self._packed = (len(case.events), state.pack(case.events))
+        if len(self._packed[1]) > state.MOST_CARRIED and self._rehearsal is None:
+            if not recording.complete or recording.under_way:
+                return None
+            return {"key": self._start.key, state.FROM_LEDGER: {"head_seq": len(case.events)}}
+        known = recording.known
+        carried = state.Carried(
+            policy_document=case.policy.document,
+            events=self._packed[1],
+            recorded=known.recorded,
+            number=known.number,
+            mark=self._mark,
+            requests=known.requests,
+            seen=self._seen,
+        )
+        return {**self._raw_start(), state.CARRIED: carried.model_dump(mode="json")}
+
+    def _raw_start(self) -> dict[str, Any]:
+        intake, rehearsal = self._start.intake, self._rehearsal
+        raw: dict[str, Any] = (
+            {"key": self._start.key} if intake is None else intake.model_dump(mode="json", exclude_none=True)
+        )
+        if rehearsal is not None:
+            raw["rehearsal"] = rehearsal.model_dump(mode="json", exclude_none=True)
         return raw
 
 
 def _finished(outside: Outside) -> bool:
-    return outside.case.status == "closed" and outside.idle
+    return outside.recording.superseded or (outside.case.status == "closed" and outside.idle)
+
+
+def _conflict(key: str) -> Refused:
+    return Refused("conflict", f"key = {key!r} was filed with other content")
+
+
+def _object(what: str, args: Sequence[RawValue]) -> dict[str, Any]:
+    value = _read_json(what, args)
+    if not isinstance(value, dict):
+        raise Refused("invalid", f"{what}: takes one JSON object")
+    return value
 
 
 def _read_json(what: str, args: Sequence[RawValue]) -> Any:

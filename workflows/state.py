@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json
 
+from activities.messages import Mark, Request
 from cases.case import Case
-from cases.policy.model import Policy
 from cases.policy.tables import LONGEST
-from cases.vocabulary.effects import Effect
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model
 
 MICROSECOND = timedelta(microseconds=1)
-# Where a run's input holds what the run before it carried over.
-CARRIED = "carried"
+# Where a run's input holds what the run before it carried over, or says that the ledger has it.
+CARRIED, FROM_LEDGER = "carried", "from_ledger"
+# So many characters of packed events at most go into the next run; it reads more from the ledger.
+MOST_CARRIED = 500_000
 
 
 class Rehearsal(Model):
@@ -59,29 +63,60 @@ class Rehearsal(Model):
 
 
 class Seen(Model):
-    """A request id that was decided: the digest of its content, and the refusal if it was refused."""
+    """A request id that was decided: what tells its content, and the refusal if it was refused.
+
+    ``salt`` is empty where this run has decided it: then ``digest`` is the content's own.
+    """
 
     digest: str
+    salt: str = ""
     refusal: dict[str, str] | None = None
+
+    def matches(self, digest: str) -> bool:
+        """Whether this content was decided."""
+        return matches(Mark(self.salt, self.digest), digest)
 
 
 class Carried(Model):
-    """What goes into the next run. The case itself is its events, packed small."""
+    """What goes into the next run. The case itself is its events, packed small; what is owed follows from them."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     policy_document: str
     events: str
     recorded: int
     number: str | None
+    mark: Mark | None = None
+    requests: list[Request] = Field(default_factory=list)
     seen: dict[str, Seen] = Field(default_factory=dict)
-    # What was under way, or waits to be done.
-    pending: tuple[Effect, ...] = ()
 
 
-def read_start(
-    case: type[Case], workflow_id: str, raw: Any, *, continued: bool
-) -> tuple[Intake, Rehearsal | None, Any]:
-    """Return the intake, the rehearsal if it is one, and what an earlier run carried over, from a workflow's input.
+class FromLedger(Model):
+    """The order to go on from the ledger.
+
+    Args:
+        head_seq: where the ledger must end at least; None where nobody knows.
+    """
+
+    head_seq: Annotated[int, Field(ge=0)] | None = None
+
+
+class _Key(Model):
+    key: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: an intake, or what an earlier run carried over, or the ledger."""
+
+    key: str
+    intake: Intake | None = None
+    rehearsal: Rehearsal | None = None
+    carried: Carried | None = None
+    from_ledger: FromLedger | None = None
+
+
+def read_start(case: type[Case], workflow_id: str, raw: Any, *, continued: bool) -> Start:
+    """Return what a run starts from, from a workflow's input.
 
     Args:
         continued: whether an earlier run wrote the input; nobody else may bring a state along.
@@ -94,31 +129,31 @@ def read_start(
     content = dict(raw)
     rehearsal = content.pop("rehearsal", None)
     carried = content.pop(CARRIED, None) if continued else None
-    intake = read_intake(case.INTAKE, content)
-    wanted = f"{case.KIND}:{intake.key}"
+    from_ledger = content.pop(FROM_LEDGER, None)
+    intake = None
+    if "facts" in content or (carried is None and from_ledger is None):
+        intake = read_intake(case.INTAKE, content)
+    try:
+        key = intake.key if intake else _Key.model_validate(content).key
+        start = Start(
+            key,
+            intake,
+            None if rehearsal is None else Rehearsal.model_validate(rehearsal),
+            None if carried is None else Carried.model_validate(carried),
+            None if from_ledger is None else FromLedger.model_validate(from_ledger),
+        )
+    except ValidationError as error:
+        raise invalid(error, "start") from None
+    wanted = f"{case.KIND}:{key}"
     if workflow_id != wanted:
         raise Refused("invalid", f"the workflow id of this case must be {wanted}")
-    if rehearsal is None:
-        return intake, None, carried
-    try:
-        return intake, Rehearsal.model_validate(rehearsal), carried
-    except ValidationError as error:
-        raise invalid(error, "rehearsal") from None
+    return start
 
 
-def restore(case: type[Case], raw: Any) -> tuple[Case, Carried]:
-    """Return the case that an earlier run carried over.
-
-    Raises:
-        Refused: the state was not written by this program.
-    """
-    try:
-        carried = Carried.model_validate(raw)
-    except ValidationError as error:
-        raise invalid(error, "carried") from None
-    restored = case.replay(Policy.from_document(carried.policy_document), unpack(carried.events))
-    restored.outbox = list(carried.pending)
-    return restored, carried
+def matches(mark: Mark, digest: str) -> bool:
+    """Whether a mark is of the content that has this digest; without a salt it is the digest itself."""
+    own = digest if not mark.salt else hmac.new(bytes.fromhex(mark.salt), digest.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(own, mark.digest)
 
 
 def pack(events: Iterable[Event]) -> str:
@@ -131,15 +166,3 @@ def unpack(packed: str) -> list[Event]:
     """Return the events that `pack` packed."""
     rows: list[Mapping[str, Any]] = json.loads(zlib.decompress(base64.b64decode(packed)))
     return [Event.from_json(row) for row in rows]
-
-
-def carry(case: Case, recorded: int, number: str | None, seen: dict[str, Seen], under_way: Iterable[Effect]) -> Carried:
-    """Return what the next run needs to go on."""
-    return Carried(
-        policy_document=case.policy.document,
-        events=pack(case.events),
-        recorded=recorded,
-        number=number,
-        seen=seen,
-        pending=tuple(under_way),
-    )

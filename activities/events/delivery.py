@@ -27,6 +27,7 @@ from activities.messages import PUMP_EVENTS, DeliveryOrder, DeliveryResult
 from activities.notify.channels import Delayed, Undeliverable
 from activities.notify.channels.http import Poster, json_body
 from activities.signatures import sign
+from cases.vocabulary.events import fingerprint
 from cases.vocabulary.refusals import Refused
 
 # Seconds: between looks at a ledger with nothing new, for one whole request, between two heartbeats,
@@ -188,8 +189,8 @@ class Delivery:
 
 
 def message_id_of(subscription: str, event: FeedEvent) -> str:
-    """Return the id of an event for a subscriber: the same over every retry and replay."""
-    text = "\0".join((subscription, event.case_id, str(event.event["seq"])))
+    """Return the id of an event for a subscriber: the same over every retry and replay, and of no other event."""
+    text = "\0".join((subscription, event.case_id, str(event.event["seq"]), fingerprint(event.event)))
     return "evt_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

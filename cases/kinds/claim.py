@@ -247,7 +247,8 @@ class Claim(Case):
 
     def _do_answer_claim(self, command: AnswerClaim, at: datetime, by: Actor) -> None:
         # Silence gains nothing: a late answer starts the proposal's time at the 24-hour mark.
-        start = min(at, self.clocks["claim_answer"].due)
+        clock = self.clocks.get("claim_answer")
+        start = at if clock is None else min(at, clock.due)
         shipment = ClaimFacts.model_validate(self.facts).shipment
         route: ShippingRoute = (shipment.route if shipment else None) or "domestic"
         due = self.policy.working.end_of_day(start, self.policy.compensation.proposal_days[route])
@@ -397,6 +398,10 @@ class Claim(Case):
     def payout_failed(self, reason: str, at: datetime) -> None:
         """Take in that the gateway said no."""
         self.payout.failed(reason, at)
+
+    def payout_waits(self, at: datetime) -> None:
+        """Take in that finance pays by hand."""
+        self.payout.waits(at)
 
     def after_paid(self, at: datetime, by: Actor) -> None:
         """Resolve the case: with the money the matter is settled."""

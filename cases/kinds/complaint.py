@@ -116,6 +116,7 @@ class ClaimOpened(EventData):
     TYPE: ClassVar[str] = "claim_opened"
     claim: str
     factor: str
+    claimant: dict[str, Any]
 
 
 class ComplaintTable(KindTable):
@@ -190,8 +191,8 @@ class Complaint(Case):
 
     def _restart_clocks(self, at: datetime) -> None:
         self.clocks.start("resolution", at)
-        limit = self.clocks["legal_limit"].due
-        if limit > at:
+        limit = self.latest_promise()
+        if limit is not None and limit > at:
             self.clocks.start("legal_limit", at, limit)
 
     def _met_by_reply(self, stage: str) -> tuple[str, ...]:
@@ -261,26 +262,29 @@ class Complaint(Case):
         Raises:
             Refused: the facts make no claim.
         """
-        shared: dict[str, Any] = {n: self.facts[n] for n in ("unit", "severity", "shipment") if n in self.facts}
-        intake: dict[str, Any] = {
-            "key": f"{self.key}-claim",
-            "received_at": at.isoformat(),
-            "parent": f"{self.KIND}:{self.key}",
-            "facts": {**shared, "factor": factor, "claimant": claimant.model_dump(mode="json")},
-        }
+        intake = self._claim_intake(factor, claimant.model_dump(mode="json", exclude_none=True), at)
         claim = read_intake(ClaimIntake, intake)
         assert isinstance(claim, ClaimIntake)
         admit(claim.facts, self.policy, at)
         return intake
+
+    def _claim_intake(self, factor: str, claimant: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+        shared: dict[str, Any] = {n: self.facts[n] for n in ("unit", "severity", "shipment") if n in self.facts}
+        return {
+            "key": f"{self.key}-claim",
+            "received_at": at.isoformat(),
+            "policy": self.policy.name,
+            "parent": f"{self.KIND}:{self.key}",
+            "facts": {**shared, "factor": factor, "claimant": dict(claimant)},
+        }
 
     def _do_open_claim(self, command: OpenClaim, at: datetime, by: Actor) -> None:
         factor = command.factor or FACTORS.get(self.facts["category"])
         if factor is None:
             raise Refused("invalid", f"factor is missing: a complaint about {self.facts['category']} does not say it")
         intake = self._claim(factor, command.claimant or Claimant(relation="sender"), at)
-        data = ClaimOpened(claim=f"claim:{intake['key']}", factor=factor)
-        event = self.emit(data, at, by=by, clauses=("S0-2.3.2", "S0-A.5.1"))
-        self.outbox.append(Opening(seq=event.seq, kind="claim", intake=intake))
+        data = ClaimOpened(claim=f"claim:{intake['key']}", factor=factor, claimant=intake["facts"]["claimant"])
+        self.emit(data, at, by=by, clauses=("S0-2.3.2", "S0-A.5.1"))
 
     def _may_resolve(self, by: Actor, at: datetime) -> None:
         self._refuse_open_option("resolve")
@@ -314,6 +318,7 @@ class Complaint(Case):
 
     def _on_claim_opened(self, data: ClaimOpened, event: Event) -> None:
         self.claim = data.claim
+        self.ask(Opening(seq=event.seq, kind="claim", intake=self._claim_intake(data.factor, data.claimant, event.at)))
 
     def _on_proposed(self, data: Proposed, event: Event) -> None:
         self.options, self.offered, self.accepted = data.options, 0, None

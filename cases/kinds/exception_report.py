@@ -338,9 +338,9 @@ class ExceptionReport(Case):
             self.clocks.start("report_mail", at)
 
     def _start_clocks(self, at: datetime) -> None:
-        limit = self.clocks.get("report") or self.clocks["phone_notice"]
+        limit = self.clocks.get("report") or self.clocks.get("phone_notice")
         assert self.known_at is not None
-        if at > limit.due:
+        if limit is not None and at > limit.due:
             minutes = -((at - limit.due) // -_MINUTE)
             late = ReportLate(known_at=self.known_at, reported_at=at, minutes=minutes)
             self.emit(late, at, clauses=("S3-3.4.1",))
@@ -395,7 +395,7 @@ class ExceptionReport(Case):
         reached = at if command.reached_at is None else self.policy.local(command.reached_at)
         data = PhoneNoticed(roles=list(command.roles), reached_at=reached)
         self.emit(data, at, by=by, clauses=("S3-3.1.7",))
-        if set(self.to_call) <= set(self.called) and self.clocks["phone_notice"].live:
+        if set(self.to_call) <= set(self.called) and self.clocks.runs("phone_notice"):
             self.clocks.meet(at, "phone_notice")
             self._ask_for_report(at)
 

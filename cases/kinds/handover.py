@@ -241,7 +241,8 @@ class Handover(Case):
     def _above(self) -> str:
         """Who hears of what goes wrong: the rung above the outgoing person, at least the policy's."""
         rungs = self.ladder.rungs
-        named = self.rule.clocks["handover"].escalates_to or rungs[0]
+        rule = self.rule.clock("handover")
+        named = (rule and rule.escalates_to) or rungs[0]
         height = max(self.ladder.height(self.outgoing["role"]) + 1, self.ladder.height(named))
         return rungs[min(height, len(rungs) - 1)]
 
@@ -318,8 +319,7 @@ class Handover(Case):
     def _hand_over(self, at: datetime) -> None:
         assert self.relief is not None
         data = HandingOver(round=self.rounds + 1, from_=Staff(**self.outgoing), to=Staff(**self.relief))
-        event = self.emit(data, at, clauses=(CLAUSE,))
-        self.outbox.append(ActivityCall(seq=event.seq, activity=HAND_OVER, order=dict(event.data)))
+        self.emit(data, at, clauses=(CLAUSE,))
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in which cases have changed hands, and which not and why."""
@@ -387,9 +387,11 @@ class Handover(Case):
 
     def _on_handing_over(self, data: HandingOver, event: Event) -> None:
         self.rounds = data.round
+        self.ask(ActivityCall(seq=event.seq, activity=HAND_OVER, order=dict(event.data)))
 
     def _on_handed_over(self, data: HandedOver, event: Event) -> None:
         self.handed_at = event.at
+        self.came_out(ActivityCall)
         self.handed += data.cases
         self.left += data.left
 

@@ -197,6 +197,11 @@ class ShiftSwap(Case):
         return {one.id: one for one in (self.swap.initiator, self.swap.counterparty)}
 
     @property
+    def _begins_at(self) -> datetime:
+        """When the first of the shifts begins."""
+        return self.policy.local(min(shift.starts_at for shift in self.swap.shifts))
+
+    @property
     def turn(self) -> tuple[str, ...]:
         """The roles of which one is to sign now."""
         if self.status != "open" or self.agreed is None or self.signed is not None:
@@ -212,10 +217,9 @@ class ShiftSwap(Case):
         check_terms(facts, self.clocks.working, received)
 
     def _start_clocks(self, at: datetime) -> None:
-        first = min(shift.starts_at for shift in self.swap.shifts)
-        self.clocks.start("swap", at, self.policy.local(first))
+        self.clocks.start("swap", at, self._begins_at)
         other = self.swap.counterparty
-        data = SwapAsked(people=[other.id], role=other.role, due=self.clocks["swap"].due)
+        data = SwapAsked(people=[other.id], role=other.role, due=self._begins_at)
         self.emit(data, at, clauses=(CLAUSE,))
 
     def breached(self, clock: Clock, at: datetime) -> None:
@@ -233,7 +237,7 @@ class ShiftSwap(Case):
             raise Refused("already_agreed", f"agree: {by.id} has agreed", CLAUSE)
 
     def _do_agree(self, command: Agree, at: datetime, by: Actor) -> None:
-        data = SwapAgreed(role=by.role, due=self.clocks["swap"].due)
+        data = SwapAgreed(role=by.role, due=self._begins_at)
         self.emit(data, at, by=by, clauses=(CLAUSE,))
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
@@ -245,9 +249,7 @@ class ShiftSwap(Case):
         self._refuse_signed("sign")
 
     def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
-        event = self.emit(Signed(role=by.role, text=command.text), at, by=by, clauses=(CLAUSE,))
-        order = self.swap.model_dump(mode="json", exclude_none=True)
-        self.outbox.append(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
+        self.emit(Signed(role=by.role, text=command.text), at, by=by, clauses=(CLAUSE,))
         self.clocks.meet(at, "swap")
 
     def _may_refuse(self, by: Actor, at: datetime) -> None:
@@ -331,9 +333,15 @@ class ShiftSwap(Case):
 
     def _on_signed(self, _: Signed, event: Event) -> None:
         self.signed = event
+        order = self.swap.model_dump(mode="json", exclude_none=True)
+        self.ask(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
 
     def _on_swap_refused(self, data: SwapRefused, event: Event) -> None:
         self.refusal = data.message or data.reason
+        self.came_out(ActivityCall)
+
+    def _on_roster_changed(self, _: RosterChanged, event: Event) -> None:
+        self.came_out(ActivityCall)
 
 
 # --- the limits -----------------------------------------------------------------------------------

@@ -312,8 +312,13 @@ class Clocks(Part, Mapping[str, Clock]):
     # --- what the case does with them -------------------------------------------------------------
 
     def start(self, name: str, at: datetime, due: datetime | None = None) -> None:
-        """Start a clock: to its limit in the policy, or to the instant given."""
+        """Start a clock: to its limit in the policy, or to the instant given.
+
+        Nothing starts where the policy does not have the clock: it was pinned before there was one.
+        """
         rule = self.case.rule.clock(name)
+        if rule is None:
+            return
         reckoned = first_due(rule, at, self.working) if due is None else Reckoned(due)
         days_off, provisional = _used(reckoned)
         data = ClockStarted(clock=name, due=reckoned.at, days_off=days_off, provisional=provisional)
@@ -441,7 +446,9 @@ class Clocks(Part, Mapping[str, Clock]):
         if old is not None:
             self.past.append(old)
         due = self.case.policy.local(data.due)
-        clock = Clock.start(data.clock, self.case.rule.clock(data.clock), event.at, due, self.working)
+        rule = self.case.rule.clock(data.clock)
+        assert rule is not None, f"{data.clock} is no clock of the policy"
+        clock = Clock.start(data.clock, rule, event.at, due, self.working)
         clock.days_off, clock.provisional = tuple(data.days_off or ()), tuple(data.provisional or ())
         self._clocks[data.clock] = clock
 

@@ -137,8 +137,7 @@ class Ladder(Part):
 
     def start_clock(self, at: datetime) -> None:
         """Give the holder the time in which to take the case up, where the policy has a rung clock."""
-        if "rung" in self.case.rule.clocks:
-            self.case.clocks.start("rung", at)
+        self.case.clocks.start("rung", at)
 
     def take_up(self, at: datetime, by: Actor) -> None:
         """Let the actor take the case up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ class Notified(EventData):
     """What came of a notice of the event ``of``: ``outcome`` is sent, partly, failed or no_address.
 
     ``meant`` says who was meant and why, ``attempts`` what was tried, ``reasons`` by role why not.
+    ``id`` is what receivers know it by.
     """
 
     TYPE: ClassVar[str] = "notified"
@@ -30,6 +31,7 @@ class Notified(EventData):
     meant: list[Any] | None = None
     attempts: list[Any] | None = None
     remarks: list[Any] | None = None
+    id: str | None = None
 
 
 class NoticeResent(EventData):
@@ -53,13 +55,13 @@ class ReportSent(EventData):
 class Notices(Part):
     """The notices of a case: each is an effect that names its event, and what came of it is an event too."""
 
-    def ask(self, event: Event) -> None:
-        """Ask for the notices that the policy sends of an event."""
+    def of(self, event: Event) -> Iterator[Notice]:
+        """Yield the notices that the policy sends of an event."""
         case = self.case
         for route in case.policy.routes(case.KIND, event.type):
             if route.matches(event.data, case.facts):
                 roles = case.policy.recipients(route, event.data, case.ladder.rung)
-                case.outbox.append(self._notice(route.name, roles, event, route.clause, route))
+                yield self._notice(route.name, roles, event, route.clause, route)
 
     def _notice(
         self, name: str, roles: tuple[str, ...], event: Event, clause: str, route: NoticeRoute | None
@@ -77,6 +79,8 @@ class Notices(Part):
         channel: str,
         at: datetime,
         reasons: Mapping[str, str],
+        *,
+        id: str = "",
         **more: Sequence[Any],
     ) -> None:
         """Take in what came of a notice (also after the case has closed).
@@ -94,6 +98,7 @@ class Notices(Part):
             of=notice.seq,
             channel=channel or None,
             reasons=dict(sorted(reasons.items())) or None,
+            id=id or None,
             **{name: list(entries) for name, entries in more.items() if entries},
         )
         case.emit(data, at, clauses=(notice.clause,))
@@ -132,7 +137,14 @@ class Notices(Part):
         sent = Notified.read(outcome.data)
         data = NoticeResent(notice=sent.notice, roles=sent.roles, of=sent.of, was=outcome.seq)
         case.emit(data, at, by=by)
-        event = case.event(sent.of)
-        routes = (route for route in case.policy.routes(case.KIND, event.type) if route.name == sent.notice)
-        route = next((route for route in routes if route.matches(event.data, case.facts)), None)
-        case.outbox.append(self._notice(sent.notice, tuple(sent.roles), event, "".join(outcome.clauses[:1]), route))
+
+    # --- how events change the state --------------------------------------------------------------
+
+    def _on_notified(self, data: Notified, event: Event) -> None:
+        self.case.came_out(Notice, data.of, data.notice)
+
+    def _on_notice_resent(self, data: NoticeResent, event: Event) -> None:
+        case, of, outcome = self.case, self.case.event(data.of), self.case.event(data.was)
+        routes = (route for route in case.policy.routes(case.KIND, of.type) if route.name == data.notice)
+        route = next((route for route in routes if route.matches(of.data, case.facts)), None)
+        case.ask(self._notice(data.notice, tuple(data.roles), of, "".join(outcome.clauses[:1]), route))

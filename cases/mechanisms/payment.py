@@ -42,6 +42,12 @@ class PayoutFailed(EventData):
     reason: str
 
 
+class PayoutWaiting(EventData):
+    """The gateway leaves it to finance to pay by hand and to confirm it."""
+
+    TYPE: ClassVar[str] = "payout_waiting"
+
+
 class ConfirmPayment(Command):
     """Finance confirms by hand that the money went out, with the proof's reference."""
 
@@ -83,8 +89,7 @@ class Payment(Part):
 
     def request(self, amount: Decimal, at: datetime) -> None:
         """Ask the gateway to pay an amount in yuan."""
-        event = self.case.emit(PayoutRequested(amount=amount), at, clauses=(self.CLAUSE,))
-        self.case.outbox.append(PaymentEffect(seq=event.seq, amount=amount))
+        self.case.emit(PayoutRequested(amount=amount), at, clauses=(self.CLAUSE,))
 
     def made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """Take in that the money has gone out; told again, it changes nothing."""
@@ -105,6 +110,11 @@ class Payment(Part):
         above = case.ladder.above()
         if above is not None and case.status == "open":
             case.ladder.climb(above, "payout_failed", at, clauses=(self.CLAUSE,))
+
+    def waits(self, at: datetime) -> None:
+        """Take in that finance pays by hand."""
+        if self.reference is None:
+            self.case.emit(PayoutWaiting(), self.case.arrive(at), clauses=(self.CLAUSE,))
 
     def turns(self) -> Iterable[Turn]:
         """Yield the next try after one that failed."""
@@ -127,15 +137,21 @@ class Payment(Part):
 
     def _on_payout_requested(self, data: PayoutRequested, event: Event) -> None:
         self.amount = data.amount
+        self.case.ask(PaymentEffect(seq=event.seq, amount=data.amount))
         if self._retrying is not None:
             self._retrying.next_at = None
 
+    def _on_payout_waiting(self, _: PayoutWaiting, event: Event) -> None:
+        self.case.came_out(PaymentEffect)
+
     def _on_payout_failed(self, data: PayoutFailed, event: Event) -> None:
+        self.case.came_out(PaymentEffect)
         if self._retrying is not None:
             self._retrying.count += 1
             self._retrying.next_at = event.at + self._retrying.rule.interval(self._retrying.count)
 
     def _on_paid(self, data: Paid, event: Event) -> None:
         self.reference = data.reference
+        self.case.came_out(PaymentEffect)
         if self._retrying is not None:
             self._retrying.quiet()

@@ -14,9 +14,10 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import StringConstraints, ValidationError, create_model, field_validator, model_validator
+from pydantic import StringConstraints, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
 from cases.authority import Authority
+from cases.policy.earlier import PINNED, as_it_was_meant, pinned
 from cases.policy.inheritance import layered
 from cases.policy.tables import (
     AuthorityRule,
@@ -29,7 +30,7 @@ from cases.policy.tables import (
     SeverityRule,
 )
 from cases.vocabulary.commands import COMMANDS
-from cases.vocabulary.events import canonical
+from cases.vocabulary.events import EVENTS, canonical
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Severity
 from cases.working_calendar import WEEKDAYS, WorkingCalendar
@@ -76,18 +77,25 @@ class Policy(Model):
         return zone
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Self:
+    def _names_exist(self, info: ValidationInfo) -> Self:
         for path, value, what, allowed in self._named():
-            if value not in allowed:
+            # What a pinned document names and this release does not know leads nowhere; but a rung must be there.
+            needed = not pinned(info) or what == "rung" or value.endswith("+")
+            if needed and value not in allowed:
                 raise ValueError(f"{path} = {value!r} is not a {what}; allowed: {', '.join(allowed)}")
         return self
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self, info: ValidationInfo) -> Self:
+        for declared in _declared():
+            if declared.IN_EVERY_POLICY and declared.KIND not in self.kinds and not pinned(info):
+                raise ValueError(f"{declared.KIND} is missing")
         for level in get_args(Severity):
             if level not in self.severity.starts_at:
                 raise ValueError(f"severity.starts_at.{level} is missing")
         for kind in self.kinds:
+            if not pinned(info):
+                self.rule(kind).check_clocks(kind)
             self.rule(kind).check(kind, self)
         top = self.ladder.rungs[-1]
         if top in self.authority.limits:
@@ -109,6 +117,7 @@ class Policy(Model):
         clocks = tuple(dict.fromkeys(clock for kind in kinds.values() for clock in kind.TABLE.CLOCKS))
         for route in self.notice:
             path = f"notice.{route.name}"
+            yield from ((f"{path}.on", event, "type of event", EVENTS) for event in route.on)
             yield from ((f"{path}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
             yield from ((f"{path}.kinds", kind, "kind", tuple(kinds)) for kind in route.kinds)
             yield from ((f"{path}.meets", clock, "clock", clocks) for clock in route.meets)
@@ -229,34 +238,37 @@ class Policy(Model):
         calendar = data.get("calendar")
         if isinstance(calendar, dict):
             calendar.setdefault("years", dict(years or {}))
-        return cls.from_document(canonical(json.loads(json.dumps(data, default=_plain))))
+        return _read(canonical(json.loads(json.dumps(data, default=_plain))), _declared())
 
     @classmethod
     def from_document(cls, document: str) -> Policy:
-        """Build a policy from its canonical JSON; the same text gives the same object.
+        """Build the policy that a case pinned from its canonical JSON; the same text gives the same object.
+
+        It may be of another release (`cases.policy.earlier`).
 
         Raises:
             Refused: code ``bad_policy``.
         """
-        return _from_document(document, _declared())
+        return _read(document, _declared(), PINNED)
 
 
 @cache
 def _model(kinds: tuple[type[Case], ...]) -> type[Policy]:
     """Return the model of a policy file with a table for each of these kinds."""
-    fields: dict[str, Any] = {
-        # Cases pinned their policy before there were the kinds that are not in every one.
-        kind.KIND: (kind.TABLE, ...) if kind.IN_EVERY_POLICY else (kind.TABLE | None, None)
-        for kind in kinds
-    }
+    fields: dict[str, Any] = {kind.KIND: (kind.TABLE | None, None) for kind in kinds}
     return create_model("Policy", __base__=Policy, **fields)
 
 
 @lru_cache(maxsize=64)
-def _from_document(document: str, kinds: tuple[type[Case], ...]) -> Policy:
-    model = _model(kinds)
+def _read(document: str, kinds: tuple[type[Case], ...], context: str | None = None) -> Policy:
+    model, content = _model(kinds), {**json.loads(document), "document": document}
     try:
-        policy = model.model_validate({**json.loads(document), "document": document})
+        try:
+            policy = model.model_validate(content, context=context)
+        except ValidationError as error:
+            if context != PINNED:
+                raise
+            policy = model.model_validate(as_it_was_meant(content, error), context=context)
         policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
     except ValidationError as error:
         refusal = invalid(error, "policy", model)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from cases.vocabulary.events import EventName
 from cases.vocabulary.values import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
 from cases.working_calendar import WEEKDAYS, CalendarYears
 
@@ -132,7 +131,7 @@ class NoticeRoute(Model):
     ACKNOWLEDGED: ClassVar[frozenset[str]] = frozenset({"rung", "reminder"})
 
     name: Role
-    on: Annotated[tuple[EventName, ...], Field(min_length=1)]
+    on: Annotated[tuple[str, ...], Field(min_length=1)]
     kinds: tuple[str, ...] = ()
     when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     facts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -179,7 +178,7 @@ class KindTable(Model):
     """
 
     # The clocks of the kind; those in GIVEN are due when a command or the facts say, the others
-    # need a limit. A rung clock is optional.
+    # need a limit. A rung clock is optional; and a policy that was pinned before there was a clock does not have it.
     CLOCKS: ClassVar[tuple[str, ...]] = ()
     GIVEN: ClassVar[frozenset[str]] = frozenset({"promise"})
 
@@ -190,9 +189,9 @@ class KindTable(Model):
     # Who may send what to this kind, where that differs from [permissions].
     permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
-    def clock(self, name: str) -> ClockRule:
-        """Return the rule of a clock; that of ``promise:2`` is ``promise``."""
-        return self.clocks[name.partition(":")[0]]
+    def clock(self, name: str) -> ClockRule | None:
+        """Return the rule of a clock, None where the policy does not have it; that of ``promise:2`` is ``promise``."""
+        return self.clocks.get(name.partition(":")[0])
 
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yield the roles that the table names, each with its key path within the table."""
@@ -202,8 +201,8 @@ class KindTable(Model):
         """Yield what is bounded in years from posting: what, how many, and the clause."""
         return iter(())
 
-    def check(self, kind: str, policy: Policy) -> None:
-        """Check the table against the whole policy.
+    def check_clocks(self, kind: str) -> None:
+        """Check that the table of a policy file has the clocks of the kind, and no others.
 
         Raises:
             ValueError: naming the key path, the value and what is allowed.
@@ -214,9 +213,16 @@ class KindTable(Model):
         for name in self.CLOCKS:
             if name not in self.clocks and name != "rung":
                 raise ValueError(f"{kind}.clocks.{name} is missing")
+
+    def check(self, kind: str, policy: Policy) -> None:
+        """Check the table against the whole policy.
+
+        Raises:
+            ValueError: naming the key path, the value and what is allowed.
+        """
         for name, rule in self.clocks.items():
             path = f"{kind}.clocks.{name}"
-            if rule.unlimited and name not in self.GIVEN:
+            if rule.unlimited and name in self.CLOCKS and name not in self.GIVEN:
                 raise ValueError(f"{path} has no limit; give one of elapsed, calendar_days, working_time")
             if rule.working_time is not None and not any(policy.calendar.windows.values()):
                 raise ValueError(f"{path}.working_time needs hours in calendar.windows")
@@ -244,8 +250,10 @@ class RouteTable(KindTable):
             yield from ((f"signatures.{number}", role) for role in step)
 
     def check(self, kind: str, policy: Policy) -> None:
-        """Check that who signs may sign. Raises ValueError."""
+        """Check that who signs may sign, and by when. Raises ValueError."""
         super().check(kind, policy)
+        if "signature" not in self.clocks:
+            raise ValueError(f"{kind}.clocks.signature is missing")
         for command in ("sign", "send_back"):
             for _, role in RouteTable.roles(self):
                 if role not in policy.permitted(command, kind):

@@ -11,6 +11,8 @@ TASK_QUEUE = "cases"
 # by it and not by queries: one that is answered while the workflow has news before it makes the run
 # differ from its replay (temporalio 1.35).
 OPENED = "opened"
+# An update by which the ledger is compared with what the run of a case knows: what it lacks is appended.
+RECORD_AGAIN = "record_again"
 # The type of the error by which Temporal carries a refusal; its first detail is ``{code, clause}``.
 REFUSED = "Refused"
 
@@ -20,3 +22,8 @@ def refusal_of(error: Any) -> Refused | None:
     if getattr(error, "type", None) != REFUSED or not error.details:
         return None
     return Refused(error.details[0]["code"], error.message, error.details[0]["clause"])
+
+
+def missing(case_id: str) -> Refused:
+    """Return what a command is answered on a case that only the ledger knows."""
+    return Refused("workflow_missing", f"the workflow of {case_id} is missing: an operator runs `caseladder recover`")

@@ -46,6 +46,11 @@ class Opening(Model):
     kind: str
     intake: dict[str, Any]
 
+    @property
+    def case_id(self) -> str:
+        """The id of the other case."""
+        return f"{self.kind}:{self.intake['key']}"
+
 
 class ActivityCall(Model):
     """An activity of the kind's own must run, with this order as plain JSON."""

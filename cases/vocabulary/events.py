@@ -7,6 +7,7 @@ has one model, `EventData`, beside the mechanism or the kind that emits it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class EventData(Model):
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
-        """Read the model from the JSON of a recorded event, whose free texts may stand elsewhere."""
-        missing = {name: "" for name in cls.TEXTS if name not in data}
+        """Read the model from the JSON of a recorded event, whose free texts may have been erased."""
+        missing = {name: "" for name in cls.TEXTS if name not in data and name not in cls._OPTIONAL}
         return cls.model_validate({**data, **missing} if missing else data)
 
     def as_data(self) -> dict[str, Any]:
@@ -134,6 +135,18 @@ class Event:
             tuple(raw["clauses"]),
             raw["data"],
         )
+
+
+def fingerprint(event: Mapping[str, Any]) -> str:
+    """Return what recognizes what happened, from public event JSON: the same however often it is recorded and told.
+
+    Ids that are sent out hold it beside the number of the event: where a casebook was restored and a case went on
+    otherwise, another event may stand under the same number, and no receiver may take word of it for a repeat.
+    """
+    model = EVENTS.get(event["type"])
+    data = {name: value for name, value in event["data"].items() if model is None or name not in model.TEXTS}
+    told = canonical({"type": event["type"], "at": event["at"], "actor": event["actor"], "data": data})
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def canonical(value: Mapping[str, Any]) -> str:

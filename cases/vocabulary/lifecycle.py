@@ -99,6 +99,18 @@ class Reopened(EventData):
     reason: FreeText
 
 
+class OpeningDone(EventData):
+    """What came of the opening of another case that the event ``of`` asked for.
+
+    ``outcome`` is opened, same (it was filed with this content before), or the code of its refusal.
+    """
+
+    TYPE: ClassVar[str] = "opening_done"
+    of: int
+    case: str
+    outcome: str
+
+
 class CommandRefused(EventData):
     """A command that nobody waited for, or that is a violation by itself, was refused."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +161,19 @@ def test_a_case_does_not_close_while_an_approval_is_open() -> None:
 def test_a_stranger_may_do_nothing() -> None:
     case = complaint("03-10 09:00:00")
     assert set(refusals(case, {"id": "x", "role": "boss"}, "03-10 09:01:00").values()) == {"unknown_role"}
+
+
+def test_a_case_that_is_full_takes_no_more_texts_and_can_still_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cases.case.MOST_TEXTS", 3)
+    case = complaint("03-05 09:00:00")
+    for number in range(3):
+        do(case, f"03-05 09:1{number}:00", "note", text="n")
+
+    with pytest.raises(Refused) as refused:
+        do(case, "03-05 09:20:00", "note", text="one too many")
+
+    assert refused.value.code == "full"
+    assert case.allowed(Actor("agent-1", "agent"), case.events[-1].at)["note"] is not None
+    do(case, "03-05 09:21:00", "resolve")
+    do(case, "03-05 09:22:00", "close")
+    assert case.status == "closed"

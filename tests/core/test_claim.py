@@ -706,7 +706,7 @@ def test_a_complaint_opens_a_claim_with_the_facts_that_it_has(category: str, fac
     case = complaint(RECEIVED, category=category, severity="serious", unit="east", shipment=SHIPMENT, customer=PERSONAL)
     do(case, "03-05 09:10:00", "open_claim")
     event = only(case, "claim_opened")
-    assert event.data == {"claim": "claim:C-1-claim", "factor": factor}
+    assert event.data == {"claim": "claim:C-1-claim", "factor": factor, "claimant": {"relation": "sender"}}
     assert case.view()["claim"] == "claim:C-1-claim"
     [opening] = [effect for effect in case.outbox if isinstance(effect, Opening)]
     assert (opening.kind, opening.seq) == ("claim", event.seq)

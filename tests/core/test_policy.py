@@ -53,7 +53,7 @@ WRONG = {
     "unknown event": (
         'on = ["reminded"]',
         'on = ["reminder"]',
-        [".on.0 = 'reminder'", "reminded"],
+        ["notice.reminder.on = 'reminder'", "is not a type of event", "reminded"],
     ),
     "unknown kind": (
         'kinds = ["complaint"]',

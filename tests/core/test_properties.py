@@ -337,7 +337,6 @@ class Teller:
         if step.act == "tell":
             if waiting := notices(self.case):
                 notice = waiting[0]
-                self.case.outbox.remove(notice)
                 self.case.notices.came_out(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
         elif step.act == "gateway":
             self.gateway(step, moment)
@@ -354,7 +353,6 @@ class Teller:
             # Without word there is nothing that lets time pass.
             self.pass_time(moment, inclusive=False)
             return
-        self.case.outbox.remove(waiting)
         if step.by[1] == "agent":
             self.case.payout_failed("account unknown", moment)
         else:

@@ -8,19 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.messages import SHIFT_END, ShiftOrder
     from activities.messages import ShiftEnd as Ending
-    from cases.kinds.handover import HandoverIntake, key_of
-    from cases.vocabulary.facts import read_intake
-    from cases.vocabulary.refusals import invalid
+    from cases.kinds.handover import key_of
+    from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Token
-    from workflows.effects import BACK_OFF
+    from workflows.filing import file_case
+    from workflows.moving import go_on, moving
+    from workflows.recording import BACK_OFF
     from workflows.shell import fail
 
 # The roster is read again after every such time, also when nobody says that it changed.
@@ -63,6 +62,8 @@ class ShiftEnd:
             fail(invalid(error, "shift_end"))
         while True:
             self._changed = False
+            if moving():
+                go_on(raw)
             ending = await self._look(awaited, gather=False)
             if ending.state != "coming":
                 return {"id": None, "why": ending.state}
@@ -92,18 +93,13 @@ class ShiftEnd:
         return found
 
     async def _begin(self, facts: dict[str, Any], policy: str) -> dict[str, Any]:
-        """Start the case, which lives on by itself."""
+        """File the case, which lives on by itself."""
         content = {"key": key_of(facts["shift"]), "policy": policy, "facts": facts}
-        case_id = f"handover:{content['key']}"
         try:
-            await workflow.start_child_workflow(
-                "Handover",
-                content,
-                id=case_id,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                memo={"digest": read_intake(HandoverIntake, content).digest()},
-            )
-        except WorkflowAlreadyStartedError:
-            return {"id": case_id, "new": False}
-        return {"id": case_id, "new": True}
+            opened = await file_case("handover", content)
+        except Refused as refusal:
+            if refusal.code != "conflict":
+                fail(refusal)
+            # It was filed by the roster as it was then.
+            return {"id": f"handover:{content['key']}", "new": False}
+        return {"id": opened.id, "new": opened.new}

@@ -12,6 +12,8 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.messages import PUMP_EVENTS, DeliveryOrder, DeliveryResult
 
+from workflows.moving import go_on, moving
+
 # Of its own, so that subscribers who take their time leave the cases' workers free.
 EVENTS_QUEUE = "events"
 # An attempt names its own wait when a subscriber fails; this is for a database that is away.
@@ -57,8 +59,8 @@ class Subscription:
                     await delivery
             elif (result := await delivery).state != "active" and not self._woken:
                 return str(result.state)
-            if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(id)
+            if workflow.info().is_continue_as_new_suggested() or moving():
+                go_on(id)
 
     def _moved(self) -> bool:
         return self._woken or (self._delivery is not None and self._delivery.done())

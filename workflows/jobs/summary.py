@@ -6,18 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.messages import GATHER_MONTH, SummaryContent, SummaryOrder
-    from cases.kinds.summary import SummaryIntake
-    from cases.vocabulary.facts import read_intake
-    from cases.vocabulary.refusals import invalid
+    from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Month, Token
-    from workflows.effects import BACK_OFF
+    from workflows.filing import file_case
+    from workflows.recording import BACK_OFF
     from workflows.shell import fail
 
 # When a schedule meant to start what it starts; the start itself may be late.
@@ -59,20 +57,15 @@ class MonthEnd:
             retry_policy=BACK_OFF,
         )
         case_id = f"summary:{gathered.month}"
-        return {"id": case_id, "new": not gathered.filed and await self._file(case_id, gathered, asked.policy)}
+        return {"id": case_id, "new": not gathered.filed and await self._file(gathered, asked.policy)}
 
-    async def _file(self, case_id: str, gathered: SummaryContent, policy: str) -> bool:
-        """Start the case, which lives on by itself; whether nobody had."""
+    async def _file(self, gathered: SummaryContent, policy: str) -> bool:
+        """File the case, which lives on by itself; whether nobody had."""
         content = {"key": gathered.month, "policy": policy, "facts": gathered.facts}
         try:
-            await workflow.start_child_workflow(
-                "MonthlySummary",
-                content,
-                id=case_id,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                memo={"digest": read_intake(SummaryIntake, content).digest()},
-            )
-        except WorkflowAlreadyStartedError:
+            return (await file_case("summary", content)).new
+        except Refused as refusal:
+            if refusal.code != "conflict":
+                fail(refusal)
+            # It was filed by the month as it was known then.
             return False
-        return True

@@ -1,0 +1,47 @@
+"""What an operator needs to bring cases back: which are open, who holds them, and what was given out twice."""
+
+from __future__ import annotations
+
+from activities.database.database import Database, statement
+
+# Case ids fetched at once.
+PAGE = 500
+
+
+class Restored:
+    """Helps to bring a casebook and the engine together again. Raises what `Database.connection` does."""
+
+    _BEGIN = statement(__package__, "recovery_begin")
+    _END = statement(__package__, "recovery_end")
+    _CLAIM = statement(__package__, "recovery_claim")
+    _OPEN = statement(__package__, "recovery_open_cases")
+    _CLASHES = statement(__package__, "recovery_clashes")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self) -> None:
+        """Let openings and payments wait."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._BEGIN)
+
+    async def end(self) -> None:
+        """Let openings and payments go on."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._END)
+
+    async def claim(self, case_id: str, run: str) -> None:
+        """Let a run hold a case, whoever held it in the state that was restored."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._CLAIM, case_id, run)
+
+    async def open_cases(self, after: str) -> list[str]:
+        """Return ids of cases that are not closed, in order, at most `PAGE` after ``after``."""
+        async with self._database.connection() as connection:
+            return [row["case_id"] for row in await connection.fetch(self._OPEN, after, PAGE)]
+
+    async def clashes(self) -> list[str]:
+        """Say which case numbers and payment references more than one case was given."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self._CLASHES)
+        return [f"{row['what']}: {', '.join(row['cases'])}" for row in rows]

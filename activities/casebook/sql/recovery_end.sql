@@ -1,0 +1,2 @@
+-- The ledger is up to date again.
+DELETE FROM casebook_recovery

@@ -1,0 +1,19 @@
+"""Which rules this build runs: a number, and what changed with each.
+
+A run of a case keeps to the rules that it was started by, since under other rules it would compute other events
+than those that were recorded. Whoever changes what a command, a deadline or an outcome emits raises `RULES`, says
+why in `REASONS`, and runs ``make releases`` (CONTRIBUTING.md). Events and policies of every
+earlier number stay readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+RULES = 1
+REASONS: Mapping[int, str] = {1: "the rules of release 0.1"}
+
+
+def marker() -> str:
+    """Return what a run's history says of the rules that it was started by."""
+    return f"rules-{RULES}"

@@ -1,0 +1,122 @@
+"""The command ``recover``: cases that are stuck, lost or behind go on from the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from starter.cli import output
+from starter.cli.errors import FAILED, OK, BadInput, say
+from starter.cli.options import STACK, StackOptions
+
+if TYPE_CHECKING:
+    from starter.recovery.recovery import Mode, Outcome, Recovery
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def register(app: App) -> None:
+    """Add the command."""
+    app.command(recover)
+
+
+async def recover(
+    *cases: Annotated[str, Parameter(name="CASE")],
+    all_open: Flag = False,
+    engine_lost: Flag = False,
+    from_engine: Flag = False,
+    dry_run: Flag = False,
+    discard: Flag = False,
+    options: StackOptions = STACK,
+) -> int:
+    """Bring cases back: start them again from their ledgers, or let a restored ledger take over what the engine knows.
+
+    May be repeated and stopped at any time. Exit code 1 names what could not be brought back. See docs/operations.md.
+
+    Args:
+        cases: ids or numbers of cases that are stuck: each is started again from its ledger.
+        all_open: every open case, as if each were named.
+        engine_lost: the engine lost its cases: every open case that it does not know is started from its ledger.
+        from_engine: the ledger was restored to an earlier time: it takes over what the engine knows beyond it, with
+            numbers and payments; openings and payments wait meanwhile.
+        dry_run: change nothing; say case by case what would be done.
+        discard: start a case again also where commands that were answered are lost by it; they are shown either way.
+        options: which stack.
+    """
+    from starter.recovery.recovery import Recovery
+
+    modes: list[Mode] = []
+    if cases:
+        modes.append("named")
+    if all_open:
+        modes.append("all-open")
+    if engine_lost:
+        modes.append("engine-lost")
+    if from_engine:
+        modes.append("from-engine")
+    if len(modes) != 1:
+        raise BadInput("say which: CASE..., --all-open, --engine-lost or --from-engine, one of them")
+    client = await options.client()
+    ids = [await options.case_id(case) for case in cases]
+    async with options.database() as database:
+        recovery = Recovery(client.temporal, database, dry_run=dry_run, discard=discard)
+        outcomes = await follow(recovery, modes[0], ids)
+        clashes = await recovery.clashes() if from_engine else []
+    return report(outcomes, clashes, options, dry_run=dry_run)
+
+
+async def follow(recovery: Recovery, mode: Mode, ids: list[str]) -> list[Outcome]:
+    """Run to the end, with a line of progress on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed} cases"), TimeElapsedColumn())
+    outcomes: list[Outcome] = []
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        async for outcome in recovery.run(mode, ids):
+            outcomes.append(outcome)
+            progress.advance(task)
+    return outcomes
+
+
+def report(outcomes: list[Outcome], clashes: list[str], options: StackOptions, *, dry_run: bool) -> int:
+    """Print what became of the cases; return the exit code."""
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.case_id)
+    failed = [outcome for outcome in outcomes if outcome.why_not]
+    if options.json:
+        cases = [dataclasses.asdict(outcome) for outcome in outcomes]
+        output.print_json({"dry_run": dry_run, "cases": cases, "clashes": clashes})
+    else:
+        would = "would be " if dry_run else ""
+        for outcome in outcomes:
+            for line in _lines(outcome, would):
+                output.line(line)
+        recorded = sum(outcome.recorded for outcome in outcomes)
+        restarted = sum(outcome.restarted for outcome in outcomes)
+        output.line(
+            f"{output.count(len(outcomes), 'case')} looked at; {would}started from the ledger: {restarted}; "
+            f"events {would}taken over from the engine: {recorded}"
+        )
+        for clash in clashes:
+            output.line(f"given out twice before: {clash}")
+    if failed:
+        say(f"{output.count(len(failed), 'case')} not brought back: {failed[0].case_id}: {failed[0].why_not}")
+        return FAILED
+    return OK
+
+
+def _lines(outcome: Outcome, would: str) -> list[str]:
+    """Say what became of a case, if anything did."""
+    lines = []
+    if outcome.recorded:
+        events = output.count(outcome.recorded, "event")
+        lines.append(f"{outcome.case_id}: {events} {would}taken over from the engine")
+    if outcome.restarted:
+        lines.append(f"{outcome.case_id}: {would}started from the ledger")
+    lines += [f"{outcome.case_id}: answered, and in no ledger: {one}" for one in outcome.lost]
+    if outcome.why_not:
+        lines.append(f"{outcome.case_id}: not brought back: {outcome.why_not}")
+    return lines

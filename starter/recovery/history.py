@@ -1,0 +1,176 @@
+"""What the engine still knows of a case: read out of the histories of its runs, by any build, without a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.messages import LOAD, RECORD, Request
+from cases.vocabulary.contract import OPENED, RECORD_AGAIN
+from workflows import state
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A command that was answered with success: until then the case had so many events."""
+
+    command: str
+    by: str
+    at: datetime
+    events: int
+
+    def __str__(self) -> str:
+        return f"{self.command} by {self.by}, answered {self.at.isoformat(timespec='seconds')} as event {self.events}"
+
+
+@dataclass
+class Remembered:
+    """What the histories of a case tell.
+
+    Args:
+        run: the id of its first run, by which it holds the case.
+        running: whether its last run goes on.
+        events: public event JSON by seq, as far as histories reach back; free texts may be missing.
+        answered: commands, in the order of their answers.
+        signals: names of signals, with the instants at which they came.
+    """
+
+    run: str
+    running: bool
+    number: str | None = None
+    policy_document: str | None = None
+    personal: Json | None = None
+    intake: str | None = None
+    events: dict[int, Json] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    answered: list[Answered] = field(default_factory=list)
+    signals: list[tuple[str, datetime]] = field(default_factory=list)
+
+
+async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | None:
+    """Read what the engine knows of a case, from its last run back to where the ledger ends.
+
+    Args:
+        beyond: how many events the ledger has, so that no run is read that tells of nothing later.
+
+    Returns:
+        None when the engine does not know the case.
+    """
+    try:
+        description = await client.get_workflow_handle(case_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    found = Remembered("", description.status is WorkflowExecutionStatus.RUNNING)
+    run: str | None = description.run_id
+    while run:
+        try:
+            run = await _read(client, case_id, run, found)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            break
+        if found.events and min(found.events) <= beyond + 1 and (beyond or found.policy_document):
+            break
+    return found
+
+
+async def _read(client: Client, case_id: str, run: str, found: Remembered) -> str | None:
+    """Read one run; return the id of the run before it."""
+    events: list[HistoryEvent] = [
+        event async for event in client.get_workflow_handle(case_id, run_id=run).fetch_history_events()
+    ]
+    started = events[0].workflow_execution_started_event_attributes
+    found.run = found.run or started.first_execution_run_id
+    # What this run was handed stands below what it recorded itself, and below what a later run tells.
+    told: dict[int, Json] = {}
+    _carried(_json(client, started.input.payloads), told, found)
+    scheduled: dict[int, str] = {}
+    asked: dict[int, tuple[str, Json]] = {}
+    answered: list[Answered] = []
+    for event in events:
+        match event.event_type:
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                ordered = event.activity_task_scheduled_event_attributes
+                scheduled[event.event_id] = ordered.activity_type.name
+                if ordered.activity_type.name == RECORD:
+                    _recorded(_json(client, ordered.input.payloads), told, found)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                done = event.activity_task_completed_event_attributes
+                result = _json(client, done.result.payloads)
+                if scheduled.get(done.scheduled_event_id) == LOAD:
+                    _loaded(result, told, found)
+                elif scheduled.get(done.scheduled_event_id) == RECORD:
+                    found.number = found.number or result.get("number")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+                accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+                asked[event.event_id] = (accepted.name, _json(client, accepted.args.payloads))
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+                completed = event.workflow_execution_update_completed_event_attributes
+                name, body = asked.get(completed.accepted_event_id, ("", {}))
+                view = _json(client, completed.outcome.success.payloads)
+                if name and name not in (OPENED, RECORD_AGAIN) and "events" in view:
+                    at = event.event_time.ToDatetime().astimezone()
+                    answered.append(Answered(name, str((body.get("by") or {}).get("id")), at, view["events"]))
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                name = event.workflow_execution_signaled_event_attributes.signal_name
+                found.signals.append((name, event.event_time.ToDatetime().astimezone()))
+    found.answered = answered + found.answered
+    found.events = {**told, **found.events}
+    return started.continued_execution_run_id or None
+
+
+def _carried(raw: Json, told: dict[int, Json], found: Remembered) -> None:
+    carried = raw.get(state.CARRIED)
+    if carried is None:
+        return
+    for event in state.unpack(carried["events"]):
+        told[event.seq] = event.as_json()
+    found.policy_document = found.policy_document or carried["policy_document"]
+    found.number = found.number or carried["number"]
+    for request in carried.get("requests", ()):
+        found.requests.setdefault(request["id"], Request(**request))
+
+
+def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> None:
+    for event in batch["events"]:
+        told[event["seq"]] = event
+    found.policy_document = batch.get("policy_document") or found.policy_document
+    found.personal = batch.get("personal") or found.personal
+    found.intake = batch.get("intake") or found.intake
+    found.number = found.number or batch.get("number")
+    for request in batch.get("requests") or ():
+        found.requests.setdefault(request["id"], Request(**request))
+
+
+def _loaded(part: Json, told: dict[int, Json], found: Remembered) -> None:
+    for event in state.unpack(part["events"]):
+        told.setdefault(event.seq, event.as_json())
+    found.policy_document = found.policy_document or part.get("policy_document")
+    found.number = found.number or part.get("number")
+
+
+def _json(client: Client, payloads: Any) -> Json:
+    """Return the one JSON object among payloads, or an empty one."""
+    for value in _values(client, payloads):
+        if isinstance(value, Mapping):
+            return dict(value)
+    return {}
+
+
+def _values(client: Client, payloads: Any) -> Iterator[Any]:
+    converter = client.data_converter.payload_converter
+    for payload in payloads:
+        assert isinstance(payload, Payload)
+        yield converter.from_payload(payload)

@@ -1,0 +1,261 @@
+"""Finding what a case needs, and doing it: see ``caseladder recover`` and docs/operations.md."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from activities.casebook.read import Casebook
+from activities.casebook.record import Recorder
+from activities.casebook.restored import Restored
+from activities.database.database import Database
+from activities.messages import Batch
+from cases import rules
+from cases.policy.model import Policy
+from cases.registry import KINDS
+from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
+from cases.vocabulary.events import Event, canonical
+from starter.recovery.history import Answered, Remembered, recall
+from workflows import state
+from workflows.recording import MOST_BYTES
+
+Json = dict[str, Any]
+# So many cases are looked after at a time; how long a run may take to answer.
+AT_A_TIME, PATIENCE = 32, timedelta(seconds=10)
+
+# What a run is for: the cases that are named, every open one, those that the engine does not have, those of which it
+# knows more than the ledger, those that were started by other rules.
+Mode = Literal["named", "all-open", "engine-lost", "from-engine", "other-rules"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case, or with a dry run what would.
+
+    Args:
+        recorded: how many events the ledger took over from the engine.
+        restarted: whether the case was started again from its ledger.
+        lost: answered commands, and signals, that neither the ledger nor a reachable history holds.
+        why_not: why the case could not be brought back; empty when it could, or needs nothing.
+    """
+
+    case_id: str
+    recorded: int = 0
+    restarted: bool = False
+    lost: list[str] = field(default_factory=list)
+    why_not: str = ""
+
+
+class Recovery:
+    """Brings cases back.
+
+    Args:
+        client: the connection to the engine.
+        dry_run: only say what would be done.
+        discard: start a case again also where answered commands are lost by it.
+    """
+
+    def __init__(self, client: Client, database: Database, *, dry_run: bool = False, discard: bool = False) -> None:
+        self._client, self._dry_run, self._discard = client, dry_run, discard
+        self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
+
+    async def run(self, mode: Mode, case_ids: Sequence[str] = ()) -> AsyncIterator[Outcome]:
+        """Look after cases, several at a time; yields what became of each.
+
+        Openings and payments wait while the ledger takes over what the engine knows. What is done is left alone when
+        it is done again, so a run that was stopped may be repeated.
+        """
+        if mode == "from-engine" and not self._dry_run:
+            await self._restored.begin()
+        wanted = self._named(case_ids) if mode == "named" else self._found(mode)
+        under_way: set[asyncio.Task[Outcome]] = set()
+        failed = False
+        async for case_id in wanted:
+            under_way.add(asyncio.create_task(self._look_after(case_id, mode)))
+            if len(under_way) >= AT_A_TIME:
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    failed = failed or bool((await task).why_not)
+                    yield await task
+        for finished in asyncio.as_completed(under_way):
+            outcome = await finished
+            failed = failed or bool(outcome.why_not)
+            yield outcome
+        if mode == "from-engine" and not self._dry_run and not failed:
+            await self._restored.end()
+
+    async def clashes(self) -> list[str]:
+        """List what was given out twice before the ledger was brought up to date: case numbers, payment references."""
+        return await self._restored.clashes()
+
+    # --- which cases ------------------------------------------------------------------------------
+
+    async def _named(self, case_ids: Sequence[str]) -> AsyncIterator[str]:
+        for case_id in case_ids:
+            yield case_id
+
+    async def _found(self, mode: Mode) -> AsyncIterator[str]:
+        if mode in ("all-open", "engine-lost"):
+            after = ""
+            while page := await self._restored.open_cases(after):
+                for case_id in page:
+                    yield case_id
+                after = page[-1]
+            return
+        types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
+        query = f"WorkflowType IN ({types})"
+        if mode == "other-rules":
+            # The engine keeps there by which rules a run was started.
+            others = f"(TemporalChangeVersion IS NULL OR TemporalChangeVersion != '{rules.marker()}')"
+            query += f" AND ExecutionStatus = 'Running' AND {others}"
+        # A case that was continued as new has several runs there.
+        seen: set[str] = set()
+        async for found in self._client.list_workflows(query):
+            if found.id not in seen:
+                seen.add(found.id)
+                yield found.id
+
+    # --- one case ---------------------------------------------------------------------------------
+
+    async def _look_after(self, case_id: str, mode: Mode) -> Outcome:
+        try:
+            return await self._bring_back(case_id, mode)
+        except (ApplicationError, RPCError, WorkflowUpdateFailedError) as error:
+            cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+            return Outcome(case_id, why_not=getattr(cause, "message", None) or str(cause))
+
+    async def _bring_back(self, case_id: str, mode: Mode) -> Outcome:
+        view = await self._casebook.case(case_id)
+        known = await self._recorded(case_id) if view is not None else 0
+        remembered = await recall(self._client, case_id, known)
+        if view is None and remembered is None:
+            return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
+        if mode == "engine-lost" and remembered is not None and remembered.running:
+            return Outcome(case_id)
+        recorded, after = 0, known
+        if remembered is not None and mode != "engine-lost":
+            recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
+        lost = [] if remembered is None else _lost(remembered, after)
+        view = await self._casebook.case(case_id) if recorded and not self._dry_run else view
+        needed = view is not None and view["status"] != "closed" and self._needs_start(mode, remembered)
+        if needed and lost and not self._discard:
+            why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
+            return Outcome(case_id, recorded, lost=lost, why_not=why)
+        if needed and not self._dry_run:
+            await self._start(case_id, after)
+        return Outcome(case_id, recorded, restarted=needed, lost=lost)
+
+    @staticmethod
+    def _needs_start(mode: Mode, remembered: Remembered | None) -> bool:
+        running = remembered is not None and remembered.running
+        return not running if mode in ("engine-lost", "from-engine") else True
+
+    async def _recorded(self, case_id: str) -> int:
+        events = await self._casebook.events(case_id)
+        return events[-1]["seq"] if events else 0
+
+    async def _take_over(self, case_id: str, known: int, remembered: Remembered, *, ask: bool) -> tuple[int, int]:
+        """Let the ledger have what the engine knows beyond it.
+
+        Returns:
+            How many events it took over, and how many it has then.
+        """
+        last = max(remembered.events, default=known)
+        if self._dry_run:
+            return max(last - known, 0), max(last, known)
+        if (last > known or remembered.running) and known:
+            await self._restored.claim(case_id, remembered.run)
+        if remembered.running and ask and await self._ask_again(case_id):
+            after = await self._recorded(case_id)
+            return after - known, after
+        if last > known:
+            await self._record(case_id, known, remembered)
+        return max(last - known, 0), max(last, known)
+
+    async def _ask_again(self, case_id: str) -> bool:
+        """Have the run itself compare the ledger with what it knows; whether it answered."""
+        handle = self._client.get_workflow_handle(case_id)
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                view = await handle.execute_update(RECORD_AGAIN)
+        except (TimeoutError, RPCError, WorkflowUpdateFailedError):
+            # No worker of its rules is there, or it is stuck: then its histories must do.
+            return False
+        return bool(view["recorded"] == view["events"])
+
+    async def _record(self, case_id: str, known: int, remembered: Remembered) -> None:
+        """Record events out of histories, in calls that a payload has room for."""
+        policy_document = remembered.policy_document
+        before = [Event.from_json(event) for event in await self._casebook.events(case_id)]
+        fresh = [remembered.events[seq] for seq in sorted(remembered.events) if seq > known]
+        if fresh[0]["seq"] != known + 1:
+            left = fresh[0]["seq"]
+            raise ApplicationError(f"the histories that are left begin at seq {left}, the ledger ends at {known}")
+        if policy_document is None:
+            opened = before[0].data if before else fresh[0]["data"]
+            policy_document = await self._casebook.policy_document(opened["policy_hash"])
+        if policy_document is None:
+            raise ApplicationError("the policy that it is pinned to is in no history and not in the ledger")
+        kind = case_id.partition(":")[0]
+        events = [*before, *(Event.from_json(event) for event in fresh)]
+        view = KINDS[kind].replay(Policy.from_document(policy_document), events).view()
+        for part in _parts(fresh):
+            first = part[0]["seq"] == 1
+            batch = Batch(
+                case_id=case_id,
+                kind=kind,
+                events=part,
+                view={**view, "number": remembered.number},
+                run=remembered.run,
+                personal=remembered.personal if first else None,
+                policy_document=policy_document if first else None,
+                requests=[one for one in remembered.requests.values() if part[0]["seq"] <= one.seq <= part[-1]["seq"]],
+                intake=remembered.intake if first else None,
+                number=remembered.number,
+            )
+            await self._recorder.record(batch)
+
+    async def _start(self, case_id: str, events: int) -> None:
+        """Start a case again from its ledger, in place of a run that may still be there."""
+        kind, _, key = case_id.partition(":")
+        await self._client.start_workflow(
+            KINDS[kind].WORKFLOW,
+            {"key": key, state.FROM_LEDGER: {"head_seq": events}},
+            id=case_id,
+            task_queue=TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+        )
+
+
+def _lost(remembered: Remembered, recorded: int) -> list[str]:
+    """List the answered commands whose events the ledger has not got, and signals that came after them."""
+    answered: list[Answered] = [one for one in remembered.answered if one.events > recorded]
+    lost = [str(one) for one in answered]
+    if answered:
+        since = answered[0].at
+        lost += [
+            f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in remembered.signals if at > since
+        ]
+    return lost
+
+
+def _parts(events: Iterable[Json]) -> list[list[Json]]:
+    """Cut events into runs that one call has room for."""
+    parts: list[list[Json]] = [[]]
+    size = 0
+    for event in events:
+        size += len(canonical(event).encode())
+        if parts[-1] and size > MOST_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(event)
+    return parts

@@ -1,0 +1,88 @@
+"""How a run comes to its case: opened from an intake, unless the ledger has it, or loaded from the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.messages import BEGIN, LOAD, BeginOrder, Begun, Loaded, LoadOrder, Mark
+from cases.case import Case
+from cases.policy.model import Policy
+from cases.vocabulary.contract import refusal_of
+from cases.vocabulary.refusals import Refused
+from workflows import state
+from workflows.recording import BACK_OFF
+
+Answer = TypeVar("Answer")
+# What a run is refused with that cannot have its case from the ledger, by the type of the activity's error.
+_CODES = {"NoSuchCase": "not_found", "Superseded": "superseded", "LedgerBroken": "ledger_broken"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A case that this run has taken over from the ledger.
+
+    Args:
+        seen: the requests that were answered, by id.
+        mark: recognizes its intake; None where that was erased.
+    """
+
+    case: Case
+    number: str
+    seen: dict[str, state.Seen]
+    mark: Mark | None
+
+
+async def begin(policy: str, intake: Mark) -> Begun:
+    """Ask for the policy of a new case, and whether the ledger has the case already.
+
+    Raises:
+        Refused: nobody knows the policy.
+    """
+    info = workflow.info()
+    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, intake.digest, info.first_execution_run_id), Begun)
+
+
+async def load(case: type[Case], wanted: state.FromLedger) -> Taken:
+    """Take a case over as the ledger has it, part by part; from then on this run holds it.
+
+    Raises:
+        Refused: ``not_found``, ``ledger_broken``, ``ledger_behind`` (the ledger ends too early), or ``superseded``
+            (by a run that took the case over meanwhile).
+    """
+    info = workflow.info()
+    first: Loaded = await _ask(LOAD, LoadOrder(info.workflow_id, info.first_execution_run_id), Loaded)
+    if wanted.head_seq is not None and first.head_seq < wanted.head_seq:
+        message = f"the ledger ends at seq {first.head_seq} and was at {wanted.head_seq}: restore a later backup"
+        raise Refused("ledger_behind", message)
+    events, last = state.unpack(first.events), first
+    while last.last_seq < first.head_seq:
+        order = LoadOrder(info.workflow_id, info.first_execution_run_id, after=last.last_seq)
+        last = await _ask(LOAD, order, Loaded)
+        events += state.unpack(last.events)
+    assert first.policy_document is not None
+    seen = {one.id: state.Seen(digest=one.mark.digest, salt=one.mark.salt) for one in first.requests}
+    replayed = case.replay(Policy.from_document(first.policy_document), events)
+    return Taken(replayed, first.number, seen, first.intake)
+
+
+async def _ask(activity: str, order: Any, answer: type[Answer]) -> Answer:
+    """Ask the casebook, however long it is away.
+
+    Raises:
+        Refused: it says no.
+    """
+    try:
+        answered: Answer = await workflow.execute_activity(
+            activity, order, result_type=answer, start_to_close_timeout=timedelta(seconds=20), retry_policy=BACK_OFF
+        )
+    except ActivityError as error:
+        cause = error.cause
+        if isinstance(cause, ApplicationError) and cause.type in _CODES:
+            raise Refused(_CODES[cause.type], cause.message) from None
+        raise refusal_of(cause) or error from None
+    return answered

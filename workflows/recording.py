@@ -1,0 +1,184 @@
+"""Recording the events of a case in the ledger, in order, for as long as its run holds the case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.messages import RECORD, Batch, Recorded, Request
+from cases.case import Case
+from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.facts import Intake
+
+BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+# At most so much goes to the casebook in one call, unless a single step is larger: events, and bytes of their JSON.
+MOST_EVENTS, MOST_BYTES = 200, 300_000
+# With so many bytes of events waiting for a casebook that is away, the case takes no commands.
+MOST_WAITING = 500_000
+
+
+@dataclass
+class Known:
+    """What a run knows of its case beside the case itself, and takes along.
+
+    Args:
+        intake: what the case was filed with; None where the run was started from the ledger.
+        recorded: how many events the ledger has.
+        number: the case number, once there is one.
+        requests: the request ids whose events are not recorded yet.
+    """
+
+    intake: Intake | None
+    recorded: int = 0
+    number: str | None = None
+    requests: list[Request] = field(default_factory=list)
+
+
+class Recording:
+    """The recording of one case.
+
+    Args:
+        view: returns the case view as the ledger keeps it.
+        spoke: is called before a command is given to the engine.
+        told: is called when the view has changed by what was recorded.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        known: Known,
+        view: Callable[[], dict[str, Any]],
+        spoke: Callable[[], None],
+        told: Callable[[], None],
+    ) -> None:
+        self._case, self.known = case, known
+        self._view, self._spoke, self._told = view, spoke, told
+        # What keeps the ledger from taking events, for people to see.
+        self.trouble: str | None = None
+        # Whether another run records for this case, so that this one has no say any more.
+        self.superseded = False
+        # Whether something was recorded that the loop has not seen yet.
+        self.news = False
+        self.under_way = False
+        self._again = False
+        self._sized, self._waiting = known.recorded, 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the ledger has every event."""
+        return self.known.recorded == len(self._case.events)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes of events wait for the casebook."""
+        events = self._case.events
+        self._waiting += sum(map(_size, events[self._sized :]))
+        self._sized = len(events)
+        return self._waiting
+
+    def again(self) -> None:
+        """Record everything once more: what the ledger has already is compared, what it lacks is appended."""
+        self.trouble = None
+        if self.under_way:
+            self._again = True
+        else:
+            self.known.recorded = 0
+
+    async def keep_recording(self) -> None:
+        """Record events in order, whole steps that wait in one call, for as long as the case runs."""
+        case, known = self._case, self.known
+        while not self.superseded:
+            # Not waited for when it is so already: what the opening brings is on its way before a
+            # command is heard that came with it, as it is in a replay.
+            if self.complete:
+                await workflow.wait_condition(lambda: not self.complete)
+            first, last = known.recorded, self._end(known.recorded)
+            begins = known.intake if first == 0 else None
+            batch = Batch(
+                case_id=workflow.info().workflow_id,
+                kind=case.KIND,
+                events=[event.as_json() for event in case.events[first:last]],
+                view=self._view(),
+                run=workflow.info().first_execution_run_id,
+                personal=begins.personal() if begins else None,
+                policy_document=case.policy.document if first == 0 else None,
+                requests=[request for request in known.requests if request.seq <= last],
+                intake=begins.digest() if begins else None,
+                number=known.number,
+            )
+            self._told()
+            self.under_way = True
+            recorded = await self._record(batch)
+            self.under_way, self.news = False, True
+            if recorded is not None:
+                known.number, known.recorded = recorded.number, last
+                known.requests = [request for request in known.requests if request.seq > last]
+            if recorded is None or self._again:
+                self._again, known.recorded = False, 0
+            self._sized, self._waiting = known.recorded, 0
+            self._told()
+
+    def _end(self, first: int) -> int:
+        """Return until where events go in one call: as many whole steps as fit, at least one."""
+        events = self._case.events
+        end, size = first, 0
+        for step in [*(step for step in self._case.steps if step > first), len(events)]:
+            size += sum(map(_size, events[end:step]))
+            if end > first and (size > MOST_BYTES or step - first > MOST_EVENTS):
+                break
+            end = step
+        return end
+
+    async def _record(self, batch: Batch) -> Recorded | None:
+        """Record a batch, however long the casebook is away; None when all must be recorded anew, or nothing any more.
+
+        What it refuses for good is tried again every hour and shown meanwhile: the ladder goes on, and
+        the events are kept here.
+        """
+        while True:
+            self._spoke()
+            try:
+                recorded: Recorded = await workflow.execute_activity(
+                    RECORD,
+                    batch,
+                    result_type=Recorded,
+                    start_to_close_timeout=timedelta(seconds=20),
+                    retry_policy=BACK_OFF,
+                )
+            except ActivityError as error:
+                if superseded(error):
+                    self.superseded = True
+                    return None
+                if isinstance(error.cause, ApplicationError) and error.cause.type == "LedgerBehind":
+                    # The casebook was restored to an earlier time.
+                    return None
+                self.trouble = str(error.cause or error)
+                workflow.logger.error("the ledger refused events", extra={"reason": self.trouble})
+                with suppress(asyncio.TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: self._again,
+                        timeout=timedelta(hours=1),
+                        timeout_summary="until the ledger is tried again",
+                    )
+                if self._again:
+                    return None
+            else:
+                self.trouble = None
+                return recorded
+
+
+def _size(event: Event) -> int:
+    return len(canonical(event.as_json()).encode())
+
+
+def superseded(error: ActivityError) -> bool:
+    """Whether an activity did nothing because another run holds the case."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == "Superseded"
