@@ -17,6 +17,7 @@ from activities.messages import RECORD, Batch, Recorded, Request
 from cases.case import Case
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import Intake
+from workflows.state import Seen
 
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 # At most so much goes to the casebook in one call, unless a single step is larger: events, and bytes of their JSON.
@@ -33,13 +34,13 @@ class Known:
         intake: what the case was filed with; None where the run was started from the ledger.
         recorded: how many events the ledger has.
         number: the case number, once there is one.
-        requests: the request ids whose events are not recorded yet.
+        seen: the request ids that were decided.
     """
 
     intake: Intake | None
     recorded: int = 0
     number: str | None = None
-    requests: list[Request] = field(default_factory=list)
+    seen: dict[str, Seen] = field(default_factory=dict)
 
 
 class Recording:
@@ -110,7 +111,11 @@ class Recording:
                 run=workflow.info().first_execution_run_id,
                 personal=begins.personal() if begins else None,
                 policy_document=case.policy.document if first == 0 else None,
-                requests=[request for request in known.requests if request.seq <= last],
+                requests=[
+                    Request(seen.seq, id, seen.digest)
+                    for id, seen in known.seen.items()
+                    if seen.seq is not None and not seen.salt and first < seen.seq <= last
+                ],
                 intake=begins.digest() if begins else None,
                 number=known.number,
             )
@@ -120,7 +125,6 @@ class Recording:
             self.under_way, self.news = False, True
             if recorded is not None:
                 known.number, known.recorded = recorded.number, last
-                known.requests = [request for request in known.requests if request.seq > last]
             if recorded is None or self._again:
                 self._again, known.recorded = False, 0
             self._sized, self._waiting = known.recorded, 0

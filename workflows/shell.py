@@ -17,7 +17,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import Mark, Request
+    from activities.messages import Mark
     from activities.refusals import failure
     from cases import rules
     from cases.case import Case, closed
@@ -76,7 +76,6 @@ class Shell:
         self._recorded_view: dict[str, Any] | None = None
         # What recognizes the intake.
         self._mark: Mark | None = None
-        self._seen: dict[str, state.Seen] = {}
         self._outside: Outside | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
@@ -98,8 +97,8 @@ class Shell:
 
     def _restore(self, carried: state.Carried) -> None:
         case = self.CASE.replay(Policy.from_document(carried.policy_document), state.unpack(carried.events))
-        self._seen, self._mark = dict(carried.seen), carried.mark
-        self._take(case, Known(self._start.intake, carried.recorded, carried.number, list(carried.requests)))
+        self._mark = carried.mark
+        self._take(case, Known(self._start.intake, carried.recorded, carried.number, dict(carried.seen)))
 
     def _take(self, case: Case, known: Known) -> None:
         self._outside = Outside(case, known, self._now, self._rehearsal is not None)
@@ -249,8 +248,8 @@ class Shell:
         Raises:
             Refused: now, or when the same request was first decided.
         """
-        case, digest = outside.case, command.digest()
-        seen = self._seen.get(command.request_id) if command.request_id else None
+        case, digest, requests = outside.case, command.digest(), outside.recording.known.seen
+        seen = requests.get(command.request_id) if command.request_id else None
         if seen is not None:
             if not seen.matches(digest):
                 message = f"request_id = {command.request_id!r} was used with other content"
@@ -269,18 +268,13 @@ class Shell:
             refused = refusal
         self._settle(case.policy.local(at))
         if command.request_id:
-            self._remember(
-                command.request_id, state.Seen(digest=digest, refusal=refused.as_json() if refused else None)
-            )
-            if refused is None and len(case.events) > before:
-                outside.recording.known.requests.append(Request(len(case.events), command.request_id, digest))
+            seq = len(case.events) if refused is None and len(case.events) > before else None
+            why_not = None if refused is None else refused.as_json()
+            requests[command.request_id] = state.Seen(digest=digest, refusal=why_not, seq=seq)
+            if len(requests) > REMEMBERED:
+                del requests[next(iter(requests))]
         if refused is not None:
             raise refused
-
-    def _remember(self, request_id: str, seen: state.Seen) -> None:
-        self._seen[request_id] = seen
-        if len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -330,8 +324,8 @@ class Shell:
             return
         if start.from_ledger is not None:
             taken = await load(self.CASE, start.from_ledger)
-            self._seen, self._mark = taken.seen, taken.mark
-            self._take(taken.case, Known(None, len(taken.case.events), taken.number))
+            self._mark = taken.mark
+            self._take(taken.case, Known(None, len(taken.case.events), taken.number, taken.seen))
             return
         assert start.intake is not None
         assert self._mark is not None
@@ -415,8 +409,7 @@ class Shell:
             recorded=known.recorded,
             number=known.number,
             mark=self._mark,
-            requests=known.requests,
-            seen=self._seen,
+            seen=known.seen,
         )
         return {**self._raw_start(), state.CARRIED: carried.model_dump(mode="json")}
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json
 
-from activities.messages import Mark, Request
+from activities.messages import Mark
 from cases.case import Case
 from cases.policy.tables import LONGEST
 from cases.vocabulary.events import Event
@@ -65,12 +65,14 @@ class Rehearsal(Model):
 class Seen(Model):
     """A request id that was decided: what tells its content, and the refusal if it was refused.
 
-    ``salt`` is empty where this run has decided it: then ``digest`` is the content's own.
+    ``salt`` is empty where this run has decided it: then ``digest`` is the content's own. ``seq`` is of the last
+    event that it led to.
     """
 
     digest: str
     salt: str = ""
     refusal: dict[str, str] | None = None
+    seq: int | None = None
 
     def matches(self, digest: str) -> bool:
         """Whether this content was decided."""
@@ -86,7 +88,6 @@ class Carried(Model):
     recorded: int
     number: str | None
     mark: Mark | None = None
-    requests: list[Request] = Field(default_factory=list)
     seen: dict[str, Seen] = Field(default_factory=dict)
 
 

@@ -49,13 +49,13 @@ def commitments(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def written(type_: str, data: Mapping[str, Any]) -> dict[str, str]:
-    """Return the free texts in what an event says, by field.
+    """Return the free texts in what an event says, by field; an empty one stands for a text that is not known here.
 
     Raises:
         ValueError: what should be one is none.
     """
     model = EVENTS.get(type_)
-    texts = {name: data[name] for name in (model.TEXTS if model else ()) if data.get(name) is not None}
+    texts = {name: data[name] for name in (model.TEXTS if model else ()) if data.get(name) not in (None, "")}
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ValueError(f"{name} is no text")
@@ -86,7 +86,7 @@ def seal_as(event: Mapping[str, Any], recorded: Mapping[str, Any], salts: Mappin
     committed = commitments(stored)
     for name in {*committed, *written(recorded["type"], {**stored, **dict.fromkeys(committed)})}:
         text = data.get(name)
-        if name not in data or (name in committed and name not in salts and isinstance(text, str)):
+        if name not in data or text == "" or (name in committed and name not in salts and isinstance(text, str)):
             data[name] = stored[name]
         elif name in committed and isinstance(text, str):
             data[name] = commitment(salts[name], text)
@@ -111,11 +111,11 @@ def join(body: str, texts: Mapping[str, str] | None) -> Json:
 
 
 def strip(body: str) -> Json:
-    """Return the public JSON of a recorded event without its texts."""
-    event = join(body, None)
+    """Return the public JSON of a recorded event with an empty text in place of each, so that it stays known."""
+    event: Json = json.loads(body)
+    event["data"].update(dict.fromkeys(commitments(event["data"]), ""))
     # Before texts stood apart, the bodies held them.
-    for name in written(event["type"], event["data"]):
-        del event["data"][name]
+    event["data"].update(dict.fromkeys(written(event["type"], event["data"]), ""))
     return event
 
 

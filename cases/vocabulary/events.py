@@ -145,7 +145,7 @@ def fingerprint(event: Mapping[str, Any]) -> str:
     """
     model = EVENTS.get(event["type"])
     data = {name: value for name, value in event["data"].items() if model is None or name not in model.TEXTS}
-    told = canonical({"type": event["type"], "at": event["at"], "actor": event["actor"], "data": data})
+    told = canonical({"type": event["type"], "at": event["at"], "data": data})
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
