@@ -10,7 +10,6 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 # Activity names are part of recorded histories: they stay as they are.
-LOAD_POLICY = "load_policy"
 BEGIN = "begin"
 LOAD = "load_case"
 OPEN_CASE = "open_case"

@@ -26,7 +26,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
+    from activities.messages import BEGIN, NOTIFY, RECORD, Batch, BeginOrder, Begun, NoticeBatch, NoticeResult, Recorded
     from activities.policies.store import Policies
     from bench import support
     from cases.vocabulary.contract import TASK_QUEUE
@@ -88,6 +88,12 @@ async def empty() -> None:
 async def record_nothing(batch: Batch) -> Recorded:
     """Record nothing, in place of the casebook."""
     return Recorded("2026-01-0001", batch.events[-1]["seq"])
+
+
+@activity.defn(name=BEGIN)
+async def begin_anything(order: BeginOrder) -> Begun:
+    """Take every case for a new one, in place of the casebook."""
+    return Begun(Policies().load(order.policy).document)
 
 
 @activity.defn(name=NOTIFY)
@@ -157,12 +163,11 @@ async def main() -> None:
                 print("  " + ", ".join(f"{count} {name.lower()}" for name, count in sorted(names.items())))
                 if life is live:
                     activities = names["MARKER_RECORDED"] + names["ACTIVITY_TASK_SCHEDULED"]
-        policies = Policies()
         variants: Variants = {
             "floor": (lambda: floor(client), bare(client, activities)),
             "complaints": (lambda: polling(client, settings), live),
             "without casebook and notices": (
-                lambda: stubbed(client, record_nothing, notify_nobody, policies.load_policy),
+                lambda: stubbed(client, begin_anything, record_nothing, notify_nobody),
                 live,
             ),
         }

@@ -30,8 +30,10 @@ INSERT = """
 
 
 def batch(case_id: str, first: int, last: int, **view: Any) -> Batch:
+    actor = {"id": "agent-7", "role": "agent"}
     events = [
-        {"seq": seq, "type": "noted", "at": MARCH, "recorded_at": MARCH, "data": {}} for seq in range(first, last + 1)
+        {"seq": seq, "type": "noted", "at": MARCH, "recorded_at": MARCH, "actor": actor, "clauses": [], "data": {}}
+        for seq in range(first, last + 1)
     ]
     return Batch(case_id, case_id.partition(":")[0], events, {"id": case_id, "unit": "HZ-01", **view}, "run-1")
 
@@ -103,7 +105,7 @@ async def test_events_come_in_order_with_what_their_case_is(book: Book, reader: 
     assert seen(events) == [*((A, 1), (A, 2), (A, 3)), ("inquiry:B", 1), (A, 4)]
     assert (events[0].kind, events[0].number, events[0].unit) == ("complaint", "2026-03-0001", "HZ-01")
     assert (events[3].kind, events[3].number, events[3].unit) == ("inquiry", "2026-03-0001", None)
-    assert events[4].event == {"seq": 4, "type": "noted", "at": MARCH, "recorded_at": MARCH, "data": {}}
+    assert events[4].event == batch(A, 4, 4).events[0]
     assert await reader.head() == events[-1].position
     assert seen(await whole(reader, 2)) == seen(events)
     assert await reader.after(events[-1].position, 10) == []

@@ -17,7 +17,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.messages import NOTIFY, RECORD, Batch, NoticeBatch, NoticeResult, Recorded
+from activities.messages import BEGIN, NOTIFY, RECORD, Batch, BeginOrder, Begun, NoticeBatch, NoticeResult, Recorded
 from activities.policies.store import Policies
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
@@ -34,6 +34,11 @@ class Slow:
     def __init__(self) -> None:
         self.record_may_end = asyncio.Event()
         self.notices: list[asyncio.Event] = []
+
+    @activity.defn(name=BEGIN)
+    async def begin(self, order: BeginOrder) -> Begun:
+        """Begin every case as a new one."""
+        return Begun(Policies().load(order.policy).document)
 
     @activity.defn(name=RECORD)
     async def record(self, batch: Batch) -> Recorded:
@@ -60,7 +65,7 @@ async def test_a_worker_that_takes_a_case_over_decides_like_every_replay_after_i
             env.client,
             task_queue=QUEUE,
             workflows=case_workflows(),
-            activities=[slow.record, slow.notify, Policies().load_policy],
+            activities=[slow.begin, slow.record, slow.notify],
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
         )

@@ -14,7 +14,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
-from activities.messages import LOAD_POLICY
+from activities.messages import BEGIN, BeginOrder, Begun
 from activities.policies.store import Policies
 from cases.kinds.complaint import Complaint as ComplaintCase
 from cases.vocabulary.events import Event
@@ -73,12 +73,12 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(backend:
     """The policy comes late, as from a slow disk."""
     wanted = asyncio.Event()
 
-    @activity.defn(name=LOAD_POLICY)
-    async def late(name: str) -> str:
+    @activity.defn(name=BEGIN)
+    async def late(order: BeginOrder) -> Begun:
         await wanted.wait()
-        return Policies().load(name).document
+        return Begun(Policies().load(order.policy).document)
 
-    others = [each for each in backend.worker.config()["activities"] if each.__name__ != LOAD_POLICY]
+    others = [each for each in backend.worker.config()["activities"] if each.__name__ != BEGIN]
     async with Worker(
         backend.env.client,
         task_queue="slow",
