@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from activities.database.database import Database, statement
 
 # Case ids fetched at once.
@@ -14,6 +16,7 @@ class Restored:
     _BEGIN = statement(__package__, "recovery_begin")
     _END = statement(__package__, "recovery_end")
     _CLAIM = statement(__package__, "recovery_claim")
+    _RAISE = statement(__package__, "recovery_raise_number")
     _OPEN = statement(__package__, "recovery_open_cases")
     _CLASHES = statement(__package__, "recovery_clashes")
 
@@ -34,6 +37,16 @@ class Restored:
         """Let a run hold a case, whoever held it in the state that was restored."""
         async with self._database.connection() as connection:
             await connection.execute(self._CLAIM, case_id, run)
+
+    async def raise_numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
+        """Give no number again that a case was given: of each kind and month the next one comes after these.
+
+        Args:
+            numbers: kinds and case numbers.
+        """
+        given = [(kind, *map(int, number.split("-"))) for kind, number in numbers]
+        async with self._database.connection() as connection:
+            await connection.executemany(self._RAISE, given)
 
     async def open_cases(self, after: str) -> list[str]:
         """Return ids of cases that are not closed, in order, at most `PAGE` after ``after``."""

@@ -24,7 +24,7 @@ from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
 from cases.vocabulary.events import Event, canonical
 from starter.recovery.history import Answered, Remembered, recall
-from workflows import state
+from workflows import attributes, state
 from workflows.recording import MOST_BYTES
 
 Json = dict[str, Any]
@@ -75,6 +75,7 @@ class Recovery:
         """
         if mode == "from-engine" and not self._dry_run:
             await self._restored.begin()
+            await self._restored.raise_numbers([number async for number in self._given()])
         wanted = self._named(case_ids) if mode == "named" else self._found(mode)
         under_way: set[asyncio.Task[Outcome]] = set()
         failed = False
@@ -96,6 +97,13 @@ class Recovery:
         """List what was given out twice before the ledger was brought up to date: case numbers, payment references."""
         return await self._restored.clashes()
 
+    async def _given(self) -> AsyncIterator[tuple[str, str]]:
+        """Yield the kinds and numbers of all cases that the engine knows."""
+        async for found in self._client.list_workflows(f"{_of_cases()} AND CaseNumber IS NOT NULL"):
+            number = found.typed_search_attributes.get(attributes.KEYWORDS["number"])
+            if number is not None:
+                yield found.id.partition(":")[0], number
+
     # --- which cases ------------------------------------------------------------------------------
 
     async def _named(self, case_ids: Sequence[str]) -> AsyncIterator[str]:
@@ -110,8 +118,7 @@ class Recovery:
                     yield case_id
                 after = page[-1]
             return
-        types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
-        query = f"WorkflowType IN ({types})"
+        query = _of_cases()
         if mode == "other-rules":
             # The engine keeps there by which rules a run was started.
             others = f"(TemporalChangeVersion IS NULL OR TemporalChangeVersion != '{rules.marker()}')"
@@ -234,6 +241,12 @@ class Recovery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
+
+
+def _of_cases() -> str:
+    """Return the visibility query for the workflows of cases."""
+    types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
+    return f"WorkflowType IN ({types})"
 
 
 def _lost(remembered: Remembered, recorded: int) -> list[str]:

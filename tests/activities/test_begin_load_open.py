@@ -141,7 +141,7 @@ async def test_a_loaded_case_has_all_but_its_texts_and_its_personal_facts(
     await book.record(opening)
     loaded = await ActivityEnvironment().run(loader.load_case, LoadOrder(CASE, "run-2"))
     assert (loaded.number, loaded.head_seq, loaded.last_seq) == ("2026-03-0001", 2, 2)
-    assert events_of(loaded) == [event(1), event(2, "withdrawn", reason=None)]
+    assert events_of(loaded) == [event(1, text=""), event(2, "withdrawn", reason=None)]
     assert loaded.policy_document == DOCUMENT
     assert [each.id for each in loaded.requests] == ["r-1", "r-2"]
     assert loaded.intake is not None
