@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -15,14 +14,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 from temporalio.client import Client
-from temporalio.runtime import (
-    LogForwardingConfig,
-    LoggingConfig,
-    PrometheusConfig,
-    Runtime,
-    TelemetryConfig,
-    TelemetryFilter,
-)
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 from activities.casebook.begin import Beginnings
@@ -49,8 +41,9 @@ from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
-from starter.logs import configure
+from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
+from starter.retention import advise
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import ensure_workflows
 from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
@@ -107,7 +100,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
     """
     casebook, directory, calendar = Casebook(database), DirectoryBook(database), CalendarYears(database)
     policies = Policies(settings.policies, calendar.current)
-    cases = CaseClient(client)
+    cases = CaseClient(client, casebook)
     handovers = Handovers(casebook, Search(database), directory, policies, cases.command)
     return [
         Beginnings(database, policies).begin,
@@ -183,7 +176,10 @@ async def work(settings: Settings) -> None:
     stack = running(settings.data)
     if stack is not None:
         settings = settings.on_embedded(stack.database_url)
-    client = await connect(settings.data, runtime)
+    client = await connect(settings.data, runtime, retry=None)
+    advice = await advise(client)
+    if advice is not None:
+        log.warning("short_retention", reason=advice)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -201,13 +197,8 @@ def _runtime(port: int) -> Runtime:
     Raises:
         SettingsError: the port of the metrics cannot be used.
     """
-    forwarding = LogForwardingConfig(
-        logging.getLogger("temporalio.core"),
-        append_target_to_name=False,
-        prepend_target_on_message=False,
-    )
     telemetry = TelemetryConfig(
-        logging=LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding),
+        logging=core_logging(),
         metrics=PrometheusConfig(bind_address=f"0.0.0.0:{port}") if port else None,
     )
     try:

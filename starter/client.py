@@ -1,24 +1,41 @@
-"""The Python client: file cases, send them commands, read them."""
+"""The Python client: file cases, send them commands, read them.
+
+A case is its ledger and its workflow is the engine of it. So what the engine does not know, or knows only as
+ended, is asked of the ledger where there is one at hand.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from time import monotonic
+from typing import Any, Protocol, Self, TypeVar
 from uuid import uuid4
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cases.case import closed
+from cases.case import Case, closed
+from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.vocabulary.contract import OPENED, TASK_QUEUE, refusal_of
-from cases.vocabulary.events import canonical
+from cases.vocabulary.contract import OPENED, TASK_QUEUE, missing, refusal_of
+from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.connection import Unreachable as Unreachable
@@ -27,9 +44,34 @@ from starter.embedded import DATA
 
 # Statuses of an update that was not performed and can be retried under the same id.
 RETRYABLE = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
-RETRIES = 5
+# Seconds before each new try.
+PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+# Updates of one case that are under way at the same time. The engine takes 10, from all processes together:
+# beyond them it spends its time on turning updates away, and none gets through.
+IN_FLIGHT = 8
+# Seconds that an update waits for its turn before its sender is told to come again.
+TURN = 5
+# Refusals that are about this moment and not about the request, so that the same request is worth another try.
+PASSING = frozenset({"busy", "superseded", "workflow_missing"})
+# The type of the error of an update whose workflow ended before the update was done.
+_CUT_SHORT = "AcceptedUpdateCompletedWorkflow"
 
+Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
+T = TypeVar("T")
+
+
+class Ledger(Protocol):
+    """What the record knows of a case without its workflow; `activities.casebook.read.Casebook` is one."""
+
+    async def case(self, case_id: str) -> Json | None:
+        """Return the view of a case; None when it has none."""
+
+    async def events(self, case_id: str) -> list[Json]:
+        """Return the events of a case, in order."""
+
+    async def policy_document(self, policy_hash: str) -> str | None:
+        """Return the policy that a case was pinned to."""
 
 
 class CaseClient:
@@ -37,10 +79,13 @@ class CaseClient:
 
     Args:
         client: a connection that uses Temporal's pydantic data converter; `connect` makes one.
+        ledger: the casebook, where it can be read. Without it a case is known for as long as the engine keeps it.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, ledger: Ledger | None = None) -> None:
         self._client = client
+        self._ledger = ledger
+        self._turns = Turns()
 
     @classmethod
     async def connect(cls, data: Path = DATA) -> Self:
@@ -54,10 +99,15 @@ class CaseClient:
         """
         return cls(await connect(data))
 
+    @property
+    def temporal(self) -> Client:
+        """The connection to the engine."""
+        return self._client
+
     # --- filing -----------------------------------------------------------------------------------
 
-    async def file(self, kind: str, intake: Mapping[str, Any], *, wait: bool = True) -> dict[str, Any]:
-        """File a case. The same key with the same content always gives the same case.
+    async def file(self, kind: str, intake: Mapping[str, Any], *, wait: bool = True) -> Json:
+        """File a case. The same key with the same content always gives the same case, open or closed.
 
         Args:
             kind: ``complaint``, ``inquiry``, ...
@@ -68,71 +118,66 @@ class CaseClient:
             The case view; only ``id`` and ``status`` if ``wait`` is false.
 
         Raises:
-            Refused: code ``unknown_kind``, ``invalid``, ``conflict`` (same key, other content), or a code of the rules.
+            Refused: code ``unknown_kind``, ``invalid``, ``conflict`` (same key, other content), ``busy``, or a code
+                of the rules. Without waiting only what is known at once.
         """
-        case = KINDS.get(kind)
-        if case is None:
-            raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
-        read = read_intake(case.INTAKE, intake)
-        case_id, digest = f"{kind}:{read.key}", read.digest()
-        options: dict[str, Any] = {
-            "id": case_id,
-            "task_queue": TASK_QUEUE,
-            "id_conflict_policy": WorkflowIDConflictPolicy.FAIL,
-            "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            "memo": {"digest": digest},
-        }
-        unopened = {"id": case_id, "status": "opening"}
-        try:
-            if not wait:
-                await self._client.start_workflow(case.WORKFLOW, dict(intake), **options)
-                return unopened
-            start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **options)
-            return await self._start_and_wait(start)
-        except WorkflowAlreadyStartedError:
-            handle: Handle = self._client.get_workflow_handle(case_id)
-            if await self._digest(handle) != digest:
-                raise Refused("conflict", f"key = {read.key!r} was filed with other content") from None
-            return await self._open(handle) if wait else unopened
-        except WorkflowUpdateFailedError as error:
-            raise _refused(error) from None
+        if wait:
+            view, _ = await self.open(kind, intake)
+            return view
+        case, case_id = _read(kind, intake)
 
-    async def _start_and_wait(self, start: WithStartWorkflowOperation[Any, Any]) -> dict[str, Any]:
+        async def start() -> None:
+            try:
+                await self._client.start_workflow(case.WORKFLOW, dict(intake), **_options(case_id))
+            except WorkflowAlreadyStartedError:
+                with suppress(TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+                    async with asyncio.timeout(TURN):
+                        await self._handle(case_id).execute_update(OPENED, dict(intake))
+
+        await self._insist(case_id, start, RETRYABLE | {RPCStatusCode.NOT_FOUND})
+        return {"id": case_id, "status": "opening"}
+
+    async def open(self, kind: str, intake: Mapping[str, Any]) -> tuple[Json, bool]:
+        """File a case and wait until it is open.
+
+        A run that starts for a key which the ledger knows asks the ledger itself, so a case that has closed is
+        answered as one that is open: with its view, or with ``conflict``.
+
+        Returns:
+            The case view, and whether this call has filed the case.
+
+        Raises:
+            Refused: see `file`.
+        """
+        case, case_id = _read(kind, intake)
+
+        async def opened() -> tuple[Json, bool]:
+            start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **_options(case_id))
+            try:
+                answer = await self._start_and_wait(start, intake)
+            except WorkflowAlreadyStartedError:
+                answer = await self._handle(case_id).execute_update(OPENED, dict(intake))
+                return answer["view"], False
+            return answer["view"], answer["new"]
+
+        # A run that was met may end before it is asked: then there is none, and the next try starts one.
+        return await self._insist(case_id, opened, RETRYABLE | {RPCStatusCode.NOT_FOUND})
+
+    async def _start_and_wait(self, start: WithStartWorkflowOperation[Any, Any], intake: Mapping[str, Any]) -> Json:
         try:
-            view: dict[str, Any] = await self._client.execute_update_with_start_workflow(
-                OPENED, start_workflow_operation=start
+            answer: Json = await self._client.execute_update_with_start_workflow(
+                OPENED, dict(intake), start_workflow_operation=start
             )
         except BaseException:
             # The operation stores the failure for whoever awaits its handle, and warns if nobody does.
             with suppress(BaseException):
                 await start.workflow_handle()
             raise
-        return view
-
-    async def _digest(self, handle: Handle) -> str:
-        """Return the digest of the intake that a case was filed with."""
-        memo = await (await handle.describe()).memo()
-        if "digest" in memo:
-            return str(memo["digest"])
-        # Started by another client, which set no memo.
-        view = await self._query(handle, "case")
-        return str(view.get("intake_digest", ""))
-
-    async def _open(self, handle: Handle) -> dict[str, Any]:
-        """Wait until a case that was filed before is open, and return its view."""
-        try:
-            view: dict[str, Any] = await handle.execute_update(OPENED)
-        except WorkflowUpdateFailedError as error:
-            raise _refused(error) from None
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            view = await self._query(handle, "case")
-        return view
+        return answer
 
     # --- commands ---------------------------------------------------------------------------------
 
-    async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Json:
         """Send a command and wait for the decision.
 
         Args:
@@ -144,23 +189,24 @@ class CaseClient:
             The case view after the command.
 
         Raises:
-            Refused: the case refused the command (code of the rules), is closed (``closed``), or does not
-                exist (``not_found``).
+            Refused: the case refused the command (code of the rules), is closed (``closed``), does not exist
+                (``not_found``), has lost its workflow (``workflow_missing``), or has too much to do (``busy``).
         """
-        handle = self._client.get_workflow_handle(case_id)
-        update_id = _update_id(name, body)
-        for last in (False,) * RETRIES + (True,):
+        handle, update_id = self._handle(case_id), _update_id(name, body)
+
+        async def send() -> Json:
+            nonlocal update_id
             try:
-                view: dict[str, Any] = await handle.execute_update(name, dict(body), id=update_id)
-                return view
+                view: Json = await handle.execute_update(name, dict(body), id=update_id)
             except WorkflowUpdateFailedError as error:
-                raise _refused(error) from None
-            except RPCError as error:
-                # The server rejects an update that arrives while the case continues as new.
-                if last or error.status not in RETRYABLE:
-                    raise await self._explained(error, case_id) from None
-            await asyncio.sleep(0.1)
-        raise AssertionError("the last try answers or raises")
+                if _is_passing(error):
+                    # The engine would repeat this answer under the same id; the case itself knows the request id.
+                    update_id = uuid4().hex
+                raise
+            return view
+
+        # The server rejects an update that arrives while the case continues as new.
+        return await self._insist(case_id, send, RETRYABLE)
 
     async def signal(self, case_id: str, name: str, body: Mapping[str, Any]) -> None:
         """Send ``approve``, ``reject``, ``escalate`` or ``acknowledge`` without waiting for the decision.
@@ -168,63 +214,221 @@ class CaseClient:
         If the case refuses the command, it records the event ``command_refused``.
 
         Raises:
-            Refused: code ``closed`` or ``not_found``.
+            Refused: code ``closed``, ``not_found`` or ``workflow_missing``.
         """
         try:
-            await self._client.get_workflow_handle(case_id).signal(name, dict(body))
+            await self._handle(case_id).signal(name, dict(body))
         except RPCError as error:
             raise await self._explained(error, case_id) from None
 
+    async def _insist(self, case_id: str, send: Callable[[], Awaitable[T]], retryable: frozenset[RPCStatusCode]) -> T:
+        """Send something to a case when it is its turn, and again while that is harmless and may help.
+
+        Raises:
+            Refused: what the case says; ``busy``, or why it takes nothing.
+        """
+        async with self._turns.of(case_id):
+            began = monotonic()
+            for pause in (*PAUSES, None):
+                try:
+                    return await send()
+                except WorkflowUpdateFailedError as error:
+                    if pause is None or not (_is_passing(error) or _was_cut_short(error)):
+                        raise refusal_of(error.cause) or error from None
+                except RPCError as error:
+                    if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+                        # Other processes send to it too.
+                        if pause is None or monotonic() - began > TURN:
+                            raise busy(case_id) from None
+                    elif pause is None or error.status not in retryable:
+                        raise await self._explained(error, case_id) from None
+                await asyncio.sleep(pause)
+        raise AssertionError("the last try answers or raises")
+
     async def _explained(self, error: RPCError, case_id: str) -> Exception:
+        """Return what to tell a sender: for a case without a running workflow, what is the matter with it."""
         if error.status is not RPCStatusCode.NOT_FOUND:
             return error
+        if self._ledger is not None:
+            view = await self._ledger.case(case_id)
+            if view is None:
+                return not_found(case_id)
+            return closed() if view["status"] == "closed" else missing(case_id)
         try:
-            await self._client.get_workflow_handle(case_id).describe()
+            await self._handle(case_id).describe()
         except RPCError:
-            return Refused("not_found", f"there is no case {case_id}")
+            return not_found(case_id)
         return closed()
 
     # --- reading ----------------------------------------------------------------------------------
 
-    async def case(self, case_id: str) -> dict[str, Any]:
-        """Return the case view.
+    async def case(self, case_id: str) -> Json:
+        """Return the case view: from its workflow while that runs, else from the ledger.
 
         Raises:
             Refused: code ``not_found``.
         """
-        view: dict[str, Any] = await self._query(self._client.get_workflow_handle(case_id), "case")
+        view: Json | None = await self._ask(case_id, "case", lambda ledger: ledger.case(case_id))
+        view = view or await self._turned_away(case_id)
+        if view is None:
+            raise not_found(case_id)
         return view
 
-    async def timeline(self, case_id: str) -> list[dict[str, Any]]:
-        """Return all events of a case, oldest first.
+    async def timeline(self, case_id: str) -> list[Json]:
+        """Return all events of a case, oldest first; see `case`.
 
         Raises:
             Refused: code ``not_found``.
         """
-        events: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "timeline")
-        return events
+        events: list[Json] | None = await self._ask(case_id, "timeline", lambda ledger: ledger.events(case_id))
+        if not events and self._ledger is not None:
+            await self.case(case_id)
+        return events or []
 
-    async def explain(self, case_id: str) -> list[dict[str, Any]]:
-        """Return why each clock of a case is due when it is.
+    async def explain(self, case_id: str) -> list[Json]:
+        """Return why each clock of a case is due when it is; see `case`.
 
         Raises:
             Refused: code ``not_found``.
         """
-        clocks: list[dict[str, Any]] = await self._query(self._client.get_workflow_handle(case_id), "explain")
-        return clocks
 
-    async def _query(self, handle: Handle, name: str) -> Any:
+        async def recorded(ledger: Ledger) -> list[Json] | None:
+            view = await ledger.case(case_id)
+            document = None if view is None else await ledger.policy_document(view["policy_hash"])
+            if view is None or document is None:
+                return None
+            events = map(Event.from_json, await ledger.events(case_id))
+            case = KINDS[view["kind"]].replay(Policy.from_document(document), events)
+            return case.explain(max(datetime.now(UTC), case.events[-1].at))
+
+        clocks: list[Json] | None = await self._ask(case_id, "explain", recorded)
+        if clocks is None:
+            await self.case(case_id)
+        return clocks or []
+
+    async def _ask(self, case_id: str, query: str, recorded: Callable[[Ledger], Awaitable[T | None]]) -> T | None:
+        """Query the workflow of a case while it runs, else ask the ledger.
+
+        What has ended is queried only where there is no ledger: its code may be gone, and the ledger knows more.
+        """
+        condition = None if self._ledger is None else QueryRejectCondition.NOT_OPEN
         try:
-            return await handle.query(name)
+            answer: T = await self._handle(case_id).query(query, reject_condition=condition)
+        except WorkflowQueryRejectedError:
+            pass
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise Refused("not_found", f"there is no case {handle.id}") from None
-            raise
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            if self._ledger is None:
+                raise not_found(case_id) from None
+        else:
+            return answer
+        return None if self._ledger is None else await recorded(self._ledger)
+
+    async def _turned_away(self, case_id: str) -> Json | None:
+        """Return the view of a case whose intake was refused: no ledger has it, but the engine still may."""
+        try:
+            found = await self._handle(case_id).describe()
+            if found.status is WorkflowExecutionStatus.FAILED:
+                await self._client.get_workflow_handle(case_id, run_id=found.run_id).result(follow_runs=False)
+        except WorkflowFailureError as error:
+            refusal = refusal_of(error.cause)
+            if refusal is not None:
+                return {"id": case_id, "status": "refused", "refusal": refusal.as_json()}
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return None
+
+    def _handle(self, case_id: str) -> Handle:
+        return self._client.get_workflow_handle(case_id)
 
 
-def _refused(error: WorkflowUpdateFailedError) -> Exception:
-    """Return the refusal that an update failed with, or the error itself if it is not a refusal."""
-    return refusal_of(error.cause) or error
+# --- turns ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Queue:
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
+    users: int = 0
+
+
+class Turns:
+    """Lets so many updates of a case through at a time as the engine takes, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def of(self, case_id: str) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for the block.
+
+        Raises:
+            Refused: code ``busy``: it did not come in time.
+        """
+        queue = self._queues.setdefault(case_id, _Queue())
+        queue.users += 1
+        try:
+            try:
+                async with asyncio.timeout(TURN):
+                    await queue.free.acquire()
+            except TimeoutError:
+                raise busy(case_id) from None
+            try:
+                yield
+            finally:
+                queue.free.release()
+        finally:
+            queue.users -= 1
+            if not queue.users:
+                del self._queues[case_id]
+
+
+# --- what a sender is told ------------------------------------------------------------------------
+
+
+def not_found(case_id: str) -> Refused:
+    """Return what is said of a case that nobody knows."""
+    return Refused("not_found", f"there is no case {case_id}")
+
+
+def busy(case_id: str) -> Refused:
+    """Return what is said where too much is sent to one case at a time. Nothing was changed."""
+    return Refused("busy", f"{case_id} is busy: too much is sent to it at the same time; retry")
+
+
+def _is_passing(error: WorkflowUpdateFailedError) -> bool:
+    refusal = refusal_of(error.cause)
+    return refusal is not None and refusal.code in PASSING
+
+
+def _was_cut_short(error: WorkflowUpdateFailedError) -> bool:
+    return isinstance(error.cause, ApplicationError) and error.cause.type == _CUT_SHORT
+
+
+def _read(kind: str, intake: Mapping[str, Any]) -> tuple[type[Case], str]:
+    """Return the kind and the id of a case that is to be filed.
+
+    Raises:
+        Refused: code ``unknown_kind`` or ``invalid``.
+    """
+    case = KINDS.get(kind)
+    if case is None:
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+    return case, f"{kind}:{read_intake(case.INTAKE, intake).key}"
+
+
+def _options(case_id: str) -> dict[str, Any]:
+    """Return how the workflow of a case is started.
+
+    A run that ended is no obstacle, since the new one asks the ledger, which remembers for longer than the engine.
+    """
+    return {
+        "id": case_id,
+        "task_queue": TASK_QUEUE,
+        "id_conflict_policy": WorkflowIDConflictPolicy.FAIL,
+        "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    }
 
 
 def _update_id(name: str, body: Mapping[str, Any]) -> str:

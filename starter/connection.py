@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import Runtime
+from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RetryConfig
 
 from starter.embedded import running
+
+# How the SDK itself repeats a call that the server turned away. Shorter than its default of 10 s, since people wait for
+# the answer, and whoever calls knows better what is worth repeating.
+QUICK = RetryConfig(max_elapsed_time_millis=2000)
 
 
 class Unreachable(Exception):
     """Raised when no Temporal server answers; the message names the address and what to do."""
 
 
-async def connect(data: Path, runtime: Runtime | None = None, *, lazy: bool = False) -> Client:
+@cache
+def silent() -> Runtime:
+    """Return a runtime that logs nothing: the SDK's default prints to stdout, where answers stand."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
+
+
+async def connect(
+    data: Path, runtime: Runtime | None = None, *, lazy: bool = False, retry: RetryConfig | None = QUICK
+) -> Client:
     """Connect to the configured server, or else to the embedded stack that is running on the data folder.
 
     Args:
         data: the data folder of the embedded stack, used if no address is configured.
-        runtime: the runtime that the SDK reports its metrics to.
+        runtime: the runtime that the SDK reports its metrics and messages to; without it to none.
         lazy: connect at the first use, so that the server need not be available yet.
+        retry: how the SDK repeats calls; None for its default.
 
     Raises:
         Unreachable: the configuration is invalid, or no server answers.
@@ -36,7 +51,13 @@ async def connect(data: Path, runtime: Runtime | None = None, *, lazy: bool = Fa
         config["target_host"], config["namespace"] = stack.temporal, stack.namespace
     address = config.setdefault("target_host", "localhost:7233")
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime, lazy=lazy)
+        return await Client.connect(
+            **config,
+            data_converter=pydantic_data_converter,
+            runtime=runtime or silent(),
+            lazy=lazy,
+            retry_config=retry,
+        )
     except (RuntimeError, ValueError) as error:
         where = "TEMPORAL_ADDRESS" if "TEMPORAL_ADDRESS" in os.environ else "the default address"
         raise Unreachable(

@@ -7,12 +7,22 @@ other libraries have the same form.
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 from temporalio import activity, workflow
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
+
+# Where the messages of the SDK's core go.
+CORE = "temporalio.core"
+# Characters that are kept of one text of the core: it prints whole histories into its errors.
+MOST = 300
+# A payload as the core prints it: base64 in brackets, of a long one only both ends; bytes as a list of numbers; and
+# what is too long for a word.
+_PAYLOAD = re.compile(r"\[(?:[A-Za-z0-9+/=]+(?:\.\.[A-Za-z0-9+/=]*)?|\d+(?:, ?\d+)*,?)(?:\]|$)|[A-Za-z0-9+/=]{60,}")
 
 
 def _case(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -30,6 +40,43 @@ def _from_sdk(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if isinstance(info, dict) and "workflow_id" in info:
             event.setdefault("case", info["workflow_id"])
     return event
+
+
+class CoreFilter(logging.Filter):
+    """Cuts payloads out of what the SDK's core says: they are intakes and commands, with personal data in base64.
+
+    The text of a line and its fields (``reason``) are kept to a length that cannot flood a log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite a record as it may be shown."""
+        said = getattr(record, "temporal_log", None)
+        if said is not None:
+            record.msg, record.args = without_payloads(said.message), ()
+            fields: dict[str, Any] = said.fields or {}
+            if fields:
+                record.reason = ", ".join(f"{name}: {without_payloads(fields[name])}" for name in sorted(fields))
+        return True
+
+
+def without_payloads(value: Any) -> str:
+    """Return a text of the core without the payloads in it, and no longer than it needs to be."""
+    text = str(value)
+    # What cutting splits is a payload still, so the end is open to it.
+    shown = _PAYLOAD.sub("[...]", text[: 4 * MOST])
+    return shown if len(shown) <= MOST and len(text) <= 4 * MOST else f"{shown[:MOST]}... ({len(text)} characters)"
+
+
+def core_logging() -> LoggingConfig:
+    """Return how a runtime of the SDK hands on its messages, so that they become lines of this log."""
+    forwarding = LogForwardingConfig(
+        logging.getLogger(CORE),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+        # `CoreFilter` does it.
+        append_log_fields_to_message=False,
+    )
+    return LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
 
 
 def configure(form: Literal["json", "console"]) -> None:
@@ -66,5 +113,7 @@ def configure(form: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    core = logging.getLogger(CORE)
+    core.filters = [CoreFilter()]
     # It logs each request, which the metrics count too, with a URL that may contain an address.
     logging.getLogger("httpx").setLevel(logging.WARNING)

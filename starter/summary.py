@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from temporalio.client import (
@@ -58,11 +57,6 @@ async def file_month(client: Client, month: str, policy: str = "default") -> str
         if (refusal := refusal_of(cause)) is not None:
             raise refusal from None
         raise
-    while done["new"]:
-        view: dict[str, Any] = await client.get_workflow_handle(done["id"]).query("case")
-        if view["status"] != "opening":
-            break
-        await asyncio.sleep(0.05)
     return str(done["id"])
 
 

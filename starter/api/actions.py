@@ -38,6 +38,7 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
+from starter.client import PASSING
 
 # Seconds to wait for a worker's answer.
 PATIENCE = 10
@@ -178,7 +179,7 @@ async def file(
         strict: hold the body against the published schema, so that "1" is no number and 1 no truth.
 
     Raises:
-        Refused: what the rules say; ``scope``, ``read_only``, ``unit`` or ``role`` for who may not file it.
+        Refused: what the rules say; ``scope``, ``read_only``, ``unit`` or ``role`` for who may not file it; ``busy``.
         NoAnswer: it may be filed all the same; filing it again is harmless.
     """
     check_scope(caller, "file")
@@ -192,7 +193,8 @@ async def file(
         async with patiently():
             return await services.cases.file(kind, intake)
 
-    return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
+    with services.crowd.among(f"{kind}:{intake.get('key')}"):
+        return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
 
 
 def _check_file(caller: Caller, kind: str, unit: str | None) -> None:
@@ -228,9 +230,23 @@ async def command(
         The case view after it.
 
     Raises:
-        Refused: what the rules say; ``not_found``, ``scope``, ``read_only``, ``not_you``.
+        Refused: what the rules say; ``not_found``, ``scope``, ``read_only``, ``not_you``; ``closed``, ``busy`` or
+            ``workflow_missing`` where the case takes nothing.
         NoAnswer: it may be carried out all the same; with a request id it can be repeated.
     """
+    with services.crowd.among(case_id):
+        return await _command(services, caller, case_id, name, body, request_id, strict)
+
+
+async def _command(
+    services: Services,
+    caller: Caller,
+    case_id: str,
+    name: str,
+    body: Mapping[str, Any],
+    request_id: str | None,
+    strict: bool,
+) -> Json:
     view = await find(services, caller, case_id, "command")
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
@@ -261,7 +277,8 @@ async def once(
 ) -> Json:
     """Do something once under a caller's key; asked again, answer as the first time.
 
-    One that died under way is done again: what it does is itself harmless to repeat.
+    One that died under way is done again: what it does is itself harmless to repeat. So is one that was refused
+    for a reason that passes.
 
     Raises:
         Refused: as the first time; ``idempotency_key_reused`` for another request.
@@ -279,6 +296,8 @@ async def once(
     try:
         view = await do()
     except Refused as refusal:
+        if refusal.code in PASSING:
+            raise
         await services.idempotency.end(who, key, Answer(409, json.dumps({"refused": refusal.as_json()})))
         raise
     await services.idempotency.end(who, key, Answer(200, json.dumps({"view": view}, ensure_ascii=False)))

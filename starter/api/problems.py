@@ -31,8 +31,10 @@ STATUS = {
     "token_forged": 404,
     "too_large": 413,
     "unsupported_media_type": 415,
-    "too_many_requests": 429,
+    **dict.fromkeys(("too_many_requests", "busy"), 429),
 }
+# Seconds after which it is worth asking again.
+BUSY = 2
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +68,8 @@ def refused(refusal: Refused) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, TooManyRequests):
         headers["Retry-After"] = str(refusal.seconds)
+    elif status == 429:
+        headers["Retry-After"] = str(BUSY)
     return problem(status, refusal.code, refusal.message, refusal.clause, headers)
 
 

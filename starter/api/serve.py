@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from starter.api.app import create_app
 from starter.api.issuer import check_loopback
 from starter.api.services import Services, services
+from starter.retention import advise
 from starter.settings import Settings, SettingsError
 
 # Seconds that requests under way get to end when the process is asked to stop; streams end at once.
@@ -64,7 +65,17 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         check_loopback(host, settings.public_url)
     with _listening(host, port) as listening:
         async with services(settings) as made:
-            await _serve(made, listening)
+            check = asyncio.create_task(_check_retention(made))
+            try:
+                await _serve(made, listening)
+            finally:
+                check.cancel()
+
+
+async def _check_retention(made: Services) -> None:
+    advice = await advise(made.temporal)
+    if advice is not None:
+        log.warning("short_retention", reason=advice)
 
 
 async def _serve(made: Services, listening: socket.socket) -> None:

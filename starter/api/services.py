@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import structlog
@@ -28,6 +28,7 @@ from activities.policies.store import Policies
 from cases.vocabulary.refusals import Refused
 from starter.access import read_access
 from starter.api.auth import LocalKeys, RemoteKeys, Verifier
+from starter.api.crowd import Crowd
 from starter.api.issuer import Issuer
 from starter.api.live import Live
 from starter.client import CaseClient
@@ -64,6 +65,7 @@ class Services:
     live: Live
     verifier: Verifier
     issuer: Issuer | None
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 @asynccontextmanager
@@ -88,17 +90,17 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
         policies = Policies(settings.policies, CalendarYears(database).current)
         issuer, verifier = await _verifier(settings, policies, directory, keys, stack)
         temporal = client or await connect(settings.data, lazy=True)
-        live, idempotency = Live(feed), Idempotency(database)
+        live, idempotency, casebook = Live(feed), Idempotency(database), Casebook(database)
         services = Services(
             settings=settings,
             temporal=temporal,
             database=database,
-            casebook=Casebook(database),
+            casebook=casebook,
             search=Search(database),
             worklist=Worklist(database),
             statistics=Statistics(database),
             audit=Audit(database),
-            cases=CaseClient(temporal),
+            cases=CaseClient(temporal, casebook),
             directory=directory,
             policies=policies,
             keys=keys,

@@ -195,6 +195,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schema = schemas.whole(model, schemas.REF)
         known.update(schema.pop("$defs", {}))
         known[model.__name__] = schema
+    for model in answered:
+        known[model.__name__]["properties"]["recorded"] = _RECORDED
     known["CaseView"] = _one_of({name: model.__name__ for model, name in answered.items()}, CaseView)
     known["Event"]["properties"]["data"] = _one_of({type_: model.__name__ for type_, model in EVENTS.items()}, None)
     known["Problem"] = Problem.model_json_schema(ref_template=schemas.REF)
@@ -210,6 +212,14 @@ def _one_of(names: dict[str, str], base: type[BaseModel] | None) -> dict[str, An
     refs = [{"$ref": schemas.REF.format(model=name)} for name in names.values()]
     return {"description": f"{(base.__doc__ or '') if base else 'By the type of the event.'} {said}.", "anyOf": refs}
 
+
+# Only the workflow of a case knows it, so no model of the rules has it.
+_RECORDED = {
+    "title": "Recorded",
+    "type": "integer",
+    "minimum": 0,
+    "description": "how many of its events the ledger has; the others only the engine",
+}
 
 _TEXT = """\
 Files, reads and commands the cases of a customer service.

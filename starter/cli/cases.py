@@ -12,13 +12,12 @@ from cyclopts.validators import Number
 
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
-from starter.cli.errors import OK, BadInput, Failed
+from starter.cli.errors import OK, BadInput
 from starter.cli.filters import EVERYTHING, Filters, read_filter
 from starter.cli.intake import assign, read_instant, read_json_object, read_object
 from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
-    from activities.casebook.read import Casebook
     from starter.client import CaseClient
 
 T = TypeVar("T")
@@ -81,7 +80,7 @@ async def show(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
     """
-    view = await _read(case, options, lambda client, id_: client.case(id_), lambda book, id_: book.case(id_))
+    view = await _read(case, options, lambda client, id_: client.case(id_))
     return _print(view, options, output.print_view)
 
 
@@ -91,7 +90,7 @@ async def timeline(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
     """
-    events = await _read(case, options, lambda client, id_: client.timeline(id_), lambda book, id_: book.events(id_))
+    events = await _read(case, options, lambda client, id_: client.timeline(id_))
     return _print(events, options, output.print_timeline)
 
 
@@ -255,29 +254,12 @@ async def send(case: str, command: str, sender: SenderOptions, body: dict[str, A
     return _print(view, options, output.print_view)
 
 
-async def _read(
-    case: str,
-    options: RequestOptions,
-    live: Callable[[CaseClient, str], Awaitable[T]],
-    recorded: Callable[[Casebook, str], Awaitable[T | None]] | None = None,
-) -> T:
-    """Query the case's workflow, or the casebook when Temporal no longer keeps the workflow."""
+async def _read(case: str, options: RequestOptions, ask: Callable[[CaseClient, str], Awaitable[T]]) -> T:
+    """Ask for something of a case: its workflow while that runs, else the casebook."""
     case_id = await options.case_id(case)
     client = await options.client()
-    try:
-        async with options.answer_within_timeout():
-            return await live(client, case_id)
-    except Refused as refusal:
-        if refusal.code != "not_found" or recorded is None:
-            raise
-        try:
-            async with options.casebook() as book:
-                found = await recorded(book, case_id)
-        except Failed:  # no casebook is configured
-            raise refusal from None
-        if not found:
-            raise
-        return found
+    async with options.answer_within_timeout():
+        return await ask(client, case_id)
 
 
 def _print(value: T, options: StackOptions, print_text: Callable[[T], None]) -> int:

@@ -106,7 +106,8 @@ class StackOptions(OutputOptions):
         from starter.client import CaseClient
         from starter.connection import connect
 
-        return CaseClient(await connect(self.settings().data))
+        settings = self.settings()
+        return CaseClient(await connect(settings.data), None if settings.database_url is None else _Recorded(self))
 
     async def case_id(self, case: str) -> str:
         """Return the id of a case that is given by its id or its number.
@@ -129,6 +130,28 @@ class StackOptions(OutputOptions):
         if len(found) > 1:
             raise Refused("ambiguous", f"several kinds have a case {case}; give the id: {', '.join(found)}")
         return found[0]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """The casebook, opened when it is asked: most commands are answered by the workflow."""
+
+    options: StackOptions
+
+    async def case(self, case_id: str) -> dict[str, Any] | None:
+        """Return the view of a case; None when it has none."""
+        async with self.options.casebook() as book:
+            return await book.case(case_id)
+
+    async def events(self, case_id: str) -> list[dict[str, Any]]:
+        """Return the events of a case, in order."""
+        async with self.options.casebook() as book:
+            return await book.events(case_id)
+
+    async def policy_document(self, policy_hash: str) -> str | None:
+        """Return the policy that a case was pinned to."""
+        async with self.options.casebook() as book:
+            return await book.policy_document(policy_hash)
 
 
 @Parameter(name="*")

@@ -95,6 +95,7 @@ def print_view(view: Mapping[str, Any]) -> None:
             ("to sign", ", ".join(view.get("turn", ()))),
             *(_compensation(view) if "assessment" in view else [*_options(view), *_money(view)]),
             ("facts", compact(view["facts"])),
+            ("recorded", _recorded(view)),
             ("trouble", view.get("trouble")),
         ]
     )
@@ -107,6 +108,12 @@ def print_view(view: Mapping[str, Any]) -> None:
     if view["approvals"]:
         names = ("subject", "amount", "role", "requested_by", "state")
         table(("approval", "yuan", "asked of", "asked by", "state"), [[a[n] for n in names] for a in view["approvals"]])
+
+
+def _recorded(view: Mapping[str, Any]) -> str | None:
+    """Say how far the ledger is behind a case, which is what is lost if the workflow is lost now."""
+    recorded, events = view.get("recorded"), view["events"]
+    return None if recorded is None or recorded >= events else f"{recorded} of {count(events, 'event')}"
 
 
 def _options(view: Mapping[str, Any]) -> list[tuple[str, Any]]:

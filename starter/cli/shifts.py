@@ -147,8 +147,6 @@ async def ask(
     from activities.people.swap import Swaps
     from activities.policies.calendar_years import CalendarYears
     from activities.policies.store import Policies
-    from starter.client import CaseClient
-    from starter.connection import connect
     from starter.swap import facts_of, file_swap
 
     settings = options.settings()
@@ -156,7 +154,7 @@ async def ask(
         years = await CalendarYears(database).current()
         pinned = Policies(settings.policies).load(policy, years)
         facts = facts_of(await DirectoryBook(database).read(), pinned, by, with_, give, take)
-        client = CaseClient(await connect(settings.data))
+        client = await options.client()
         async with options.answer_within_timeout("it may be filed already; asking again is harmless"):
             view = await file_swap(client, Swaps(database), facts, pinned, datetime.now(UTC), key)
     return _print_swap(view, options)

@@ -37,24 +37,29 @@ def worker(*, data: Path | None = None) -> int:
 
 
 async def migrate(*, options: StackOptions = STACK) -> int:
-    """Bring the database schema and the search attributes of the Temporal namespace up to date.
+    """Bring the database schema and the search attributes of the Temporal namespace up to date; check its retention.
 
     What is up to date is left alone, so it may be run at every deployment.
     """
     from activities.database.migrate import migrate as migrate_database
     from starter.connection import connect
     from starter.embedded.temporal import register_search_attributes
+    from starter.retention import advise
 
     # Connect to both before changing either.
     url, client = options.database_url(), await connect(options.settings().data)
     await migrate_database(url)
     wanted = search_attributes()
     await register_search_attributes(client, wanted)
+    advice = await advise(client)
     if options.json:
-        output.print_json({"database": "up to date", "namespace": client.namespace, "search_attributes": wanted})
+        done = {"database": "up to date", "namespace": client.namespace, "search_attributes": wanted}
+        output.print_json({**done, "warnings": [] if advice is None else [advice]})
     else:
         output.line("database: up to date")
         output.line(f"namespace {client.namespace}: search attributes {', '.join(wanted)}")
+        if advice is not None:
+            output.line(f"warning: {advice}")
     return OK
 
 

@@ -67,10 +67,14 @@ class Temporal(Server):
         from temporalio.client import Client
         from temporalio.service import RPCError
 
+        from starter.retention import lengthen
+
         try:
             client = await Client.connect(self.address, namespace=NAMESPACE)
             # The option --search-attribute registers nothing new on an existing database.
             await register_search_attributes(client, self._search_attributes)
+            # No option sets it either; it would be a day.
+            await lengthen(client)
         except (RuntimeError, RPCError) as error:  # RuntimeError: no connection
             return str(error)
         return None

@@ -49,6 +49,14 @@ def test_it_is_printed_without_a_server() -> None:
     assert call("schema", "openapi", env={"TEMPORAL_ADDRESS": "127.0.0.1:9"}).json == DOCUMENT
 
 
+def test_an_answer_may_say_how_far_the_ledger_is_behind_it() -> None:
+    known = DOCUMENT["components"]["schemas"]
+    for kind in KINDS.values():
+        model = known[kind.VIEW.__name__]
+        assert model["properties"]["recorded"]["type"] == "integer"
+        assert "recorded" not in model["required"]
+
+
 def test_everything_is_described_and_resolves() -> None:
     known = DOCUMENT["components"]["schemas"]
     text = json.dumps(DOCUMENT)

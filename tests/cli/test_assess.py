@@ -160,6 +160,14 @@ def shown(case: Case, capsys: pytest.CaptureFixture[str]) -> list[str]:
     return rows(capsys.readouterr().out)
 
 
+def test_show_says_how_far_the_ledger_is_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    view = claim().view()
+    behind = f"recorded 1 of {view['events']} events"
+    for recorded, said in ((view["events"], False), (1, True), (None, False)):
+        print_view(view if recorded is None else {**view, "recorded": recorded})
+        assert (behind in rows(capsys.readouterr().out)) is said
+
+
 def test_show_has_the_money_of_a_claim_at_a_glance(capsys: pytest.CaptureFixture[str]) -> None:
     case = claim()
     assert not any(line.startswith(("assessed", "offered", "agreed", "paid")) for line in shown(case, capsys))

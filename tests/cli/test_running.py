@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
+from temporalio.client import Client
 
 from cases.directory import Person
 from starter.cli.options import StackOptions
@@ -223,6 +224,30 @@ def test_what_is_up_to_date_is_left_alone(up: Up) -> None:
     answer = up("migrate", "--json").json
     assert answer["search_attributes"]["Breached"] == "KeywordList"
     assert answer["search_attributes"]["NextDue"] == "Datetime"
+    # The embedded stack keeps ended cases for long enough.
+    assert answer["warnings"] == []
+
+
+def test_what_no_workflow_answers_for_is_said_by_the_ledger(up: Up) -> None:
+    lost, ended = (
+        up("file", "complaint", "--key", key, "--set", "facts.category=delay", "--json").json["id"]
+        for key in ("lost", "ended")
+    )
+    by = ("--by", "ag-1", "--role", "agent")
+    up("do", ended, "withdraw", *by)
+
+    async def end() -> None:
+        client = await Client.connect(up.says["temporal"], namespace=up.says["namespace"])
+        await client.get_workflow_handle(lost).terminate()
+        await client.get_workflow_handle(ended).result()
+
+    asyncio.run(end())
+    assert "caseladder recover" in up("do", lost, "note", "text=x", *by).refused(1)
+    assert "the case is closed" in up("do", ended, "note", "text=x", *by).refused(1)
+    for case, status in ((lost, "open"), (ended, "closed")):
+        assert up("show", case, "--json").json["status"] == status
+        assert up("timeline", case, "--json").json[0]["type"] == "case_opened"
+        assert up("explain", case, "--json").json
 
 
 def test_a_second_start_on_the_folder_is_turned_away(up: Up) -> None:

@@ -10,15 +10,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
 import asyncpg
 import psutil
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from starter import retention
 from starter.embedded import Addresses, Ports, Stack, StackError, running
 from starter.embedded.postgres import Postgres
 from starter.embedded.server import Server
@@ -312,6 +317,33 @@ async def test_a_start_that_is_cancelled_leaves_nothing_half_done(tmp_path: Path
         assert running(tmp_path) is None
     async with Stack(tmp_path, KINDS, ANY) as addresses:
         await remember(addresses, "whole")
+
+
+async def test_what_has_ended_is_kept_for_a_week(stack: Stack) -> None:
+    assert stack.temporal.port is not None
+    client = await Client.connect(stack.temporal.address)
+    assert await retention.read(client) == retention.LEAST
+    assert await retention.advise(client) is None
+    # A longer one, which somebody has set, stays.
+    await _keep(client, timedelta(days=30))
+    await retention.lengthen(client)
+    assert await retention.read(client) == timedelta(days=30)
+    await _keep(client, timedelta(hours=24))
+    said = await retention.advise(client)
+    assert said is not None
+    assert "keeps what has ended for 24 hours, less than 168" in said
+    assert "--namespace default --retention 168h" in said
+
+
+async def _keep(client: Client, how_long: timedelta) -> None:
+    config = NamespaceConfig(workflow_execution_retention_ttl=Duration(seconds=int(how_long.total_seconds())))
+    await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace="default", config=config))
+
+
+async def test_what_a_server_does_not_tell_is_not_warned_of() -> None:
+    client = await Client.connect("127.0.0.1:1", lazy=True)
+    assert await retention.advise(client) is None
+    assert retention.warning("default", timedelta()) is None
 
 
 async def test_a_search_attribute_that_is_new_reaches_an_old_folder(tmp_path: Path) -> None:
