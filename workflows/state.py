@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import from_json
 
 from activities.messages import Mark
@@ -134,21 +134,27 @@ def read_start(case: type[Case], workflow_id: str, raw: Any, *, continued: bool)
     intake = None
     if "facts" in content or (carried is None and from_ledger is None):
         intake = read_intake(case.INTAKE, content)
-    try:
-        key = intake.key if intake else _Key.model_validate(content).key
-        start = Start(
-            key,
-            intake,
-            None if rehearsal is None else Rehearsal.model_validate(rehearsal),
-            None if carried is None else Carried.model_validate(carried),
-            None if from_ledger is None else FromLedger.model_validate(from_ledger),
-        )
-    except ValidationError as error:
-        raise invalid(error, "start") from None
-    wanted = f"{case.KIND}:{key}"
+    start = Start(
+        intake.key if intake else _model(_Key, content, "start").key,
+        intake,
+        None if rehearsal is None else _model(Rehearsal, rehearsal, "rehearsal"),
+        None if carried is None else _model(Carried, carried, CARRIED),
+        None if from_ledger is None else _model(FromLedger, from_ledger, FROM_LEDGER),
+    )
+    wanted = f"{case.KIND}:{start.key}"
     if workflow_id != wanted:
         raise Refused("invalid", f"the workflow id of this case must be {wanted}")
     return start
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _model(model: type[M], raw: Any, what: str) -> M:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise invalid(error, what) from None
 
 
 def matches(mark: Mark, digest: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cases.case import Case
@@ -38,7 +39,9 @@ def watch(case: Case) -> Mapping[int, Known]:
         end_step()
         remembered[len(case.events)] = known(case)
 
-    case.end_step = watched  # type: ignore[method-assign] - each step of this one case is looked at
+    # Each step of this one case is looked at.
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(case, "end_step", watched)
     return remembered
 
 

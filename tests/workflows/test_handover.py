@@ -28,10 +28,7 @@ from activities.people.swap import Swaps
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.directory import Absence, Person, Shift, Unit
-from cases.kinds.handover import Handover
 from cases.kinds.swap import SwapFacts
-from cases.vocabulary.effects import ActivityCall
-from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.handover import plan_handovers
@@ -39,7 +36,6 @@ from starter.swap import facts_of, file_swap
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import CACHE, DEFAULT, FACTS, Backend, Handle, Json, open_backend
-from workflows import state
 from workflows.registry import SHIFT_END
 
 MINUTE = timedelta(minutes=1)
@@ -426,21 +422,6 @@ async def test_what_is_no_shift_is_refused(staffed: StaffedBackend, asked: Json,
     error = caught.value.cause.__cause__ or caught.value.cause
     assert isinstance(error, ApplicationError)
     assert (error.type, error.details[0]["code"]) == ("Refused", code)
-
-
-def test_a_call_under_way_goes_on_in_the_next_run() -> None:
-    facts = {
-        "shift": "S-1",
-        "outgoing": {"id": "a", "role": "agent"},
-        "relief": {"id": "b", "role": "agent"},
-        "shift_ends_at": "2026-03-04T20:00:00+08:00",
-    }
-    at = datetime.fromisoformat("2026-03-04T19:40:00+08:00")
-    case = Handover.open(read_intake(Handover.INTAKE, {"key": "S-1", "facts": facts}), DEFAULT, at)
-    call = ActivityCall(seq=1, activity="hand_over", order={"round": 1})
-    carried = state.carry(case, 1, None, {}, [call]).model_dump(mode="json")
-    restored, _ = state.restore(Handover, carried)
-    assert restored.outbox == [call]
 
 
 # --- swapping -------------------------------------------------------------------------------------
