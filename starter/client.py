@@ -34,7 +34,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.vocabulary.contract import OPENED, TASK_QUEUE, missing, refusal_of
+from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
@@ -51,8 +51,6 @@ PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 IN_FLIGHT = 8
 # Seconds that an update waits for its turn before its sender is told to come again.
 TURN = 5
-# Refusals that are about this moment and not about the request, so that the same request is worth another try.
-PASSING = frozenset({"busy", "superseded", "workflow_missing"})
 # The type of the error of an update whose workflow ended before the update was done.
 _CUT_SHORT = "AcceptedUpdateCompletedWorkflow"
 

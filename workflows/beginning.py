@@ -18,8 +18,6 @@ from workflows import state
 from workflows.recording import BACK_OFF
 
 Answer = TypeVar("Answer")
-# What a run is refused with that cannot have its case from the ledger, by the type of the activity's error.
-_CODES = {"NoSuchCase": "not_found", "Superseded": "superseded", "LedgerBroken": "ledger_broken"}
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,19 @@ async def _ask(activity: str, order: Any, answer: type[Answer]) -> Answer:
             activity, order, result_type=answer, start_to_close_timeout=timedelta(seconds=20), retry_policy=BACK_OFF
         )
     except ActivityError as error:
-        cause = error.cause
-        if isinstance(cause, ApplicationError) and cause.type in _CODES:
-            raise Refused(_CODES[cause.type], cause.message) from None
-        raise refusal_of(cause) or error from None
+        raise _refusal(error.cause) or error from None
     return answered
+
+
+def _refusal(cause: BaseException | None) -> Refused | None:
+    """Return what a run is refused with that cannot have its case; None for a fault."""
+    if not isinstance(cause, ApplicationError):
+        return None
+    match cause.type:
+        case "NoSuchCase":
+            return Refused("not_found", cause.message)
+        case "Superseded":
+            return Refused("superseded", cause.message)
+        case "LedgerBroken":
+            return Refused("ledger_broken", cause.message)
+    return refusal_of(cause)

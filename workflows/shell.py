@@ -127,8 +127,15 @@ class Shell:
         try:
             if name not in (OPENED, RECORD_AGAIN):
                 self._read(name, args)
+                self._refuse_busy()
         except Refused as refusal:
             fail(refusal)
+
+    def _refuse_busy(self) -> None:
+        # Not in the handler: the engine would keep the refusal and repeat it under the same id.
+        recording = self._outside.recording if self._outside and not self._rehearsal else None
+        if recording is not None and not recording.complete and recording.waiting > MOST_WAITING:
+            raise Refused("busy", "the ledger is away, and the case has no room for more until it is back; retry later")
 
     @workflow.signal(dynamic=True, description="approve, reject, escalate or acknowledge, without an answer")
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
@@ -257,8 +264,6 @@ class Shell:
             if seen.refusal is not None:
                 raise Refused(**seen.refusal)
             return
-        if not self._rehearsal and not outside.recording.complete and outside.recording.waiting > MOST_WAITING:
-            raise Refused("busy", "the ledger is away, and the case has no room for more until it is back; retry later")
         refused: Refused | None = None
         before = len(case.events)
         at = self._now() if command.at is None else command.at

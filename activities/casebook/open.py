@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.casebook.errors import Recovering
 from activities.database.database import Database, statement
 from activities.messages import OPEN_CASE, Opened, OpenOrder
 from activities.refusals import failure
+from cases.vocabulary.contract import PASSING
 from cases.vocabulary.refusals import Refused
 
 # Files a case: answers with its view and whether it is new, or raises `Refused`.
@@ -35,6 +37,7 @@ class Openings:
 
         Raises:
             ApplicationError: type ``Refused``, not retried: the case was refused, or the key has other content.
+            ApplicationError: the other case cannot be asked now.
             Recovering: the casebook is being recovered.
             DatabaseAway: see `Database.connection`.
         """
@@ -48,5 +51,7 @@ class Openings:
         try:
             view, new = await self._file(order.kind, intake)
         except Refused as refusal:
+            if refusal.code in PASSING:
+                raise ApplicationError(refusal.message, type=refusal.code) from None
             raise failure(refusal) from None
         return Opened(view["id"], new)

@@ -21,6 +21,7 @@ from activities.policies.store import Policies
 from activities.refusals import failure
 from cases.directory import Directory, Shift
 from cases.kinds.handover import HAND_OVER, Handover, goes_on, relief_of, tell_at
+from cases.vocabulary.contract import PASSING
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED
 
@@ -133,7 +134,10 @@ class Handovers:
                         await self._command(view["id"], "assign", _assignment(order, view, reason))
                     outcome[view["id"]] = None
                 except Refused as refusal:
-                    outcome[view["id"]] = refusal.code
+                    if refusal.code in PASSING:
+                        silent.add(view["id"])
+                    else:
+                        outcome[view["id"]] = refusal.code
                 except Exception as error:
                     # One case that hangs must not keep the others from changing hands.
                     activity.logger.warning("a case does not answer", extra={"reason": type(error).__name__})

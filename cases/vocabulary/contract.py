@@ -13,6 +13,8 @@ TASK_QUEUE = "cases"
 OPENED = "opened"
 # An update by which the ledger is compared with what the run of a case knows: what it lacks is appended.
 RECORD_AGAIN = "record_again"
+# Codes of refusals that say nothing of the command: sent again later, it may well be taken.
+PASSING = frozenset({"busy", "superseded", "workflow_missing"})
 # The type of the error by which Temporal carries a refusal; its first detail is ``{code, clause}``.
 REFUSED = "Refused"
 
@@ -26,4 +28,5 @@ def refusal_of(error: Any) -> Refused | None:
 
 def missing(case_id: str) -> Refused:
     """Return what a command is answered on a case that only the ledger knows."""
-    return Refused("workflow_missing", f"the workflow of {case_id} is missing: an operator runs `caseladder recover`")
+    message = f"the workflow of {case_id} is missing: an operator runs `caseladder recover {case_id}`"
+    return Refused("workflow_missing", message)

@@ -23,6 +23,7 @@ from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
+from cases.vocabulary.contract import PASSING
 from cases.vocabulary.events import Actor, Event, canonical
 from cases.vocabulary.refusals import Refused
 from starter.access import (
@@ -38,7 +39,6 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
-from starter.client import PASSING
 
 # Seconds to wait for a worker's answer.
 PATIENCE = 10

@@ -18,6 +18,7 @@ from starter.cli import (
     notices,
     payouts,
     policies,
+    recover,
     shifts,
     staff,
     subscriptions,
@@ -54,6 +55,7 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
+    recover.register(app)
     system.register(app)
     return app
 

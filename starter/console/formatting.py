@@ -255,6 +255,7 @@ FIELDS: Mapping[str, Shown] = {
     "channel": Shown(_channels),
     "checklist": SILENT,
     "clauses": SILENT,
+    "claimant": SILENT,
     "clock": Shown(_term("clock")),
     "clocks": Shown(_terms("clock")),
     "code": Shown(_term("code")),

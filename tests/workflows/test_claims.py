@@ -112,9 +112,10 @@ async def test_a_key_that_is_taken_is_recorded_and_leaves_the_other_claim_alone(
 
     await backend.do(complaint, "open_claim")
 
-    refused = await eventually(lambda: backend.timeline(complaint, "command_refused"), lambda events: len(events) == 1)
-    assert refused[0]["data"] == {"command": "open_claim", "code": "conflict"}
-    assert refused[0]["actor"]["role"] == "system"
+    done = await eventually(lambda: backend.timeline(complaint, "opening_done"), lambda events: len(events) == 1)
+    [asked] = await backend.timeline(complaint, "claim_opened")
+    assert done[0]["data"] == {"of": asked["seq"], "case": other.id, "outcome": "conflict"}
+    assert done[0]["actor"]["role"] == "system"
     view = await other.query("case")
     assert (view["facts"], view["parent"]) == (before, None)
 
