@@ -1,5 +1,5 @@
 # make setup  everything into .venv/        make run   the whole system on this machine
-# make test   make test-long   make lint   make bench   make screenshots
+# make test   make test-long   make lint   make bench   make screenshots   make releases
 #
 # Needs Python 3.11 or newer, make and the package registries; uv is used where it is on PATH.
 
@@ -10,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
-.PHONY: setup run test test-long lint bench screenshots
+.PHONY: setup run test test-long lint bench screenshots releases
 
 setup: $(READY)
 
@@ -53,3 +53,7 @@ bench: setup
 # A picture of each page of the console, in both languages, light and dark, into docs/screenshots/.
 screenshots: setup
 	$(BIN)/python -m tests.console.screenshots
+
+# What the present rules leave behind, for later releases to read, into tests/releases/ (CONTRIBUTING.md, "Change a rule").
+releases: setup
+	$(BIN)/python -m tests.releases.make

@@ -1,7 +1,7 @@
 """The policies that cases pinned under another release: readable for ever, and meaning what they meant then.
 
-``tests/releases/VERSION`` holds policies as that release pinned them; they are never made anew. Of
-``policy-least.json``, which says only what a policy had to say, ``least-as-read.json`` is what that release read in it.
+``tests/releases/rules-N`` holds policies as cases pinned them under those rules; they are never made anew. Of
+``policy-least.json``, which says only what a policy had to say, ``least-as-read.json`` is what was read in it then.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.core.support import DEFAULT, ROOT
 RELEASES = ROOT / "tests" / "releases"
 PINNED = {f"{path.parent.name}/{path.stem}": path.read_text("utf-8") for path in RELEASES.glob("*/policy-*.json")}
 SCENARIOS = {path.stem: path for path in (ROOT / "tests" / "scenarios").glob("*.toml")}
-FIRST = "0.1/policy-default"
+FIRST = "rules-1/policy-default"
 CLOCKS = [(kind, clock) for kind, declared in KINDS.items() for clock in declared.TABLE.CLOCKS]
 # What a summary is asked for names the moment, so that no summary ever was without the clock.
 NEEDED = ("summary", "signature")
@@ -59,7 +59,7 @@ def nothing_stays() -> Iterator[None]:
 def scenario(name: str) -> Prepared:
     """Load a scenario as this release reads it, under the document of its policy that the first release pinned."""
     prepared = load_scenario(SCENARIOS[name], Policies()).case
-    document = PINNED.get(f"0.1/policy-{prepared.policy.name}", prepared.policy.document)
+    document = PINNED.get(f"rules-1/policy-{prepared.policy.name}", prepared.policy.document)
     return replace(prepared, policy=Policy.from_document(document))
 
 

@@ -11,11 +11,12 @@ import pytest
 from activities.policies.store import Policies
 from cases.registry import KINDS
 from tests.new_kind.parts import missing_parts
+from tests.releases.stored import PRESENT
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SCENARIOS = sorted((ROOT / "tests" / "scenarios").glob("*.toml"))
-HISTORIES = {path.stem.partition("-")[0] for path in (ROOT / "tests" / "histories").glob("*.json")}
+HISTORIES = {path.stem.partition("-")[0] for path in (PRESENT / "histories").glob("*.json")}
 
 
 def test_no_kind_lacks_a_part() -> None:

@@ -1,7 +1,7 @@
-"""Makes the histories that `test_replay` replays: ``python -m tests.workflows.make_histories [NAME...]``.
+"""Makes histories and the ledgers of their cases: ``python -m tests.workflows.make_histories [NAME...]``.
 
-Make one again only when nobody runs cases of before the change any more; else the change needs
-``workflow.patched``.
+They are of the present rules. Make one again only when nobody runs cases of before the change any more; else the
+change needs rules of a new number (CONTRIBUTING.md, "Change a rule").
 """
 
 from __future__ import annotations
@@ -16,16 +16,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.database.migrate import migrate
 from cases.kinds.summary import month_before
 from cases.registry import KINDS
+from cases.vocabulary.events import canonical
 from tests.postgres import Cluster, cluster
+from tests.releases.stored import PRESENT, read_lines, write_lines
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
+from tests.workflows.backend import DEFAULT, FACTS, Backend, Handle, Json, open_backend
 
-FOLDER = Path(__file__).parents[1] / "histories"
+FOLDER = PRESENT / "histories"
+LEDGERS = PRESENT / "ledgers.jsonl.gz"
+# What the casebook holds of a case, in the order of its rows.
+TABLES = ("case_file", "case_event", "case_text", "case_request")
+# Lets no order of a payout be written down.
+PAYOUTS_AWAY = """
+CREATE FUNCTION payouts_away() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'away' USING ERRCODE = 'cannot_connect_now';
+END
+$$;
+CREATE TRIGGER payouts_away BEFORE INSERT ON payout FOR EACH ROW EXECUTE FUNCTION payouts_away();
+"""
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
@@ -169,6 +185,50 @@ async def away(backend: Backend, casebook: Cluster) -> Handle:
     return case
 
 
+async def filed_twice(backend: Backend, _: Cluster) -> Handle:
+    """A second run of a case that is closed: it finds the case in the ledger, and opens none."""
+    case = await backend.file()
+    await backend.do(case, "withdraw", "customer", reason="found")
+    await case.result()
+    intake = {"key": case.id.partition(":")[2], "facts": FACTS["complaint"]}
+    again = await backend.start("Complaint", intake, id=case.id)
+    assert (await again.result())["status"] == "closed"
+    return again
+
+
+async def from_the_ledger(backend: Backend, _: Cluster) -> Handle:
+    """A run that takes a case over from the ledger, with its clocks, its promise and an open approval."""
+    case = await backend.file()
+    await backend.do(case, "acknowledge", request_id="r-1")
+    now = await backend.env.get_current_time(case)
+    await backend.do(case, "promise", reply_by=(now + HOUR).isoformat())
+    await backend.do(case, "request_approval", subject="refund", amount="150.00", reason="late")
+    events = await backend.recorded(case)
+    start = {"key": case.id.partition(":")[2], "from_ledger": {"head_seq": len(events)}}
+    again = await backend.start(
+        "Complaint", start, id=case.id, id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING
+    )
+    await backend.do(again, "acknowledge", request_id="r-1")
+    await backend.do(again, "approve", "supervisor")
+    await backend.wait(again, 2 * HOUR)
+    await backend.do(again, "note", text="it goes on")
+    await backend.recorded(again)
+    return again
+
+
+async def claimed(backend: Backend, _: Cluster) -> Handle:
+    """A complaint that opens a claim about the same parcel."""
+    facts = {"category": "damage", "shipment": claim()["shipment"]}
+    case = await backend.file(facts=facts)
+    await backend.do(case, "acknowledge")
+    await backend.do(case, "open_claim")
+    await seen(backend, case, "opening_done")
+    await backend.do(case, "resolve", summary="the claim decides")
+    await backend.do(case, "close")
+    await case.result()
+    return case
+
+
 async def answered(backend: Backend, _: Cluster) -> Handle:
     """An inquiry that is answered in time."""
     case = await backend.file("inquiry", inquiry())
@@ -228,19 +288,32 @@ async def signed(backend: Backend, _: Cluster) -> Handle:
     return case
 
 
-async def owed(backend: Backend, casebook: Cluster) -> Handle:
-    """An agreed claim whose payout fails while the casebook is away, and is then under way again."""
-    case = await backend.file("claim", claim())
-    await backend.do(case, "acknowledge")
-    await backend.do(case, "assess", cause="company")
-    await backend.do(case, "offer")
+async def owed(backend: Backend, _: Cluster) -> Handle:
+    """An agreed claim whose payout fails while the book of payouts is away, and is then paid."""
+    case = await agreed(backend)
+    await execute(backend.database, PAYOUTS_AWAY)
+    await backend.do(case, "accept_offer", "customer")
     await backend.recorded(case)
+    await backend.wait(case, 31 * MINUTE)
+    await seen(backend, case, "payout_failed")
+    await execute(backend.database, "DROP FUNCTION payouts_away CASCADE")
+    await backend.wait(case, HOUR)
+    await seen(backend, case, "paid")
+    await backend.recorded(case)
+    return case
+
+
+async def waited(backend: Backend, casebook: Cluster) -> Handle:
+    """A claim that is agreed while the casebook is away: the money waits until that is recorded."""
+    case = await agreed(backend)
     casebook.stop("immediate")
     await backend.do(case, "accept_offer", "customer")
     await backend.wait(case, 31 * MINUTE)
-    await seen(backend, case, "payout_failed")
-    await backend.wait(case, HOUR)
-    await seen(backend, case, "payout_requested", 2)
+    assert not await backend.timeline(case, "paid", "payout_failed")
+    casebook.start()
+    await backend.wait(case, MINUTE)
+    await seen(backend, case, "paid")
+    await backend.recorded(case)
     return case
 
 
@@ -355,6 +428,25 @@ async def swap(backend: Backend, key: str) -> Handle:
     return backend.handle(f"swap:{key}")
 
 
+async def agreed(backend: Backend) -> Handle:
+    """A claim that only the customer's agreement is missing to."""
+    case = await backend.file("claim", claim())
+    await backend.do(case, "acknowledge")
+    await backend.do(case, "assess", cause="company")
+    await backend.do(case, "offer")
+    await backend.recorded(case)
+    return case
+
+
+async def execute(address: str, statement: str) -> None:
+    """Run a statement in the casebook."""
+    connection = await asyncpg.connect(address)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 async def seen(backend: Backend, case: Handle, type_: str, times: int = 1) -> list[Json]:
     """The events of a type, once there are so many."""
     return await eventually(lambda: backend.timeline(case, type_), lambda events: len(events) >= times)
@@ -401,9 +493,10 @@ LIVES: dict[str, dict[str, Life]] = {
         life.__name__: life
         for life in (
             happy, ladder, paused, options, approvals, withdrawn, reopened, late, continued, continues, refused, away,
+            filed_twice, from_the_ledger, claimed,
         )
     },
-    "claim": {life.__name__: life for life in (paid, signed, owed)},
+    "claim": {life.__name__: life for life in (paid, signed, owed, waited)},
     "exception": {life.__name__: life for life in (called, uncalled, corrected)},
     "inquiry": {life.__name__: life for life in (answered, breached, expired)},
     "summary": {life.__name__: life for life in (summed_up,)},
@@ -429,9 +522,30 @@ def without_traces(value: Any) -> Any:
     return {key: masks[key] if key in masks else without_traces(item) for key, item in value.items()}
 
 
+async def ledger_of(connection: asyncpg.Connection, case_id: str) -> Json | None:
+    """What the casebook holds of a case; None when it was never recorded."""
+    # By sequence, where a row has one.
+    rows = {
+        table: [
+            json.loads(row["row"])
+            for row in await connection.fetch(
+                f"SELECT to_jsonb(t) AS row FROM {table} AS t WHERE case_id = $1 "
+                "ORDER BY (to_jsonb(t) ->> 'seq')::int, to_jsonb(t)::text",
+                case_id,
+            )
+        ]
+        for table in TABLES
+    }
+    if not rows["case_file"]:
+        return None
+    hash_ = rows["case_file"][0]["view"]["policy_hash"]
+    return {"policy": await connection.fetchval("SELECT document FROM policy WHERE hash = $1", hash_), **rows}
+
+
 async def main(wanted: list[str]) -> None:
     """Make the histories named, or all."""
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    ledgers = {line["name"]: line for line in read_lines(LEDGERS)} if wanted and LEDGERS.exists() else {}
     with cluster() as casebook, tempfile.TemporaryDirectory() as folder:
         address = await casebook.fresh_database()
         await migrate(address)
@@ -441,13 +555,22 @@ async def main(wanted: list[str]) -> None:
                     name = f"{KINDS[kind].WORKFLOW}-{life}"
                     if wanted and name not in wanted:
                         continue
-                    history = await (await live(backend, casebook)).fetch_history()
+                    case = await live(backend, casebook)
+                    history = await case.fetch_history()
                     if not casebook.running():
                         casebook.start()
                     content = without_traces(json.loads(history.to_json()))
                     file = FOLDER / f"{name}.json"
                     file.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
+                    connection = await asyncpg.connect(address)
+                    try:
+                        ledger = await ledger_of(connection, case.id)
+                    finally:
+                        await connection.close()
+                    if ledger is not None:
+                        ledgers[name] = {"name": name, **ledger}
                     print(f"{name}: {len(history.events)} events, {file.stat().st_size} bytes")
+    write_lines(LEDGERS, (canonical(ledgers[name]) for name in sorted(ledgers)))
 
 
 if __name__ == "__main__":
