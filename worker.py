@@ -25,6 +25,9 @@ from temporalio.runtime import (
 )
 from temporalio.worker import Worker
 
+from activities.casebook.begin import Beginnings
+from activities.casebook.load import Loader
+from activities.casebook.open import Openings
 from activities.casebook.read import Casebook
 from activities.casebook.record import Recorder
 from activities.casebook.search import Search
@@ -104,12 +107,15 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
     """
     casebook, directory, calendar = Casebook(database), DirectoryBook(database), CalendarYears(database)
     policies = Policies(settings.policies, calendar.current)
-    handovers = Handovers(casebook, Search(database), directory, policies, CaseClient(client).command)
+    cases = CaseClient(client)
+    handovers = Handovers(casebook, Search(database), directory, policies, cases.command)
     return [
+        Beginnings(database, policies).begin,
+        Loader(database).load_case,
+        Openings(database, cases.open).open_case,
         Recorder(database).record,
         _notifier(settings, directory).notify,
         payouts_of(settings, database).pay,
-        policies.load_policy,
         Summaries(database, policies).gather_month,
         handovers.shift_end,
         handovers.hand_over,

@@ -44,7 +44,7 @@ class Begun:
     """What a case begins with.
 
     Args:
-        policy_document: canonical JSON of the policy.
+        policy_document: canonical JSON of the policy; empty where the case is known and its policy is not any more.
         known: the recorded view, where another run recorded the case before.
         same: whether the known case was filed with the same intake; True where its intake was erased.
     """

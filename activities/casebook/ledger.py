@@ -4,17 +4,21 @@ Each row holds ``hash = SHA-256(prev_hash || body)`` with the body's UTF-8 bytes
 ``prev_hash`` is the SHA-256 of the case id, so rows cannot be moved to another case. The case file
 keeps the head, so the last row cannot be taken away unseen. Whoever can rewrite the whole chain and
 the head leaves no trace here: against that, keep a head outside the database.
+
+The texts that stand beside a row (`activities.casebook.texts`) are checked against the commitments in its body.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any, Literal
+
+from activities.casebook.texts import COMMITMENT, commitment, commitments
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Row:
     body: str
     prev_hash: bytes
     hash: bytes
+    # Salt in hex and text by field, None where they were erased; as long as they are not looked at, None.
+    texts: Mapping[str, tuple[str | None, str | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +79,18 @@ def chain(prev_hash: bytes, bodies: Iterable[str]) -> list[bytes]:
     return hashes
 
 
-def check(case_id: str, rows: Sequence[Row], head: Head | None) -> Fault | None:
-    """Find the first bad row of a case.
+def check(case_id: str, rows: Sequence[Row], head: Head | None, start: Head | None = None) -> Fault | None:
+    """Find the first bad row of a case, or the first one with a bad text.
 
     Args:
         rows: all rows of the case, in order of ``seq``.
         head: the head in the case file; None when there is no case file.
+        start: what the rows follow on, where they are not all of the case.
 
     Returns:
         The fault, or None when every row is as it was recorded and none is missing.
     """
-    last = genesis(case_id)
+    last = start or genesis(case_id)
     known = head.seq if head else 0
     before: Row | None = None
     for row, after in zip_longest(rows, rows[1:]):
@@ -93,6 +100,7 @@ def check(case_id: str, rows: Sequence[Row], head: Head | None) -> Fault | None:
         if row.seq > known and (broken is None or broken.what != "inserted"):
             end = f"ends at seq {known}" if head else "is missing: it was removed, or these rows were added"
             return Fault(case_id, row.seq, "inserted", f"the case file {end}")
+        broken = broken or _bad_text(case_id, row)
         if broken is not None:
             return broken
         last, before = Head(row.seq, row.hash), row
@@ -124,6 +132,24 @@ def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_
         return Fault(case_id, before.seq, "inserted", f"seq {row.seq} followed on seq {before.seq - 1}")
     # This row is whole, so what it followed on was replaced, hash and all.
     return Fault(case_id, before.seq, "changed", f"seq {row.seq} followed on another row")
+
+
+def _bad_text(case_id: str, row: Row) -> Fault | None:
+    """Find a text of a whole row that is not the one which its body commits to. An erased one is none."""
+    if row.texts is None:
+        return None
+    committed = commitments(json.loads(row.body)["data"]) if f'"{COMMITMENT}":' in row.body else {}
+    for name, said in committed.items():
+        salt, text = row.texts.get(name, ("", None))
+        if salt is None and text is None:
+            continue
+        if text is None or salt is None:
+            return Fault(case_id, row.seq, "changed", f"its text {name!r} is gone, and was not erased")
+        if commitment(bytes.fromhex(salt), text) != {COMMITMENT: said}:
+            return Fault(case_id, row.seq, "changed", f"its text {name!r} is not the one that was recorded")
+    for name in row.texts.keys() - committed.keys():
+        return Fault(case_id, row.seq, "changed", f"a text {name!r} was never recorded with it")
+    return None
 
 
 def _content(body: str) -> dict[str, Any]:

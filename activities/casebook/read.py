@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from json import loads
 from typing import Any
 
+from activities.casebook.texts import join
 from activities.database.database import Database, statement
 
 
@@ -34,9 +34,9 @@ class Casebook:
             return [row["view"] for row in await connection.fetch(self._BY_NUMBER, number, kind)]
 
     async def events(self, case_id: str) -> list[dict[str, Any]]:
-        """Return the recorded events of a case, in order; empty when there are none."""
+        """Return the recorded events of a case, in order; empty when there are none. Erased texts are left out."""
         async with self._database.connection() as connection:
-            return [loads(row["body"]) for row in await connection.fetch(self._EVENTS, case_id)]
+            return [join(row["body"], row["texts"]) for row in await connection.fetch(self._EVENTS, case_id)]
 
     async def assigned_for(self, reason: str) -> list[str]:
         """Return the ids of the cases that were assigned for this very reason."""

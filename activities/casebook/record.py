@@ -5,33 +5,26 @@ Never imported by workflow code: the driver does not survive the workflow sandbo
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from json import loads
+from typing import Any
 
 import asyncpg
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
+from activities.casebook.errors import BadBatch, LedgerBehind, LedgerConflict, Recovering, Superseded
 from activities.casebook.ledger import Head, chain, genesis
+from activities.casebook.texts import SALT, mark, seal, seal_as, written
 from activities.database.database import Database, statement
 from activities.messages import RECORD, Batch, Recorded
 from cases.vocabulary.events import canonical
 
-
-class LedgerConflict(ApplicationError):
-    """Raised when a batch conflicts with the ledger. Never retried."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, type="LedgerConflict", non_retryable=True)
-
-
-class BadBatch(ApplicationError):
-    """Raised when a batch can never be recorded, whatever the ledger holds. Never retried."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, type="BadBatch", non_retryable=True)
+_NUMBER = re.compile(r"(\d{4})-(0[1-9]|1[0-2])-(\d{4,9})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,24 @@ class _Entry:
     type: str
     at: datetime
     recorded_at: datetime
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A case number to be given: the month in which it counts, and the serial if it is to be taken over."""
+
+    year: int
+    month: int
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A recorded row: its body, and the salts of its texts that were not erased."""
+
     body: str
+    salts: dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class _Known:
 
     number: str
     head: Head
-    bodies: dict[int, str]
+    rows: dict[int, _Stored]
 
 
 class Recorder:
@@ -58,29 +68,41 @@ class Recorder:
     _RECORD = statement(__package__, "record")
     _RECORDED = statement(__package__, "recorded")
     _ERASE = statement(__package__, "personal_erase")
+    _BEHIND = statement(__package__, "recovery_begin")
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @activity.defn(name=RECORD)
     async def record(self, batch: Batch) -> Recorded:
-        """Record the events of one step: all of it in one transaction, or nothing.
+        """Record the events of whole steps: all of it in one transaction, or nothing.
 
-        What is already recorded with the same content is left alone, so a repeat is harmless. The
-        first events of a case give it its number (S1-5.8), from the month of the first event in that
-        event's own offset.
+        What is already recorded with the same content is left alone, so a repeat is harmless, also one
+        of all events from the first on. The first events of a case give it its number (S1-5.8): the one
+        that it knows it was given, unless another case has got that meanwhile, or else the next one,
+        from the month of the first event in that event's own offset.
 
         Raises:
-            LedgerConflict: other content is recorded under a seq, or events before the batch are missing.
+            Superseded: another run holds the case.
+            LedgerConflict: other content is recorded under a seq.
+            LedgerBehind: events before the batch are missing. New numbers and payments wait from then on.
+            Recovering: the case is new, and has to wait for its number.
             BadBatch: the batch is no run of events, or holds what PostgreSQL does not take.
         """
-        entries = _entries(batch)
+        entries, number = _entries(batch), _number(batch)
         async with self._database.recording() as connection:
             # A case is most often opened once, so the first try spares the look.
             known = None if entries[0].seq == 1 else await self._known(connection, batch, entries)
             tried = -1
             while True:
                 head = known.head if known else genesis(batch.case_id)
+                if entries[0].seq > head.seq + 1:
+                    await connection.execute(self._BEHIND)
+                    raise LedgerBehind(
+                        f"{batch.case_id} seq {entries[0].seq}: the ledger ends at seq {head.seq}, "
+                        "so rows in between are missing",
+                        head.seq,
+                    )
                 fresh = _fresh(batch, entries, known, head)
                 if known and not fresh:
                     return Recorded(known.number, head.seq)
@@ -89,33 +111,63 @@ class Recorder:
                         f"{batch.case_id}: the ledger holds rows after seq {head.seq}, where the case file ends: "
                         "verify the casebook"
                     )
-                number = await self._append(connection, batch, fresh, head)
-                if number is not None:
-                    return Recorded(number, fresh[-1].seq)
+                given, waits = await self._append(connection, batch, fresh, head, number)
+                if given is not None:
+                    return Recorded(given, fresh[-1].seq)
                 # Somebody else moved the head meanwhile, so the chain goes on from there.
                 tried = head.seq
                 known = await self._known(connection, batch, entries)
+                if known is None and waits:
+                    raise Recovering(f"{batch.case_id}: a new case waits for its number")
 
     async def _known(self, connection: asyncpg.Connection, batch: Batch, entries: Sequence[_Entry]) -> _Known | None:
+        """Return what is recorded of a case; None when nothing is.
+
+        Raises:
+            Superseded: another run holds the case.
+        """
         rows = await connection.fetch(self._RECORDED, batch.case_id, entries[0].seq, entries[-1].seq)
         if not rows:
             return None
-        bodies = {row["seq"]: row["body"] for row in rows if row["seq"] is not None}
-        return _Known(rows[0]["number"], Head(rows[0]["head_seq"], rows[0]["head_hash"]), bodies)
+        if rows[0]["held_by"] not in (None, batch.run):
+            raise Superseded(batch.case_id)
+        stored = {
+            row["seq"]: _Stored(row["body"], {name: bytes.fromhex(salt) for name, salt in (row["salts"] or {}).items()})
+            for row in rows
+            if row["seq"] is not None
+        }
+        return _Known(rows[0]["number"], Head(rows[0]["head_seq"], rows[0]["head_hash"]), stored)
 
     async def _append(
-        self, connection: asyncpg.Connection, batch: Batch, fresh: Sequence[_Entry], head: Head
-    ) -> str | None:
-        """Append to the chain that ends at ``head``; None when it ends elsewhere.
+        self,
+        connection: asyncpg.Connection,
+        batch: Batch,
+        fresh: Sequence[_Entry],
+        head: Head,
+        number: _Number | None,
+    ) -> tuple[str | None, bool]:
+        """Append to the chain that ends at ``head``.
 
         One statement is one transaction, and it only takes effect where the head is still the one
         that the hashes were computed from: as safe as a lock held over several round trips.
+
+        Args:
+            number: the one to be taken over, if it can be.
+
+        Returns:
+            The case number, None when the chain ends elsewhere or another run holds the case; and whether
+            a new case would have to wait for its number.
         """
-        hashes = chain(head.hash, (entry.body for entry in fresh))
-        opening = fresh[0].at
-        policy = batch.policy_document
+        sealed = [seal(entry.event) for entry in fresh]
+        bodies, texts = [canonical(event) for event, _ in sealed], [text for _, texts in sealed for text in texts]
+        hashes = chain(head.hash, bodies)
+        counted = number or _Number(fresh[0].at.year, fresh[0].at.month)
+        # The last use of an id counts; what is recorded already has its requests.
+        requests = {each.id: each for each in batch.requests if each.seq >= fresh[0].seq}
+        salts = [os.urandom(SALT) for _ in requests]
+        policy, intake_salt = batch.policy_document, os.urandom(SALT)
         try:
-            number: str | None = await connection.fetchval(
+            row = await connection.fetchrow(
                 self._RECORD,
                 batch.case_id,
                 batch.kind,
@@ -126,26 +178,42 @@ class Recorder:
                 [entry.type for entry in fresh],
                 [entry.at for entry in fresh],
                 [entry.recorded_at for entry in fresh],
-                [entry.body for entry in fresh],
+                bodies,
                 hashes[:-1],
                 hashes[1:],
-                opening.year,
-                opening.month,
+                counted.year,
+                counted.month,
                 batch.personal,
                 policy,
                 None if policy is None else sha256(policy.encode()).hexdigest(),
+                counted.serial,
+                batch.number if number is None else None,
+                batch.run,
+                [text.seq for text in texts],
+                [text.field for text in texts],
+                [text.salt for text in texts],
+                [text.text for text in texts],
+                [request.seq for request in requests.values()],
+                [request.id for request in requests.values()],
+                salts,
+                [mark(request.digest, salt) for request, salt in zip(requests.values(), salts, strict=True)],
+                None if batch.intake is None else intake_salt,
+                None if batch.intake is None else mark(batch.intake, intake_salt),
             )
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name not in ("case_file_pkey", "case_event_pkey"):
+            if error.constraint_name == "case_file_number" and number is not None:
+                # Given twice, before and after an older casebook was restored: who came first keeps it.
+                return await self._append(connection, batch, fresh, head, None)
+            if error.constraint_name not in ("case_file_pkey", "case_event_pkey", "case_text_pkey"):
                 raise
-            return None
+            return None, False
         except (asyncpg.DataError, UnicodeEncodeError) as error:
             # The error quotes the value, which may be personal.
             raise BadBatch(
                 f"{batch.case_id}: view, personal facts or events hold a value that PostgreSQL does not take "
                 f"({type(error).__name__})"
             ) from None
-        return number
+        return row["number"], row["waits"]
 
     async def erase_personal(self, case_id: str) -> bool:
         """Erase the personal facts of a case; the ledger and its chain stay as they are.
@@ -161,7 +229,7 @@ def _entries(batch: Batch) -> list[_Entry]:
     """Return the events as rows to be.
 
     Raises:
-        BadBatch: they are no events with consecutive seqs.
+        BadBatch: they are no events with consecutive seqs, or something beside them belongs elsewhere.
     """
     if not batch.events:
         raise BadBatch(f"{batch.case_id}: a batch holds at least one event")
@@ -173,11 +241,12 @@ def _entries(batch: Batch) -> list[_Entry]:
                 str(event["type"]),
                 datetime.fromisoformat(event["at"]),
                 datetime.fromisoformat(event["recorded_at"]),
-                canonical(event),
+                {**event, "data": dict(event["data"])},
             )
+            written(entry.type, entry.event["data"])
         except (KeyError, TypeError, ValueError) as error:
             raise BadBatch(
-                f"{batch.case_id}: event {place} of the batch has no usable seq, type, at or recorded_at "
+                f"{batch.case_id}: event {place} of the batch has no usable seq, type, at, data or recorded_at "
                 f"({type(error).__name__})"
             ) from None
         if entry.at.tzinfo is None or entry.recorded_at.tzinfo is None:
@@ -185,11 +254,14 @@ def _entries(batch: Batch) -> list[_Entry]:
         if entry.seq < 1 or (entries and entry.seq != entries[-1].seq + 1):
             raise BadBatch(f"{batch.case_id} seq {entry.seq}: seqs are consecutive and start at 1")
         # JSON allows it in a string; UTF-8, and so the hash and the database, do not.
-        if not _is_utf8(entry.body):
+        if not _is_utf8(canonical(event)):
             raise BadBatch(f"{batch.case_id} seq {entry.seq}: the event holds half a surrogate pair")
         entries.append(entry)
-    if batch.personal is not None and entries[0].seq != 1:
-        raise BadBatch(f"{batch.case_id} seq {entries[0].seq}: personal facts come beside seq 1 only")
+    first, last = entries[0].seq, entries[-1].seq
+    if first != 1 and (batch.personal is not None or batch.intake is not None):
+        raise BadBatch(f"{batch.case_id} seq {first}: personal facts and intake come beside seq 1 only")
+    if not all(first <= request.seq <= last for request in batch.requests):
+        raise BadBatch(f"{batch.case_id} seq {first} to {last}: a request belongs to one of the events")
     return entries
 
 
@@ -201,17 +273,32 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def _number(batch: Batch) -> _Number | None:
+    """Return the number that the case knows it was given.
+
+    Raises:
+        BadBatch: it is none.
+    """
+    if batch.number is None:
+        return None
+    match = _NUMBER.fullmatch(batch.number)
+    # Written as the casebook writes it: no more zeros than four digits need.
+    if match is None or f"{int(match[3]):04}" != match[3] or not int(match[3]):
+        raise BadBatch(f"{batch.case_id}: number = {batch.number[:40]!r}: allowed is what a case was given")
+    return _Number(int(match[1]), int(match[2]), int(match[3]))
+
+
 def _fresh(batch: Batch, entries: list[_Entry], known: _Known | None, head: Head) -> list[_Entry]:
     """Return the entries that are not yet recorded.
 
     Raises:
-        LedgerConflict: one of the others is recorded with another content, or rows in between are missing.
+        LedgerConflict: one of the others is recorded with another content.
     """
     for entry in entries:
-        if known and entry.seq <= head.seq and known.bodies.get(entry.seq) != entry.body:
+        if known and entry.seq <= head.seq and not _same(entry, known.rows.get(entry.seq)):
             raise LedgerConflict(f"{batch.case_id} seq {entry.seq}: another content is recorded under this seq")
-    if entries[0].seq > head.seq + 1:
-        raise LedgerConflict(
-            f"{batch.case_id} seq {entries[0].seq}: the ledger ends at seq {head.seq}, so rows in between are missing"
-        )
     return [entry for entry in entries if entry.seq > head.seq]
+
+
+def _same(entry: _Entry, stored: _Stored | None) -> bool:
+    return stored is not None and stored.body == canonical(seal_as(entry.event, loads(stored.body), stored.salts))

@@ -6,7 +6,6 @@ counted either: see `activities.casebook.paging.visible`. Nothing here holds per
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Literal
@@ -15,6 +14,7 @@ import asyncpg
 
 from activities.casebook.filter import Filter
 from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, storable, visible, write_cursor
+from activities.casebook.texts import join
 from activities.database.database import Database, statement
 from cases.vocabulary.refusals import Refused
 
@@ -154,7 +154,7 @@ class Search:
             async with self._database.connection() as connection:
                 rows = await connection.fetch(self._EVENTS_OF, list(by_id))
             for row in rows:
-                yield by_id[row["case_id"]], json.loads(row["body"])
+                yield by_id[row["case_id"]], join(row["body"], row["texts"])
 
     async def _pages(self, filter: Filter, units: Units, kinds: Kinds, batch: int) -> AsyncIterator[Page]:
         after: str | None = None

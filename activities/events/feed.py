@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from json import loads
 from typing import Any
 
 import asyncpg
 
+from activities.casebook.texts import join
 from activities.database.database import Database, statement
 from cases.vocabulary.refusals import Refused
 
@@ -113,5 +113,5 @@ def _event(row: asyncpg.Record) -> FeedEvent:
         row["kind"] or row["case_id"].partition(":")[0],
         row["number"] or "",
         row["unit"],
-        loads(row["body"]),
+        join(row["body"], row["texts"]),
     )

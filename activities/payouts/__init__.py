@@ -69,6 +69,8 @@ class Payouts:
             PayoutPending: the gateway has not decided; retried.
             PayoutUnknown: the gateway gave no usable answer, or the order was sent to another one; retried.
             PayoutConflict: the order contradicts our book or the gateway's; not retried.
+            Superseded: another run holds the case; not retried.
+            Recovering: the casebook is being recovered; retried.
         """
         first_try = activity.info().attempt == 1
         payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)

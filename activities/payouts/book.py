@@ -9,6 +9,8 @@ from typing import Literal
 
 import asyncpg
 
+from activities import casebook
+from activities.casebook.errors import Recovering, Superseded
 from activities.database.database import Database, statement
 from activities.messages import PayoutOrder
 from activities.payouts.gateway import Entry, Payout, PayoutConflict
@@ -28,6 +30,7 @@ class Book:
     _FIND = statement(__package__, "payout_find")
     _AGAIN = statement(__package__, "payout_again")
     _SETTLE = statement(__package__, "payout_settle")
+    _BEHIND = statement(casebook.__name__, "recovery_begin")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,16 +45,25 @@ class Book:
         Raises:
             PayoutConflict: key or amount cannot be used, or the book has another order under this
                 key or of this case.
+            Superseded: another run holds the case.
+            Recovering: the casebook is being recovered, or has to be: it does not know the case.
         """
         amount = _checked(order)
         async with self._database.connection() as connection:
             now = datetime.now(UTC)
-            row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway)
-            if row is not None:
-                return Payout(**row), "new"
+            row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway, order.run)
+            if not row["recorded"]:
+                # What asks for money is recorded before anybody pays it.
+                await connection.execute(self._BEHIND)
+            elif not row["held"]:
+                raise Superseded(order.case_id)
+            if row["recovering"] or not row["recorded"]:
+                raise Recovering(f"{order.case_id}: the payment waits")
+            if row["key"] is not None:
+                return Payout(**dict([*row.items()][3:])), "new"
             payout = _same(order, amount, [Payout(**row) for row in await self._rows(connection, order)])
             if payout.state == "failed" and retry:
-                row = await connection.fetchrow(self._AGAIN, payout.key, gateway)
+                row = await connection.fetchrow(self._AGAIN, payout.key, gateway, order.run)
                 if row is not None:
                     return Payout(**row), "again"
         return payout, "known"

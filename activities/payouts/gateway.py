@@ -38,6 +38,10 @@ class PayoutConflict(ApplicationError):
         super().__init__(message, type="PayoutConflict", non_retryable=True)
 
 
+# The gateway of a payment of which only the case's ledger knows, after an older book was restored.
+UNNAMED = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Payout:
     """One row of our own book. ``settled_at`` is None until it is paid or failed; amounts in yuan."""

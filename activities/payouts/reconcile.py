@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
-from activities.payouts.gateway import Entry, Gateway, ManualGateway, Payout
+from activities.payouts.gateway import UNNAMED, Entry, Gateway, ManualGateway, Payout
 
 # Seconds until a difference is looked at again: what was under way at the first look is no difference.
 SECOND_LOOK = 2.0
@@ -101,7 +101,7 @@ class _Comparison:
         return Difference("paid_twice" if twice else "missing_here", entry.case_id, entry.key, detail)
 
     def _against_gateway(self, row: Payout) -> Iterator[Difference]:
-        entries, own = self.paid.get(row.key, []), row.gateway == self.gateway
+        entries, own = self.paid.get(row.key, []), row.gateway in (self.gateway, UNNAMED)
         if not entries:
             if own and row.state == "paid" and self.gateway != ManualGateway.name:
                 detail = f"the payout book says paid ({row.reference}), the gateway does not"
@@ -181,7 +181,7 @@ async def _look(database: Database, gateway: Gateway) -> Report:
         len(rows),
         len(paid),
         sum((row.amount for row in paid), Decimal("0.00")),
-        sum(row.gateway not in (gateway.name, ManualGateway.name) for row in paid),
+        sum(row.gateway not in (gateway.name, ManualGateway.name, UNNAMED) for row in paid),
         tuple(_Comparison(rows, claims, entries, gateway.name).differences()),
     )
 

@@ -11,10 +11,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from temporalio import activity
-
-from activities.messages import LOAD_POLICY
-from activities.refusals import failure
 from cases import policy
 from cases.policy.inheritance import EXTENDS, read_table
 from cases.policy.model import Policy
@@ -111,14 +107,6 @@ class Policies:
             Refused: code ``unknown_policy`` or ``bad_policy``.
         """
         return self.load(name, await self._loaded() if self._loaded else None)
-
-    @activity.defn(name=LOAD_POLICY)
-    async def load_policy(self, name: str) -> str:
-        """Return the canonical JSON document of a policy, for a case to pin."""
-        try:
-            return (await self.in_force(name)).document
-        except Refused as refusal:
-            raise failure(refusal) from None
 
 
 def _text(source: Path | Traversable) -> str:

@@ -54,9 +54,9 @@ async def test_all_years_of_a_file_or_none(book: CalendarYears) -> None:
 
 async def test_a_case_that_opens_gets_the_loaded_year(book: CalendarYears) -> None:
     policies = Policies(None, book.current)
-    assert "2027" not in json.loads(await policies.load_policy("default"))["calendar"]["years"]
+    assert "2027" not in json.loads((await policies.in_force("default")).document)["calendar"]["years"]
     await book.load({"2027": YEAR, "2026": OTHER | {"holidays": []}})
-    years = json.loads(await policies.load_policy("default"))["calendar"]["years"]
+    years = json.loads((await policies.in_force("default")).document)["calendar"]["years"]
     assert years["2027"] == YEAR
     assert years["2026"]["source"] == "made up again"
     assert "2024" in years
@@ -76,7 +76,7 @@ async def test_while_the_database_is_away_the_last_answer_holds(tmp_path: Path) 
             assert await known.current() == {"2027": YEAR}
             # One that never asked opens cases with what came with the program.
             assert await fresh.current() == {}
-            assert json.loads(await Policies(None, fresh.current).load_policy("default"))["name"] == "default"
+            assert json.loads((await Policies(None, fresh.current).in_force("default")).document)["name"] == "default"
             with pytest.raises(DatabaseAway):
                 await known.years()
             own.start()
@@ -108,7 +108,7 @@ async def test_open_cases_that_wait_for_a_year_are_found(address: str, book: Cal
             view = {"id": f"exception:{key}", "kind": "exception", "status": status, "closed_at": at,
                     "policy": "default", "opened_at": event["at"], "clocks": clocks}  # fmt: skip
             full = {**event, "seq": 1, "actor": {"id": "x", "role": "system"}, "clauses": [], "data": {}}
-            await casebook.record(Batch(f"exception:{key}", "exception", [full], view))
+            await casebook.record(Batch(f"exception:{key}", "exception", [full], view, "run-1"))
     assert await book.waiting_for(2027) == [("exception:a", "default"), ("exception:b", "default")]
     assert await book.waiting_for(2028) == [("exception:b", "default"), ("exception:c", "default")]
     assert await book.waiting_for(2029) == []

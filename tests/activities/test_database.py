@@ -23,7 +23,7 @@ from activities.people.swap import Swaps
 from activities.policies.store import Policies
 from cases.directory import Person, Shift, Unit
 from starter.swap import facts_of
-from tests.activities.test_casebook import batch
+from tests.activities.ledger import batch
 from tests.postgres import Cluster
 
 PEOPLE = [Person(id="one", role="agent", unit="hq"), Person(id="two", role="agent", unit="hq")]

@@ -33,7 +33,7 @@ def batch(case_id: str, first: int, last: int, **view: Any) -> Batch:
     events = [
         {"seq": seq, "type": "noted", "at": MARCH, "recorded_at": MARCH, "data": {}} for seq in range(first, last + 1)
     ]
-    return Batch(case_id, case_id.partition(":")[0], events, {"id": case_id, "unit": "HZ-01", **view})
+    return Batch(case_id, case_id.partition(":")[0], events, {"id": case_id, "unit": "HZ-01", **view}, "run-1")
 
 
 def seen(events: list[FeedEvent]) -> list[tuple[str, int]]:

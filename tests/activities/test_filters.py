@@ -10,7 +10,7 @@ from pydantic import Field
 from activities.casebook.filter import Column, Filter, Name, fields
 from activities.database.migrate import migrate
 from starter.api.app import bare_app
-from tests.activities.test_casebook import batch
+from tests.activities.ledger import batch
 from tests.casebook import open_book
 from tests.cli.program import call
 from tests.postgres import Cluster

@@ -24,6 +24,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.casebook.errors import Recovering, Superseded
 from activities.casebook.record import Recorder
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
@@ -39,14 +40,16 @@ from activities.signatures import read_secret
 from cases.vocabulary.refusals import Refused
 from starter.payouts import payouts_of
 from starter.settings import SettingsError, load_settings
+from tests.activities.ledger import somebody_waits
 from tests.cli.program import Answer, call
 from tests.gateway import GET_FAULTS, POST_FAULTS, SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
 from tests.postgres import Cluster
 from tests.seed import SEED
 
 CASE = "claim:C-1"
+RUN = "run-1"
 KEY = "claim:C-1/payout"
-ORDER = PayoutOrder(CASE, KEY, "120.00")
+ORDER = PayoutOrder(CASE, KEY, "120.00", RUN)
 MARCH = "2026-03-10T09:00:00+08:00"
 ROOT = Path(__file__).parents[2]
 # Seconds that a late gateway takes, and that its client waits: too little on a busy machine for
@@ -93,8 +96,11 @@ async def pool(dsn: str) -> AsyncIterator[Tables]:
         async with made.connection() as connection, connection.transaction():
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(
-                "TRUNCATE case_event, case_file, case_number, notification, payout, payout_booking RESTART IDENTITY"
+                "TRUNCATE case_event, case_text, case_request, case_file, case_number, case_number_given, "
+                "casebook_recovery, notification, payout, payout_booking RESTART IDENTITY"
             )
+        for name in ("C-1", "C-2", "C-3", "E-1", "E-2", "U-2"):
+            await record(made, case_id=f"claim:{name}")
         yield made
 
 
@@ -139,8 +145,9 @@ async def row(pool: Tables, key: str = KEY) -> dict[str, Any]:
 
 
 async def record(pool: Tables, *events: tuple[str, dict[str, Any]], case_id: str = CASE, after: int = 0) -> None:
-    """Record events of a case in its ledger."""
+    """Record events of a case in its ledger, after the one that makes it a recorded case held by the run."""
     actor = {"id": "f1", "role": "finance"}
+    opening: list[tuple[str, dict[str, Any]]] = [("acknowledged", {})] if after == 0 else []
     await Recorder(pool).record(
         Batch(
             case_id,
@@ -155,9 +162,10 @@ async def record(pool: Tables, *events: tuple[str, dict[str, Any]], case_id: str
                     "clauses": [],
                     "data": data,
                 }
-                for seq, (type_, data) in enumerate(events, after + 1)
+                for seq, (type_, data) in enumerate([*opening, *events], after + 1 + bool(after))
             ],
             {"id": case_id},
+            RUN,
         )
     )
 
@@ -179,7 +187,7 @@ async def test_the_embedded_gateway_pays_at_once_and_once(pool: Tables) -> None:
     assert (result.state, result.reference, result.reason) == ("paid", "LEDGER-1", "")
     assert result.at.endswith("+00:00")
     assert await asyncio.gather(*(attempt(payouts, number=n) for n in range(1, 9))) == [result] * 8
-    other = await attempt(payouts, PayoutOrder("claim:C-2", "claim:C-2/payout", "7.50"))
+    other = await attempt(payouts, PayoutOrder("claim:C-2", "claim:C-2/payout", "7.50", RUN))
     assert other.reference == "LEDGER-2"
     booked = await pool.fetch("SELECT key, case_id, amount FROM payout_booking ORDER BY number")
     assert [tuple(one) for one in booked] == [
@@ -341,7 +349,7 @@ async def test_without_the_right_token_nothing_is_paid_and_nothing_is_concluded(
     with pytest.raises(PayoutUnknown, match="the gateway answered HTTP 401 when it was asked"):
         await attempt(locked_out, number=2)
     assert (await row(pool))["state"] == "requested"
-    refused = await attempt(locked_out, PayoutOrder("claim:C-2", "claim:C-2/payout", "5.00"))
+    refused = await attempt(locked_out, PayoutOrder("claim:C-2", "claim:C-2/payout", "5.00", RUN))
     assert (refused.state, refused.reason) == ("failed", "HTTP 401")
 
 
@@ -400,16 +408,16 @@ async def test_an_endless_answer_is_given_up(pool: Tables) -> None:
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        (PayoutOrder(CASE, KEY, "120.01"), r"amount = 120\.01: under the key claim:C-1/payout stand 120\.00 yuan"),
-        (PayoutOrder(CASE, "another", "120.00"), "a payout is under way under the key claim:C-1/payout"),
-        (PayoutOrder("claim:C-2", KEY, "120.00"), "claim:C-2: the key claim:C-1/payout is another case's"),
-        (PayoutOrder(CASE, "", "120.00"), "key = '': allowed: 1 to 255 visible ASCII"),
-        (PayoutOrder(CASE, "k\r\nx-evil: 1", "120.00"), "allowed: 1 to 255 visible ASCII"),
-        (PayoutOrder(CASE, "k", "0.00"), r"amount = '0\.00': allowed: yuan above 0 with two places"),
-        (PayoutOrder(CASE, "k", "-1.00"), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "1.005"), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "NaN"), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "１.00"), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, KEY, "120.01", RUN), r"amount = 120\.01: under the key claim:C-1/payout stand 120\.00 yuan"),
+        (PayoutOrder(CASE, "another", "120.00", RUN), "a payout is under way under the key claim:C-1/payout"),
+        (PayoutOrder("claim:C-2", KEY, "120.00", RUN), "claim:C-2: the key claim:C-1/payout is another case's"),
+        (PayoutOrder(CASE, "", "120.00", RUN), "key = '': allowed: 1 to 255 visible ASCII"),
+        (PayoutOrder(CASE, "k\r\nx-evil: 1", "120.00", RUN), "allowed: 1 to 255 visible ASCII"),
+        (PayoutOrder(CASE, "k", "0.00", RUN), r"amount = '0\.00': allowed: yuan above 0 with two places"),
+        (PayoutOrder(CASE, "k", "-1.00", RUN), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "1.005", RUN), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "NaN", RUN), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "１.00", RUN), "allowed: yuan above 0"),
     ],
 )
 async def test_an_order_that_contradicts_the_book_is_refused_for_good(
@@ -469,7 +477,7 @@ async def test_what_finance_confirmed_before_the_order_is_not_paid_again(
     assert (await attempt(payouts)).reference == "BANK-7"
     assert gateway.requests == []
     with pytest.raises(PayoutConflict, match=r"amount = 99\.00"):
-        await attempt(payouts, PayoutOrder(CASE, KEY, "99.00"))
+        await attempt(payouts, PayoutOrder(CASE, KEY, "99.00", RUN))
     assert (await reconcile(pool, http(gateway))).ok
 
 
@@ -488,7 +496,8 @@ async def test_the_word_of_finance_and_an_order_at_the_same_moment_leave_one_row
     payouts = Payouts(pool, ManualGateway())
     for n in range(25):
         case_id = f"claim:R-{n}"
-        order = PayoutOrder(case_id, f"{case_id}/payout", "120.00")
+        await record(pool, case_id=case_id)
+        order = PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN)
         await asyncio.gather(
             attempt(payouts, order), record(pool, asked(), told(f"BANK-{n}"), case_id=case_id), attempt(payouts, order)
         )
@@ -683,7 +692,7 @@ async def books(pool: Tables, payouts: Payouts, number: int = 8) -> None:
     for n in range(1, number + 1):
         case_id = f"claim:C-{n}"
         await record(pool, asked(), case_id=case_id)
-        result = await pay(payouts, PayoutOrder(case_id, f"{case_id}/payout", "120.00"))
+        result = await pay(payouts, PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN))
         await record(pool, told(result.reference), case_id=case_id, after=1)
 
 
@@ -738,8 +747,8 @@ async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway:
     await record(pool, told("BANK-1"), case_id="claim:C-10", after=2)
     # Paid, and the ledger does not know; ordered, and nobody asked for it.
     await record(pool, asked(), case_id="claim:E-1")
-    await pay(payouts, PayoutOrder("claim:E-1", "e1", "1.00"))
-    await pay(payouts, PayoutOrder("claim:E-2", "e2", "2.00"))
+    await pay(payouts, PayoutOrder("claim:E-1", "e1", "1.00", RUN))
+    await pay(payouts, PayoutOrder("claim:E-2", "e2", "2.00", RUN))
     await pool.execute("DELETE FROM payout WHERE case_id = 'claim:C-11'")
     await ours(12, "gateway = 'https://old.example/payouts'")
     # Under way, which is no difference.
@@ -747,7 +756,7 @@ async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway:
     await record(pool, asked("3.00"), case_id="claim:U-2")
     gateway.posts = ["pending"]
     with pytest.raises(PayoutPending):
-        await attempt(payouts, PayoutOrder("claim:U-2", "u2", "3.00"))
+        await attempt(payouts, PayoutOrder("claim:U-2", "u2", "3.00", RUN))
 
     report = await look(pool, http(gateway))
     assert found(report) == sorted(
@@ -898,10 +907,10 @@ async def test_the_settings_choose_the_gateway(pool: Tables, gateway: Misbehavin
     ledger = payouts_of(load_settings(), pool)
     assert (await attempt(ledger)).reference == "LEDGER-1"
     manual = payouts_of(load_settings(payout_url="manual:"), pool)
-    assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00"))).state == "waiting"
+    assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00", RUN))).state == "waiting"
     over_http = {"payout_url": gateway.url, "payout_token": TOKEN, "payout_callback_secret": SECRET}
     outside = payouts_of(load_settings(**over_http), pool)
-    assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00"))).reference == "GW-1"
+    assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00", RUN))).reference == "GW-1"
     assert (await outside.called_back(*gateway.signed("c3"))).result.state == "paid"
 
 
@@ -915,7 +924,7 @@ async def test_what_payouts_cannot_run_with_is_said_at_once(pool: Tables) -> Non
 
 
 def orders(number: int) -> list[PayoutOrder]:
-    return [PayoutOrder(f"claim:K-{n}", f"claim:K-{n}/payout", f"{n}.{n % 100:02d}") for n in range(1, number + 1)]
+    return [PayoutOrder(f"claim:K-{n}", f"claim:K-{n}/payout", f"{n}.{n % 100:02d}", RUN) for n in range(1, number + 1)]
 
 
 async def test_through_any_misbehaviour_everything_is_paid_once(pool: Tables, gateway: MisbehavingGateway) -> None:
@@ -986,6 +995,8 @@ async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
     dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     gateway.chance = random.Random(SEED)
+    for order in orders(40):
+        await record(pool, asked(order.amount), case_id=order.case_id)
     killed = await asyncio.to_thread(_killed_again_and_again, dsn, gateway.url, SEED)
     assert killed == 4
     gateway.chance = None
@@ -1001,6 +1012,8 @@ async def test_a_process_killed_between_the_booking_and_the_answer_finds_it_paid
     dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:
     wanted = orders(40)
+    for order in wanted:
+        await record(pool, asked(order.amount), case_id=order.case_id)
     gateway.posts, gateway.delay = cast(list[Fault], ["late"] * len(wanted)), 60
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROCESS, dsn, gateway.url, TOKEN, "60",
@@ -1021,3 +1034,101 @@ async def test_a_process_killed_between_the_booking_and_the_answer_finds_it_paid
     assert gateway.paid() == {order.key: [order.amount] for order in wanted}
     # Asking was enough: nothing was sent a second time.
     assert sorted(gateway.orders) == sorted(order.key for order in wanted)
+
+
+# --- whoever holds the case pays for it --------------------------------------------------------------
+
+
+async def test_another_run_pays_nothing(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
+    other = dataclasses.replace(ORDER, run="run-2")
+    with pytest.raises(Superseded, match="claim:C-1: another run holds the case") as caught:
+        await attempt(payouts, other)
+    assert (caught.value.type, caught.value.non_retryable) == ("Superseded", True)
+    assert await pool.fetch("SELECT * FROM payout") == []
+    assert (await attempt(payouts)).state == "paid"
+    # Nor is it told what became of it.
+    with pytest.raises(Superseded):
+        await attempt(payouts, other)
+    assert len(gateway.book) == 1
+
+
+async def test_whoever_takes_a_case_over_finds_what_was_ordered_before(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["lose_after"]
+    with pytest.raises(PayoutUnknown):
+        await attempt(payouts)
+    await pool.execute("UPDATE case_file SET held_by = 'run-2' WHERE case_id = $1", CASE)
+    with pytest.raises(Superseded):
+        await attempt(payouts, number=2)
+    assert (await attempt(payouts, dataclasses.replace(ORDER, run="run-2"))).reference == "GW-1"
+    assert len(gateway.book) == 1
+
+
+async def test_a_failed_payment_is_tried_again_only_by_whoever_holds_the_case(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    assert (await attempt(Payouts(pool, http(gateway, "expired")))).state == "failed"
+    book = Book(pool)
+    again = await pool.fetch(book._AGAIN, KEY, "ledger", "run-2")
+    assert again == []
+    assert (await row(pool))["state"] == "failed"
+    assert (await attempt(payouts)).state == "paid"
+
+
+async def test_a_claim_under_way_is_waited_for(pool: Tables, payouts: Payouts) -> None:
+    async with pool.connection() as connection:
+        async with connection.transaction():
+            await connection.execute("UPDATE case_file SET held_by = 'run-2' WHERE case_id = $1", CASE)
+            late = asyncio.create_task(attempt(payouts))
+            await somebody_waits(connection)
+        with pytest.raises(Superseded):
+            await late
+    assert await pool.fetch("SELECT * FROM payout") == []
+
+
+async def test_payments_wait_while_cases_recover(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:
+    await pool.execute("INSERT INTO casebook_recovery DEFAULT VALUES")
+    with pytest.raises(Recovering, match="claim:C-1: the payment waits until the casebook is recovered") as caught:
+        await attempt(payouts)
+    assert (caught.value.type, caught.value.non_retryable) == ("Recovering", False)
+    with pytest.raises(Superseded):
+        await attempt(payouts, dataclasses.replace(ORDER, run="run-2"))
+    assert (await pool.fetch("SELECT * FROM payout"), gateway.requests) == ([], [])
+    await pool.execute("DELETE FROM casebook_recovery")
+    assert (await attempt(payouts)).state == "paid"
+
+
+async def test_a_payment_for_a_case_that_the_ledger_lacks_tells_that_it_is_behind(
+    pool: Tables, payouts: Payouts
+) -> None:
+    lost = PayoutOrder("claim:lost", "claim:lost/payout", "1.00", RUN)
+    for _ in range(2):
+        with pytest.raises(Recovering, match="claim:lost: the payment waits"):
+            await attempt(payouts, lost)
+    assert await pool.fetchval("SELECT count(*) FROM casebook_recovery") == 1
+
+
+async def test_a_payment_that_only_the_ledger_remembers_is_no_difference(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    """Which gateway it was, the ledger does not say."""
+    gateway.enter(KEY, "120.00", case=CASE)
+    booked = gateway.find(KEY)
+    assert booked is not None
+    reference = booked.reference
+    event = {"at": MARCH, "recorded_at": MARCH, "actor": {"id": "caseladder", "role": "system"}, "clauses": []}
+    await record(pool, asked())
+    await Recorder(pool).record(
+        Batch(
+            CASE,
+            "claim",
+            [{**event, "seq": 3, "type": "paid", "data": {"amount": "120.00", "reference": reference}}],
+            {"id": CASE},
+            RUN,
+        )
+    )
+    assert (await row(pool))["gateway"] == ""
+    report = await look(pool, http(gateway))
+    assert (report.ok, report.paid, report.unchecked) == (True, 1, 0)
+    assert (await attempt(payouts)).reference == reference

@@ -13,6 +13,7 @@ import pytest
 
 from activities.casebook import search
 from activities.casebook.filter import Filter
+from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
 from activities.casebook.worklist import PAID, UNCLIMBED, Worklist
 from activities.database.errors import DatabaseAway
@@ -21,7 +22,7 @@ from activities.messages import Batch
 from bench.fill_casebook import fill
 from cases.case import Case
 from cases.registry import KINDS
-from cases.vocabulary.events import Event
+from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from tests.casebook import Book, open_book
@@ -129,7 +130,7 @@ async def record(book: Book, *cases: Case, personal: dict[str, Any] | None = Non
         case_id = f"{case.KIND}:{case.key}"
         events = [event.as_json() for event in case.events]
         # What is there already is left alone.
-        await book.record(Batch(case_id, case.KIND, events, case.view(), personal))
+        await book.record(Batch(case_id, case.KIND, events, case.view(), "run-1", personal))
 
 
 async def ids(read: Book, filter: Filter = Filter(), **how: Any) -> list[str]:  # noqa: B008 - a value
@@ -888,15 +889,41 @@ async def test_events_come_with_their_case_and_in_order(varied: Book) -> None:
 
 
 async def test_a_populated_casebook_is_brought_along(postgres: Cluster) -> None:
-    dsn = await postgres.fresh_database()
+    now, dsn = await postgres.fresh_database(), await postgres.fresh_database()
+    await migrate(now)
     await migrate(dsn, "0006")
-    async with open_book(dsn) as book, open_book(dsn) as read:
+    async with open_book(now) as book, open_book(dsn) as read:
         await variety(book)
+        await _as_it_was(book, read)
         await migrate(dsn)
         assert await ids(read, Filter(text="sf-123")) == [LATE]
         assert await ids(read, Filter(waybill="SF-8")) == [DONE]
         assert await ids(read, Filter(text="withdrawn")) == [GONE]
-        assert (await book.verify()).ok
+        assert (await read.verify()).ok
+        assert await read.events(DONE) == await book.events(DONE)
+
+
+async def _as_it_was(book: Book, old: Book) -> None:
+    """Write a casebook as an earlier release did, with the texts in the bodies of events."""
+    async with book.database.connection() as source, old.database.connection() as target:
+        files = await source.fetch("SELECT * FROM case_file")
+        for file in files:
+            events = await book.events(file["case_id"])
+            bodies = [canonical(event) for event in events]
+            hashes = chain(genesis(file["case_id"]).hash, bodies)
+            for event, body, before, after in zip(events, bodies, hashes[:-1], hashes[1:], strict=True):
+                at, recorded_at = (datetime.fromisoformat(event[name]) for name in ("at", "recorded_at"))
+                await target.execute(
+                    "INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)"
+                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    file["case_id"], event["seq"], event["type"], at, recorded_at, body, before, after,
+                )  # fmt: skip
+            row = {**file, "head_hash": hashes[-1]}
+            del row["held_by"]
+            places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+            await target.execute(f"INSERT INTO case_file ({', '.join(row)}) VALUES ({places})", *row.values())
+        for number in await source.fetch("SELECT * FROM case_number"):
+            await target.execute("INSERT INTO case_number VALUES ($1, $2, $3, $4)", *number)
 
 
 async def test_made_up_cases_are_like_real_ones(postgres: Cluster, template: str) -> None:

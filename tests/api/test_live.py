@@ -47,7 +47,7 @@ def batch(case_id: str, first: int, count: int, unit: str = "north", text: str =
         "waits_for": [],
         "events": first + count - 1,
     }  # fmt: skip
-    return Batch(case_id, "complaint", events, view, None, None)
+    return Batch(case_id, "complaint", events, view, "run-1")
 
 
 class Reader:

@@ -25,7 +25,7 @@ def noted(view: Mapping[str, Any], unit: str, seq: int) -> Batch:
     actor = {"id": "caseladder", "role": "system"}
     event = {"seq": seq, "type": "noted", "at": at, "recorded_at": at, "actor": actor, "clauses": [], "data": {}}
     own = {"id": case_id, "status": "closed", "unit": unit, "opened_at": at, "closed_at": at, "events": seq}
-    return Batch(case_id, "complaint", [event], {**view, **own}, None, None)
+    return Batch(case_id, "complaint", [event], {**view, **own}, "run-1")
 
 
 class Watcher:

@@ -221,4 +221,5 @@ async def test_the_zone_says_which_month_has_ended(empty: Book) -> None:
 def _batch(serial: int, at: str, *, late: bool) -> Batch:
     case_id = f"exception:month-{serial}"
     event = {"seq": 1, "type": "case_opened", "at": at, "recorded_at": at, "actor": {}, "clauses": [], "data": {}}
-    return Batch(case_id, "exception", [event], {"id": case_id, "late": late, "found": "x" * 300, "facts": {}})
+    view = {"id": case_id, "late": late, "found": "x" * 300, "facts": {}}
+    return Batch(case_id, "exception", [event], view, "run-1")

@@ -1,4 +1,5 @@
 -- The cases that were assigned for this reason, by id.
-SELECT DISTINCT case_id FROM case_event
-WHERE type = 'assigned' AND body::jsonb -> 'data' ->> 'reason' = $1
-ORDER BY case_id
+SELECT DISTINCT t.case_id
+FROM case_text AS t JOIN case_event AS e ON e.case_id = t.case_id AND e.seq = t.seq
+WHERE t.field = 'reason' AND t.text = $1 AND e.type = 'assigned'
+ORDER BY t.case_id

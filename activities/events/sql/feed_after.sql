@@ -1,11 +1,13 @@
--- Events in the order of reading, from ($1, $2) on, at most $3 of them. Only what no transaction under way
--- can still write before; `next` is the first transaction that has not begun. One row at least: without an
--- event its other columns are null.
+-- Events in the order of reading, from ($1, $2) on, at most $3 of them, with their texts. Only what no transaction
+-- under way can still write before; `next` is the first transaction that has not begun. One row at least: without
+-- an event its other columns are null.
 SELECT case_event_tx(pg_snapshot_xmax(pg_current_snapshot())) AS next,
-       e.tx, e.position, e.case_id, e.body, f.kind, f.number, f.unit
+       e.tx, e.position, e.case_id, e.body, f.kind, f.number, f.unit,
+       (SELECT jsonb_object_agg(t.field, t.text) FROM case_text AS t
+        WHERE t.case_id = e.case_id AND t.seq = e.seq AND t.text IS NOT NULL) AS texts
 FROM (SELECT) AS once
 LEFT JOIN LATERAL (
-    SELECT tx, position, case_id, body
+    SELECT tx, position, case_id, seq, body
     FROM case_event
     WHERE (tx, position) > ($1::bigint, $2::bigint)
       AND tx < case_event_tx(pg_snapshot_xmin(pg_current_snapshot()))

@@ -1,0 +1,68 @@
+"""Beginning a case: its policy, and whether the casebook knows the case already (activity ``begin``)."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+import asyncpg
+from temporalio import activity
+
+from activities.casebook.texts import mark
+from activities.database.database import Database, statement
+from activities.database.errors import DatabaseAway
+from activities.messages import BEGIN, BeginOrder, Begun
+from activities.policies.store import Policies
+from activities.refusals import failure
+from cases.vocabulary.refusals import Refused
+
+# Seconds for the casebook to answer. Nobody waits longer for a case to open: the first record tells as well.
+PATIENCE = 3.0
+
+
+class Beginnings:
+    """The activity. Safe to share between tasks."""
+
+    _BEGIN = statement(__package__, "begin")
+
+    def __init__(self, database: Database, policies: Policies) -> None:
+        self._database, self._policies = database, policies
+
+    @activity.defn(name=BEGIN)
+    async def begin(self, order: BeginOrder) -> Begun:
+        """Return the policy for a case to pin, and the case as another run has recorded it.
+
+        While the casebook is away, the case is taken for a new one.
+
+        Raises:
+            ApplicationError: type ``Refused``, not retried: nobody knows the policy, or it cannot be read.
+        """
+        row = await self._recorded(order)
+        try:
+            document = (await self._policies.in_force(order.policy)).document
+        except Refused as refusal:
+            if row is None:
+                raise failure(refusal) from None
+            # A known case has a policy, whatever became of the file meanwhile.
+            document = ""
+        if row is None:
+            return Begun(document)
+        salt, digest = row["intake_salt"], row["intake_digest"]
+        same = digest is None or hmac.compare_digest(mark(order.intake, salt), digest)
+        return Begun(document, row["view"], same)
+
+    async def _recorded(self, order: BeginOrder) -> asyncpg.Record | None:
+        asking = asyncio.create_task(self._ask(order))
+        try:
+            # Not a time-out around the question: to break one off may take as long as an answer.
+            await asyncio.wait([asking], timeout=PATIENCE)
+            return asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+
+    async def _ask(self, order: BeginOrder) -> asyncpg.Record | None:
+        try:
+            async with self._database.recording() as connection:
+                return await connection.fetchrow(self._BEGIN, order.case_id, order.run)
+        except DatabaseAway:
+            return None
