@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from starter.cli import (
     assess,
+    backup,
     calendar,
     cases,
     export,
@@ -26,6 +27,7 @@ from starter.cli import (
     system,
 )
 from starter.cli.errors import BAD_INPUT, FAILED, OK, explained, say
+from starter.cli.release import release
 from starter.cli.serve import serve
 from starter.cli.up import up
 
@@ -38,7 +40,7 @@ INTERRUPTED = 130
 
 
 def _app() -> App:
-    app = App(name="caseladder", help=HELP, version=_version, suppress_keyboard_interrupt=False)
+    app = App(name="caseladder", help=HELP, version=release, suppress_keyboard_interrupt=False)
     app.command(up)
     cases.register(app)
     assess.register(app)
@@ -57,16 +59,9 @@ def _app() -> App:
     keys.register(app)
     recover.register(app)
     system.register(app)
+    backup.register(app)
+    recover.register(app)
     return app
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("caseladder")
-    except PackageNotFoundError:
-        return "not installed: run from a checkout"
 
 
 def main() -> int:

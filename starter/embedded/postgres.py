@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starter.embedded.server import HOST, Server, StackError, error_line, stop_orphans, wait_for_exit
 
@@ -115,6 +117,53 @@ class Postgres(Server):
         folder = self._folder if self._folder.exists() else self._folder.with_suffix(".new")
         owner = folder.stat()
         return owner.st_uid, owner.st_gid
+
+
+async def dump(url: str, file: Path, snapshot: str) -> None:
+    """Write what a snapshot of a database shows to a file, in pg_dump's custom format.
+
+    Args:
+        snapshot: the name that ``pg_export_snapshot`` returned in a transaction that is still open.
+
+    Raises:
+        StackError: pg_dump failed.
+    """
+    # The file that it becomes part of is compressed as a whole.
+    await _run("pg_dump", url, "--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--file={file}")
+
+
+async def load(url: str, file: Path) -> None:
+    """Fill an empty database with what `dump` wrote.
+
+    Raises:
+        StackError: pg_restore failed.
+    """
+    await _run("pg_restore", url, "--exit-on-error", "--no-owner", "--dbname=postgres", str(file))
+
+
+async def _run(program: str, url: str, *arguments: str) -> None:
+    server = urlsplit(url)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # Not on the command line, which other users can read.
+    own |= {"PGHOST": server.hostname or "", "PGPORT": str(server.port), "PGDATABASE": server.path[1:]}
+    own |= {"PGUSER": server.username or "", "PGPASSWORD": server.password or ""}
+    process = await asyncio.create_subprocess_exec(
+        str(_programs() / program),
+        "--no-password",
+        *arguments,
+        env=own,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, said = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        raise StackError(error_line(said.decode(errors="replace")))
 
 
 def _programs() -> Path:

@@ -7,7 +7,8 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -16,8 +17,8 @@ from starter.embedded.postgres import Postgres
 from starter.embedded.server import StackError
 from starter.embedded.temporal import NAMESPACE, Temporal
 
-_LOCK = "lock"
-_ADDRESSES = "stack.json"
+# What lies in a data folder, beside what the worker and the API keep there.
+POSTGRES, TEMPORAL, LOGS, LOCK, ADDRESSES = "postgres", "temporal.db", "logs", "lock", "stack.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Stack:
     ) -> None:
         ports = ports or Ports()
         self._shown = data
-        self._data = data.expanduser().resolve()
-        logs = self._data / "logs"
-        self.postgres = Postgres(self._data / "postgres", logs / "postgres.log", ports.postgres)
+        self._data = full_path(data)
+        logs = self._data / LOGS
+        self.postgres = Postgres(self._data / POSTGRES, logs / "postgres.log", ports.postgres)
         self.temporal = Temporal(
-            self._data / "temporal.db",
+            self._data / TEMPORAL,
             logs / "temporal.log",
             ports.temporal,
             ports.ui,
@@ -87,14 +88,7 @@ class Stack:
         Raises:
             StackError: another process uses the folder, or a server did not start.
         """
-        try:
-            self._data.mkdir(parents=True, exist_ok=True)
-            # As root, PostgreSQL runs as another user, which must be able to enter the folder.
-            self._data.chmod(0o711 if os.geteuid() == 0 else 0o700)
-            (self._data / "logs").mkdir(mode=0o700, exist_ok=True)
-            await self._take_lock()
-        except OSError as error:
-            raise StackError(f"{self._shown} cannot be the data folder: {error.strerror}") from error
+        self._lock = await _take(self._shown)
         try:
             for log in (self.postgres.log, self.temporal.log):
                 if log.exists():
@@ -116,50 +110,84 @@ class Stack:
         if self._lock is None:
             return
         try:
-            (self._data / _ADDRESSES).unlink(missing_ok=True)
+            (self._data / ADDRESSES).unlink(missing_ok=True)
             await self.temporal.stop()
             await self.postgres.stop()
         finally:
             self._lock.close()
             self._lock = None
 
-    async def _take_lock(self) -> None:
-        lock = (self._data / _LOCK).open("a+")
-        # `running` holds a shared lock for a moment, so only a lock that stays is an owner's.
-        for attempt in range(10):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == 9:
-                    lock.seek(0)
-                    pid = lock.read().strip() or "unknown"
-                    lock.close()
-                    raise StackError(
-                        f"caseladder is already running on {self._shown} (pid {pid}); stop it or use --data"
-                    ) from None
-                await asyncio.sleep(0.05)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
-
     def _publish(self, addresses: Addresses) -> None:
-        new = self._data / f"{_ADDRESSES}.new"
+        new = self._data / f"{ADDRESSES}.new"
         new.touch(mode=0o600)
         new.write_text(json.dumps(dataclasses.asdict(addresses), indent=2) + "\n")
-        new.replace(self._data / _ADDRESSES)
+        new.replace(self._data / ADDRESSES)
+
+
+@asynccontextmanager
+async def owned(data: Path) -> AsyncIterator[Path]:
+    """Own the data folder for the block, without a server on it; yields its full path.
+
+    Raises:
+        StackError: another process uses the folder, or it cannot be made.
+    """
+    lock = await _take(data)
+    try:
+        yield full_path(data)
+    finally:
+        lock.close()
+
+
+async def _take(data: Path) -> IO[str]:
+    """Make the data folder if there is none, and lock it until the file that is returned is closed."""
+    folder = full_path(data)
+    try:
+        make_folder(folder)
+        (folder / LOGS).mkdir(mode=0o700, exist_ok=True)
+        lock = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise StackError(f"{data} cannot be the data folder: {error.strerror}") from error
+    # `running` holds a shared lock for a moment, so only a lock that stays is an owner's.
+    for attempt in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt == 9:
+                lock.seek(0)
+                pid = lock.read().strip() or "unknown"
+                lock.close()
+                raise StackError(
+                    f"caseladder is already running on {data} (pid {pid}); stop it or use --data"
+                ) from None
+            await asyncio.sleep(0.05)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def full_path(path: Path) -> Path:
+    """Return an absolute path without links and without ``~``."""
+    return path.expanduser().resolve()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for data, if there is none, that others do not read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # As root, PostgreSQL runs as another user, which must be able to enter the folder.
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 def running(data: Path) -> Addresses | None:
     """Return the addresses of the stack that is running on the data folder; None if none is."""
-    folder = data.expanduser().resolve()
+    folder = full_path(data)
     try:
-        with (folder / _LOCK).open() as lock:
+        with (folder / LOCK).open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return Addresses(**json.loads((folder / _ADDRESSES).read_text()))
+                return Addresses(**json.loads((folder / ADDRESSES).read_text()))
             return None  # the addresses may be left over from an owner that was killed
     except FileNotFoundError:
         return None

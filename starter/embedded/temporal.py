@@ -61,6 +61,8 @@ class Temporal(Server):
         command += ["--db-filename", str(self._database), "--ui-disable-news-fetch"]
         # Twice the throughput. A crash of the server loses nothing, a crash of the machine at most the last moments.
         command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
+        # A backup lets writers wait for a moment; without this the server fails what it is doing then.
+        command += ["--sqlite-pragma", "busy_timeout=5000"]
         return command
 
     async def _not_ready_reason(self) -> str | None:

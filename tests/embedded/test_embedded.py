@@ -21,7 +21,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from starter import retention
 from starter.embedded import Addresses, Ports, Stack, StackError, running
@@ -29,10 +29,8 @@ from starter.embedded.postgres import Postgres
 from starter.embedded.server import Server
 from starter.embedded.temporal import Temporal
 from starter.settings import SettingsError, load_settings
+from tests.embedded.support import ANY, CASE_KIND, KINDS, remember, remembers
 
-ANY = Ports(0, 0, 0)
-KINDS = {"CaseKind": "Keyword", "Breached": "KeywordList", "NextDue": "Datetime"}
-CASE_KIND = SearchAttributeKey.for_keyword("CaseKind")
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,27 +62,6 @@ async def two_run_on(folder: Path) -> bool:
             return True
         await asyncio.sleep(0.02)
     return False
-
-
-async def remember(addresses: Addresses, value: str) -> None:
-    """Leave a row in the database and a workflow in the server."""
-    connection = await asyncpg.connect(addresses.database_url)
-    await connection.execute("CREATE TABLE IF NOT EXISTS memory (value text)")
-    await connection.execute("INSERT INTO memory VALUES ($1)", value)
-    await connection.close()
-    client = await Client.connect(addresses.temporal, namespace=addresses.namespace)
-    attributes = TypedSearchAttributes([SearchAttributePair(CASE_KIND, "claim")])
-    await client.start_workflow("Waits", id=value, task_queue="nobody", search_attributes=attributes)
-
-
-async def remembers(addresses: Addresses, value: str) -> bool:
-    """Whether both still have what `remember` left."""
-    connection = await asyncpg.connect(addresses.database_url)
-    rows = await connection.fetchval("SELECT count(*) FROM memory WHERE value = $1", value)
-    await connection.close()
-    client = await Client.connect(addresses.temporal, namespace=addresses.namespace)
-    found = await client.get_workflow_handle(value).describe()
-    return bool(rows == 1 and found.typed_search_attributes.get(CASE_KIND) == "claim")
 
 
 async def gone(folder: Path, limit: float = 10) -> bool:
