@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import (
@@ -24,7 +23,8 @@ from workflows.registry import SHIFT_END, SUBSCRIPTION
 
 # Seconds that a new build has to begin polling, and that a run has to move.
 POLLING, MOVING = 60, 20
-AT_A_TIME = 16
+# Few at a time, so that each is away for a moment only.
+AT_A_TIME = 4
 # How a run that does not move in time says so; the SDK turns the time-out into an error of its own.
 _NOT_NOW = (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RPCError, WorkflowUpdateFailedError)
 # The signals at which the other workflows look again, and so move.
@@ -101,7 +101,7 @@ async def _move(client: Client, found: WorkflowExecution, version: WorkerDeploym
     handle = client.get_workflow_handle(found.id)
     try:
         async with asyncio.timeout(MOVING):
-            while await _build(client, found.id) != label(version):
+            while await build_of(client, found.id) != label(version):
                 if found.workflow_type in _WAKE:
                     await handle.signal(_WAKE[found.workflow_type])
                 elif found.workflow_type in {kind.WORKFLOW for kind in KINDS.values()}:
@@ -117,7 +117,7 @@ async def _move(client: Client, found: WorkflowExecution, version: WorkerDeploym
     return Moved(found.id, time.monotonic() - begun)
 
 
-async def _build(client: Client, id: str) -> Any:
+async def build_of(client: Client, id: str) -> str | None:
     """Return the build that the last run of a workflow is with; None before its first task."""
     description = await client.get_workflow_handle(id).describe()
     info = description.raw_description.workflow_execution_info.versioning_info
