@@ -8,7 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
-from temporalio.client import Client, WorkflowExecution, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -20,6 +25,8 @@ from workflows.registry import SHIFT_END, SUBSCRIPTION
 POLLING, MOVING = 60, 20
 # Few at a time, so that each is away for a moment only.
 AT_A_TIME = 4
+# How a run that does not move in time says so; the SDK turns the time-out into an error of its own.
+_NOT_NOW = (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RPCError, WorkflowUpdateFailedError)
 # The signals at which the other workflows look again, and so move.
 _WAKE = {SUBSCRIPTION: "wake", SHIFT_END: "roster_changed"}
 
@@ -102,7 +109,7 @@ async def _move(client: Client, found: WorkflowExecution, version: WorkerDeploym
                 else:
                     return Moved(found.id, 0.0)
                 await asyncio.sleep(0.05)
-    except (TimeoutError, RPCError, WorkflowUpdateFailedError) as error:
+    except _NOT_NOW as error:
         if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
             # It has ended meanwhile.
             return Moved(found.id, time.monotonic() - begun)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -193,7 +193,7 @@ class Recovery:
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 view = await handle.execute_update(RECORD_AGAIN)
-        except (TimeoutError, RPCError, WorkflowUpdateFailedError):
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RPCError, WorkflowUpdateFailedError):
             # No worker of its rules is there, or it is stuck: then its histories must do.
             return False
         return bool(view["recorded"] == view["events"])
