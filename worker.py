@@ -14,8 +14,9 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.casebook.begin import Beginnings
 from activities.casebook.load import Loader
@@ -43,6 +44,7 @@ from starter.connection import Unreachable, connect
 from starter.embedded import running
 from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
+from starter.recovery.deployment import version_of
 from starter.retention import advise
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import ensure_workflows
@@ -85,11 +87,23 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
             activities=_activities(client, settings, database),
             workflow_runner=RUNNER,
             max_cached_workflows=cache,
+            deployment_config=_deployment(settings.deployment),
             max_concurrent_activities=ACTIVITIES,
             graceful_shutdown_timeout=DRAIN,
         )
         async with worker, _delivering(client, Subscriptions(database, Guard(settings.private_subscribers))):
             yield worker
+
+
+def _deployment(deployment: str | None) -> WorkerDeploymentConfig | None:
+    """Return by which build the workflows of this worker go; None where there is but one."""
+    if deployment is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=version_of(deployment),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
 
 
 def _activities(client: Client, settings: Settings, database: Database) -> list[Callable[..., Any]]:

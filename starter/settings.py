@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         description="whether events may go to addresses that are not public: forbid, loopback (this machine too,"
         " as on the embedded stack) or allow",
     )
+    deployment: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9_.+-]{1,100}$",
+        description="NAME/BUILD of the workers for Worker Versioning, so that running cases stay with the build that"
+        " started them until `caseladder migrate` brings them over; without it all workers are of one build",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus metrics; 0 for none")
     log_format: Literal["json", "console"] = "json"
 

@@ -16,6 +16,7 @@ from starter.cli import (
     cases,
     export,
     keys,
+    migrate,
     notices,
     payouts,
     policies,
@@ -57,9 +58,11 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
+    migrate.register(app)
     recover.register(app)
     system.register(app)
     backup.register(app)
+    migrate.register(app)
     recover.register(app)
     return app
 

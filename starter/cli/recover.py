@@ -92,7 +92,7 @@ def report(outcomes: list[Outcome], clashes: list[str], options: StackOptions, *
     else:
         would = "would be " if dry_run else ""
         for outcome in outcomes:
-            for line in _lines(outcome, would):
+            for line in lines_of(outcome, would):
                 output.line(line)
         recorded = sum(outcome.recorded for outcome in outcomes)
         restarted = sum(outcome.restarted for outcome in outcomes)
@@ -108,7 +108,7 @@ def report(outcomes: list[Outcome], clashes: list[str], options: StackOptions, *
     return OK
 
 
-def _lines(outcome: Outcome, would: str) -> list[str]:
+def lines_of(outcome: Outcome, would: str) -> list[str]:
     """Say what became of a case, if anything did."""
     lines = []
     if outcome.recorded:

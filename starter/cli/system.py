@@ -1,4 +1,4 @@
-"""The commands ``worker``, ``migrate``, ``audit verify``, ``schema`` and ``rehearse``."""
+"""The commands ``worker``, ``audit verify``, ``schema`` and ``rehearse``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ audit = App(name="audit", help="The record: check it against its hash chain.")
 
 def register(app: App) -> None:
     """Add the commands."""
-    for command in (worker, migrate, audit, schema, rehearse):
+    for command in (worker, audit, schema, rehearse):
         app.command(command)
 
 
@@ -34,43 +34,6 @@ def worker(*, data: Path | None = None) -> int:
     if data is not None:
         os.environ["CASELADDER_DATA"] = str(data)
     return process.main()
-
-
-async def migrate(*, options: StackOptions = STACK) -> int:
-    """Bring the database schema and the search attributes of the Temporal namespace up to date; check its retention.
-
-    What is up to date is left alone, so it may be run at every deployment.
-    """
-    from activities.database.migrate import migrate as migrate_database
-    from starter.connection import connect
-    from starter.embedded.temporal import register_search_attributes
-    from starter.retention import advise
-
-    # Connect to both before changing either.
-    url, client = options.database_url(), await connect(options.settings().data)
-    await migrate_database(url)
-    wanted = search_attributes()
-    await register_search_attributes(client, wanted)
-    advice = await advise(client)
-    if options.json:
-        done = {"database": "up to date", "namespace": client.namespace, "search_attributes": wanted}
-        output.print_json({**done, "warnings": [] if advice is None else [advice]})
-    else:
-        output.line("database: up to date")
-        output.line(f"namespace {client.namespace}: search attributes {', '.join(wanted)}")
-        if advice is not None:
-            output.line(f"warning: {advice}")
-    return OK
-
-
-def search_attributes() -> dict[str, str]:
-    """Map the name of every search attribute to its type, as the Temporal server names types."""
-    from workflows import attributes
-
-    return {
-        key.name: "".join(word.capitalize() for word in key.indexed_value_type.name.split("_"))
-        for key in attributes.ALL
-    }
 
 
 @audit.command

@@ -166,10 +166,10 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
     if folder is not None and settings.contacts is None and (folder / "contacts.toml").is_file():
         os.environ["CASELADDER_CONTACTS"] = str((folder / "contacts.toml").resolve())
 
-    from starter.cli.system import search_attributes
+    from workflows.attributes import TYPES
 
     tell(f"starting PostgreSQL and Temporal on {settings.data}")
-    stack = Stack(settings.data, search_attributes())
+    stack = Stack(settings.data, TYPES)
     async with stack as addresses:
         from temporalio.client import Client
         from temporalio.contrib.pydantic import pydantic_data_converter
@@ -191,6 +191,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         client = await Client.connect(
             addresses.temporal, namespace=addresses.namespace, data_converter=pydantic_data_converter
         )
+        await _bring_over(client, options, tell)
         worker = WorkerProcess(stack.postgres.log.with_name("worker.log"), client)
         api = ApiProcess(stack.postgres.log.with_name("api.log"), API_PORT)
         for server in (worker, api):
@@ -220,9 +221,22 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             await worker.stop()
 
 
+async def _bring_over(client: Client, options: StackOptions, tell: Callable[[str], None]) -> None:
+    """Start cases again that a build of other rules has left running, from their ledgers."""
+    from starter.recovery.recovery import Recovery
+
+    async with options.database() as database:
+        async for outcome in Recovery(client, database).run("other-rules"):
+            if outcome.restarted:
+                tell(f"{outcome.case_id} goes on by the rules of this build")
+            elif outcome.why_not:
+                tell(f"{outcome.case_id} stays as it is: {outcome.why_not} (see `caseladder migrate`)")
+
+
 def _point_environment_at(settings: Settings, addresses: Addresses) -> None:
     """Set the environment, which the worker and the API inherit, to the stack and to nothing else."""
-    for name in [name for name in os.environ if name.startswith("TEMPORAL_")]:
+    # And there is but one build here.
+    for name in [name for name in os.environ if name.startswith("TEMPORAL_") or name == "CASELADDER_DEPLOYMENT"]:
         del os.environ[name]
     os.environ.update(
         # Otherwise a profile in the user's configuration file would take effect.
