@@ -58,8 +58,6 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
-    migrate.register(app)
-    recover.register(app)
     system.register(app)
     backup.register(app)
     return app
