@@ -62,8 +62,6 @@ def _app() -> App:
     recover.register(app)
     system.register(app)
     backup.register(app)
-    migrate.register(app)
-    recover.register(app)
     return app
 
 
