@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, BadInput, say
@@ -74,7 +72,7 @@ async def follow(recovery: Recovery, mode: Mode, ids: list[str]) -> list[Outcome
     """Run to the end, with a line of progress on a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.completed} cases"), TimeElapsedColumn())
     outcomes: list[Outcome] = []
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with output.progress(*columns) as progress:
         task = progress.add_task("", total=None)
         async for outcome in recovery.run(mode, ids):
             outcomes.append(outcome)
