@@ -23,6 +23,7 @@ from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
 from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.lifecycle import Closed
 from starter.recovery.history import Answered, Remembered, recall
 from workflows import attributes, state
 from workflows.recording import MOST_BYTES
@@ -66,6 +67,8 @@ class Recovery:
     def __init__(self, client: Client, database: Database, *, dry_run: bool = False, discard: bool = False) -> None:
         self._client, self._dry_run, self._discard = client, dry_run, discard
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
+        # Cases without a number whose runs have ended: they get one when numbers are given again.
+        self._unnumbered: set[str] = set()
 
     async def run(self, mode: Mode, case_ids: Sequence[str] = ()) -> AsyncIterator[Outcome]:
         """Look after cases, several at a time; yields what became of each.
@@ -77,21 +80,26 @@ class Recovery:
             await self._restored.begin()
             await self._restored.raise_numbers([number async for number in self._given()])
         wanted = self._named(case_ids) if mode == "named" else self._found(mode)
-        under_way: set[asyncio.Task[Outcome]] = set()
         failed = False
-        async for case_id in wanted:
+        async for outcome in self._look_after_all(wanted, mode):
+            failed = failed or bool(outcome.why_not)
+            if outcome.case_id not in self._unnumbered:
+                yield outcome
+        if mode == "from-engine" and not self._dry_run and not failed:
+            await self._restored.end()
+        async for outcome in self._look_after_all(self._named(sorted(self._unnumbered)), "named"):
+            yield outcome
+
+    async def _look_after_all(self, case_ids: AsyncIterator[str], mode: Mode) -> AsyncIterator[Outcome]:
+        under_way: set[asyncio.Task[Outcome]] = set()
+        async for case_id in case_ids:
             under_way.add(asyncio.create_task(self._look_after(case_id, mode)))
             if len(under_way) >= AT_A_TIME:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    failed = failed or bool((await task).why_not)
                     yield await task
         for finished in asyncio.as_completed(under_way):
-            outcome = await finished
-            failed = failed or bool(outcome.why_not)
-            yield outcome
-        if mode == "from-engine" and not self._dry_run and not failed:
-            await self._restored.end()
+            yield await finished
 
     async def clashes(self) -> list[str]:
         """List what was given out twice before the ledger was brought up to date: case numbers, payment references."""
@@ -147,12 +155,19 @@ class Recovery:
             return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
         if mode == "engine-lost" and remembered is not None and remembered.running:
             return Outcome(case_id)
+        if mode == "from-engine" and view is None and remembered is not None and remembered.number is None:
+            # It waits for its number, and records itself once the others have theirs.
+            if not remembered.running:
+                self._unnumbered.add(case_id)
+            return Outcome(case_id)
         recorded, after = 0, known
         if remembered is not None and mode != "engine-lost":
             recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
         lost = [] if remembered is None else _lost(remembered, after)
-        view = await self._casebook.case(case_id) if recorded and not self._dry_run else view
-        needed = view is not None and view["status"] != "closed" and self._needs_start(mode, remembered)
+        taken_over = remembered.events.values() if remembered is not None and recorded else ()
+        closed = any(event["type"] == Closed.TYPE for event in taken_over)
+        closed = closed or (view is not None and view["status"] == "closed")
+        needed = bool(view is not None or recorded) and not closed and self._needs_start(mode, remembered)
         if needed and lost and not self._discard:
             why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
             return Outcome(case_id, recorded, lost=lost, why_not=why)
