@@ -22,7 +22,7 @@ from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import EVENTS, Event, canonical
 from cases.vocabulary.lifecycle import Closed
 from starter.recovery.history import Answered, Remembered, recall
 from workflows import attributes, state
@@ -53,6 +53,10 @@ class Outcome:
     restarted: bool = False
     lost: list[str] = field(default_factory=list)
     why_not: str = ""
+
+
+class UnknownEvents(Exception):
+    """Raised where a case has events that this build does not know; the message names them."""
 
 
 class Recovery:
@@ -143,6 +147,8 @@ class Recovery:
     async def _look_after(self, case_id: str, mode: Mode) -> Outcome:
         try:
             return await self._bring_back(case_id, mode)
+        except UnknownEvents as error:
+            return Outcome(case_id, why_not=str(error))
         except (ApplicationError, RPCError, WorkflowUpdateFailedError) as error:
             cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
             return Outcome(case_id, why_not=getattr(cause, "message", None) or str(cause))
@@ -153,7 +159,7 @@ class Recovery:
         remembered = await recall(self._client, case_id, known)
         if view is None and remembered is None:
             return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
-        if mode == "engine-lost" and remembered is not None and remembered.running:
+        if mode == "engine-lost" and remembered is not None and remembered.alive:
             return Outcome(case_id)
         if mode == "from-engine" and view is None and remembered is not None and remembered.number is None:
             # It waits for its number, and records itself once the others have theirs.
@@ -171,14 +177,15 @@ class Recovery:
         if needed and lost and not self._discard:
             why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
             return Outcome(case_id, recorded, lost=lost, why_not=why)
+        if needed:
+            _refuse_unknown(await self._casebook.events(case_id))
         if needed and not self._dry_run:
             await self._start(case_id, after)
         return Outcome(case_id, recorded, restarted=needed, lost=lost)
 
     @staticmethod
     def _needs_start(mode: Mode, remembered: Remembered | None) -> bool:
-        running = remembered is not None and remembered.running
-        return not running if mode in ("engine-lost", "from-engine") else True
+        return mode != "from-engine" or remembered is None or not remembered.alive
 
     async def _recorded(self, case_id: str) -> int:
         events = await self._casebook.events(case_id)
@@ -193,13 +200,13 @@ class Recovery:
         last = max(remembered.events, default=known)
         if self._dry_run:
             return max(last - known, 0), max(last, known)
-        if (last > known or remembered.running) and known:
+        if (last > known or remembered.alive) and known:
             await self._restored.claim(case_id, remembered.run)
-        if remembered.running and ask and await self._ask_again(case_id):
-            after = await self._recorded(case_id)
-            return after - known, after
+        # Out of histories first: a run that was started from the ledger does not know the texts of what it has loaded.
         if last > known:
             await self._record(case_id, known, remembered)
+        if remembered.alive and ask and await self._ask_again(case_id):
+            last = await self._recorded(case_id)
         return max(last - known, 0), max(last, known)
 
     async def _ask_again(self, case_id: str) -> bool:
@@ -216,8 +223,10 @@ class Recovery:
     async def _record(self, case_id: str, known: int, remembered: Remembered) -> None:
         """Record events out of histories, in calls that a payload has room for."""
         policy_document = remembered.policy_document
-        before = [Event.from_json(event) for event in await self._casebook.events(case_id)]
+        recorded = await self._casebook.events(case_id)
         fresh = [remembered.events[seq] for seq in sorted(remembered.events) if seq > known]
+        _refuse_unknown([*recorded, *fresh])
+        before = [Event.from_json(event) for event in recorded]
         if fresh[0]["seq"] != known + 1:
             left = fresh[0]["seq"]
             raise ApplicationError(f"the histories that are left begin at seq {left}, the ledger ends at {known}")
@@ -256,6 +265,17 @@ class Recovery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
+
+
+def _refuse_unknown(events: Iterable[Json]) -> None:
+    """Refuse events that a later build wrote: this one does not know what they did.
+
+    Raises:
+        UnknownEvents: there are some.
+    """
+    unknown = sorted({event["type"] for event in events} - EVENTS.keys())
+    if unknown:
+        raise UnknownEvents(f"this build does not know the events {', '.join(unknown)}: a later one has written them")
 
 
 def _of_cases() -> str:
