@@ -31,7 +31,8 @@ from cases.vocabulary.events import Actor
 from cases.vocabulary.lifecycle import Noted
 from tests.releases.stored import FOLDERS
 from tests.workflows.make_histories import FOLDER, names
-from workflows.registry import RUNNER, case_workflows
+from tests.workflows.strict import STRICT
+from workflows.registry import case_workflows
 
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
 CONVERTER = pydantic_data_converter.payload_converter
@@ -113,7 +114,7 @@ async def replay(path: Path, *, listen: bool = True) -> None:
     listening = Listening()
     replayer = Replayer(
         workflows=case_workflows(),
-        workflow_runner=RUNNER,
+        workflow_runner=STRICT,
         data_converter=pydantic_data_converter,
         interceptors=[listening] if listen else [],
     )

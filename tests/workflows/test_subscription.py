@@ -30,8 +30,9 @@ from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import address, eventually
+from tests.workflows.strict import STRICT
 from worker import polling
-from workflows.registry import JOBS, RUNNER
+from workflows.registry import JOBS
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,7 +183,7 @@ async def test_who_waits_for_the_next_try_is_woken(setup: DeliverySetup) -> None
     assert hook.event_keys() == [("complaint:W", 1)] * 2
     # Whoever takes it over decides the same.
     history = await setup.client.get_workflow_handle(f"subscription:{made.id}").fetch_history()
-    replayer = Replayer(workflows=JOBS, workflow_runner=RUNNER, data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=JOBS, workflow_runner=STRICT, data_converter=pydantic_data_converter)
     await replayer.replay_workflow(history)
 
 
