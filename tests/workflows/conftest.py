@@ -11,15 +11,6 @@ from activities.database.migrate import migrate
 from tests.postgres import Cluster, cluster
 from tests.temporal import time_skipping
 from tests.workflows.backend import Backend, open_backend
-from tests.workflows.strict import STRICT
-
-
-@pytest.fixture(scope="package", autouse=True)
-def strict() -> Iterator[None]:
-    """Workers of these tests notice what workflow code must not do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.RUNNER", STRICT)
-        yield
 
 
 @pytest.fixture(scope="package")

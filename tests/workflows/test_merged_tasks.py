@@ -22,8 +22,7 @@ from activities.policies.store import Policies
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from tests.temporal import eventually
-from tests.workflows.strict import STRICT
-from workflows.registry import case_workflows
+from workflows.registry import RUNNER, case_workflows
 
 AGENT, SUPERVISOR = {"id": "ag-1", "role": "agent"}, {"id": "su-1", "role": "supervisor"}
 QUEUE = f"{TASK_QUEUE}-merged"
@@ -67,7 +66,7 @@ async def test_a_worker_that_takes_a_case_over_decides_like_every_replay_after_i
             task_queue=QUEUE,
             workflows=case_workflows(),
             activities=[slow.begin, slow.record, slow.notify],
-            workflow_runner=STRICT,
+            workflow_runner=RUNNER,
             max_cached_workflows=cache,
         )
 

@@ -22,6 +22,7 @@ from temporalio.worker import (
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
+    WorkflowRunner,
 )
 from temporalio.workflow import NondeterminismError
 
@@ -32,7 +33,7 @@ from cases.vocabulary.lifecycle import Noted
 from tests.releases.stored import FOLDERS
 from tests.workflows.make_histories import FOLDER, names
 from tests.workflows.strict import STRICT
-from workflows.registry import case_workflows
+from workflows.registry import RUNNER, case_workflows
 
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
 CONVERTER = pydantic_data_converter.payload_converter
@@ -102,7 +103,7 @@ def read(path: Path) -> dict[str, Any]:
     return history
 
 
-async def replay(path: Path, *, listen: bool = True) -> None:
+async def replay(path: Path, *, listen: bool = True, runner: WorkflowRunner = RUNNER) -> None:
     """Replay a stored history.
 
     Raises:
@@ -114,7 +115,7 @@ async def replay(path: Path, *, listen: bool = True) -> None:
     listening = Listening()
     replayer = Replayer(
         workflows=case_workflows(),
-        workflow_runner=STRICT,
+        workflow_runner=runner,
         data_converter=pydantic_data_converter,
         interceptors=[listening] if listen else [],
     )
@@ -145,7 +146,7 @@ def nothing_now(*_: object) -> None:
 
 @pytest.mark.parametrize("name", STORED)
 async def test_a_stored_history_replays(name: str) -> None:
-    await replay(FOLDER / f"{name}.json")
+    await replay(FOLDER / f"{name}.json", runner=STRICT)
 
 
 def says_more(self: Complaint, command: Investigate, at: datetime, by: Actor) -> None:

@@ -21,8 +21,7 @@ from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
 from tests.workflows.backend import DEFAULT, FACTS, Backend, Handle, Json, happened
-from tests.workflows.strict import STRICT
-from workflows.registry import workflow_of
+from workflows.registry import RUNNER, workflow_of
 
 AGENT = {"id": "agent-1", "role": "agent"}
 MINUTE = timedelta(minutes=1)
@@ -85,7 +84,7 @@ async def test_a_case_that_opens_says_so_and_what_comes_meanwhile_waits(backend:
         task_queue="slow",
         workflows=[workflow_of(ComplaintCase)],
         activities=[late, *others],
-        workflow_runner=STRICT,
+        workflow_runner=RUNNER,
     ):
         case: Handle = await backend.env.client.start_workflow(
             "Complaint",
