@@ -300,6 +300,9 @@ class Shell:
             return self._recorded_view
         outside = await self._opened()
         case = outside.case
+        if self._start.from_ledger is not None:
+            # The engine knows nothing of it, and nothing may be recorded for long.
+            outside.tell_attributes()
         recorder = None if self._rehearsal else asyncio.create_task(outside.recording.keep_recording())
         while not _finished(outside):
             rang, self._rang = self._rang, False

@@ -60,6 +60,8 @@ def _app() -> App:
     keys.register(app)
     system.register(app)
     backup.register(app)
+    migrate.register(app)
+    recover.register(app)
     return app
 
 

@@ -13,6 +13,9 @@ from starter.cli.errors import FAILED, OK, BadInput, say
 from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from activities.database.database import Database
     from starter.recovery.recovery import Mode, Outcome, Recovery
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -65,7 +68,20 @@ async def recover(
         recovery = Recovery(client.temporal, database, dry_run=dry_run, discard=discard)
         outcomes = await follow(recovery, modes[0], ids)
         clashes = await recovery.clashes() if from_engine else []
+        if engine_lost and not dry_run and not options.json:
+            await _plan_the_rest(client.temporal, database)
     return report(outcomes, clashes, options, dry_run=dry_run)
+
+
+async def _plan_the_rest(client: Client, database: Database) -> None:
+    """Start what runs beside the cases and is not a case itself; a worker starts the subscriptions."""
+    from activities.people.directory import DirectoryBook
+    from starter.handover import plan_handovers
+
+    waiting = await plan_handovers(client, (await DirectoryBook(database).read()).shifts)
+    if waiting:
+        output.line(f"ends of shifts waited for, by the policy default: {waiting} (else: caseladder duty import)")
+    output.line("month-end summaries are not scheduled any more, if they were: caseladder summary schedule")
 
 
 async def follow(recovery: Recovery, mode: Mode, ids: list[str]) -> list[Outcome]:
