@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.messages import LOAD, RECORD, Request
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN
+from cases.vocabulary.events import EVENTS, fingerprint
 from workflows import state
 
 Json = dict[str, Any]
@@ -38,11 +39,12 @@ class Remembered:
     """What the histories of a case tell.
 
     Args:
-        run: the id of its first run, by which it holds the case.
-        running: whether its last run goes on.
+        run: the id of the first run of those that had the case last, by which it is held.
+        running: whether the last run goes on.
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
+        from_ledger: whether the last run that had it was told to go on from the ledger.
     """
 
     run: str
@@ -55,6 +57,12 @@ class Remembered:
     requests: dict[str, Request] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
     signals: list[tuple[str, datetime]] = field(default_factory=list)
+    from_ledger: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether a run has the case, or is about to take it over; one that only asks whose case it is has none."""
+        return self.running and (self.from_ledger or bool(self.events))
 
 
 async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | None:
@@ -74,16 +82,43 @@ async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | 
         return None
     found = Remembered("", description.status is WorkflowExecutionStatus.RUNNING)
     run: str | None = description.run_id
+    # All runs, once the chain of the last one has not told enough: a case that was started again, or filed a second
+    # time, has others.
+    all_runs: list[str] | None = None
+    read: set[str] = set()
     while run:
+        read.add(run)
         try:
             run = await _read(client, case_id, run, found)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            run = None
+        if _is_enough(found, beyond):
             break
-        if found.events and min(found.events) <= beyond + 1 and (beyond or found.policy_document):
-            break
+        if run is None:
+            all_runs = await _runs(client, case_id) if all_runs is None else all_runs
+            run = next((other for other in all_runs if other not in read), None)
     return found
+
+
+async def _runs(client: Client, case_id: str) -> list[str]:
+    """Return the ids of all runs of a case, the last one first."""
+    runs = [found async for found in client.list_workflows(f"WorkflowId = '{case_id}'")]
+    return [found.run_id for found in sorted(runs, key=lambda found: found.start_time, reverse=True)]
+
+
+def _is_enough(found: Remembered, beyond: int) -> bool:
+    events = found.events
+    if not events or min(events) > beyond + 1 or not (beyond or found.policy_document):
+        return False
+    return not any(_lacks_text(event) for seq, event in events.items() if seq > beyond)
+
+
+def _lacks_text(event: Json) -> bool:
+    """Whether a run told of an event that it had read in the ledger, which hands out no texts."""
+    model = EVENTS.get(event["type"])
+    return model is not None and any(event["data"].get(name) == "" for name in model.TEXTS)
 
 
 async def _read(client: Client, case_id: str, run: str, found: Remembered) -> str | None:
@@ -92,10 +127,10 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
         event async for event in client.get_workflow_handle(case_id, run_id=run).fetch_history_events()
     ]
     started = events[0].workflow_execution_started_event_attributes
-    found.run = found.run or started.first_execution_run_id
+    start = _json(client, started.input.payloads)
     # What this run was handed stands below what it recorded itself, and below what a later run tells.
     told: dict[int, Json] = {}
-    _carried(_json(client, started.input.payloads), told, found)
+    _carried(start, told, found)
     scheduled: dict[int, str] = {}
     asked: dict[int, tuple[str, Json]] = {}
     answered: list[Answered] = []
@@ -121,13 +156,18 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                 name, body = asked.get(completed.accepted_event_id, ("", {}))
                 view = _json(client, completed.outcome.success.payloads)
                 if name and name not in (OPENED, RECORD_AGAIN) and "events" in view:
-                    at = event.event_time.ToDatetime().astimezone()
+                    at = event.event_time.ToDatetime(UTC)
                     answered.append(Answered(name, str((body.get("by") or {}).get("id")), at, view["events"]))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 name = event.workflow_execution_signaled_event_attributes.signal_name
-                found.signals.append((name, event.event_time.ToDatetime().astimezone()))
+                found.signals.append((name, event.event_time.ToDatetime(UTC)))
     found.answered = answered + found.answered
-    found.events = {**told, **found.events}
+    if not found.run and (told or state.FROM_LEDGER in start):
+        found.run, found.from_ledger = started.first_execution_run_id, state.FROM_LEDGER in start
+    for seq, one in told.items():
+        later = found.events.get(seq)
+        if later is None or (_lacks_text(later) and fingerprint(later) == fingerprint(one)):
+            found.events[seq] = one
     return started.continued_execution_run_id or None
 
 
@@ -139,8 +179,10 @@ def _carried(raw: Json, told: dict[int, Json], found: Remembered) -> None:
         told[event.seq] = event.as_json()
     found.policy_document = found.policy_document or carried["policy_document"]
     found.number = found.number or carried["number"]
-    for request in carried.get("requests", ()):
-        found.requests.setdefault(request["id"], Request(**request))
+    for id, seen in carried["seen"].items():
+        # Under a salt it comes from the ledger.
+        if seen["seq"] is not None and not seen["salt"]:
+            found.requests.setdefault(id, Request(seen["seq"], id, seen["digest"]))
 
 
 def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> None:

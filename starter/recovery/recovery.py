@@ -22,7 +22,8 @@ from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import EVENTS, Event, canonical
+from cases.vocabulary.lifecycle import Closed
 from starter.recovery.history import Answered, Remembered, recall
 from workflows import attributes, state
 from workflows.recording import MOST_BYTES
@@ -54,6 +55,10 @@ class Outcome:
     why_not: str = ""
 
 
+class UnknownEvents(Exception):
+    """Raised where a case has events that this build does not know; the message names them."""
+
+
 class Recovery:
     """Brings cases back.
 
@@ -66,6 +71,8 @@ class Recovery:
     def __init__(self, client: Client, database: Database, *, dry_run: bool = False, discard: bool = False) -> None:
         self._client, self._dry_run, self._discard = client, dry_run, discard
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
+        # Cases without a number whose runs have ended: they get one when numbers are given again.
+        self._unnumbered: set[str] = set()
 
     async def run(self, mode: Mode, case_ids: Sequence[str] = ()) -> AsyncIterator[Outcome]:
         """Look after cases, several at a time; yields what became of each.
@@ -77,21 +84,26 @@ class Recovery:
             await self._restored.begin()
             await self._restored.raise_numbers([number async for number in self._given()])
         wanted = self._named(case_ids) if mode == "named" else self._found(mode)
-        under_way: set[asyncio.Task[Outcome]] = set()
         failed = False
-        async for case_id in wanted:
+        async for outcome in self._look_after_all(wanted, mode):
+            failed = failed or bool(outcome.why_not)
+            if outcome.case_id not in self._unnumbered:
+                yield outcome
+        if mode == "from-engine" and not self._dry_run and not failed:
+            await self._restored.end()
+        async for outcome in self._look_after_all(self._named(sorted(self._unnumbered)), "named"):
+            yield outcome
+
+    async def _look_after_all(self, case_ids: AsyncIterator[str], mode: Mode) -> AsyncIterator[Outcome]:
+        under_way: set[asyncio.Task[Outcome]] = set()
+        async for case_id in case_ids:
             under_way.add(asyncio.create_task(self._look_after(case_id, mode)))
             if len(under_way) >= AT_A_TIME:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    failed = failed or bool((await task).why_not)
                     yield await task
         for finished in asyncio.as_completed(under_way):
-            outcome = await finished
-            failed = failed or bool(outcome.why_not)
-            yield outcome
-        if mode == "from-engine" and not self._dry_run and not failed:
-            await self._restored.end()
+            yield await finished
 
     async def clashes(self) -> list[str]:
         """List what was given out twice before the ledger was brought up to date: case numbers, payment references."""
@@ -135,6 +147,8 @@ class Recovery:
     async def _look_after(self, case_id: str, mode: Mode) -> Outcome:
         try:
             return await self._bring_back(case_id, mode)
+        except UnknownEvents as error:
+            return Outcome(case_id, why_not=str(error))
         except (ApplicationError, RPCError, WorkflowUpdateFailedError) as error:
             cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
             return Outcome(case_id, why_not=getattr(cause, "message", None) or str(cause))
@@ -145,25 +159,33 @@ class Recovery:
         remembered = await recall(self._client, case_id, known)
         if view is None and remembered is None:
             return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
-        if mode == "engine-lost" and remembered is not None and remembered.running:
+        if mode == "engine-lost" and remembered is not None and remembered.alive:
+            return Outcome(case_id)
+        if mode == "from-engine" and view is None and remembered is not None and remembered.number is None:
+            # It waits for its number, and records itself once the others have theirs.
+            if not remembered.running:
+                self._unnumbered.add(case_id)
             return Outcome(case_id)
         recorded, after = 0, known
         if remembered is not None and mode != "engine-lost":
             recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
         lost = [] if remembered is None else _lost(remembered, after)
-        view = await self._casebook.case(case_id) if recorded and not self._dry_run else view
-        needed = view is not None and view["status"] != "closed" and self._needs_start(mode, remembered)
+        taken_over = remembered.events.values() if remembered is not None and recorded else ()
+        closed = any(event["type"] == Closed.TYPE for event in taken_over)
+        closed = closed or (view is not None and view["status"] == "closed")
+        needed = bool(view is not None or recorded) and not closed and self._needs_start(mode, remembered)
         if needed and lost and not self._discard:
             why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
             return Outcome(case_id, recorded, lost=lost, why_not=why)
+        if needed:
+            _refuse_unknown(await self._casebook.events(case_id))
         if needed and not self._dry_run:
             await self._start(case_id, after)
         return Outcome(case_id, recorded, restarted=needed, lost=lost)
 
     @staticmethod
     def _needs_start(mode: Mode, remembered: Remembered | None) -> bool:
-        running = remembered is not None and remembered.running
-        return not running if mode in ("engine-lost", "from-engine") else True
+        return mode != "from-engine" or remembered is None or not remembered.alive
 
     async def _recorded(self, case_id: str) -> int:
         events = await self._casebook.events(case_id)
@@ -178,13 +200,13 @@ class Recovery:
         last = max(remembered.events, default=known)
         if self._dry_run:
             return max(last - known, 0), max(last, known)
-        if (last > known or remembered.running) and known:
+        if (last > known or remembered.alive) and known:
             await self._restored.claim(case_id, remembered.run)
-        if remembered.running and ask and await self._ask_again(case_id):
-            after = await self._recorded(case_id)
-            return after - known, after
+        # Out of histories first: a run that was started from the ledger does not know the texts of what it has loaded.
         if last > known:
             await self._record(case_id, known, remembered)
+        if remembered.alive and ask and await self._ask_again(case_id):
+            last = await self._recorded(case_id)
         return max(last - known, 0), max(last, known)
 
     async def _ask_again(self, case_id: str) -> bool:
@@ -201,8 +223,10 @@ class Recovery:
     async def _record(self, case_id: str, known: int, remembered: Remembered) -> None:
         """Record events out of histories, in calls that a payload has room for."""
         policy_document = remembered.policy_document
-        before = [Event.from_json(event) for event in await self._casebook.events(case_id)]
+        recorded = await self._casebook.events(case_id)
         fresh = [remembered.events[seq] for seq in sorted(remembered.events) if seq > known]
+        _refuse_unknown([*recorded, *fresh])
+        before = [Event.from_json(event) for event in recorded]
         if fresh[0]["seq"] != known + 1:
             left = fresh[0]["seq"]
             raise ApplicationError(f"the histories that are left begin at seq {left}, the ledger ends at {known}")
@@ -241,6 +265,17 @@ class Recovery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
+
+
+def _refuse_unknown(events: Iterable[Json]) -> None:
+    """Refuse events that a later build wrote: this one does not know what they did.
+
+    Raises:
+        UnknownEvents: there are some.
+    """
+    unknown = sorted({event["type"] for event in events} - EVENTS.keys())
+    if unknown:
+        raise UnknownEvents(f"this build does not know the events {', '.join(unknown)}: a later one has written them")
 
 
 def _of_cases() -> str:

@@ -1,0 +1,440 @@
+"""What ends a case elsewhere does not end it here: a ledger set back, an engine lost, a stuck run, other rules."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+
+from cases.kinds.complaint import Complaint
+from cases.vocabulary.contract import refusal_of
+from cases.vocabulary.refusals import Refused
+from starter.client import CaseClient
+from tests.postgres import Cluster
+from tests.temporal import eventually, time_skipping
+from tests.workflows.backend import Backend, Handle, Json
+from tests.workflows.disasters import (
+    Installation,
+    ask,
+    clocks,
+    go_on,
+    program,
+    recover,
+    says_more,
+    sent,
+    stop_at,
+    wanted,
+)
+from tests.workflows.make_histories import agreed, seen
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def installation(postgres: Cluster, casebook_template: str, tmp_path: Path) -> Installation:
+    """An installation of its own."""
+    return Installation(postgres, casebook_template, tmp_path)
+
+
+def intake_of(case: Handle) -> Json:
+    """What `Backend.file` files for a complaint."""
+    return {"key": case.id.partition(":")[2], "facts": {"category": "delay"}}
+
+
+async def number(backend: Backend, case: Handle) -> str | None:
+    """The number of a case in the ledger; None as long as it is not there."""
+    view = await backend.book.case(case.id)
+    return None if view is None else view["number"]
+
+
+async def is_recovering(backend: Backend) -> bool:
+    """Whether openings and payments wait."""
+    return bool(await ask(backend.database, "SELECT FROM casebook_recovery"))
+
+
+async def verified(backend: Backend) -> bool:
+    """Whether ``audit verify`` finds nothing."""
+    answer = await program(backend, "audit", "verify", "--json")
+    return bool(answer.code == 0 and answer.json["ok"])
+
+
+# --- the ledger was set back ----------------------------------------------------------------------
+
+
+async def test_a_ledger_that_was_set_back_takes_over_what_the_engine_knows(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            moved, closing, idle = [await before.file() for _ in range(3)]
+            paid, agreeing = [await agreed(before) for _ in range(2)]
+            for case in (moved, closing, idle, paid, agreeing):
+                await before.recorded(case)
+        backup = await installation.copy(database)
+
+        async with installation.running(env, database) as lost:
+            await lost.do(moved, "acknowledge", request_id="r-1")
+            await lost.do(moved, "note", text="said after the backup")
+            await lost.do(paid, "accept_offer", "customer")
+            await seen(lost, paid, "paid")
+            await lost.do(closing, "withdraw", "customer", reason="found")
+            await closing.result()
+            new = await lost.file()
+            everything = {case.id: await lost.recorded(case) for case in (moved, idle, paid, agreeing, new)}
+            everything[closing.id] = await lost.book.events(closing.id)
+            numbers = {id: (await lost.book.case(id) or {})["number"] for id in everything}
+            [(reference,)] = await ask(database, "SELECT reference FROM payout")
+
+        async with installation.running(env, backup) as after:
+            # The first case that moves finds out.
+            await after.do(moved, "reply", stage="interim", text="soon")
+            await eventually(lambda: is_recovering(after), bool)
+            late = await after.file()
+            await after.do(agreeing, "accept_offer", "customer")
+            await after.recorded(moved)
+            view = await after.book.case(paid.id)
+            assert view is not None
+            assert view["paid"] is None
+            await asyncio.sleep(0.5)
+            assert await number(after, late) is None
+            assert not await after.timeline(agreeing, "paid", "payout_failed")
+
+            rows = "SELECT case_id, seq, hash, held_by FROM case_event JOIN case_file USING (case_id) ORDER BY 1, 2"
+            as_it_was = await ask(backup, rows)
+            code, would = await recover(after, "--from-engine", "--dry-run")
+            assert code == 0
+            assert await ask(backup, rows) == as_it_was
+            assert await is_recovering(after)
+            code, done = await recover(after, "--from-engine")
+            assert code == 0
+            assert (would.pop("dry_run"), done.pop("dry_run")) == (True, False)
+            assert would == done
+            assert done["clashes"] == []
+            assert {one["case_id"] for one in done["cases"] if one["recorded"]} >= {closing.id, paid.id, new.id}
+
+            assert not await is_recovering(after)
+            for id, events in everything.items():
+                recorded = await after.book.events(id)
+                assert recorded[: len(events)] == events
+                assert await number(after, after.handle(id)) == numbers[id]
+            assert (await after.book.case(closing.id) or {})["status"] == "closed"
+            assert (await after.book.case(paid.id) or {})["paid"] == reference
+            # What waited goes on.
+            await after.wait(late, HOUR)
+            given = await eventually(lambda: number(after, late), bool)
+            assert given not in numbers.values()
+            await after.wait(agreeing, HOUR)
+            [payment] = await seen(after, agreeing, "paid")
+            assert payment["data"]["reference"] not in (reference, None)
+            await after.recorded(agreeing)
+            assert len(await ask(backup, "SELECT reference FROM payout_booking JOIN payout USING (key)")) == 2
+            # Sent again, it is answered, not done again.
+            events = await after.timeline(moved)
+            await after.do(moved, "acknowledge", request_id="r-1")
+            assert await after.timeline(moved) == events
+            assert await verified(after)
+            mails = set()
+            for case in (moved, closing, idle, paid, agreeing, new, late):
+                mails |= wanted(case.id, await after.book.events(case.id), after.folder / "contacts.toml")
+    assert sent((before, lost, after)) == mails
+
+
+@pytest.mark.parametrize("superseded", [False, True])
+async def test_a_row_that_an_earlier_run_held_is_no_obstacle(installation: Installation, superseded: bool) -> None:
+    """The ledger is of before another run took the case over: it would turn away the run that has it."""
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            case = await before.file()
+            await before.recorded(case)
+        backup = await installation.copy(database)
+
+        async with installation.running(env, database) as lost:
+            await lost.do(case, "note", text="said before it was started again")
+            await lost.recorded(case)
+            code, done = await recover(lost, case.id)
+            assert (code, [one["restarted"] for one in done["cases"]]) == (0, [True])
+            await lost.do(case, "note", text="said to the second run")
+            events = await eventually(lambda: lost.book.events(case.id), lambda events: len(events) == 13)
+
+        async with installation.running(env, backup) as after:
+            if superseded:
+                await after.do(case, "note", text="said to nobody")
+                await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+            code, done = await recover(after, "--from-engine")
+            assert code == 0, done
+            assert [(one["recorded"], one["restarted"]) for one in done["cases"]] == [(2 + superseded, superseded)]
+            await after.do(case, "note", text="it goes on")
+            recorded = await after.recorded(case)
+            assert recorded[:13] == events
+            texts = [event["data"]["text"] for event in recorded[13:] if event["type"] == "noted"]
+            assert texts == [*(["said to nobody"] if superseded else []), "it goes on"]
+            assert await verified(after)
+
+
+async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            paid, again = [await agreed(before) for _ in range(2)]
+            await before.recorded(again)
+        backup = await installation.copy(database)
+
+        async with installation.running(env, database) as lost:
+            first = await lost.file()
+            await lost.do(paid, "accept_offer", "customer")
+            await seen(lost, paid, "paid")
+            await lost.recorded(paid)
+            await lost.recorded(first)
+
+        async with installation.running(env, backup) as after:
+            # Nothing tells yet that the ledger is behind.
+            second = await after.file()
+            await after.recorded(second)
+            await after.do(again, "accept_offer", "customer")
+            await seen(after, again, "paid")
+            await after.recorded(again)
+            given = await number(after, second)
+
+            code, done = await recover(after, "--from-engine")
+            assert code == 0
+            assert done["clashes"] == [
+                f"complaint number {given}: {first.id}, {second.id}"
+                if first.id < second.id
+                else f"complaint number {given}: {second.id}, {first.id}",
+                f"payment reference LEDGER-1: {paid.id}, {again.id}",
+            ]
+            assert await number(after, second) == given
+            assert await number(after, first) not in (given, None)
+            # They stay known.
+            code, done = await recover(after, "--from-engine", "--dry-run")
+            assert (code, len(done["clashes"])) == (0, 2)
+            assert await verified(after)
+
+
+# --- the engine was lost --------------------------------------------------------------------------
+
+
+async def test_cases_go_on_after_the_engine_was_lost(installation: Installation) -> None:
+    database = await installation.casebook()
+    shipment = {"waybill": "W1", "posted_on": "2026-03-01"}
+    async with time_skipping() as env, installation.running(env, database) as before:
+        case, asking = [await before.file() for _ in range(2)]
+        opening = await before.file(facts={"category": "damage", "shipment": shipment})
+        paying = await agreed(before)
+        await before.do(case, "acknowledge", request_id="r-1")
+        reply_by = (await before.env.get_current_time(case) + HOUR).isoformat()
+        await before.do(case, "promise", reply_by=reply_by)
+        await before.do(case, "request_approval", subject="refund", amount="150.00")
+        cases = (case, asking, opening, paying)
+        for one in cases:
+            await before.recorded(one)
+        # What was done last, the ledger does not learn.
+        await stop_at(database, "notified", "opening_done", "paid")
+        await before.do(asking, "request_approval", subject="refund", amount="150.00")
+        await seen(before, asking, "notified", 3)
+        claim = before.handle((await before.do(opening, "open_claim"))["claim"])
+        await seen(before, opening, "opening_done")
+        await before.do(paying, "accept_offer", "customer")
+        await seen(before, paying, "paid")
+        views = {}
+        for one in (*cases, claim):
+            events = await before.timeline(one)
+            await eventually(lambda one=one: before.book.events(one.id), bool)  # type: ignore[misc]
+            views[one.id] = await one.query("case")
+            assert len(await before.book.events(one.id)) < len(events) or one is case
+        ordered = await ask(database, "SELECT key, reference FROM payout")
+    await go_on(database)
+
+    async with time_skipping() as env, installation.running(env, database) as after:
+        doors = CaseClient(after.env.client, after.book)
+        for one in cases:
+            with pytest.raises(Refused) as refused:
+                await doors.command(one.id, "note", {"by": {"id": "a", "role": "agent"}, "text": "t"})
+            assert refused.value.code == "workflow_missing"
+        view, new = await doors.open("complaint", intake_of(case))
+        assert (view["id"], new) == (case.id, False)
+        await after.handle(case.id).result()
+        assert after.mails() == []
+
+        code, would = await recover(after, "--engine-lost", "--dry-run")
+        assert code == 0
+        with pytest.raises(Refused):
+            await doors.command(case.id, "note", {"by": {"id": "a", "role": "agent"}, "text": "t"})
+        code, done = await recover(after, "--engine-lost")
+        assert code == 0
+        assert would["cases"] == done["cases"]
+        assert {one["case_id"] for one in done["cases"] if one["restarted"]} == set(views)
+
+        for id, view in views.items():
+            again = await after.handle(id).query("case")
+            assert clocks(again) == clocks(view)
+            assert again["number"] == view["number"]
+        [payment] = await seen(after, after.handle(paying.id), "paid")
+        assert [(f"{paying.id}/payout", payment["data"]["reference"])] == ordered
+        assert await ask(database, "SELECT key, reference FROM payout") == ordered
+        assert len(await ask(database, "SELECT number FROM payout_booking")) == 1
+        [opened] = await seen(after, after.handle(opening.id), "opening_done")
+        assert opened["data"] == {"of": opened["data"]["of"], "case": claim.id, "outcome": "same"}
+        await seen(after, after.handle(asking.id), "notified", 3)
+        # A request that was answered is answered again.
+        events = await after.timeline(after.handle(case.id))
+        await after.do(after.handle(case.id), "acknowledge", request_id="r-1")
+        assert await after.timeline(after.handle(case.id)) == events
+        with pytest.raises(Refused) as refused:
+            await after.do(after.handle(case.id), "note", text="t", request_id="r-1")
+        assert refused.value.code == "request_id_reused"
+        # The promise is broken when it was to be kept, the approval is still asked for.
+        await after.do(after.handle(case.id), "approve", "supervisor")
+        await after.wait(after.handle(case.id), 2 * HOUR)
+        broken = [
+            event
+            for event in await after.timeline(after.handle(case.id), "clock_breached")
+            if event["data"]["clock"] == "promise:1"
+        ]
+        assert [datetime.fromisoformat(event["at"]) for event in broken] == [datetime.fromisoformat(reply_by)]
+        code, done = await recover(after, "--engine-lost")
+        assert (code, [one for one in done["cases"] if one["restarted"]]) == (0, [])
+        mails = set()
+        for id in views:
+            events = await after.recorded(after.handle(id))
+            mails |= wanted(id, events, after.folder / "contacts.toml")
+        assert sent((before, after)) == mails
+        assert await verified(after)
+
+
+# --- a case is stuck ------------------------------------------------------------------------------
+
+
+async def test_what_was_answered_and_is_lost_is_shown_before_it_is_thrown_away(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        events = await backend.recorded(case)
+        await stop_at(database, "noted")
+        await backend.do(case, "note", text="the history has it", request_id="r-1")
+        view = await backend.do(case, "promise", reply_by=(datetime.now(UTC) + HOUR).isoformat(), request_id="r-2")
+        assert view["recorded"] == len(events) < view["events"]
+        await backend.do(case, "note", "supervisor", text="nobody has it")
+        await case.signal("approve", {"by": {"id": "supervisor-1", "role": "supervisor"}})
+        await seen(backend, case, "command_refused")
+        await case.terminate("stuck")
+        await go_on(database)
+
+        code, would = await recover(backend, case.id, "--dry-run")
+        assert code == 1
+        assert await backend.book.events(case.id) == events
+        code, done = await recover(backend, case.id)
+        assert code == 1
+        assert would["cases"] == done["cases"]
+        [one] = done["cases"]
+        assert (one["recorded"], one["restarted"]) == (1, False)
+        assert "give --discard" in one["why_not"]
+        promise, note, signal = one["lost"]
+        assert promise.startswith("promise by agent-1, answered ")
+        assert note.startswith("note by supervisor-1, answered ")
+        assert signal.startswith("signal approve, come ")
+        assert [event["data"] for event in await backend.book.events(case.id)][len(events) :] == [
+            {"text": "the history has it"}
+        ]
+
+        code, done = await recover(backend, case.id, "--discard")
+        assert (code, [(one["restarted"], len(one["lost"])) for one in done["cases"]]) == (0, [(True, 3)])
+        again = backend.handle(case.id)
+        # What the history had was applied, what it had not may be sent again under its own id.
+        known = await backend.timeline(again)
+        await backend.do(again, "note", text="the history has it", request_id="r-1")
+        assert await backend.timeline(again) == known
+        await backend.do(again, "promise", reply_by=(datetime.now(UTC) + HOUR).isoformat(), request_id="r-2")
+        assert len(await backend.timeline(again, "promised")) == 1
+        await backend.recorded(again)
+        assert await verified(backend)
+
+
+async def test_a_case_that_runs_is_started_again_without_a_loss(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.do(case, "acknowledge")
+        view = await case.query("case")
+        code, done = await recover(backend, case.id)
+        assert (code, [(one["restarted"], one["lost"]) for one in done["cases"]]) == (0, [(True, [])])
+        again = backend.handle(case.id)
+        after = await eventually(lambda: again.query("case"), lambda after: after["status"] != "opening")
+        assert (clocks(after), after["number"]) == (clocks(view), view["number"])
+        assert (await again.describe()).run_id != case.first_execution_run_id
+        await backend.do(again, "note", text="it goes on")
+        await backend.recorded(again)
+
+
+# --- two runs at the same time --------------------------------------------------------------------
+
+
+async def test_of_two_engines_with_the_same_case_one_has_it(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, time_skipping() as other:
+        async with installation.running(env, database) as old, installation.running(other, database) as new:
+            note, both, left = await old.file(), await agreed(old), await agreed(old)
+            for case in (note, both, left):
+                await old.recorded(case)
+            assert (await recover(new, "--engine-lost"))[0] == 0
+            for case in (note, both, left):
+                await new.do(new.handle(case.id), "note", text="the second one has it")
+
+            # The first engine does not know, and answers once; that it was not recorded can be seen.
+            view = await old.do(note, "note", text="said to the first one")
+            assert view["recorded"] < view["events"]
+            await asyncio.gather(
+                old.do(both, "accept_offer", "customer"),
+                new.do(new.handle(both.id), "accept_offer", "customer"),
+                old.do(left, "accept_offer", "customer"),
+            )
+            for case in (note, both, left):
+                await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+                with pytest.raises(WorkflowFailureError) as failed:
+                    await case.result()
+                refusal = refusal_of(failed.value.cause)
+                assert refusal is not None
+                assert refusal.code == "superseded"
+            await seen(new, new.handle(both.id), "paid")
+            for case in (note, both, left):
+                assert await new.recorded(new.handle(case.id)) == await new.timeline(new.handle(case.id))
+            assert "said to the first one" not in str(await new.book.events(note.id))
+            assert await ask(database, "SELECT case_id FROM payout") == [(both.id,)]
+            assert await ask(database, "SELECT case_id FROM payout_booking") == [(both.id,)]
+            assert await verified(new)
+
+
+# --- other rules ----------------------------------------------------------------------------------
+
+
+async def test_open_cases_go_on_under_new_rules_and_back_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as first:
+            cases = [await first.file() for _ in range(2)]
+            for case in cases:
+                await first.do(case, "acknowledge")
+                await first.recorded(case)
+            await first.do(cases[0], "investigate", justified=True)
+            views = [await case.query("case") for case in cases]
+
+        for rules_, patched in ((2, True), (1, False)):
+            with monkeypatch.context() as patch:
+                patch.setattr("cases.rules.RULES", rules_)
+                if patched:
+                    patch.setattr(Complaint, "_do_investigate", says_more)
+                async with installation.running(env, database) as build:
+                    before = [await build.book.events(case.id) for case in cases]
+                    caplog.clear()
+                    # It is not taken, and it is not lost: the run lives, and stays as it is.
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(3):
+                            await build.env.client.get_workflow_handle(cases[0].id).execute_update(
+                                "note", {"by": {"id": "a", "role": "agent"}, "text": "t"}
+                            )
+                    assert [await build.book.events(case.id) for case in cases] == before
