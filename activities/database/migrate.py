@@ -40,6 +40,7 @@ async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
     # Imported here: 0.7 s that only this command should take.
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
     from sqlalchemy import Connection, text
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -64,6 +65,9 @@ async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
             if revision == "head":
                 # The database may have come from a dump; see 0006_feed.sql.
                 await connection.execute(text("SELECT case_event_resume()"))
+    except CommandError as error:
+        # It knows no such revision.
+        raise MigrationFailed(f"the database has the schema of a later release: {error}") from error
     except (DBAPIError, asyncpg.PostgresError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise MigrationFailed(f"the database does not take the schema: {reason}") from error

@@ -58,10 +58,10 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
-    migrate.register(app)
-    recover.register(app)
     system.register(app)
     backup.register(app)
+    migrate.register(app)
+    recover.register(app)
     return app
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
@@ -96,15 +94,16 @@ async def restore(
     data = _folder(options)
     with _steps() as tell:
         done = await stack.restore(file, data, scope, prepare, tell, force=force)
-    steps = [f"caseladder up --data {data}", f"{_NEXT[scope]} --data {data}"]
+    at = "" if options.data is None else f" --data {options.data}"
+    steps = [f"caseladder up{at}", f"{_NEXT[scope]}{at}"]
+    replaced = None if done.replaced is None else str(data / done.replaced.name)
     if options.json:
-        replaced = None if done.replaced is None else str(done.replaced)
         manifest = dataclasses.asdict(done.manifest)
         output.print_json({"data": str(data), "restored": scope, "replaced": replaced, "next": steps, **manifest})
         return OK
     output.line(f"{data} is as of {output.instant(done.manifest.at)}, from {file}")
-    if done.replaced is not None:
-        output.line(f"what was there is in {done.replaced}; remove that once all is well")
+    if replaced is not None:
+        output.line(f"what was there is in {replaced}; remove that once all is well")
     output.line("next:")
     for step in steps:
         output.line(f"  {step}")
@@ -125,7 +124,7 @@ def _folder(options: StackOptions) -> Path:
 def _steps() -> Iterator[Tell]:
     """Show on a terminal what is done, and for how long."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with output.progress(*columns) as progress:
         task = progress.add_task("", total=None)
 
         def tell(step: str) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, Failed, say
@@ -97,7 +95,7 @@ async def _bring_over(client: Client, deployment: str) -> list[Moved]:
         raise Failed(str(error)) from None
     columns = (SpinnerColumn(), TextColumn("{task.completed} brought over"), TimeElapsedColumn())
     moved: list[Moved] = []
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with output.progress(*columns) as progress:
         task = progress.add_task("", total=None)
         async for one in bring_over(client, version):
             moved.append(one)

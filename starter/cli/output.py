@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +30,11 @@ def console() -> Console:
     """Return the console on stdout."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=PIPE_WIDTH if piped else None, highlight=False)
+
+
+def progress(*columns: ProgressColumn) -> Progress:
+    """Return a line of progress, which is shown only on a terminal, and gone when it is done."""
+    return Progress(*columns, console=Console(file=sys.stderr), transient=True, disable=not sys.stderr.isatty())
 
 
 def print_json(value: Any) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, BadInput, say
 from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from activities.database.database import Database
     from starter.recovery.recovery import Mode, Outcome, Recovery
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -67,14 +68,27 @@ async def recover(
         recovery = Recovery(client.temporal, database, dry_run=dry_run, discard=discard)
         outcomes = await follow(recovery, modes[0], ids)
         clashes = await recovery.clashes() if from_engine else []
+        if engine_lost and not dry_run and not options.json:
+            await _plan_the_rest(client.temporal, database)
     return report(outcomes, clashes, options, dry_run=dry_run)
+
+
+async def _plan_the_rest(client: Client, database: Database) -> None:
+    """Start what runs beside the cases and is not a case itself; a worker starts the subscriptions."""
+    from activities.people.directory import DirectoryBook
+    from starter.handover import plan_handovers
+
+    waiting = await plan_handovers(client, (await DirectoryBook(database).read()).shifts)
+    if waiting:
+        output.line(f"ends of shifts waited for, by the policy default: {waiting} (else: caseladder duty import)")
+    output.line("month-end summaries are not scheduled any more, if they were: caseladder summary schedule")
 
 
 async def follow(recovery: Recovery, mode: Mode, ids: list[str]) -> list[Outcome]:
     """Run to the end, with a line of progress on a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.completed} cases"), TimeElapsedColumn())
     outcomes: list[Outcome] = []
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+    with output.progress(*columns) as progress:
         task = progress.add_task("", total=None)
         async for outcome in recovery.run(mode, ids):
             outcomes.append(outcome)

@@ -170,8 +170,8 @@ async def test_a_history_of_other_rules_is_refused(name: str, monkeypatch: pytes
         pytest.param("shell.Shell._ring", never, "Complaint-ladder", id="no timer"),
         pytest.param("shell.Shell._ring", never, "Inquiry-breached", id="no timer for an inquiry"),
         pytest.param("recording.Recording.keep_recording", nothing, "Complaint-happy", id="no recording"),
-        pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-approvals", id="no attributes"),
-        pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-away", id="no attributes while away"),
+        pytest.param("effects.Outside.tell_attributes", nothing_now, "Complaint-approvals", id="no attributes"),
+        pytest.param("effects.Outside.tell_attributes", nothing_now, "Complaint-away", id="no attributes while away"),
     ],
 )
 async def test_a_workflow_that_would_do_something_else_is_found_out(
