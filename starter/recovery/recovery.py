@@ -24,7 +24,7 @@ from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
 from cases.vocabulary.events import EVENTS, Event, canonical
 from cases.vocabulary.lifecycle import Closed
-from starter.recovery.history import Answered, Remembered, recall
+from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
 from workflows.recording import MOST_BYTES
 
@@ -180,7 +180,7 @@ class Recovery:
         if needed:
             _refuse_unknown(await self._casebook.events(case_id))
         if needed and not self._dry_run:
-            await self._start(case_id, after)
+            await self._start(case_id, after, remembered)
         return Outcome(case_id, recorded, restarted=needed, lost=lost)
 
     @staticmethod
@@ -254,10 +254,13 @@ class Recovery:
             )
             await self._recorder.record(batch)
 
-    async def _start(self, case_id: str, events: int) -> None:
-        """Start a case again from its ledger, in place of a run that may still be there."""
+    async def _start(self, case_id: str, events: int, remembered: Remembered | None) -> None:
+        """Start a case again from its ledger, in place of a run that may still be there.
+
+        Signals that the run before it never heard, as without a worker of its rules, are sent again.
+        """
         kind, _, key = case_id.partition(":")
-        await self._client.start_workflow(
+        handle = await self._client.start_workflow(
             KINDS[kind].WORKFLOW,
             {"key": key, state.FROM_LEDGER: {"head_seq": events}},
             id=case_id,
@@ -265,6 +268,8 @@ class Recovery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
+        for name, arguments in [] if remembered is None else await unheard(self._client, case_id, remembered.last_run):
+            await handle.signal(name, args=arguments)
 
 
 def _refuse_unknown(events: Iterable[Json]) -> None:
