@@ -421,6 +421,13 @@ async def test_of_two_engines_with_the_same_case_one_has_it(installation: Instal
         for case in (note, both, left):
             assert await new.recorded(new.handle(case.id)) == await new.timeline(new.handle(case.id))
         assert "said to the first one" not in str(await new.book.events(note.id))
+        # What the first one answered is shown, and nothing of it is taken for what came after the second one's.
+        code, found = await recover(old, note.id, "--dry-run")
+        [one] = found["cases"]
+        assert code == 1
+        assert (one["recorded"], one["restarted"]) == (0, False)
+        assert [lost.partition(" by ")[0] for lost in one["lost"]] == ["note"]
+        assert "--discard" in one["why_not"]
         assert await ask(database, "SELECT case_id FROM payout") == [(both.id,)]
         assert await ask(database, "SELECT case_id FROM payout_booking") == [(both.id,)]
         assert await verified(new)
