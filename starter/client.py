@@ -247,16 +247,24 @@ class CaseClient:
         """Return what to tell a sender: for a case without a running workflow, what is the matter with it."""
         if error.status is not RPCStatusCode.NOT_FOUND:
             return error
-        if self._ledger is not None:
-            view = await self._ledger.case(case_id)
-            if view is None:
-                return not_found(case_id)
-            return closed() if view["status"] == "closed" else missing(case_id)
-        try:
-            await self._handle(case_id).describe()
-        except RPCError:
+        view = await (self._ended(case_id) if self._ledger is None else self._ledger.case(case_id))
+        if view is None:
             return not_found(case_id)
-        return closed()
+        return closed() if view["status"] == "closed" else missing(case_id)
+
+    async def _ended(self, case_id: str) -> Json | None:
+        """Return at least the status with which the workflow of a case has ended; None when the engine knows none."""
+        try:
+            found = await self._handle(case_id).describe()
+        except RPCError:
+            return None
+        if found.status is WorkflowExecutionStatus.COMPLETED:
+            # Filed again after it was cut off, it ends with the view that is recorded.
+            ended = self._client.get_workflow_handle(case_id, run_id=found.run_id)
+            view: Json = await ended.result(follow_runs=False)
+            return view
+        cut_off = found.status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
+        return {"status": "open" if cut_off else "closed"}
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -273,15 +281,30 @@ class CaseClient:
         return view
 
     async def timeline(self, case_id: str) -> list[Json]:
-        """Return all events of a case, oldest first; see `case`.
+        """Return all events of a case, oldest first: those that are recorded, and then what its workflow has beyond.
+
+        The ledger comes first, since it has the texts for as long as there is a case, and room for a long one.
 
         Raises:
             Refused: code ``not_found``.
         """
-        events: list[Json] | None = await self._ask(case_id, "timeline", lambda ledger: ledger.events(case_id))
-        if not events and self._ledger is not None:
+        recorded: list[Json] = []
+        if self._ledger is not None:
+            # Away, it must not hide what the workflow knows.
+            try:
+                recorded = await self._ledger.events(case_id)
+            except ApplicationError as error:
+                if error.type != "DatabaseAway":
+                    raise
+
+        async def rest(ledger: Ledger) -> list[Json]:
+            # The workflow may have ended since.
+            return (await ledger.events(case_id))[len(recorded) :]
+
+        later = await self._ask(case_id, "timeline", rest, len(recorded)) or []
+        if not recorded and not later and self._ledger is not None:
             await self.case(case_id)
-        return events or []
+        return recorded + later
 
     async def explain(self, case_id: str) -> list[Json]:
         """Return why each clock of a case is due when it is; see `case`.
@@ -304,14 +327,16 @@ class CaseClient:
             await self.case(case_id)
         return clocks or []
 
-    async def _ask(self, case_id: str, query: str, recorded: Callable[[Ledger], Awaitable[T | None]]) -> T | None:
+    async def _ask(
+        self, case_id: str, query: str, recorded: Callable[[Ledger], Awaitable[T | None]], *args: Any
+    ) -> T | None:
         """Query the workflow of a case while it runs, else ask the ledger.
 
         What has ended is queried only where there is no ledger: its code may be gone, and the ledger knows more.
         """
         condition = None if self._ledger is None else QueryRejectCondition.NOT_OPEN
         try:
-            answer: T = await self._handle(case_id).query(query, reject_condition=condition)
+            answer: T = await self._handle(case_id).query(query, args=args, reject_condition=condition)
         except WorkflowQueryRejectedError:
             pass
         except RPCError as error:

@@ -58,7 +58,7 @@ class Outside:
 
     def __init__(self, case: Case, known: Known, now: Callable[[], datetime], rehearsed: bool) -> None:
         self.case, self._rehearsed, self._now = case, rehearsed, now
-        self.recording = Recording(case, known, self.ledger_view, self.spoke, self._tell_attributes)
+        self.recording = Recording(case, known, self.ledger_view, self.spoke, self.tell_attributes)
         # What keeps an effect from coming out, for people to see.
         self._trouble: str | None = None
         # What was started and has not come out, by identity: the same notice may be owed twice.
@@ -192,7 +192,8 @@ class Outside:
         task = asyncio.create_task(done())
         self._tasks.add(task)
 
-    def _tell_attributes(self) -> None:
+    def tell_attributes(self) -> None:
+        """Let searches of the engine find the case as it stands."""
         view = self.ledger_view()
         changes = attributes.updates(view, self._told)
         self._told = view

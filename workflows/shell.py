@@ -44,10 +44,6 @@ LONG_HISTORY = 2000
 NO_INPUT = RawValue(Payload())
 
 
-class OtherRules(Exception):
-    """Raised where a worker meets a run that was started by other rules: it fails the workflow task, not the run."""
-
-
 class Shell:
     """One case as one workflow. Subclasses name the kind."""
 
@@ -67,9 +63,7 @@ class Shell:
         while a refusal fails the workflow, so that its sender hears of it.
         """
         if not workflow.patched(rules.marker()):
-            raise OtherRules(
-                f"{workflow.info().workflow_id}: not started by rules {rules.RULES}: run caseladder migrate"
-            )
+            raise rules.OtherRules(workflow.info().workflow_id)
         self._start = state.Start("")
         self._rehearsal: state.Rehearsal | None = None
         self._problem: Refused | None = None
@@ -162,11 +156,14 @@ class Shell:
         """Answer with the view once the case is open, and whoever files it, with whether this run opened it.
 
         Raises:
-            Refused: ``conflict`` where it was filed with other content, or what keeps it from opening.
+            Refused: ``conflict`` where it was filed with other content, what keeps it from opening, or ``busy``.
         """
         intake = read_intake(self.CASE.INTAKE, _object("intake", args)) if args else None
         await self._settled()
         if intake is not None and self._mark is not None and not state.matches(self._mark, intake.digest()):
+            if self._problem is not None:
+                # A run that turned its own content away knows nothing of this one; the next run will.
+                raise Refused("busy", f"key = {intake.key!r} was just filed with what makes no case; retry")
             raise _conflict(intake.key)
         if self._recorded_view is not None:
             return self._recorded_view if intake is None else {"view": self._recorded_view, "new": False}
@@ -196,10 +193,10 @@ class Shell:
             return waiting if refusal is None else {**waiting, "status": "refused", "refusal": refusal.as_json()}
         return self._outside.view()
 
-    @workflow.query(description="All events of the case")
-    def timeline(self) -> list[dict[str, Any]]:
-        """All events, oldest first."""
-        return [event.as_json() for event in self._outside.case.events] if self._outside else []
+    @workflow.query(description="All events of the case, or those after the first so many")
+    def timeline(self, after: int = 0) -> list[dict[str, Any]]:
+        """Events, oldest first; a run that was started from the ledger does not know the texts of earlier ones."""
+        return [event.as_json() for event in self._outside.case.events[max(after, 0) :]] if self._outside else []
 
     @workflow.query(description="Why each clock is due when it is")
     def explain(self) -> list[dict[str, Any]]:
@@ -298,6 +295,9 @@ class Shell:
             return self._recorded_view
         outside = await self._opened()
         case = outside.case
+        if self._start.from_ledger is not None:
+            # The engine knows nothing of it, and nothing may be recorded for long.
+            outside.tell_attributes()
         recorder = None if self._rehearsal else asyncio.create_task(outside.recording.keep_recording())
         while not _finished(outside):
             rang, self._rang = self._rang, False

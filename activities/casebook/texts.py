@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Declares the events of every kind.
-import cases.registry  # noqa: F401
+from cases import registry as registry
 from cases.vocabulary.events import EVENTS
 
 Json = dict[str, Any]

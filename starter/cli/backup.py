@@ -96,14 +96,14 @@ async def restore(
         done = await stack.restore(file, data, scope, prepare, tell, force=force)
     at = "" if options.data is None else f" --data {options.data}"
     steps = [f"caseladder up{at}", f"{_NEXT[scope]}{at}"]
+    replaced = None if done.replaced is None else str(data / done.replaced.name)
     if options.json:
-        replaced = None if done.replaced is None else str(done.replaced)
         manifest = dataclasses.asdict(done.manifest)
         output.print_json({"data": str(data), "restored": scope, "replaced": replaced, "next": steps, **manifest})
         return OK
     output.line(f"{data} is as of {output.instant(done.manifest.at)}, from {file}")
-    if done.replaced is not None:
-        output.line(f"what was there is in {done.replaced}; remove that once all is well")
+    if replaced is not None:
+        output.line(f"what was there is in {replaced}; remove that once all is well")
     output.line("next:")
     for step in steps:
         output.line(f"  {step}")

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ from temporalio.worker import (
 )
 from temporalio.workflow import NondeterminismError
 
-from cases.kinds.complaint import Complaint, Investigate
+from cases.kinds.complaint import Complaint
 from cases.rules import RULES
-from cases.vocabulary.events import Actor
-from cases.vocabulary.lifecycle import Noted
 from tests.releases.stored import FOLDERS
+from tests.workflows.disasters import says_more
 from tests.workflows.make_histories import FOLDER, names
 from tests.workflows.strict import STRICT
 from workflows.registry import RUNNER, case_workflows
@@ -149,15 +147,6 @@ async def test_a_stored_history_replays(name: str) -> None:
     await replay(FOLDER / f"{name}.json", runner=STRICT)
 
 
-def says_more(self: Complaint, command: Investigate, at: datetime, by: Actor) -> None:
-    """In place of the rule of `investigate`: one more event."""
-    investigates(self, command, at, by)
-    self.emit(Noted(text="who sorted it?"), at)
-
-
-investigates = Complaint._do_investigate
-
-
 async def test_a_rule_that_asks_an_activity_for_something_else_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Complaint, "_do_investigate", says_more)
 
@@ -183,8 +172,8 @@ async def test_a_history_of_other_rules_is_refused(name: str, monkeypatch: pytes
         pytest.param("shell.Shell._ring", never, "Complaint-ladder", id="no timer"),
         pytest.param("shell.Shell._ring", never, "Inquiry-breached", id="no timer for an inquiry"),
         pytest.param("recording.Recording.keep_recording", nothing, "Complaint-happy", id="no recording"),
-        pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-approvals", id="no attributes"),
-        pytest.param("effects.Outside._tell_attributes", nothing_now, "Complaint-away", id="no attributes while away"),
+        pytest.param("effects.Outside.tell_attributes", nothing_now, "Complaint-approvals", id="no attributes"),
+        pytest.param("effects.Outside.tell_attributes", nothing_now, "Complaint-away", id="no attributes while away"),
     ],
 )
 async def test_a_workflow_that_would_do_something_else_is_found_out(
