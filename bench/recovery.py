@@ -322,8 +322,8 @@ async def due(client: Client, settings: Settings, count: int) -> None:
     told = [row["late"] for row in rows if row["type"] == "notified"]
     print(
         f"{count} cases fell due without a worker; after the start of one they have escalated: the first in "
-        f"{min(escalated):.1f} s, half in {median(escalated):.1f} s, all in {max(escalated):.1f} s; all have told of it in "
-        f"{max(told):.1f} s; worker {peak:.0f} MB ({support.load()})",
+        f"{min(escalated):.1f} s, half in {median(escalated):.1f} s, all in {max(escalated):.1f} s; "
+        f"all have told of it in {max(told):.1f} s; worker {peak:.0f} MB ({support.load()})",
         flush=True,
     )
 
