@@ -14,6 +14,13 @@ RULES = 1
 REASONS: Mapping[int, str] = {1: "the rules of release 0.1"}
 
 
+class OtherRules(Exception):
+    """Raised where a worker meets a run that was started by other rules: it fails the workflow task, not the run."""
+
+    def __init__(self, case_id: str) -> None:
+        super().__init__(f"{case_id}: not started by rules {RULES}: run caseladder migrate")
+
+
 def marker() -> str:
     """Return what a run's history says of the rules that it was started by."""
     return f"rules-{RULES}"

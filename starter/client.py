@@ -31,7 +31,6 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database.errors import DatabaseAway
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -292,8 +291,11 @@ class CaseClient:
         events: list[Json] = []
         if self._ledger is not None:
             # Away, it must not hide what the workflow knows.
-            with suppress(DatabaseAway):
+            try:
                 events = await self._ledger.events(case_id)
+            except ApplicationError as error:
+                if error.type != "DatabaseAway":
+                    raise
 
         async def rest(ledger: Ledger) -> list[Json]:
             # The workflow may have ended since.

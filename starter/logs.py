@@ -16,8 +16,12 @@ from structlog.typing import EventDict, WrappedLogger
 from temporalio import activity, workflow
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 
+from cases.rules import OtherRules
+
 # Where the messages of the SDK's core go.
 CORE = "temporalio.core"
+# Which of the SDK's loggers tells of a workflow task that failed.
+TASKS = "temporalio.worker._workflow_instance"
 # Characters that are kept of one text of the core: it prints whole histories into its errors.
 MOST = 300
 # A payload as the core prints it: base64 in brackets, of a long one only both ends; bytes as a list of numbers; and
@@ -52,10 +56,33 @@ class CoreFilter(logging.Filter):
         """Rewrite a record as it may be shown."""
         said = getattr(record, "temporal_log", None)
         if said is not None:
+            if OtherRules.__name__ in str((said.fields or {}).get("failure", "")):
+                # `RulesFilter` lets that be said once.
+                return False
             record.msg, record.args = without_payloads(said.message), ()
             fields: dict[str, Any] = said.fields or {}
             if fields:
                 record.reason = ", ".join(f"{name}: {without_payloads(fields[name])}" for name in sorted(fields))
+        return True
+
+
+class RulesFilter(logging.Filter):
+    """Says once of each case that other rules have started it, in place of a trace at each attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the first record of a case, and drop the others."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, OtherRules):
+            return True
+        text = str(error)
+        if text in self._said:
+            return False
+        self._said.add(text)
+        record.msg, record.args, record.exc_info = text, (), None
         return True
 
 
@@ -115,5 +142,6 @@ def configure(form: Literal["json", "console"]) -> None:
     root.setLevel(logging.INFO)
     core = logging.getLogger(CORE)
     core.filters = [CoreFilter()]
+    logging.getLogger(TASKS).filters = [RulesFilter()]
     # It logs each request, which the metrics count too, with a URL that may contain an address.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cases.rules import RULES
 from starter.logs import MOST, without_payloads
 
 ROOT = Path(__file__).parents[1]
@@ -66,19 +67,21 @@ def test_what_explains_stays() -> None:
     assert without_payloads(f"token=TaskToken({base64.b64encode(INTAKE).decode()})") == "token=TaskToken([...])"
 
 
-def said(message: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Log a message as the SDK forwards it, in a process of its own, and return the line."""
-    given = json.dumps({"message": message, "fields": fields})
-    program = (
-        "import json, sys, time; from types import SimpleNamespace\n"
-        "from starter.logs import configure, core_logging; configure('json')\n"
-        "log = SimpleNamespace(target='temporalio_sdk_core', level=30, time=time.time(), **json.load(sys.stdin))\n"
-        "core_logging().forwarding._on_logs([log])"
-    )
+def logged(program: str, given: str = "") -> list[dict[str, Any]]:
+    """Run a program that logs, in a process of its own, and return the lines."""
+    start = "import json, logging, sys, time; from types import SimpleNamespace\n"
+    start += "from starter.logs import TASKS, configure, core_logging; configure('json')\n"
+    start += "def core(**said): core_logging().forwarding._on_logs([SimpleNamespace(\n"
+    start += "    target='temporalio_sdk_core', level=30, time=time.time(), **said)])\n"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, input=given, capture_output=True, text=True, check=True
+        [sys.executable, "-c", start + program], cwd=ROOT, input=given, capture_output=True, text=True, check=True
     )
-    line: dict[str, Any] = json.loads(done.stderr)
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def said(message: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Log a message as the SDK forwards it, and return the line."""
+    [line] = logged("core(**json.load(sys.stdin))", json.dumps({"message": message, "fields": fields}))
     return line
 
 
@@ -93,3 +96,24 @@ def test_a_message_of_the_core_becomes_a_line_without_payloads() -> None:
     assert line["reason"].endswith("run_id: 01a2")
     assert not [secret for secret in SECRET if secret in json.dumps(line)]
     assert "reason" not in said("Task polling goes on", {})
+
+
+def test_a_run_of_other_rules_is_logged_once() -> None:
+    """The SDK tells of every attempt, with a trace, and its core again."""
+    program = (
+        "from cases.rules import OtherRules\n"
+        "for case in ('complaint:K-1', 'complaint:K-2') * 3:\n"
+        "    logging.getLogger(TASKS).warning('Failed activation on %s', case, exc_info=OtherRules(case))\n"
+        "    core(message='Failing workflow task', fields={'failure': 'type: \"OtherRules\"'})\n"
+        "logging.getLogger(TASKS).warning('Failed activation', exc_info=ValueError('x'))\n"
+        "core(message='Failing workflow task', fields={'failure': 'type: \"ValueError\"'})"
+    )
+    lines = logged(program)
+    assert [line["event"] for line in lines] == [
+        f"complaint:K-1: not started by rules {RULES}: run caseladder migrate",
+        f"complaint:K-2: not started by rules {RULES}: run caseladder migrate",
+        "Failed activation",
+        "Failing workflow task",
+    ]
+    assert "exception" not in lines[0]
+    assert "ValueError" in lines[2]["exception"]

@@ -46,10 +46,6 @@ MOST_ANSWERED = 1_000_000
 NO_INPUT = RawValue(Payload())
 
 
-class OtherRules(Exception):
-    """Raised where a worker meets a run that was started by other rules: it fails the workflow task, not the run."""
-
-
 class Shell:
     """One case as one workflow. Subclasses name the kind."""
 
@@ -69,9 +65,7 @@ class Shell:
         while a refusal fails the workflow, so that its sender hears of it.
         """
         if not workflow.patched(rules.marker()):
-            raise OtherRules(
-                f"{workflow.info().workflow_id}: not started by rules {rules.RULES}: run caseladder migrate"
-            )
+            raise rules.OtherRules(workflow.info().workflow_id)
         self._start = state.Start("")
         self._rehearsal: state.Rehearsal | None = None
         self._problem: Refused | None = None

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.messages import LOAD, RECORD, Request
@@ -40,7 +42,8 @@ class Remembered:
 
     Args:
         run: the id of the first run of those that had the case last, by which it is held.
-        running: whether the last run goes on.
+        last_run: the id of the last run.
+        running: whether that goes on.
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
@@ -48,6 +51,7 @@ class Remembered:
     """
 
     run: str
+    last_run: str
     running: bool
     number: str | None = None
     policy_document: str | None = None
@@ -80,7 +84,7 @@ async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | 
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return None
-    found = Remembered("", description.status is WorkflowExecutionStatus.RUNNING)
+    found = Remembered("", description.run_id, description.status is WorkflowExecutionStatus.RUNNING)
     run: str | None = description.run_id
     # All runs, once the chain of the last one has not told enough: a case that was started again, or filed a second
     # time, has others.
@@ -100,6 +104,24 @@ async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | 
             all_runs = await _runs(client, case_id) if all_runs is None else all_runs
             run = next((other for other in all_runs if other not in read), None)
     return found
+
+
+async def unheard(client: Client, case_id: str, run: str) -> list[tuple[str, list[RawValue]]]:
+    """Return the signals that came to a run after the last thing that it did, in their order: it never heard them."""
+    found: list[tuple[str, list[RawValue]]] = []
+    execution = WorkflowExecution(workflow_id=case_id, run_id=run)
+    request = GetWorkflowExecutionHistoryReverseRequest(namespace=client.namespace, execution=execution)
+    while True:
+        page = await client.workflow_service.get_workflow_execution_history_reverse(request)
+        for event in page.history.events:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                return found[::-1]
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                came = event.workflow_execution_signaled_event_attributes
+                found.append((came.signal_name, [RawValue(payload) for payload in came.input.payloads]))
+        request.next_page_token = page.next_page_token
+        if not page.next_page_token:
+            return found[::-1]
 
 
 async def _runs(client: Client, case_id: str) -> list[str]:

@@ -22,9 +22,9 @@ from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
-from cases.vocabulary.events import EVENTS, Event, canonical
+from cases.vocabulary.events import EVENTS, Event, canonical, fingerprint
 from cases.vocabulary.lifecycle import Closed
-from starter.recovery.history import Answered, Remembered, recall
+from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
 from workflows.recording import MOST_BYTES
 
@@ -167,20 +167,24 @@ class Recovery:
                 self._unnumbered.add(case_id)
             return Outcome(case_id)
         recorded, after = 0, known
-        if remembered is not None and mode != "engine-lost":
+        parted = None if remembered is None else _parted(await self._casebook.events(case_id), remembered)
+        if remembered is not None and mode != "engine-lost" and parted is None:
             recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
-        lost = [] if remembered is None else _lost(remembered, after)
+        lost = [] if remembered is None else _lost(remembered, after if parted is None else parted - 1)
         taken_over = remembered.events.values() if remembered is not None and recorded else ()
         closed = any(event["type"] == Closed.TYPE for event in taken_over)
         closed = closed or (view is not None and view["status"] == "closed")
         needed = bool(view is not None or recorded) and not closed and self._needs_start(mode, remembered)
+        if parted is not None and not needed:
+            why = f"its run and the ledger tell of different events from seq {parted} on: recover {case_id}"
+            return Outcome(case_id, lost=lost, why_not=why)
         if needed and lost and not self._discard:
             why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
             return Outcome(case_id, recorded, lost=lost, why_not=why)
         if needed:
             _refuse_unknown(await self._casebook.events(case_id))
         if needed and not self._dry_run:
-            await self._start(case_id, after)
+            await self._start(case_id, after, remembered)
         return Outcome(case_id, recorded, restarted=needed, lost=lost)
 
     @staticmethod
@@ -254,10 +258,13 @@ class Recovery:
             )
             await self._recorder.record(batch)
 
-    async def _start(self, case_id: str, events: int) -> None:
-        """Start a case again from its ledger, in place of a run that may still be there."""
+    async def _start(self, case_id: str, events: int, remembered: Remembered | None) -> None:
+        """Start a case again from its ledger, in place of a run that may still be there.
+
+        Signals that the run before it never heard, as without a worker of its rules, are sent again.
+        """
         kind, _, key = case_id.partition(":")
-        await self._client.start_workflow(
+        handle = await self._client.start_workflow(
             KINDS[kind].WORKFLOW,
             {"key": key, state.FROM_LEDGER: {"head_seq": events}},
             id=case_id,
@@ -265,6 +272,8 @@ class Recovery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
+        for name, arguments in [] if remembered is None else await unheard(self._client, case_id, remembered.last_run):
+            await handle.signal(name, args=arguments)
 
 
 def _refuse_unknown(events: Iterable[Json]) -> None:
@@ -282,6 +291,18 @@ def _of_cases() -> str:
     """Return the visibility query for the workflows of cases."""
     types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
     return f"WorkflowType IN ({types})"
+
+
+def _parted(recorded: Sequence[Json], remembered: Remembered) -> int | None:
+    """Return the first seq of which a run and the ledger tell different things; None while they agree.
+
+    A run of an engine that was restored to an earlier time goes on otherwise than the ledger has it.
+    """
+    for event in recorded:
+        other = remembered.events.get(event["seq"])
+        if other is not None and fingerprint(other) != fingerprint(event):
+            return int(event["seq"])
+    return None
 
 
 def _lost(remembered: Remembered, recorded: int) -> list[str]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import refusal_of
+from cases.vocabulary.events import EVENTS
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
+from starter.logs import TASKS, RulesFilter
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import Backend, Handle, Json
@@ -21,6 +29,7 @@ from tests.workflows.disasters import (
     ask,
     clocks,
     go_on,
+    investigates,
     program,
     recover,
     says_more,
@@ -31,6 +40,7 @@ from tests.workflows.disasters import (
 from tests.workflows.make_histories import agreed, seen
 
 HOUR = timedelta(hours=1)
+SUPERVISOR = {"by": {"id": "supervisor-1", "role": "supervisor"}}
 
 
 @pytest.fixture
@@ -48,6 +58,11 @@ async def number(backend: Backend, case: Handle) -> str | None:
     """The number of a case in the ledger; None as long as it is not there."""
     view = await backend.book.case(case.id)
     return None if view is None else view["number"]
+
+
+async def opened(case: Handle) -> Json:
+    """The view of a case, once its run has taken it over."""
+    return await eventually(lambda: case.query("case"), lambda view: view["status"] != "opening")
 
 
 async def is_recovering(backend: Backend) -> bool:
@@ -201,9 +216,8 @@ async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(install
             code, done = await recover(after, "--from-engine")
             assert code == 0
             assert done["clashes"] == [
-                f"complaint number {given}: {first.id}, {second.id}"
-                if first.id < second.id
-                else f"complaint number {given}: {second.id}, {first.id}",
+                # In the order in which this ledger has learnt of it.
+                f"complaint number {given}: {second.id}, {first.id}",
                 f"payment reference LEDGER-1: {paid.id}, {again.id}",
             ]
             assert await number(after, second) == given
@@ -269,15 +283,15 @@ async def test_cases_go_on_after_the_engine_was_lost(installation: Installation)
         assert {one["case_id"] for one in done["cases"] if one["restarted"]} == set(views)
 
         for id, view in views.items():
-            again = await after.handle(id).query("case")
+            again = await opened(after.handle(id))
             assert clocks(again) == clocks(view)
             assert again["number"] == view["number"]
         [payment] = await seen(after, after.handle(paying.id), "paid")
         assert [(f"{paying.id}/payout", payment["data"]["reference"])] == ordered
         assert await ask(database, "SELECT key, reference FROM payout") == ordered
         assert len(await ask(database, "SELECT number FROM payout_booking")) == 1
-        [opened] = await seen(after, after.handle(opening.id), "opening_done")
-        assert opened["data"] == {"of": opened["data"]["of"], "case": claim.id, "outcome": "same"}
+        [found] = await seen(after, after.handle(opening.id), "opening_done")
+        assert found["data"] == {"of": found["data"]["of"], "case": claim.id, "outcome": "same"}
         await seen(after, after.handle(asking.id), "notified", 3)
         # A request that was answered is answered again.
         events = await after.timeline(after.handle(case.id))
@@ -318,7 +332,7 @@ async def test_what_was_answered_and_is_lost_is_shown_before_it_is_thrown_away(i
         view = await backend.do(case, "promise", reply_by=(datetime.now(UTC) + HOUR).isoformat(), request_id="r-2")
         assert view["recorded"] == len(events) < view["events"]
         await backend.do(case, "note", "supervisor", text="nobody has it")
-        await case.signal("approve", {"by": {"id": "supervisor-1", "role": "supervisor"}})
+        await case.signal("approve", SUPERVISOR)
         await seen(backend, case, "command_refused")
         await case.terminate("stuck")
         await go_on(database)
@@ -343,6 +357,7 @@ async def test_what_was_answered_and_is_lost_is_shown_before_it_is_thrown_away(i
         code, done = await recover(backend, case.id, "--discard")
         assert (code, [(one["restarted"], len(one["lost"])) for one in done["cases"]]) == (0, [(True, 3)])
         again = backend.handle(case.id)
+        await opened(again)
         # What the history had was applied, what it had not may be sent again under its own id.
         known = await backend.timeline(again)
         await backend.do(again, "note", text="the history has it", request_id="r-1")
@@ -362,7 +377,7 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
         code, done = await recover(backend, case.id)
         assert (code, [(one["restarted"], one["lost"]) for one in done["cases"]]) == (0, [(True, [])])
         again = backend.handle(case.id)
-        after = await eventually(lambda: again.query("case"), lambda after: after["status"] != "opening")
+        after = await opened(again)
         assert (clocks(after), after["number"]) == (clocks(view), view["number"])
         assert (await again.describe()).run_id != case.first_execution_run_id
         await backend.do(again, "note", text="it goes on")
@@ -374,67 +389,114 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
 
 async def test_of_two_engines_with_the_same_case_one_has_it(installation: Installation) -> None:
     database = await installation.casebook()
-    async with time_skipping() as env, time_skipping() as other:
-        async with installation.running(env, database) as old, installation.running(other, database) as new:
-            note, both, left = await old.file(), await agreed(old), await agreed(old)
-            for case in (note, both, left):
-                await old.recorded(case)
-            assert (await recover(new, "--engine-lost"))[0] == 0
-            for case in (note, both, left):
-                await new.do(new.handle(case.id), "note", text="the second one has it")
+    async with (
+        time_skipping() as env,
+        time_skipping() as other,
+        installation.running(env, database) as old,
+        installation.running(other, database) as new,
+    ):
+        note, both, left = await old.file(), await agreed(old), await agreed(old)
+        for case in (note, both, left):
+            await old.recorded(case)
+        assert (await recover(new, "--engine-lost"))[0] == 0
+        for case in (note, both, left):
+            await new.do(new.handle(case.id), "note", text="the second one has it")
 
-            # The first engine does not know, and answers once; that it was not recorded can be seen.
-            view = await old.do(note, "note", text="said to the first one")
-            assert view["recorded"] < view["events"]
-            await asyncio.gather(
-                old.do(both, "accept_offer", "customer"),
-                new.do(new.handle(both.id), "accept_offer", "customer"),
-                old.do(left, "accept_offer", "customer"),
-            )
-            for case in (note, both, left):
-                await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
-                with pytest.raises(WorkflowFailureError) as failed:
-                    await case.result()
-                refusal = refusal_of(failed.value.cause)
-                assert refusal is not None
-                assert refusal.code == "superseded"
-            await seen(new, new.handle(both.id), "paid")
-            for case in (note, both, left):
-                assert await new.recorded(new.handle(case.id)) == await new.timeline(new.handle(case.id))
-            assert "said to the first one" not in str(await new.book.events(note.id))
-            assert await ask(database, "SELECT case_id FROM payout") == [(both.id,)]
-            assert await ask(database, "SELECT case_id FROM payout_booking") == [(both.id,)]
-            assert await verified(new)
+        # The first engine does not know, and answers once; that it was not recorded can be seen.
+        view = await old.do(note, "note", text="said to the first one")
+        assert view["recorded"] < view["events"]
+        await asyncio.gather(
+            old.do(both, "accept_offer", "customer"),
+            new.do(new.handle(both.id), "accept_offer", "customer"),
+            old.do(left, "accept_offer", "customer"),
+        )
+        for case in (note, both, left):
+            await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+            with pytest.raises(WorkflowFailureError) as failed:
+                await case.result()
+            refusal = refusal_of(failed.value.cause)
+            assert refusal is not None
+            assert refusal.code == "superseded"
+        await seen(new, new.handle(both.id), "paid")
+        for case in (note, both, left):
+            assert await new.recorded(new.handle(case.id)) == await new.timeline(new.handle(case.id))
+        assert "said to the first one" not in str(await new.book.events(note.id))
+        # What the first one answered is shown, and nothing of it is taken for what came after the second one's.
+        code, found = await recover(old, note.id, "--dry-run")
+        [one] = found["cases"]
+        assert code == 1
+        assert (one["recorded"], one["restarted"]) == (0, False)
+        assert [lost.partition(" by ")[0] for lost in one["lost"]] == ["note"]
+        assert "--discard" in one["why_not"]
+        assert await ask(database, "SELECT case_id FROM payout") == [(both.id,)]
+        assert await ask(database, "SELECT case_id FROM payout_booking") == [(both.id,)]
+        assert await verified(new)
 
 
 # --- other rules ----------------------------------------------------------------------------------
 
 
-async def test_open_cases_go_on_under_new_rules_and_back_again(
+async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(logging.getLogger(TASKS), "filters", [RulesFilter()])
     database = await installation.casebook()
     async with time_skipping() as env:
         async with installation.running(env, database) as first:
             cases = [await first.file() for _ in range(2)]
             for case in cases:
-                await first.do(case, "acknowledge")
+                await first.do(case, "acknowledge", request_id="r-1")
                 await first.recorded(case)
             await first.do(cases[0], "investigate", justified=True)
-            views = [await case.query("case") for case in cases]
+            events = {case.id: await first.recorded(case) for case in cases}
 
-        for rules_, patched in ((2, True), (1, False)):
-            with monkeypatch.context() as patch:
-                patch.setattr("cases.rules.RULES", rules_)
-                if patched:
-                    patch.setattr(Complaint, "_do_investigate", says_more)
-                async with installation.running(env, database) as build:
-                    before = [await build.book.events(case.id) for case in cases]
-                    caplog.clear()
-                    # It is not taken, and it is not lost: the run lives, and stays as it is.
-                    with pytest.raises(TimeoutError):
-                        async with asyncio.timeout(3):
-                            await build.env.client.get_workflow_handle(cases[0].id).execute_update(
-                                "note", {"by": {"id": "a", "role": "agent"}, "text": "t"}
-                            )
-                    assert [await build.book.events(case.id) for case in cases] == before
+        builds = [first]
+        for number_, rule in ((2, says_more), (1, investigates)):
+            monkeypatch.setattr("cases.rules.RULES", number_)
+            monkeypatch.setattr(Complaint, "_do_investigate", rule)
+            caplog.clear()
+            async with installation.running(env, database) as build:
+                builds.append(build)
+                views = {case.id: await build.book.case(case.id) for case in cases}
+                handles = {case.id: build.handle(case.id) for case in cases}
+                # The new worker lets the runs live, and does nothing with them; it says so once of each.
+                for handle in handles.values():
+                    with pytest.raises(WorkflowUpdateRPCTimeoutOrCancelledError):
+                        async with asyncio.timeout(2):
+                            await build.do(handle, "note", text="not taken")
+                    await handle.signal("escalate", {**SUPERVISOR, "reason": "not heard"})
+                    assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+                    assert await build.book.events(handle.id) == events[handle.id]
+                logged = sorted(record.getMessage() for record in caplog.records if record.name == TASKS)
+                assert logged == [
+                    f"{case_id}: not started by rules {number_}: run caseladder migrate" for case_id in sorted(handles)
+                ]
+
+                if number_ == 1:
+                    # As where the later build had events of its own.
+                    with monkeypatch.context() as patch:
+                        patch.delitem(EVENTS, "noted")
+                        answer = await program(build, "migrate", "--json")
+                    assert answer.code == 1
+                    why = "this build does not know the events noted: a later one has written them"
+                    assert json.loads(answer.out)["not_brought_over"] == dict.fromkeys(handles, why)
+                answer = await program(build, "migrate", "--json")
+                assert answer.code == 0, answer.err
+                assert answer.json["restarted"] == sorted(handles)
+                for case_id, handle in handles.items():
+                    # What came meanwhile is heard now.
+                    await seen(build, handle, "escalated", len(builds) - 1)
+                    view = await opened(handle)
+                    assert {**clocks(view), "rung": None} == {**clocks(views[case_id] or {}), "rung": None}
+                    await build.do(handle, "acknowledge", request_id="r-1")
+                    assert len(await build.timeline(handle, "acknowledged")) == 1
+                    await build.do(handle, "investigate", justified=True)
+                    events[case_id] = await build.recorded(handle)
+                    # Rules 2 say one thing more, and the old ones no second time.
+                    assert [event["type"] for event in events[case_id]].count("noted") == 1
+                assert await verified(build)
+                assert (await program(build, "migrate", "--json")).json["restarted"] == []
+        mails = set()
+        for case_id, recorded in events.items():
+            mails |= wanted(case_id, recorded, first.folder / "contacts.toml")
+        assert sent(builds) == mails

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ from temporalio.worker import (
 )
 from temporalio.workflow import NondeterminismError
 
-from cases.kinds.complaint import Complaint, Investigate
+from cases.kinds.complaint import Complaint
 from cases.rules import RULES
-from cases.vocabulary.events import Actor
-from cases.vocabulary.lifecycle import Noted
 from tests.releases.stored import FOLDERS
+from tests.workflows.disasters import says_more
 from tests.workflows.make_histories import FOLDER, names
 from workflows.registry import RUNNER, case_workflows
 
@@ -145,15 +143,6 @@ def nothing_now(*_: object) -> None:
 @pytest.mark.parametrize("name", STORED)
 async def test_a_stored_history_replays(name: str) -> None:
     await replay(FOLDER / f"{name}.json")
-
-
-def says_more(self: Complaint, command: Investigate, at: datetime, by: Actor) -> None:
-    """In place of the rule of `investigate`: one more event."""
-    investigates(self, command, at, by)
-    self.emit(Noted(text="who sorted it?"), at)
-
-
-investigates = Complaint._do_investigate
 
 
 async def test_a_rule_that_asks_an_activity_for_something_else_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
