@@ -28,11 +28,12 @@ with workflow.unsafe.imports_passed_through():
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import Refused
-    from workflows import state
-    from workflows.beginning import begin, load
-    from workflows.effects import Outside
-    from workflows.moving import go_on, moving
-    from workflows.recording import MOST_WAITING, Known, bytes_of
+
+from workflows import state
+from workflows.beginning import begin, load
+from workflows.effects import Outside
+from workflows.moving import go_on, moving
+from workflows.recording import MOST_WAITING, Known, bytes_of
 
 # Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
 SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
