@@ -28,6 +28,7 @@ from tests.workflows.disasters import (
     Installation,
     ask,
     clocks,
+    execute,
     go_on,
     investigates,
     program,
@@ -382,6 +383,24 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
         assert (await again.describe()).run_id != case.first_execution_run_id
         await backend.do(again, "note", text="it goes on")
         await backend.recorded(again)
+
+
+async def test_a_run_that_cannot_have_its_case_is_named(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        whole, broken = await backend.file(), await backend.file()
+        for case in (whole, broken):
+            await backend.recorded(case)
+            await case.terminate("by mistake")
+        change = f"UPDATE case_event SET body = body || ' ' WHERE case_id = '{broken.id}' AND seq = 2"
+        await execute(database, "SET session_replication_role = replica", change)
+        code, done = await recover(backend, "--engine-lost")
+        assert code == 1
+        found = {one["case_id"]: (one["restarted"], one["why_not"]) for one in done["cases"]}
+        assert found[whole.id] == (True, "")
+        assert "verify the casebook" in found[broken.id][1]
+        # It is seen to have its case before the command ends.
+        assert (await whole.query("case"))["status"] == "open"
 
 
 # --- two runs at the same time --------------------------------------------------------------------
