@@ -175,13 +175,17 @@ class Case(Handlers):
     def replay(cls, policy: Policy, events: Iterable[Event]) -> Self:
         """Return the case that these events made."""
         case = cls(policy)
-        for event in events:
-            last = case.events[-1] if case.events else None
-            if last is not None and (last.at, last.recorded_at) != (event.at, event.recorded_at):
-                case.end_step()
-            case.evolve(event)
+        case.follow(events)
         case.end_step()
         return case
+
+    def follow(self, events: Iterable[Event]) -> None:
+        """Apply recorded events; those of one instant that were recorded at one instant are one step."""
+        for event in events:
+            last = self.events[-1] if self.events else None
+            if last is not None and (last.at, last.recorded_at) != (event.at, event.recorded_at):
+                self.end_step()
+            self.evolve(event)
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         """Refuse facts that do not make a case of this kind."""

@@ -57,14 +57,16 @@ async def load(case: type[Case], wanted: state.FromLedger) -> Taken:
     if wanted.head_seq is not None and first.head_seq < wanted.head_seq:
         message = f"the ledger ends at seq {first.head_seq} and was at {wanted.head_seq}: restore a later backup"
         raise Refused("ledger_behind", message)
-    events, last = state.unpack(first.events), first
+    assert first.policy_document is not None
+    replayed, last = case(Policy.from_document(first.policy_document)), first
+    # Part by part, each in a workflow task of its own: a task has two seconds.
+    replayed.follow(state.unpack(first.events))
     while last.last_seq < first.head_seq:
         order = LoadOrder(info.workflow_id, info.first_execution_run_id, after=last.last_seq)
         last = await _ask(LOAD, order, Loaded)
-        events += state.unpack(last.events)
-    assert first.policy_document is not None
+        replayed.follow(state.unpack(last.events))
+    replayed.end_step()
     seen = {one.id: state.Seen(digest=one.mark.digest, salt=one.mark.salt) for one in first.requests}
-    replayed = case.replay(Policy.from_document(first.policy_document), events)
     return Taken(replayed, first.number, seen, first.intake)
 
 

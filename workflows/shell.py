@@ -79,7 +79,7 @@ class Shell:
         self._alarm_at: datetime | None = None
         self._rang = False
         # The events packed for the next run, and how many they are; or that they are too large to be carried.
-        self._packed: tuple[int, str] | None = None
+        self._packed = (0, "")
         self._too_large = False
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
@@ -416,9 +416,11 @@ class Shell:
         if not self._long() or not workflow.all_handlers_finished():
             return None
         case, recording = outside.case, outside.recording
-        if self._packed is None or (self._packed[0] != len(case.events) and not self._too_large):
+        if not self._too_large and self._packed[0] != len(case.events):
             self._packed = (len(case.events), state.pack(case.events))
-            self._too_large = self._rehearsal is None and len(self._packed[1]) > state.MOST_CARRIED
+            self._too_large = self._rehearsal is None and (
+                len(case.events) > state.MOST_EVENTS_CARRIED or len(self._packed[1]) > state.MOST_CARRIED
+            )
         if self._too_large:
             if not recording.complete or recording.under_way:
                 return None

@@ -26,8 +26,8 @@ from cases.vocabulary.values import Model
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over, or says that the ledger has it.
 CARRIED, FROM_LEDGER = "carried", "from_ledger"
-# So many characters of packed events at most go into the next run; it reads more from the ledger.
-MOST_CARRIED = 500_000
+# So many events at most go into the next run, and so many characters of them packed; it reads more from the ledger.
+MOST_EVENTS_CARRIED, MOST_CARRIED = 5_000, 500_000
 
 
 class Rehearsal(Model):

@@ -16,8 +16,8 @@ from activities.casebook.texts import strip
 from activities.database.database import Database, statement
 from activities.messages import LOAD, Answered, Loaded, LoadOrder, Mark
 
-# Characters of a part, about: well below what a payload may have.
-PART = 1_000_000
+# Characters of a part, about, well below what a payload may have; and events, which a workflow task has time for.
+PART, MOST_EVENTS = 1_000_000, 5_000
 # So many of the last requests are loaded: a run remembers no more.
 REQUESTS = 500
 # Rows fetched at once.
@@ -72,7 +72,7 @@ class Loader:
             event = json.dumps(_readable(order.case_id, row), ensure_ascii=False, separators=(",", ":"))
             packed += packer.compress((("," if rows else "[") + event).encode())
             rows.append(row)
-            if len(packed) * 4 // 3 > PART:
+            if len(packed) * 4 // 3 > PART or len(rows) >= MOST_EVENTS:
                 break
         else:
             whole = True

@@ -220,6 +220,12 @@ async def test_a_long_case_comes_in_parts(book: Book, loader: Loader, monkeypatc
     assert all(part.policy_document is None and part.intake is None and not part.requests for part in parts[1:])
     end = await loader.load_case(LoadOrder(CASE, "run-2", after=2000))
     assert (events_of(end), end.last_seq) == ([], 2000)
+    # However small they are, a workflow task has time for so many only.
+    monkeypatch.setattr(load_module, "PART", 1_000_000)
+    monkeypatch.setattr(load_module, "MOST_EVENTS", 900)
+    parts = await whole(loader)
+    assert [part.last_seq for part in parts] == [900, 1800, 2000]
+    assert events_of(*parts) == long
 
 
 async def test_only_the_last_requests_are_loaded(book: Book, loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:

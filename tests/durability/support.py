@@ -156,6 +156,12 @@ class WorkerProcess:
         with self._log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=self._env, stdout=log, stderr=log)
 
+    @property
+    def pid(self) -> int:
+        """The id of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         """Kill the process with SIGKILL; it must have been running."""
         assert self._process is not None
