@@ -25,6 +25,7 @@ from typing import Any
 import asyncpg
 
 from activities.casebook.ledger import chain, genesis
+from activities.casebook.texts import Text, seal
 from activities.policies.store import Policies
 from cases.case import Case
 from cases.policy.model import Policy
@@ -49,7 +50,14 @@ _FILE = (
     "updated_at", "closed_at", "next_due", "breached", "view", "head_seq", "head_hash",
 )  # fmt: skip
 _PAYOUT = ("key", "case_id", "amount", "state", "reference", "requested_at", "settled_at", "gateway")
-TABLES = {"case_event": _EVENT, "case_file": _FILE, "payout": _PAYOUT, "personal": ("case_id", "facts")}
+TABLES = {
+    "case_event": _EVENT,
+    "case_file": _FILE,
+    "payout": _PAYOUT,
+    "personal": ("case_id", "facts"),
+    "case_text": ("case_id", "seq", "field", "salt", "text"),
+    "case_number_given": ("kind", "number", "case_id", "at"),
+}
 YEAR = 365 * 86400
 UNITS = [f"{city}-{number:02}" for city in ("HZ", "SH", "NJ", "SZ") for number in range(1, 11)]
 
@@ -77,6 +85,8 @@ class Template:
     suffix: str
     # seq, type, at, recorded_at, body
     events: list[tuple[int, str, float, float, list[str | float]]]
+    # What people wrote freely, with its salts: the same in all copies.
+    texts: list[Text]
     view: list[str | float]
     values: dict[str, Any]
     # Seconds since the start, and how many seconds further back the start may be before a clock falls due.
@@ -232,6 +242,7 @@ def _template(
     view = {**case.view(), "number": "NUMBERMARK"}
     due, last = case.due(), case.events[-1].at
     age = _offset(until or last)
+    sealed = [seal(event.as_json()) for event in case.events]
     paid = next((event for event in case.events if event.type == "paid"), None)
     agreed = next((event for event in case.events if event.type == "agreed"), None)
     leads_to = None
@@ -244,9 +255,10 @@ def _template(
         script.weight,
         suffix,
         [
-            (event.seq, event.type, _offset(event.at), _offset(event.recorded_at), _pieces(event.as_json()))
-            for event in case.events
+            (event.seq, event.type, _offset(event.at), _offset(event.recorded_at), _pieces(body))
+            for event, (body, _) in zip(case.events, sealed, strict=True)
         ],
+        [text for _, texts in sealed for text in texts],
         _pieces(view),
         view,
         age,
@@ -321,7 +333,7 @@ class _RowMaker:
         }
 
     def rows(self, template: Template, start: datetime, marks: dict[str, str]) -> tuple[list[Any], ...]:
-        """Make the rows of one case that began at ``start``: events, file, payouts and personal facts."""
+        """Make the rows of one case that began at ``start``, table by table of `TABLES`."""
         local = start.astimezone(START.tzinfo)
         month = (template.kind, local.year, local.month)
         serial = self.serials[month] = self.serials.get(month, 0) + 1
@@ -369,13 +381,16 @@ class _RowMaker:
         elif template.owed is not None:
             at, amount = later(template.owed[0]), template.owed[1]
             payouts.append((f"{case_id}/1", case_id, Decimal(amount), "waiting", "", at, None, "manual"))
-        return events, [file], payouts, [(case_id, '{"customer": {"name": "Zhang San", "phone": "13800000000"}}')]
+        personal = (case_id, '{"customer": {"name": "Zhang San", "phone": "13800000000"}}')
+        texts = [(case_id, text.seq, text.field, text.salt, text.text) for text in template.texts]
+        given = (template.kind, marks["NUMBERMARK"], case_id, later(0))
+        return events, [file], payouts, [personal], texts, [given]
 
 
 async def fill(
     dsn: str, *, closed: int = 100_000, opened: int = 5_000, now: datetime | None = None, seed: int = 1
 ) -> Filled:
-    """Fill an empty casebook; the same seed and ``now`` give the same cases.
+    """Fill an empty casebook; the same seed and ``now`` give the same cases, save for the salts of texts.
 
     Args:
         dsn: the address of the database.
@@ -412,7 +427,7 @@ async def fill(
             hashlib.sha256(document.encode()).hexdigest(), policy.name, document,
         )  # fmt: skip
         for place in range(0, len(plan), CHUNK):
-            rows: tuple[list[Any], ...] = ([], [], [], [])
+            rows: tuple[list[Any], ...] = tuple([] for _ in TABLES)
             for template, start, marks in plan[place : place + CHUNK]:
                 for gathered, made in zip(rows, maker.rows(template, start, marks), strict=True):
                     gathered.extend(made)
@@ -425,7 +440,7 @@ async def fill(
             [(*month, serial) for month, serial in maker.serials.items()],
         )
         # What autovacuum would have done while the casebook grew.
-        for table in ("case_event", "case_file", "case_search", "payout"):
+        for table in (*TABLES, "case_search"):
             await connection.execute(f"VACUUM (ANALYZE) {table}")
     finally:
         await connection.close()

@@ -54,6 +54,17 @@ async def stack() -> AsyncIterator[tuple[Client, Settings]]:
             yield client, settings
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a process of `caseladder` that works as the settings say, on the embedded stack."""
+    return {
+        **os.environ,
+        "CASELADDER_DATA": str(settings.data),
+        "CASELADDER_CONTACTS": str(settings.contacts),
+        "CASELADDER_POLICIES": str(settings.policies),
+        "CASELADDER_DIGEST_HOLD": str(settings.digest_hold),
+    }
+
+
 def write_policy(folder: Path, name: str, rung: str) -> None:
     """Write the default policy with another name and another limit of a complaint's rung clock.
 

@@ -31,7 +31,6 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database.errors import DatabaseAway
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -289,20 +288,24 @@ class CaseClient:
         Raises:
             Refused: code ``not_found``.
         """
-        recorded: list[Json] = []
+        events: list[Json] = []
         if self._ledger is not None:
             # Away, it must not hide what the workflow knows.
-            with suppress(DatabaseAway):
-                recorded = await self._ledger.events(case_id)
+            try:
+                events = await self._ledger.events(case_id)
+            except ApplicationError as error:
+                if error.type != "DatabaseAway":
+                    raise
 
         async def rest(ledger: Ledger) -> list[Json]:
             # The workflow may have ended since.
-            return (await ledger.events(case_id))[len(recorded) :]
+            return (await ledger.events(case_id))[len(events) :]
 
-        later = await self._ask(case_id, "timeline", rest, len(recorded)) or []
-        if not recorded and not later and self._ledger is not None:
+        while later := await self._ask(case_id, "timeline", rest, len(events)):
+            events += later
+        if not events and self._ledger is not None:
             await self.case(case_id)
-        return recorded + later
+        return events
 
     async def explain(self, case_id: str) -> list[Json]:
         """Return why each clock of a case is due when it is; see `case`.

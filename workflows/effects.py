@@ -44,8 +44,9 @@ from workflows.recording import BACK_OFF, Known, Recording, superseded
 GIVE_UP = timedelta(hours=48)
 # How long a gateway is asked before a payout counts as failed; it is tried again later.
 PAYOUT_PATIENCE = timedelta(minutes=30)
-# So many notices at most are handed over in one call.
-MOST_NOTICES = 100
+# So many notices at most are handed over in one call, and so many are under way at a time: what a case that was filed
+# years late has to tell must not fill a history, nor be told again when the case continues as new.
+MOST_NOTICES, MOST_UNDER_WAY = 100, 200
 
 
 class Outside:
@@ -140,16 +141,25 @@ class Outside:
     def startable(self) -> list[Effect]:
         """Return what is owed, has not been started, and can be.
 
-        Money and other cases wait until what asks for them is recorded.
+        Money and other cases wait until what asks for them is recorded, notices until there is room for them.
         """
         if self._rehearsed:
             return []
-        recorded = self.recording.known.recorded
-        return [
-            effect
-            for effect in self.case.outbox
-            if id(effect) not in self._begun and (isinstance(effect, (Notice, ActivityCall)) or effect.seq <= recorded)
-        ]
+        recorded, found = self.recording.known.recorded, list[Effect]()
+        room = MOST_UNDER_WAY - sum(isinstance(effect, Notice) for effect in self.case.outbox if self._is_begun(effect))
+        for effect in self.case.outbox:
+            if self._is_begun(effect):
+                continue
+            if isinstance(effect, Notice):
+                if room > 0:
+                    found.append(effect)
+                room -= 1
+            elif isinstance(effect, ActivityCall) or effect.seq <= recorded:
+                found.append(effect)
+        return found
+
+    def _is_begun(self, effect: Effect) -> bool:
+        return id(effect) in self._begun
 
     def start(self) -> None:
         """Have done what can be started: notices together, everything else by itself."""

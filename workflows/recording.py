@@ -81,7 +81,7 @@ class Recording:
     def waiting(self) -> int:
         """How many bytes of events wait for the casebook."""
         events = self._case.events
-        self._waiting += sum(map(_size, events[self._sized :]))
+        self._waiting += sum(map(bytes_of, events[self._sized :]))
         self._sized = len(events)
         return self._waiting
 
@@ -135,7 +135,7 @@ class Recording:
         events = self._case.events
         end, size = first, 0
         for step in [*(step for step in self._case.steps if step > first), len(events)]:
-            size += sum(map(_size, events[end:step]))
+            size += sum(map(bytes_of, events[end:step]))
             if end > first and (size > MOST_BYTES or step - first > MOST_EVENTS):
                 break
             end = step
@@ -179,7 +179,8 @@ class Recording:
                 return recorded
 
 
-def _size(event: Event) -> int:
+def bytes_of(event: Event) -> int:
+    """Return how many bytes of JSON an event is."""
     return len(canonical(event.as_json()).encode())
 
 

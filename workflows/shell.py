@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any, ClassVar, NoReturn, Self
 
 from temporalio import workflow
@@ -27,11 +28,12 @@ with workflow.unsafe.imports_passed_through():
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.refusals import Refused
-    from workflows import state
-    from workflows.beginning import begin, load
-    from workflows.effects import Outside
-    from workflows.moving import go_on, moving
-    from workflows.recording import MOST_WAITING, Known
+
+from workflows import state
+from workflows.beginning import begin, load
+from workflows.effects import Outside
+from workflows.moving import go_on, moving
+from workflows.recording import MOST_WAITING, Known, bytes_of
 
 # Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
 SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
@@ -39,6 +41,8 @@ SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
 REMEMBERED = 500
 # Histories beyond this many events replay slowly; the next run starts with a short one.
 LONG_HISTORY = 2000
+# So many bytes of events at most are the answer to a query: the engine takes twice as many.
+MOST_ANSWERED = 1_000_000
 # Stands for the argument that a workflow was started without.
 NO_INPUT = RawValue(Payload())
 
@@ -74,8 +78,9 @@ class Shell:
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._rang = False
-        # The events packed for the next run, and how many they are.
+        # The events packed for the next run, and how many they are; or that they are too large to be carried.
         self._packed: tuple[int, str] | None = None
+        self._too_large = False
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
@@ -128,8 +133,13 @@ class Shell:
     def _refuse_busy(self) -> None:
         # Not in the handler: the engine would keep the refusal and repeat it under the same id.
         recording = self._outside.recording if self._outside and not self._rehearsal else None
-        if recording is not None and not recording.complete and recording.waiting > MOST_WAITING:
+        if recording is None or recording.complete:
+            return
+        if recording.waiting > MOST_WAITING:
             raise Refused("busy", "the ledger is away, and the case has no room for more until it is back; retry later")
+        if self._too_large:
+            # Under a steady load there would never be an instant at which the ledger has everything.
+            raise Refused("busy", "the case goes on in a new run once the ledger has all of it; retry")
 
     @workflow.signal(dynamic=True, description="approve, reject, escalate or acknowledge, without an answer")
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
@@ -192,10 +202,15 @@ class Shell:
             return waiting if refusal is None else {**waiting, "status": "refused", "refusal": refusal.as_json()}
         return self._outside.view()
 
-    @workflow.query(description="All events of the case, or those after the first so many")
+    @workflow.query(description="The events of the case, or those after the first so many")
     def timeline(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events, oldest first; a run that was started from the ledger does not know the texts of earlier ones."""
-        return [event.as_json() for event in self._outside.case.events[max(after, 0) :]] if self._outside else []
+        """Return events, oldest first, as many as an answer has room for; the next ones follow the last of them.
+
+        A run that was started from the ledger does not know the texts of earlier events.
+        """
+        events = self._outside.case.events[max(after, 0) :] if self._outside else []
+        before = accumulate(map(bytes_of, events), initial=0)
+        return [event.as_json() for event, size in zip(events, before, strict=False) if size < MOST_ANSWERED]
 
     @workflow.query(description="Why each clock is due when it is")
     def explain(self) -> list[dict[str, Any]]:
@@ -401,9 +416,10 @@ class Shell:
         if not self._long() or not workflow.all_handlers_finished():
             return None
         case, recording = outside.case, outside.recording
-        if self._packed is None or self._packed[0] != len(case.events):
+        if self._packed is None or (self._packed[0] != len(case.events) and not self._too_large):
             self._packed = (len(case.events), state.pack(case.events))
-        if len(self._packed[1]) > state.MOST_CARRIED and self._rehearsal is None:
+            self._too_large = self._rehearsal is None and len(self._packed[1]) > state.MOST_CARRIED
+        if self._too_large:
             if not recording.complete or recording.under_way:
                 return None
             return {"key": self._start.key, state.FROM_LEDGER: {"head_seq": len(case.events)}}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.casebook.read import Casebook
 from activities.casebook.record import Recorder
@@ -21,8 +21,8 @@ from activities.messages import Batch
 from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.vocabulary.contract import RECORD_AGAIN, TASK_QUEUE
-from cases.vocabulary.events import EVENTS, Event, canonical
+from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE
+from cases.vocabulary.events import EVENTS, Event, canonical, fingerprint
 from cases.vocabulary.lifecycle import Closed
 from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
@@ -30,7 +30,9 @@ from workflows.recording import MOST_BYTES
 
 Json = dict[str, Any]
 # So many cases are looked after at a time; how long a run may take to answer.
-AT_A_TIME, PATIENCE = 32, timedelta(seconds=10)
+AT_A_TIME, PATIENCE = 12, timedelta(seconds=10)
+# How long one that was started may take to have its case, on a machine that has much to do.
+STARTING = timedelta(seconds=30)
 
 # What a run is for: the cases that are named, every open one, those that the engine does not have, those of which it
 # knows more than the ledger, those that were started by other rules.
@@ -73,6 +75,8 @@ class Recovery:
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
         # Cases without a number whose runs have ended: they get one when numbers are given again.
         self._unnumbered: set[str] = set()
+        # Whether workers answer.
+        self._answered = True
 
     async def run(self, mode: Mode, case_ids: Sequence[str] = ()) -> AsyncIterator[Outcome]:
         """Look after cases, several at a time; yields what became of each.
@@ -155,7 +159,8 @@ class Recovery:
 
     async def _bring_back(self, case_id: str, mode: Mode) -> Outcome:
         view = await self._casebook.case(case_id)
-        known = await self._recorded(case_id) if view is not None else 0
+        events = [] if view is None else await self._casebook.events(case_id)
+        known = events[-1]["seq"] if events else 0
         remembered = await recall(self._client, case_id, known)
         if view is None and remembered is None:
             return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
@@ -167,20 +172,27 @@ class Recovery:
                 self._unnumbered.add(case_id)
             return Outcome(case_id)
         recorded, after = 0, known
-        if remembered is not None and mode != "engine-lost":
+        parted = None if remembered is None else _parted(events, remembered)
+        if remembered is not None and mode != "engine-lost" and parted is None:
             recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
-        lost = [] if remembered is None else _lost(remembered, after)
+        lost = [] if remembered is None else _lost(remembered, after if parted is None else parted - 1)
         taken_over = remembered.events.values() if remembered is not None and recorded else ()
         closed = any(event["type"] == Closed.TYPE for event in taken_over)
         closed = closed or (view is not None and view["status"] == "closed")
         needed = bool(view is not None or recorded) and not closed and self._needs_start(mode, remembered)
+        if parted is not None and not needed:
+            why = f"its run and the ledger tell of different events from seq {parted} on: recover {case_id}"
+            return Outcome(case_id, lost=lost, why_not=why)
         if needed and lost and not self._discard:
             why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
             return Outcome(case_id, recorded, lost=lost, why_not=why)
         if needed:
-            _refuse_unknown(await self._casebook.events(case_id))
+            _refuse_unknown(await self._casebook.events(case_id) if recorded else events)
         if needed and not self._dry_run:
             await self._start(case_id, after, remembered)
+            # For other rules the new workers start when all of it is done.
+            if mode != "other-rules":
+                await self._wait_for(case_id)
         return Outcome(case_id, recorded, restarted=needed, lost=lost)
 
     @staticmethod
@@ -271,6 +283,25 @@ class Recovery:
         for name, arguments in [] if remembered is None else await unheard(self._client, case_id, remembered.last_run):
             await handle.signal(name, args=arguments)
 
+    async def _wait_for(self, case_id: str) -> None:
+        """Wait until a run that was started has its case, so that no case is paused for the sake of those behind it.
+
+        Raises:
+            WorkflowUpdateFailedError: it cannot have it.
+        """
+        if not self._answered:
+            return
+        try:
+            async with asyncio.timeout(STARTING.total_seconds()):
+                await self._client.get_workflow_handle(case_id).execute_update(OPENED)
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            # No worker is there yet, so there is none for the other cases either.
+            self._answered = False
+        except RPCError as error:
+            # It may have closed meanwhile.
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
 
 def _refuse_unknown(events: Iterable[Json]) -> None:
     """Refuse events that a later build wrote: this one does not know what they did.
@@ -287,6 +318,18 @@ def _of_cases() -> str:
     """Return the visibility query for the workflows of cases."""
     types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
     return f"WorkflowType IN ({types})"
+
+
+def _parted(recorded: Sequence[Json], remembered: Remembered) -> int | None:
+    """Return the first seq of which a run and the ledger tell different things; None while they agree.
+
+    A run of an engine that was restored to an earlier time goes on otherwise than the ledger has it.
+    """
+    for event in recorded:
+        other = remembered.events.get(event["seq"])
+        if other is not None and fingerprint(other) != fingerprint(event):
+            return int(event["seq"])
+    return None
 
 
 def _lost(remembered: Remembered, recorded: int) -> list[str]:

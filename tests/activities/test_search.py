@@ -934,6 +934,8 @@ async def test_made_up_cases_are_like_real_ones(postgres: Cluster, template: str
     async with open_book(dsn) as book, open_book(dsn) as read:
         report = await book.verify()
         assert (report.ok, report.cases, report.events) == (True, filled.cases, filled.events)
+        async with book.database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM case_text") > 0
         count = await read.count(Filter(), **ALL)
         assert count["by_status"]["closed"] == 150
         assert set(count["by_kind"]) == {"complaint", "claim", "exception", "inquiry"}

@@ -77,6 +77,10 @@ BAD: dict[str, tuple[Sequence[str], str, int, Sequence[str]]] = {
     "schema kind": (["schema", "praise"], "", 2, ["kind = 'praise'", "complaint"]),
     "schema command": (["schema", "inquiry", "--command", "fly"], "", 2, ["--command = 'fly'", "acknowledge"]),
     "no database at all": (["list", *NOWHERE], "", 1, ["no database", "caseladder up", "CASELADDER_DATABASE_URL"]),
+    "backup of nothing": (["backup", "file", *NOWHERE], "", 1, ["/nonexistent/caseladder is no data folder"]),
+    "restore what": (["restore", "nowhere.backup"], "", 1, ["nowhere.backup: No such file"]),
+    "restore no backup": (["restore", str(POLICY)], "", 1, ["default.toml is not a backup of caseladder"]),
+    "restore either": (["restore", "file", "--ledger-only", "--engine-lost"], "", 2, ["give one of them"]),
     "rehearse nothing": (["rehearse"], "", 2, ["nothing to rehearse"]),
     "rehearse engine": (["rehearse", "--engine", "steam"], "", 2, ['"steam"', "core", "temporal"]),
 }

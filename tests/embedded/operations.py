@@ -78,6 +78,7 @@ class Session:
         if typed == "^C":
             assert self._up is not None
             assert self._up.stop() == 0
+            self._up.end()
             self._up = None
             return []
         if typed.startswith("caseladder up"):

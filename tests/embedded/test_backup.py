@@ -20,6 +20,7 @@ from temporalio.client import Client
 
 from starter.embedded import Addresses, Stack, StackError, running
 from starter.embedded.backup import Restored, Scope, back_up, restore
+from tests.cli.program import call
 from tests.embedded.support import ANY, KINDS, engine_has, ledger_has, remember, remembers
 
 RELEASE = "1.2.3"
@@ -325,3 +326,31 @@ async def test_a_backup_is_not_written_where_it_must_not_be(stopped: Path, tmp_p
         await back_up(stopped, tmp_path / "no" / "file", RELEASE, silent)
     assert there.read_text() == "mine"
     assert os.listdir(tmp_path) == ["there"]
+
+
+async def test_the_commands_say_what_they_did_and_what_is_next(stopped: Path, tmp_path: Path) -> None:
+    file, data = str(tmp_path / "file"), tmp_path / "data"
+    said = call("backup", file, "--json", "--data", str(stopped)).json
+    assert (said["file"], said["bytes"]) == (file, os.stat(file).st_size)
+    assert set(said["parts"]) == {"temporal.db", "ledger.dump", "files.tar"}
+    first = call("restore", file, "--json", "--data", str(data)).json
+    assert (first["at"], first["replaced"]) == (said["at"], None)
+    assert first["next"] == [f"caseladder up --data {data}", f"caseladder audit verify --data {data}"]
+    second = call("restore", file, "--ledger-only", "--data", str(data))
+    assert second.err == ""
+    assert f"what was there is in {data}/replaced-" in second.out
+    assert second.out.endswith(
+        f"next:\n  caseladder up --data {data}\n  caseladder recover --from-engine --data {data}\n"
+    )
+    # What the engine knows of numbers and payments is waited for.
+    async with Stack(data, KINDS, ANY) as addresses:
+        ledger = await asyncpg.connect(addresses.database_url)
+        assert await ledger.fetchval("SELECT count(*) FROM casebook_recovery") == 1
+        await ledger.execute("UPDATE caseladder_version SET version_num = '9999'")
+        await ledger.close()
+        later = str(tmp_path / "later")
+        assert call("backup", later, "--data", str(data)).code == 0
+    assert "the schema of a later release" in call("restore", later, "--data", str(tmp_path / "no")).refused(1)
+    url = {"CASELADDER_DATABASE_URL": "postgresql://somewhere/else"}
+    for command in ("backup", "restore"):
+        assert "CASELADDER_DATABASE_URL is set" in call(command, file, env=url).refused(2)

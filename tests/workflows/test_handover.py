@@ -36,6 +36,7 @@ from starter.swap import facts_of, file_swap
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import CACHE, DEFAULT, FACTS, Backend, Handle, Json, open_backend
+from tests.workflows.strict import replays
 from workflows.registry import SHIFT_END
 
 MINUTE = timedelta(minutes=1)
@@ -381,6 +382,7 @@ async def test_the_roster_is_read_again_before_a_handover_begins(staffed: Staffe
     await staffed.backend.wait(waiting, 20 * MINUTE)
     done = await waiting.result()
     assert done == {"id": f"handover:{shift.id}", "new": True}
+    await replays(waiting)
     view = await (await staffed.handover(shift)).query("case")
     assert datetime.fromisoformat(view["facts"]["shift_ends_at"]) == moved.ends_at
 

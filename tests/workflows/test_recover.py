@@ -30,6 +30,7 @@ from tests.workflows.disasters import (
     Installation,
     ask,
     clocks,
+    execute,
     go_on,
     investigates,
     program,
@@ -409,6 +410,24 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
         await backend.recorded(again)
 
 
+async def test_a_run_that_cannot_have_its_case_is_named(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        whole, broken = await backend.file(), await backend.file()
+        for case in (whole, broken):
+            await backend.recorded(case)
+            await case.terminate("by mistake")
+        change = f"UPDATE case_event SET body = body || ' ' WHERE case_id = '{broken.id}' AND seq = 2"
+        await execute(database, "SET session_replication_role = replica", change)
+        code, done = await recover(backend, "--engine-lost")
+        assert code == 1
+        found = {one["case_id"]: (one["restarted"], one["why_not"]) for one in done["cases"]}
+        assert found[whole.id] == (True, "")
+        assert "verify the casebook" in found[broken.id][1]
+        # It is seen to have its case before the command ends.
+        assert (await whole.query("case"))["status"] == "open"
+
+
 # --- two runs at the same time --------------------------------------------------------------------
 
 
@@ -446,6 +465,13 @@ async def test_of_two_engines_with_the_same_case_one_has_it(installation: Instal
         for case in (note, both, left):
             assert await new.recorded(new.handle(case.id)) == await new.timeline(new.handle(case.id))
         assert "said to the first one" not in str(await new.book.events(note.id))
+        # What the first one answered is shown, and nothing of it is taken for what came after the second one's.
+        code, found = await recover(old, note.id, "--dry-run")
+        [one] = found["cases"]
+        assert code == 1
+        assert (one["recorded"], one["restarted"]) == (0, False)
+        assert [lost.partition(" by ")[0] for lost in one["lost"]] == ["note"]
+        assert "--discard" in one["why_not"]
         assert await ask(database, "SELECT case_id FROM payout") == [(both.id,)]
         assert await ask(database, "SELECT case_id FROM payout_booking") == [(both.id,)]
         assert await verified(new)

@@ -21,6 +21,7 @@ from temporalio.worker import (
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
+    WorkflowRunner,
 )
 from temporalio.workflow import NondeterminismError
 
@@ -29,6 +30,7 @@ from cases.rules import RULES
 from tests.releases.stored import FOLDERS
 from tests.workflows.disasters import says_more
 from tests.workflows.make_histories import FOLDER, names
+from tests.workflows.strict import STRICT
 from workflows.registry import RUNNER, case_workflows
 
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -99,7 +101,7 @@ def read(path: Path) -> dict[str, Any]:
     return history
 
 
-async def replay(path: Path, *, listen: bool = True) -> None:
+async def replay(path: Path, *, listen: bool = True, runner: WorkflowRunner = RUNNER) -> None:
     """Replay a stored history.
 
     Raises:
@@ -111,7 +113,7 @@ async def replay(path: Path, *, listen: bool = True) -> None:
     listening = Listening()
     replayer = Replayer(
         workflows=case_workflows(),
-        workflow_runner=RUNNER,
+        workflow_runner=runner,
         data_converter=pydantic_data_converter,
         interceptors=[listening] if listen else [],
     )
@@ -142,7 +144,7 @@ def nothing_now(*_: object) -> None:
 
 @pytest.mark.parametrize("name", STORED)
 async def test_a_stored_history_replays(name: str) -> None:
-    await replay(FOLDER / f"{name}.json")
+    await replay(FOLDER / f"{name}.json", runner=STRICT)
 
 
 async def test_a_rule_that_asks_an_activity_for_something_else_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

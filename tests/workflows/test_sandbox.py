@@ -11,6 +11,7 @@ import pytest
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from tests.workflows.backend import Backend
+from tests.workflows.strict import STRICT
 from workflows.registry import RUNNER
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +35,17 @@ def test_a_workflow_module_reaches_nothing_that_does_io(module: str) -> None:
 
 def test_the_worker_uses_the_sandbox(backend: Backend) -> None:
     assert backend.worker.config()["workflow_runner"] is RUNNER
-    assert isinstance(RUNNER, SandboxedWorkflowRunner)
-    # Its second import kills the process, so it must never have one.
-    assert "asyncpg" in RUNNER.restrictions.passthrough_modules
+    for runner in (RUNNER, STRICT):
+        assert isinstance(runner, SandboxedWorkflowRunner)
+        # Its second import kills the process, so it must never have one.
+        assert "asyncpg" in runner.restrictions.passthrough_modules
+
+
+def test_no_module_of_ours_is_imported_again_for_each_run() -> None:
+    # All or none: of two copies of a module, one would not know the events that the other declares.
+    assert {"activities", "cases", "workflows"} <= RUNNER.restrictions.passthrough_modules
+    # What replays in the other one is checked.
+    assert "workflows" not in STRICT.restrictions.passthrough_modules
 
 
 async def test_a_case_lives_in_the_sandbox(backend: Backend) -> None:

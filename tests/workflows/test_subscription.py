@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
 
 from activities.database.migrate import migrate
 from activities.events.outbound import Guard
@@ -30,8 +29,8 @@ from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import address, eventually
+from tests.workflows.strict import replays
 from worker import polling
-from workflows.registry import JOBS, RUNNER
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,9 +180,7 @@ async def test_who_waits_for_the_next_try_is_woken(setup: DeliverySetup) -> None
         assert await setup.ended(made.id) == "removed"
     assert hook.event_keys() == [("complaint:W", 1)] * 2
     # Whoever takes it over decides the same.
-    history = await setup.client.get_workflow_handle(f"subscription:{made.id}").fetch_history()
-    replayer = Replayer(workflows=JOBS, workflow_runner=RUNNER, data_converter=pydantic_data_converter)
-    await replayer.replay_workflow(history)
+    await replays(setup.client.get_workflow_handle(f"subscription:{made.id}"))
 
 
 async def test_it_goes_on_for_ever_in_short_histories(setup: DeliverySetup, monkeypatch: pytest.MonkeyPatch) -> None:

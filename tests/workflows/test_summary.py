@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import ScheduleActionExecutionStartWorkflow, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from activities.casebook.summary import Summaries
@@ -22,6 +22,7 @@ from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually
 from tests.workflows.backend import DEFAULT, Backend, Handle
+from tests.workflows.strict import replays
 from workflows.registry import MONTH_END
 
 NOW = DEFAULT.local(datetime.now(UTC))
@@ -88,6 +89,9 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
     case = backend.handle(f"summary:{LAST}")
     recorded = await eventually(lambda: backend.book.case(case.id), lambda view: view is not None)
     assert recorded is not None
+    [gathering] = (await handle.describe()).info.recent_actions
+    assert isinstance(gathering.action, ScheduleActionExecutionStartWorkflow)
+    await replays(backend.handle(gathering.action.workflow_id))
     facts = recorded["facts"]
     assert facts["month"] == LAST
     assert facts["total"] == len(facts["exceptions"]) == sum(facts["counts"].values()) >= 2

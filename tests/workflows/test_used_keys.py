@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ class Used:
         yield
         for case_id in case_ids:
             listed = self.backend.env.client.list_workflows(f"WorkflowId = '{case_id}' AND ExecutionStatus = 'Running'")
-            await eventually(lambda listed=listed: _count(listed), lambda count: count == 0)
+            await eventually(partial(_count, listed), lambda count: count == 0)
         assert await self.state() == before
 
 

@@ -17,10 +17,11 @@ with workflow.unsafe.imports_passed_through():
     from cases.kinds.handover import key_of
     from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Token
-    from workflows.filing import file_case
-    from workflows.moving import go_on, moving
-    from workflows.recording import BACK_OFF
-    from workflows.shell import fail
+
+from workflows.filing import file_case
+from workflows.moving import go_on, moving
+from workflows.recording import BACK_OFF
+from workflows.shell import fail
 
 # The roster is read again after every such time, also when nobody says that it changed.
 LONGEST_SLEEP = timedelta(days=30)

@@ -14,9 +14,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.messages import GATHER_MONTH, SummaryContent, SummaryOrder
     from cases.vocabulary.refusals import Refused, invalid
     from cases.vocabulary.values import Model, Month, Token
-    from workflows.filing import file_case
-    from workflows.recording import BACK_OFF
-    from workflows.shell import fail
+
+from workflows.filing import file_case
+from workflows.recording import BACK_OFF
+from workflows.shell import fail
 
 # When a schedule meant to start what it starts; the start itself may be late.
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
