@@ -32,7 +32,7 @@ NOTES = 5000
 CUSTOMER = {"id": "c-1", "role": "customer"}
 # Bytes by which the worker may grow over all of it: a few megabytes of texts are held at a time, and what the
 # allocator keeps.
-GROWTH = 250_000_000
+GROWTH = 150_000_000
 CASES, EVENTS = 100, 50
 
 
