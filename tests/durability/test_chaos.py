@@ -25,7 +25,7 @@ from activities.notify.contacts import ContactBook
 from activities.notify.recipients import deliveries
 from activities.policies.store import Policies
 from cases.directory import Directory
-from cases.vocabulary.events import canonical
+from cases.vocabulary.events import canonical, fingerprint
 from starter.client import CaseClient
 from starter.embedded import Stack
 from starter.rehearsal.core_engine import run_case
@@ -196,12 +196,12 @@ def stable(events: Iterable[Json]) -> list[tuple[Any, ...]]:
             event["actor"]["id"],
             event["actor"]["role"],
             tuple(event["clauses"]),
-            # How often it was tried to tell somebody depends on what was killed when.
+            # How often it was tried to tell somebody depends on what was killed when, an id on the instant.
             canonical(
                 {
                     name: _timeless(name, value, listed)
                     for name, value in event["data"].items()
-                    if name not in ("attempts", "meant")
+                    if name not in ("attempts", "meant", "id")
                 }
             ),
         )
@@ -246,7 +246,9 @@ def messages(case_id: str, events: list[Json], book: ContactBook) -> set[str]:
             meant = events[data["of"] - 1]
             clause = event["clauses"][0]
             name = data["notice"]
-            order = NoticeOrder(f"{case_id}/{data['of']}/{name}", name, data["roles"], clause, meant)
+            id = f"{case_id}/{data['of']}/{name}/{fingerprint(meant)}"
+            assert data["id"] == id
+            order = NoticeOrder(id, name, data["roles"], clause, meant)
             wanted, _ = deliveries(order, {}, book.current(), Directory(), datetime.fromisoformat(meant["at"]))
             found.update(way.id for delivery in wanted for way in delivery.ways)
     return found
