@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from temporalio.client import WorkflowFailureError
 
 from activities.database.migrate import migrate
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
+from cases.vocabulary.contract import refusal_of
 from cases.vocabulary.refusals import Refused
 from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
@@ -138,6 +140,32 @@ async def test_a_case_filed_while_the_casebook_is_away_gets_its_number_later(
 
     await sound(backend, case)
     assert (await eventually(lambda: case.query("case"), lambda view: view["number"] is not None))["acknowledged"]
+
+
+async def test_a_used_key_that_is_filed_while_the_casebook_is_away_records_nothing(
+    backend: Backend, casebook_away: Cluster
+) -> None:
+    intake = {"key": "used", "facts": FACTS["complaint"]}
+    await backend.client.file("complaint", intake)
+    case = backend.handle("complaint:used")
+    await backend.do(case, "withdraw", "customer")
+    assert (await case.result())["status"] == "closed"
+    recorded = await backend.book.events(case.id)
+    casebook_away.stop()
+
+    # Nobody can tell that the key was used; what is decided meanwhile shows that it is not recorded.
+    view, new = await backend.client.open("complaint", {**intake, "facts": {"category": "other"}})
+    assert (view["number"], view["recorded"], new) == (None, 0, True)
+    casebook_away.start()
+    await backend.wait(case, MINUTE)
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await case.result()
+    refusal = refusal_of(caught.value.cause)
+    assert refusal is not None
+    assert refusal.code == "superseded"
+    assert await backend.book.events(case.id) == recorded
+    assert (await backend.client.open("complaint", intake))[1] is False
 
 
 async def test_notices_wait_for_the_mail_server(backend: Backend, inbox: Inbox) -> None:
