@@ -21,7 +21,7 @@ from workflows.shell import NO_INPUT, Shell
 # asyncpg does not survive being imported a second time by the sandbox. To import our own modules again for each run
 # would take half of a worker's time and memory; the tests of workflows do, and see what workflow code must not do.
 # In an installed package they have a prefix.
-_OURS = (f"{__name__.removesuffix('workflows.registry')}{room}" for room in ("activities", "cases", "workflows"))
+_OURS = (f"{str(__package__).removesuffix('workflows')}{room}" for room in ("activities", "cases", "workflows"))
 RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("asyncpg", *_OURS))
 
 

@@ -45,7 +45,7 @@ def watch(case: Case) -> Mapping[int, Known]:
     return remembered
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_every_prefix_that_ends_a_step_gives_the_case_again(story: Story) -> None:
     teller = Teller(story)
@@ -60,7 +60,7 @@ def test_every_prefix_that_ends_a_step_gives_the_case_again(story: Story) -> Non
     assert {step for step in case.steps if step >= min(remembered)} <= set(remembered)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_a_replayed_case_is_cut_where_it_was_complete(story: Story) -> None:
     case = Teller(story).play()

@@ -7,6 +7,7 @@ another instant, and no number, payment or notice may come twice.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
@@ -45,7 +46,11 @@ from tests.workflows.disasters import (
 )
 from tests.workflows.make_histories import claim, inquiry
 
-pytestmark = pytest.mark.long
+# Minutes of a machine that has nothing else to do: run by `make drills`.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif("CASELADDER_TEST_DRILLS" not in os.environ, reason="run by `make drills`"),
+]
 
 T = TypeVar("T")
 # How many of each kind; 200 together.
@@ -231,6 +236,8 @@ class Town:
 
     async def _settled(self, id: str) -> tuple[str, list[Json]]:
         async def look() -> tuple[Json | None, list[Json], int, int]:
+            # Looking costs the worker its time.
+            await asyncio.sleep(0.2)
             view, events = await self.backend.book.case(id), await self.backend.book.events(id)
             if view is None:
                 return None, events, 0, 0
@@ -269,27 +276,27 @@ class Town:
         rows = await ask(self.backend.database, "SELECT case_id FROM case_file")
         assert {id for (id,) in rows} >= self.events.keys()
         await each(sorted(self.events), self._check_case)
-        database = self.backend.database
-        given = await ask(database, "SELECT kind, number, case_id FROM case_number_given")
+        given = await ask(self.backend.database, "SELECT kind, number, case_id FROM case_number_given")
         assert len({(kind, number) for kind, number, _ in given}) == len({id for *_, id in given}) == len(given)
-        paid = [tuple(row) for row in await ask(database, "SELECT case_id, reference FROM payout WHERE state = 'paid'")]
-        assert len({id for id, _ in paid}) == len({reference for _, reference in paid}) == len(paid)
-        booked = await ask(database, "SELECT case_id, 'LEDGER-' || number FROM payout_booking")
-        assert sorted(booked) == sorted(paid)
         answer = await program(self.backend, "audit", "verify", "--json")
         assert answer.json["ok"]
 
     async def _check_case(self, id: str) -> None:
         book, before = self.backend.book, self.events[id]
-        view, events = await book.case(id), await book.events(id)
-        assert view is not None
+
+        async def look() -> tuple[Json, list[Json]]:
+            return await book.case(id) or {}, await book.events(id)
+
+        # Time goes on between the two.
+        view, events = await eventually(look, lambda seen: seen[0]["events"] == len(seen[1]))
         assert events[: len(before)] == before
         assert view["number"] == self.numbers[id]
         assert Counter(event["type"] for event in events)["paid"] <= 1
         then, now = (await self.replayed(view, before)).view(), (await self.replayed(view, events)).view()
         assert clocks(now) == clocks(view)
         touched = {name for event in events[len(before) :] for name in _touched(event)}
-        for name, clock in clocks(then).items():
+        # What ends a case ends its clocks.
+        for name, clock in clocks(then).items() if now["status"] != "closed" else ():
             assert name in touched or clocks(now)[name] == clock, (id, name)
         for event in events[len(before) :]:
             due = clocks(then).get(event["data"].get("clock"))
@@ -322,8 +329,15 @@ class Town:
 
         await self.each(again)
 
-    def check_mails(self) -> None:
-        """Each notice was sent, and none under two ids."""
+    async def check_outside(self) -> None:
+        """Each claim was paid once, each notice sent, and none under two ids; all is settled."""
+        paid = await ask(self.backend.database, "SELECT case_id, reference FROM payout WHERE state = 'paid'")
+        assert len({id for id, _ in paid}) == len({reference for _, reference in paid}) == len(paid)
+        booked = await ask(self.backend.database, "SELECT case_id, 'LEDGER-' || number FROM payout_booking")
+        told = {
+            id: event["data"]["reference"] for id, e in self.events.items() for event in e if event["type"] == "paid"
+        }
+        assert sorted(booked) == sorted(paid) == sorted(told.items())
         contacts = self.backend.folder / "contacts.toml"
         mails = {mail for id, events in self.events.items() for mail in wanted(id, events, contacts)}
         assert not mails - sent(self.backends)
@@ -343,7 +357,8 @@ def _touched(event: Json) -> Iterable[str]:
 
 async def each(items: Sequence[Any], do: Callable[[Any], Awaitable[T]]) -> list[T]:
     """Do something with each, several at a time."""
-    slots = asyncio.Semaphore(24)
+    # The worker shares this process: more at a time would keep its workflows waiting for longer than the SDK allows.
+    slots = asyncio.Semaphore(12)
 
     async def one(item: Any) -> T:
         async with slots:
@@ -361,7 +376,8 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield Installation(postgres, template.rpartition("/")[2], tmp_path_factory.mktemp("town"))
 
 
-@pytest.mark.timeout(420)
+# It takes 4 minutes, on a busy machine more.
+@pytest.mark.timeout(600)
 async def test_a_town_of_cases_outlives_every_disaster(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,7 +430,7 @@ async def test_a_town_of_cases_outlives_every_disaster(
             await town.check()
             await town.check_requests()
             await town.settled()
-            town.check_mails()
+            await town.check_outside()
             tell("and all is there")
 
             # --- the engine is lost, and what came out last with it
@@ -437,7 +453,7 @@ async def test_a_town_of_cases_outlives_every_disaster(
             await town.check()
             await town.check_requests()
             await town.settled()
-            town.check_mails()
+            await town.check_outside()
             tell("and all is there")
 
         # --- new rules, and the old ones again
@@ -454,5 +470,11 @@ async def test_a_town_of_cases_outlives_every_disaster(
                 await town.move(2)
                 await town.settled()
                 await town.check()
-                town.check_mails()
+                await town.check_outside()
                 tell("and all is there")
+
+    # It was about something: these happened, some before a disaster and some after.
+    happened = Counter(event["type"] for events in town.events.values() for event in events)
+    print(happened)
+    for type_ in ("paid", "opening_done", "approved", "promised", "clock_breached", "escalated", "resolved", "closed"):
+        assert happened[type_] >= 5, (type_, happened[type_])
