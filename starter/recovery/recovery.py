@@ -75,8 +75,8 @@ class Recovery:
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
         # Cases without a number whose runs have ended: they get one when numbers are given again.
         self._unnumbered: set[str] = set()
-        # Whether workers answer.
-        self._answered = True
+        # Whether a run has answered that was started, or none has for as long as one may take.
+        self._answered: bool | None = None
 
     async def run(self, mode: Mode, case_ids: Sequence[str] = ()) -> AsyncIterator[Outcome]:
         """Look after cases, several at a time; yields what became of each.
@@ -289,14 +289,15 @@ class Recovery:
         Raises:
             WorkflowUpdateFailedError: it cannot have it.
         """
-        if not self._answered:
+        if self._answered is False:
             return
         try:
             async with asyncio.timeout(STARTING.total_seconds()):
                 await self._client.get_workflow_handle(case_id).execute_update(OPENED)
+            self._answered = True
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            # No worker is there yet, so there is none for the other cases either.
-            self._answered = False
+            # Where none has answered, no worker is there yet, and so none for the other cases.
+            self._answered = bool(self._answered)
         except RPCError as error:
             # It may have closed meanwhile.
             if error.status is not RPCStatusCode.NOT_FOUND:
