@@ -399,7 +399,8 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
     async with time_skipping() as env, installation.running(env, database) as backend:
         case = await backend.file()
         await backend.do(case, "acknowledge")
-        view = await case.query("case")
+        await backend.recorded(case)
+        view = await eventually(lambda: case.query("case"), lambda view: view["number"] is not None)
         code, done = await recover(backend, case.id)
         assert (code, [(one["restarted"], one["lost"]) for one in done["cases"]]) == (0, [(True, [])])
         again = backend.handle(case.id)
@@ -492,8 +493,10 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
                 await first.do(case, "acknowledge", request_id="r-1")
                 await first.recorded(case)
             await first.do(cases[0], "investigate", justified=True)
-            events = {case.id: await first.recorded(case) for case in cases}
+            for case in cases:
+                await first.recorded(case)
 
+        events: dict[str, list[Json]] = {}
         builds = [first]
         for number_, rule in ((2, says_more), (1, investigates)):
             monkeypatch.setattr("cases.rules.RULES", number_)
@@ -502,6 +505,8 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
             async with installation.running(env, database) as build:
                 builds.append(build)
                 views = {case.id: await build.book.case(case.id) for case in cases}
+                # With what the build before recorded as it ended.
+                events = {case.id: await build.book.events(case.id) for case in cases}
                 handles = {case.id: build.handle(case.id) for case in cases}
                 # The new worker lets the runs live, and does nothing with them; it says so once of each.
                 for handle in handles.values():

@@ -34,7 +34,7 @@ from starter.embedded.temporal import temporal_binary
 from starter.handover import plan_handovers
 from starter.summary import file_month
 from tests.api.server import STAFF, UNITS, ApiServer, open_api
-from tests.cli.program import call
+from tests.cli.program import spawn
 from tests.postgres import Cluster
 from tests.temporal import address, eventually, time_skipping
 from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
@@ -213,7 +213,7 @@ async def by_http(used: Used, kind: str, intake: Json) -> Json:
 async def by_command_line(used: Used, kind: str, intake: Json) -> Json:
     """``caseladder file``."""
     given = json.dumps(intake)
-    said = await asyncio.to_thread(call, "file", kind, "-", "--json", given=given, env=used.environment())
+    said = await asyncio.to_thread(spawn, "file", kind, "-", "--json", given=given, env=used.environment())
     if said.code == 1:
         raise Refused("conflict" if "filed with other content" in said.refused(1) else "?", said.err)
     view: Json = said.json
