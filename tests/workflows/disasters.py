@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,12 @@ def clocks(view: Json) -> dict[str, tuple[str, str]]:
 
 def sent(backends: Iterable[Backend]) -> set[str]:
     """Return the Message-IDs of all mails that were sent."""
-    return {mail["Message-ID"].strip("<>").partition("@")[0] for backend in backends for mail in backend.mails()}
+    return {message_id(mail) for backend in backends for mail in backend.mails()}
+
+
+def message_id(mail: EmailMessage) -> str:
+    """Return the id under which a notice was sent."""
+    return str(mail["Message-ID"]).strip("<>").partition("@")[0]
 
 
 def wanted(case_id: str, events: Sequence[Json], contacts: Path) -> set[str]:
