@@ -22,19 +22,25 @@ PUMP_EVENTS = "pump_events"
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What recognizes a content without telling it: the HMAC-SHA256 of its SHA-256 digest, all of it in hex."""
+
+    salt: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class BeginOrder:
     """What a run asks before it opens its case.
 
     Args:
         case_id: the workflow id, ``{kind}:{key}``.
         policy: the name of the policy to pin.
-        intake: the SHA-256 of the intake's content, in hex.
         run: the id of the first run of the workflow, the same however often it continues as new.
     """
 
     case_id: str
     policy: str
-    intake: str
     run: str
 
 
@@ -45,12 +51,12 @@ class Begun:
     Args:
         policy_document: canonical JSON of the policy; empty where the case is known and its policy is not any more.
         known: the recorded view, where another run recorded the case before.
-        same: whether the known case was filed with the same intake; True where its intake was erased.
+        mark: of the intake that the known case was filed with; None where that was erased.
     """
 
     policy_document: str
     known: dict[str, Any] | None = None
-    same: bool = True
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -115,14 +121,6 @@ class LoadOrder:
     case_id: str
     run: str
     after: int = 0
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What recognizes a content without telling it: the HMAC-SHA256 of its SHA-256 digest, all of it in hex."""
-
-    salt: str
-    digest: str
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,14 @@ class Taken:
     mark: Mark | None
 
 
-async def begin(policy: str, intake: Mark) -> Begun:
+async def begin(policy: str) -> Begun:
     """Ask for the policy of a new case, and whether the ledger has the case already.
 
     Raises:
         Refused: nobody knows the policy.
     """
     info = workflow.info()
-    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, intake.digest, info.first_execution_run_id), Begun)
+    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, info.first_execution_run_id), Begun)
 
 
 async def load(case: type[Case], wanted: state.FromLedger) -> Taken:

@@ -72,7 +72,7 @@ class Shell:
         self._problem: Refused | None = None
         # The recorded view, where the ledger has this case of another run.
         self._recorded_view: dict[str, Any] | None = None
-        # What recognizes the intake.
+        # What recognizes the intake that the case was filed with.
         self._mark: Mark | None = None
         self._outside: Outside | None = None
         self._alarm: asyncio.Task[None] | None = None
@@ -170,7 +170,7 @@ class Shell:
         intake = read_intake(self.CASE.INTAKE, _object("intake", args)) if args else None
         await self._settled()
         if intake is not None and self._mark is not None and not state.matches(self._mark, intake.digest()):
-            if self._problem is not None:
+            if self._problem is not None and self._recorded_view is None:
                 # A run that turned its own content away knows nothing of this one; the next run will.
                 raise Refused("busy", f"key = {intake.key!r} was just filed with what makes no case; retry")
             raise _conflict(intake.key)
@@ -348,14 +348,16 @@ class Shell:
             self._take(taken.case, Known(None, len(taken.case.events), taken.number, taken.seen))
             return
         assert start.intake is not None
-        assert self._mark is not None
         if self._rehearsal is not None:
             document = self._rehearsal.policy_document
         else:
-            begun = await begin(start.intake.policy, self._mark)
-            if begun.known is not None and not begun.same:
-                raise _conflict(start.key)
+            begun = await begin(start.intake.policy)
             document, self._recorded_view = begun.policy_document, begun.known
+            if begun.mark is not None:
+                # Others may file under this key by now: they get the case, whatever becomes of this intake.
+                self._mark = begun.mark
+                if not state.matches(begun.mark, start.intake.digest()):
+                    raise _conflict(start.key)
         if self._recorded_view is None:
             # Received when it was started, however long a worker and the policy took to come.
             started = self._on_the_case(workflow.info().workflow_start_time)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 
 import asyncpg
 from temporalio import activity
 
-from activities.casebook.texts import mark
 from activities.database.database import Database, statement
 from activities.database.errors import DatabaseAway
-from activities.messages import BEGIN, BeginOrder, Begun
+from activities.messages import BEGIN, BeginOrder, Begun, Mark
 from activities.policies.store import Policies
 from activities.refusals import failure
 from cases.vocabulary.refusals import Refused
@@ -48,8 +46,7 @@ class Beginnings:
         if row is None:
             return Begun(document)
         salt, digest = row["intake_salt"], row["intake_digest"]
-        same = digest is None or hmac.compare_digest(mark(order.intake, salt), digest)
-        return Begun(document, row["view"], same)
+        return Begun(document, row["view"], None if digest is None else Mark(salt.hex(), digest.hex()))
 
     async def _recorded(self, order: BeginOrder) -> asyncpg.Record | None:
         asking = asyncio.create_task(self._ask(order))

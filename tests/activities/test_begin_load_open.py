@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -41,7 +42,7 @@ from tests.core.support import AGENT, at, default_policy
 from workflows import state
 
 DIGEST = hashlib.sha256(b"intake").hexdigest()
-ORDER = BeginOrder(CASE, "default", DIGEST, RUN)
+ORDER = BeginOrder(CASE, "default", RUN)
 DOCUMENT = Policies().load("default").document
 
 
@@ -67,11 +68,13 @@ async def test_a_case_that_another_run_recorded_is_told(book: Book, beginnings: 
     known = view_of(CASE, number="2026-03-0001", status="closed")
     # Its own run has begun before; that is no other case.
     assert await beginnings.begin(ORDER) == Begun(DOCUMENT)
-    assert await beginnings.begin(replace(ORDER, run="run-2")) == Begun(DOCUMENT, known, True)
-    other = replace(ORDER, run="run-2", intake=hashlib.sha256(b"other").hexdigest())
-    assert await beginnings.begin(other) == Begun(DOCUMENT, known, False)
+    begun = await beginnings.begin(replace(ORDER, run="run-2"))
+    assert begun.mark is not None
+    assert begun == Begun(DOCUMENT, known, begun.mark)
+    assert state.matches(begun.mark, DIGEST)
+    assert not state.matches(begun.mark, hashlib.sha256(b"other").hexdigest())
     await book.erase_personal(CASE)
-    assert await beginnings.begin(other) == Begun(DOCUMENT, known, True)
+    assert await beginnings.begin(replace(ORDER, run="run-2")) == Begun(DOCUMENT, known, None)
 
 
 async def test_a_case_of_before_counts_as_filed_with_the_same_intake(
@@ -80,7 +83,7 @@ async def test_a_case_of_before_counts_as_filed_with_the_same_intake(
     await book.record(batch(1, 1))
     await superuser.execute("UPDATE case_file SET held_by = NULL")
     begun = await beginnings.begin(ORDER)
-    assert (begun.known is not None, begun.same) == (True, True)
+    assert (begun.known is not None, begun.mark) == (True, None)
 
 
 async def test_an_unknown_policy_is_refused_unless_the_case_is_known(book: Book, beginnings: Beginnings) -> None:
@@ -192,7 +195,7 @@ async def test_nobody_records_between_the_claim_and_the_head(
     await book.record(batch(1, 1))
 
     async def record() -> None:
-        for seq in range(2, 60):
+        for seq in count(2):
             await book.record(batch(seq, seq))
 
     recording = asyncio.create_task(record())

@@ -28,7 +28,7 @@ async def _faults(page: Page, where: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark")])
+@pytest.mark.parametrize(("language", "light"), [("en", "light"), pytest.param("zh", "dark", marks=pytest.mark.long)])
 async def test_no_serious_fault_for_those_who_cannot_see(
     console: ConsoleServer, browser: Browser, samples: dict[str, str], language: str, light: str
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,7 @@ def test_once_agreed_money_is_owed_until_it_is_paid(story: Story) -> None:
     assert paid or case.status == "open"
 
 
+@pytest.mark.long
 def test_the_stories_get_as_far_as_money() -> None:
     """A property of stories that never pay would prove nothing."""
     seen: Counter[str] = Counter()

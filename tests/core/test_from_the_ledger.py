@@ -45,7 +45,7 @@ def watch(case: Case) -> Mapping[int, Known]:
     return remembered
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_every_prefix_that_ends_a_step_gives_the_case_again(story: Story) -> None:
     teller = Teller(story)

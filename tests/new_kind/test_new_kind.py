@@ -23,6 +23,7 @@ def test_no_kind_lacks_a_part() -> None:
     assert missing_parts(KINDS.values(), Policies().load("default"), SCENARIOS, HISTORIES) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_new_kind_is_there_everywhere() -> None:
     """Run `inside` in a process of its own, since much is made from the kinds when it is imported."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -279,7 +279,7 @@ def test_the_real_log() -> None:
         f"folder = Path({str(help_desk().parent)!r});"
         "sys.exit(rehearse([], log=folder / 'helpdesk.csv', mapping=folder / 'helpdesk.toml', as_json=True))"
     )
-    start = time.monotonic()
+    before = _used_by_programs()
     run = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
@@ -292,5 +292,11 @@ def test_the_real_log() -> None:
     assert made["cases"] == 4580
     assert made["escalated"]["unacknowledged"]["supervisor"] == 3246
     assert (made["met"]["resolution"], made["breached"]["resolution"]) == (1933, 2646)
-    # Under 5 seconds on an idle core (measured in bench/); here other work may run beside it.
-    assert time.monotonic() - start < 30
+    # On the processor, since other work runs beside it; 5 seconds are usual (measured in bench/).
+    assert _used_by_programs() - before < 15
+
+
+def _used_by_programs() -> float:
+    """Return the seconds that ended programs of this process have had of the processor."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

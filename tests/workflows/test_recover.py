@@ -21,6 +21,7 @@ from cases.vocabulary.events import EVENTS
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
+from starter.recovery import recovery
 from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
 from tests.postgres import Cluster
@@ -326,8 +327,11 @@ async def test_cases_go_on_after_the_engine_was_lost(installation: Installation)
         assert await verified(after)
 
 
-async def test_a_run_that_only_asks_whose_case_it_is_does_not_stand_for_the_case(installation: Installation) -> None:
+async def test_a_run_that_only_asks_whose_case_it_is_does_not_stand_for_the_case(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody filed it again on the new engine, and no worker has come yet."""
+    monkeypatch.setattr(recovery, "STARTING", timedelta(seconds=1))
     database = await installation.casebook()
     async with time_skipping() as env, installation.running(env, database) as before:
         case = await before.file()

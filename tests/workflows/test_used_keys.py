@@ -250,7 +250,11 @@ DOORS: Mapping[str, Door] = {
 }
 
 
-@pytest.fixture(params=DOORS)
+# A program for every filing takes its time.
+SLOW = {"by_command_line": pytest.mark.long}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in DOORS])
 def door(request: pytest.FixtureRequest) -> Door:
     """Each of the doors."""
     return DOORS[request.param]
