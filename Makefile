@@ -1,5 +1,5 @@
 # make setup  everything into .venv/        make run   the whole system on this machine
-# make test   make test-long   make drills   make lint   make bench   make screenshots   make releases
+# make test   make test-long   make lint   make bench   make screenshots   make releases
 #
 # Needs Python 3.11 or newer, make and the package registries; uv is used where it is on PATH.
 
@@ -10,7 +10,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
-.PHONY: setup run test test-long drills lint bench screenshots releases
+.PHONY: setup run test test-long lint bench screenshots releases
 
 setup: $(READY)
 
@@ -41,10 +41,6 @@ test: setup
 test-long: setup
 	$(BIN)/python -m pytest -m long
 	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest tests/workflows -m "not long"
-
-# Every disaster with 200 cases of all kinds.
-drills: setup
-	CASELADDER_TEST_DRILLS=1 $(BIN)/python -m pytest tests/durability/test_disasters.py -m long
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

@@ -7,7 +7,6 @@ another instant, and no number, payment or notice may come twice.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter
@@ -48,11 +47,7 @@ from tests.workflows.disasters import (
 )
 from tests.workflows.make_histories import claim, inquiry
 
-# Minutes of a machine that has nothing else to do: run by `make drills`.
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif("CASELADDER_TEST_DRILLS" not in os.environ, reason="run by `make drills`"),
-]
+pytestmark = pytest.mark.long
 
 T = TypeVar("T")
 # How many of each kind; 200 together.
