@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.vocabulary.contract import TASK_QUEUE
     from starter.client import CaseClient
     from worker import polling
-    from workflows.registry import case_workflows
+    from workflows.registry import RUNNER, case_workflows
 
 ME = {"by": {"id": "ag-1", "role": "agent"}}
 COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -135,7 +135,9 @@ def bare(client: Client, activities: int, updates: int = len(COMMANDS)) -> Life:
 @asynccontextmanager
 async def stubbed(client: Client, *activities: Callable[..., Any]) -> AsyncIterator[None]:
     """Run a worker for complaints with these activities in place of the real ones."""
-    async with Worker(client, task_queue=TASK_QUEUE, workflows=case_workflows(), activities=activities):
+    async with Worker(
+        client, task_queue=TASK_QUEUE, workflows=case_workflows(), activities=activities, workflow_runner=RUNNER
+    ):
         yield
 
 
