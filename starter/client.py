@@ -256,7 +256,9 @@ class CaseClient:
         """Return at least the status with which the workflow of a case has ended; None when the engine knows none."""
         try:
             found = await self._handle(case_id).describe()
-        except RPCError:
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
             return None
         if found.status is WorkflowExecutionStatus.COMPLETED:
             # Filed again after it was cut off, it ends with the view that is recorded.
