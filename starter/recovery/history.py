@@ -52,6 +52,7 @@ class Remembered:
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
+        unrecorded: those that the last run that had the case heard after it last recorded anything.
         from_ledger: whether the last run that had it was told to go on from the ledger.
         begun: whether the last run has done anything yet.
         rules: by which it was started (`cases.rules.marker`).
@@ -69,6 +70,7 @@ class Remembered:
     requests: dict[str, Request] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
     signals: list[tuple[str, datetime]] = field(default_factory=list)
+    unrecorded: list[tuple[str, datetime]] = field(default_factory=list)
     from_ledger: bool = False
     begun: bool = False
     rules: set[str] = field(default_factory=set)
@@ -166,6 +168,9 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
     scheduled: dict[int, str] = {}
     asked: dict[int, tuple[str, Json]] = {}
     answered: list[Answered] = []
+    # Signals since anything was recorded: those that came, and of them those that were heard.
+    came: list[tuple[str, datetime]] = []
+    heard: list[tuple[str, datetime]] = []
     for event in events:
         match event.event_type:
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
@@ -173,6 +178,7 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                 scheduled[event.event_id] = ordered.activity_type.name
                 if ordered.activity_type.name == RECORD:
                     _recorded(_json(client, ordered.input.payloads), told, found)
+                    came, heard = [], []
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 done = event.activity_task_completed_event_attributes
                 result = _json(client, done.result.payloads)
@@ -180,8 +186,11 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                     _loaded(result, told, found)
                 elif scheduled.get(done.scheduled_event_id) == RECORD:
                     found.number = found.number or result.get("number")
-            case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED if run == found.last_run:
-                found.begun = True
+            case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                found.begun, heard = found.begun or run == found.last_run, [*came]
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+                # The next run has it all.
+                heard = []
             case EventType.EVENT_TYPE_MARKER_RECORDED if run == found.last_run:
                 # `workflow.patched` is one such marker.
                 for details in event.marker_recorded_event_attributes.details.values():
@@ -198,12 +207,14 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                     answered.append(Answered(name, str((body.get("by") or {}).get("id")), at, view["events"]))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 name = event.workflow_execution_signaled_event_attributes.signal_name
-                found.signals.append((name, event.event_time.ToDatetime(UTC)))
+                came.append((name, event.event_time.ToDatetime(UTC)))
+                found.signals.append(came[-1])
     found.answered = answered + found.answered
     if found.running and run == found.last_run and not told and "facts" in start:
         found.filed = start
     if not found.run and (told or state.FROM_LEDGER in start):
         found.run, found.from_ledger = started.first_execution_run_id, state.FROM_LEDGER in start
+        found.unrecorded = heard
     # A run that had the case before knows of nothing after what the later one went on from: that was cut off.
     end = max(found.events, default=max(told, default=0))
     for seq, one in told.items():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Literal
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -248,6 +249,7 @@ class Recovery:
             await self._record(case_id, known, remembered)
         if remembered.alive and ask and await self._ask_again(case_id):
             last = await self._recorded(case_id)
+            remembered.unrecorded.clear()
         return max(last - known, 0), max(last, known)
 
     async def _ask_again(self, case_id: str) -> bool:
@@ -378,15 +380,15 @@ def _parted(recorded: Sequence[Json], remembered: Remembered) -> int | None:
 
 
 def _lost(remembered: Remembered, recorded: int) -> list[str]:
-    """List the answered commands whose events the ledger has not got, and signals that came after them."""
+    """List the answered commands and the signals whose events the ledger has not got."""
     answered: list[Answered] = [one for one in remembered.answered if one.events > recorded]
-    lost = [str(one) for one in answered]
+    signals = {*remembered.unrecorded}
     if answered:
-        since = answered[0].at
-        lost += [
-            f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in remembered.signals if at > since
-        ]
-    return lost
+        signals.update((name, at) for name, at in remembered.signals if at > answered[0].at)
+    came = [
+        f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in sorted(signals, key=itemgetter(1))
+    ]
+    return [*map(str, answered), *came]
 
 
 def _said(error: Exception) -> str:

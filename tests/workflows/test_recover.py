@@ -189,6 +189,7 @@ async def test_a_row_that_an_earlier_run_held_is_no_obstacle(installation: Insta
             if superseded:
                 await after.do(case, "note", text="said to nobody")
                 await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+                assert await is_recovering(after)
             code, done = await recover(after, "--from-engine")
             assert code == 0, done
             assert [(one["recorded"], one["restarted"]) for one in done["cases"]] == [(2 + superseded, superseded)]
@@ -534,6 +535,30 @@ async def test_what_the_engine_lists_late_as_of_other_rules_is_left_alone(instal
             outcome = await Recovery(env.client, book.database)._look_after(case.id, "other-rules")
         assert outcome == recovery.Outcome(case.id)
         assert (await case.describe()).run_id == run
+
+
+async def test_a_signal_that_was_heard_and_is_lost_is_shown(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case, told = await backend.file(), await backend.file()
+        for one in (case, told):
+            await backend.recorded(one)
+        await told.signal("escalate", {**SUPERVISOR, "reason": "recorded"})
+        await seen(backend, told, "escalated")
+        await backend.recorded(told)
+        await stop_at(database, "noted")
+        await backend.do(case, "note", text="the history has it")
+        await case.signal("escalate", {**SUPERVISOR, "reason": "nobody has it"})
+        await seen(backend, case, "escalated")
+        for one in (case, told):
+            await one.terminate("stuck")
+        await go_on(database)
+        code, done = await recover(backend, case.id, told.id)
+        assert code == 1
+        found = {one["case_id"]: one for one in done["cases"]}
+        [lost] = found[case.id]["lost"]
+        assert lost.startswith("signal escalate, come ")
+        assert (found[told.id]["lost"], found[told.id]["restarted"]) == ([], True)
 
 
 async def test_events_of_a_later_build_are_named_wherever_they_stand(
