@@ -239,7 +239,10 @@ class CaseClient:
                         if pause is None or monotonic() - began > TURN:
                             raise busy(case_id) from None
                     elif pause is None or error.status not in retryable:
-                        raise await self._explained(error, case_id) from None
+                        told = await self._explained(error, case_id)
+                        # A case that an operator brings back has no run for a moment.
+                        if pause is None or not (isinstance(told, Refused) and told.code == missing(case_id).code):
+                            raise told from None
                 await asyncio.sleep(pause)
         raise AssertionError("the last try answers or raises")
 
