@@ -24,6 +24,7 @@ from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
 from starter.recovery import recovery
+from starter.recovery.history import recall
 from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
 from tests.postgres import Cluster
@@ -507,7 +508,6 @@ async def test_of_two_who_recover_the_same_case_one_has_it(
         case = await backend.file()
         await backend.recorded(case)
         async with open_book(database) as book:
-            recall = recovery.recall
 
             async def slowly(*args: Any) -> Any:
                 remembered = await recall(*args)
