@@ -239,7 +239,10 @@ class CaseClient:
                         if pause is None or monotonic() - began > TURN:
                             raise busy(case_id) from None
                     elif pause is None or error.status not in retryable:
-                        raise await self._explained(error, case_id) from None
+                        told = await self._explained(error, case_id)
+                        # A case that an operator brings back has no run for a moment.
+                        if pause is None or not (isinstance(told, Refused) and told.code == missing(case_id).code):
+                            raise told from None
                 await asyncio.sleep(pause)
         raise AssertionError("the last try answers or raises")
 
@@ -256,7 +259,9 @@ class CaseClient:
         """Return at least the status with which the workflow of a case has ended; None when the engine knows none."""
         try:
             found = await self._handle(case_id).describe()
-        except RPCError:
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
             return None
         if found.status is WorkflowExecutionStatus.COMPLETED:
             # Filed again after it was cut off, it ends with the view that is recorded.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,8 +15,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.messages import RECORD, Batch, Recorded, Request
 from cases.case import Case
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import Event, canonical, lacks_text
 from cases.vocabulary.facts import Intake
+from cases.vocabulary.lifecycle import Closed
 from workflows.state import Seen
 
 BACK_OFF = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
@@ -101,13 +102,13 @@ class Recording:
             # command is heard that came with it, as it is in a replay.
             if self.complete:
                 await workflow.wait_condition(lambda: not self.complete)
-            first, last = known.recorded, self._end(known.recorded)
+            first, last = known.recorded, end_of_call(case.events, case.steps, known.recorded)
             begins = known.intake if first == 0 else None
             batch = Batch(
                 case_id=workflow.info().workflow_id,
                 kind=case.KIND,
                 events=[event.as_json() for event in case.events[first:last]],
-                view=self._view(),
+                view=view_before(self._view(), case.events[last:]),
                 run=workflow.info().first_execution_run_id,
                 personal=begins.personal() if begins else None,
                 policy_document=case.policy.document if first == 0 else None,
@@ -130,16 +131,15 @@ class Recording:
             self._sized, self._waiting = known.recorded, 0
             self._told()
 
-    def _end(self, first: int) -> int:
-        """Return until where events go in one call: as many whole steps as fit, at least one."""
-        events = self._case.events
-        end, size = first, 0
-        for step in [*(step for step in self._case.steps if step > first), len(events)]:
-            size += sum(map(bytes_of, events[end:step]))
-            if end > first and (size > MOST_BYTES or step - first > MOST_EVENTS):
-                break
-            end = step
-        return end
+    def _lacks(self, end: int) -> bool:
+        """Whether this run lacks something that a ledger which ends there lacks too.
+
+        Started from the ledger, it knows neither the texts nor the intake of before. Histories may have
+        them, so it waits for ``caseladder recover`` instead of recording events without them for good.
+        """
+        if end == 0 and self.known.intake is None:
+            return True
+        return any(lacks_text(event.as_json()) for event in self._case.events[end:])
 
     async def _record(self, batch: Batch) -> Recorded | None:
         """Record a batch, however long the casebook is away; None when all must be recorded anew, or nothing any more.
@@ -161,8 +161,9 @@ class Recording:
                 if superseded(error):
                     self.superseded = True
                     return None
-                if isinstance(error.cause, ApplicationError) and error.cause.type == "LedgerBehind":
-                    # The casebook was restored to an earlier time.
+                # Where the casebook was restored to an earlier time.
+                end = _behind(error)
+                if end is not None and not self._lacks(end):
                     return None
                 self.trouble = str(error.cause or error)
                 workflow.logger.error("the ledger refused events", extra={"reason": self.trouble})
@@ -179,9 +180,42 @@ class Recording:
                 return recorded
 
 
+def end_of_call(events: Sequence[Event], steps: Iterable[int], first: int) -> int:
+    """Return until where events go to the casebook in one call: as many whole steps as fit, at least one.
+
+    Args:
+        steps: after how many events each step was complete.
+        first: how many events are recorded.
+    """
+    end, size = first, 0
+    for step in [*(step for step in steps if step > first), len(events)]:
+        size += sum(map(bytes_of, events[end:step]))
+        if end > first and (size > MOST_BYTES or step - first > MOST_EVENTS):
+            break
+        end = step
+    return end
+
+
+def view_before(view: dict[str, Any], later: Iterable[Event]) -> dict[str, Any]:
+    """Return a case view for a call that does not hold these later events.
+
+    As long as the ledger lacks the end of a case, the case is open there: else nobody would look for it.
+    """
+    if any(event.type == Closed.TYPE for event in later):
+        return {**view, "status": "open", "outcome": None, "closed_at": None}
+    return view
+
+
 def bytes_of(event: Event) -> int:
     """Return how many bytes of JSON an event is."""
     return len(canonical(event.as_json()).encode())
+
+
+def _behind(error: ActivityError) -> int | None:
+    """Return where the ledger ends, if an activity found it to end too early."""
+    if isinstance(error.cause, ApplicationError) and error.cause.type == "LedgerBehind":
+        return int(error.cause.details[0])
+    return None
 
 
 def superseded(error: ActivityError) -> bool:

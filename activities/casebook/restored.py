@@ -15,6 +15,7 @@ class Restored:
 
     _BEGIN = statement(__package__, "recovery_begin")
     _END = statement(__package__, "recovery_end")
+    _HOLDER = statement(__package__, "recovery_holder")
     _CLAIM = statement(__package__, "recovery_claim")
     _RAISE = statement(__package__, "recovery_raise_number")
     _OPEN = statement(__package__, "recovery_open_cases")
@@ -33,10 +34,23 @@ class Restored:
         async with self._database.connection() as connection:
             await connection.execute(self._END)
 
-    async def claim(self, case_id: str, run: str) -> None:
-        """Let a run hold a case, whoever held it in the state that was restored."""
+    async def holder(self, case_id: str) -> str | None:
+        """Return the run that holds a case; None when none does, or there is no such case."""
         async with self._database.connection() as connection:
-            await connection.execute(self._CLAIM, case_id, run)
+            held_by: str | None = await connection.fetchval(self._HOLDER, case_id)
+        return held_by
+
+    async def claim(self, case_id: str, run: str, holder: str | None) -> bool:
+        """Let a run hold a case, whoever held it in the state that was restored.
+
+        Args:
+            holder: who held it when the engine was asked.
+
+        Returns:
+            False when somebody else holds it by now, which then stays so.
+        """
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(self._CLAIM, case_id, run, holder))
 
     async def raise_numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
         """Give no number again that a case was given: of each kind and month the next one comes after these.

@@ -149,6 +149,12 @@ def fingerprint(event: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
+def lacks_text(event: Mapping[str, Any]) -> bool:
+    """Whether public event JSON is of a ledger, which hands out an empty text in place of each to a run."""
+    model = EVENTS.get(event["type"])
+    return model is not None and any(event["data"].get(name) == "" for name in model.TEXTS)
+
+
 def canonical(value: Mapping[str, Any]) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, UTF-8. Hashes are taken over it."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

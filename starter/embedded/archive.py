@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -94,8 +94,9 @@ def unpack(file: Path, into: Path, wanted: Collection[str]) -> Manifest:
                     raise StackError(f"{file} is damaged: {member.name} is not what was written")
     except (tarfile.TarError, EOFError) as error:
         raise StackError(f"{file} is damaged ({error})") from None
-    if left:
-        raise StackError(f"{file} is damaged: {', '.join(left)} is missing")
+    missing = [*left, *(name for name in wanted if name not in manifest.parts)]
+    if missing:
+        raise StackError(f"{file} is damaged: {', '.join(missing)} is missing")
     return manifest
 
 
@@ -112,17 +113,20 @@ def pack_folder(folder: Path, names: Collection[str], file: Path) -> None:
                     continue  # whoever wrote it has renamed it meanwhile
 
 
-def unpack_folder(file: Path, folder: Path) -> None:
+def unpack_folder(file: Path, folder: Path, may: Callable[[str], bool]) -> None:
     """Write what `pack_folder` packed into a folder, for its owner alone.
 
+    Args:
+        may: whether an entry of the folder may come from there.
+
     Raises:
-        StackError: a name leads out of the folder.
+        StackError: a name leads elsewhere.
     """
     with tarfile.open(file, "r:") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts:
-                raise StackError(f"{member.name} leads out of the folder")
+            if name.is_absolute() or ".." in name.parts or not may(name.parts[0] if name.parts else ""):
+                raise StackError(f"{member.name} is no file that a backup holds")
             if member.isdir():
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             elif content := tar.extractfile(member):

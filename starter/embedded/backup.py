@@ -113,7 +113,7 @@ async def restore(
             (new / LEDGER).unlink()
             if FILES in wanted:
                 tell("restoring keys, mail and other files")
-                await asyncio.to_thread(archive.unpack_folder, new / FILES, new)
+                await asyncio.to_thread(archive.unpack_folder, new / FILES, new, _is_file)
                 (new / FILES).unlink()
             return Restored(manifest, _put_in_place(folder, new, present))
         finally:
@@ -220,11 +220,12 @@ def _put_in_place(folder: Path, new: Path, present: list[str]) -> Path | None:
 
 def _files(folder: Path) -> list[str]:
     """List what lies in a data folder beside the databases, the logs, and what only a running stack needs."""
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.name not in (LOCK, LOGS, ADDRESSES, f"{ADDRESSES}.new", _NEW)
-        and not path.name.startswith((POSTGRES, TEMPORAL, _REPLACED))
+    return sorted(path.name for path in folder.iterdir() if _is_file(path.name))
+
+
+def _is_file(name: str) -> bool:
+    return name not in ("", LOCK, LOGS, ADDRESSES, f"{ADDRESSES}.new", _NEW) and not name.startswith(
+        (POSTGRES, TEMPORAL, _REPLACED)
     )
 
 

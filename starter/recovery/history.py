@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,12 @@ from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.messages import LOAD, RECORD, Request
+from cases import rules
+from cases.registry import KINDS
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN
-from cases.vocabulary.events import EVENTS, fingerprint
+from cases.vocabulary.events import fingerprint, lacks_text
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
 from workflows import state
 
 Json = dict[str, Any]
@@ -47,7 +52,11 @@ class Remembered:
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
+        unrecorded: those that the last run that had the case heard after it last recorded anything.
         from_ledger: whether the last run that had it was told to go on from the ledger.
+        begun: whether the last run has done anything yet.
+        rules: by which it was started (`cases.rules.marker`).
+        filed: the intake that the last run was to open the case with, as long as it runs and has not done so.
     """
 
     run: str
@@ -61,12 +70,21 @@ class Remembered:
     requests: dict[str, Request] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
     signals: list[tuple[str, datetime]] = field(default_factory=list)
+    unrecorded: list[tuple[str, datetime]] = field(default_factory=list)
     from_ledger: bool = False
+    begun: bool = False
+    rules: set[str] = field(default_factory=set)
+    filed: Json | None = None
 
     @property
     def alive(self) -> bool:
         """Whether a run has the case, or is about to take it over; one that only asks whose case it is has none."""
         return self.running and (self.from_ledger or bool(self.events))
+
+    @property
+    def is_of_other_rules(self) -> bool:
+        """Whether the last run goes by other rules than this build; one that has not begun goes by any."""
+        return self.begun and rules.marker() not in self.rules
 
 
 async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | None:
@@ -132,15 +150,9 @@ async def _runs(client: Client, case_id: str) -> list[str]:
 
 def _is_enough(found: Remembered, beyond: int) -> bool:
     events = found.events
-    if not events or min(events) > beyond + 1 or not (beyond or found.policy_document):
+    if not events or min(events) > beyond + 1 or not (beyond or (found.policy_document and found.intake)):
         return False
-    return not any(_lacks_text(event) for seq, event in events.items() if seq > beyond)
-
-
-def _lacks_text(event: Json) -> bool:
-    """Whether a run told of an event that it had read in the ledger, which hands out no texts."""
-    model = EVENTS.get(event["type"])
-    return model is not None and any(event["data"].get(name) == "" for name in model.TEXTS)
+    return not any(lacks_text(event) for seq, event in events.items() if seq > beyond)
 
 
 async def _read(client: Client, case_id: str, run: str, found: Remembered) -> str | None:
@@ -152,10 +164,13 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
     start = _json(client, started.input.payloads)
     # What this run was handed stands below what it recorded itself, and below what a later run tells.
     told: dict[int, Json] = {}
-    _carried(start, told, found)
+    _carried(case_id, start, told, found)
     scheduled: dict[int, str] = {}
     asked: dict[int, tuple[str, Json]] = {}
     answered: list[Answered] = []
+    # Signals since anything was recorded: those that came, and of them those that were heard.
+    came: list[tuple[str, datetime]] = []
+    heard: list[tuple[str, datetime]] = []
     for event in events:
         match event.event_type:
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
@@ -163,6 +178,7 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                 scheduled[event.event_id] = ordered.activity_type.name
                 if ordered.activity_type.name == RECORD:
                     _recorded(_json(client, ordered.input.payloads), told, found)
+                    came, heard = [], []
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 done = event.activity_task_completed_event_attributes
                 result = _json(client, done.result.payloads)
@@ -170,6 +186,15 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                     _loaded(result, told, found)
                 elif scheduled.get(done.scheduled_event_id) == RECORD:
                     found.number = found.number or result.get("number")
+            case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                found.begun, heard = found.begun or run == found.last_run, [*came]
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+                # The next run has it all.
+                heard = []
+            case EventType.EVENT_TYPE_MARKER_RECORDED if run == found.last_run:
+                # `workflow.patched` is one such marker.
+                for details in event.marker_recorded_event_attributes.details.values():
+                    found.rules.add(str(_json(client, details.payloads).get("id")))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
                 asked[event.event_id] = (accepted.name, _json(client, accepted.args.payloads))
@@ -182,23 +207,33 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                     answered.append(Answered(name, str((body.get("by") or {}).get("id")), at, view["events"]))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 name = event.workflow_execution_signaled_event_attributes.signal_name
-                found.signals.append((name, event.event_time.ToDatetime(UTC)))
+                came.append((name, event.event_time.ToDatetime(UTC)))
+                found.signals.append(came[-1])
     found.answered = answered + found.answered
+    if found.running and run == found.last_run and not told and "facts" in start:
+        found.filed = start
     if not found.run and (told or state.FROM_LEDGER in start):
         found.run, found.from_ledger = started.first_execution_run_id, state.FROM_LEDGER in start
+        found.unrecorded = heard
+    # A run that had the case before knows of nothing after what the later one went on from: that was cut off.
+    end = max(found.events, default=max(told, default=0))
     for seq, one in told.items():
         later = found.events.get(seq)
-        if later is None or (_lacks_text(later) and fingerprint(later) == fingerprint(one)):
+        if seq <= end if later is None else lacks_text(later) and fingerprint(later) == fingerprint(one):
             found.events[seq] = one
     return started.continued_execution_run_id or None
 
 
-def _carried(raw: Json, told: dict[int, Json], found: Remembered) -> None:
+def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) -> None:
     carried = raw.get(state.CARRIED)
     if carried is None:
         return
-    for event in state.unpack(carried["events"]):
-        told[event.seq] = event.as_json()
+    told.update((event["seq"], event) for event in state.unpack_json(carried["events"]))
+    filed = {name: value for name, value in raw.items() if name not in (state.CARRIED, "rehearsal")}
+    # A later build may have filed what this one does not read.
+    with suppress(Refused):
+        intake = read_intake(KINDS[case_id.partition(":")[0]].INTAKE, filed)
+        found.personal, found.intake = intake.personal(), intake.digest()
     found.policy_document = found.policy_document or carried["policy_document"]
     found.number = found.number or carried["number"]
     for id, seen in carried["seen"].items():
@@ -219,8 +254,8 @@ def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> None:
 
 
 def _loaded(part: Json, told: dict[int, Json], found: Remembered) -> None:
-    for event in state.unpack(part["events"]):
-        told.setdefault(event.seq, event.as_json())
+    for event in state.unpack_json(part["events"]):
+        told.setdefault(event["seq"], event)
     found.policy_document = found.policy_document or part.get("policy_document")
     found.number = found.number or part.get("number")
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Literal
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -22,11 +23,12 @@ from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE
-from cases.vocabulary.events import EVENTS, Event, canonical, fingerprint
+from cases.vocabulary.events import EVENTS, Event, fingerprint
 from cases.vocabulary.lifecycle import Closed
+from cases.vocabulary.refusals import Refused
 from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
-from workflows.recording import MOST_BYTES
+from workflows.recording import end_of_call, view_before
 
 Json = dict[str, Any]
 # So many cases are looked after at a time; how long a run may take to answer.
@@ -59,6 +61,10 @@ class Outcome:
 
 class UnknownEvents(Exception):
     """Raised where a case has events that this build does not know; the message names them."""
+
+
+# What keeps one case from being brought back, and no other.
+_FAULTS = (UnknownEvents, ApplicationError, RPCError, WorkflowUpdateFailedError, Refused)
 
 
 class Recovery:
@@ -151,19 +157,24 @@ class Recovery:
     async def _look_after(self, case_id: str, mode: Mode) -> Outcome:
         try:
             return await self._bring_back(case_id, mode)
-        except UnknownEvents as error:
-            return Outcome(case_id, why_not=str(error))
-        except (ApplicationError, RPCError, WorkflowUpdateFailedError) as error:
-            cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
-            return Outcome(case_id, why_not=getattr(cause, "message", None) or str(cause))
+        except _FAULTS as error:
+            return Outcome(case_id, why_not=_said(error))
 
     async def _bring_back(self, case_id: str, mode: Mode) -> Outcome:
         view = await self._casebook.case(case_id)
         events = [] if view is None else await self._casebook.events(case_id)
         known = events[-1]["seq"] if events else 0
+        holder = await self._restored.holder(case_id)
         remembered = await recall(self._client, case_id, known)
+        if mode == "other-rules" and remembered is not None and not remembered.is_of_other_rules:
+            # The engine lists with some delay what it has.
+            return Outcome(case_id)
         if view is None and remembered is None:
             return Outcome(case_id, why_not="neither the ledger nor the engine knows it")
+        if view is None and remembered is not None and remembered.is_of_other_rules and remembered.filed is not None:
+            if not self._dry_run:
+                await self._start(case_id, remembered.filed, remembered)
+            return Outcome(case_id, restarted=True)
         if mode == "engine-lost" and remembered is not None and remembered.alive:
             return Outcome(case_id)
         if mode == "from-engine" and view is None and remembered is not None and remembered.number is None:
@@ -174,7 +185,7 @@ class Recovery:
         recorded, after = 0, known
         parted = None if remembered is None else _parted(events, remembered)
         if remembered is not None and mode != "engine-lost" and parted is None:
-            recorded, after = await self._take_over(case_id, known, remembered, ask=mode != "other-rules")
+            recorded, after = await self._take_over(case_id, known, remembered, holder, ask=mode != "other-rules")
         lost = [] if remembered is None else _lost(remembered, after if parted is None else parted - 1)
         taken_over = remembered.events.values() if remembered is not None and recorded else ()
         closed = any(event["type"] == Closed.TYPE for event in taken_over)
@@ -188,12 +199,25 @@ class Recovery:
             return Outcome(case_id, recorded, lost=lost, why_not=why)
         if needed:
             _refuse_unknown(await self._casebook.events(case_id) if recorded else events)
+        why_not = ""
         if needed and not self._dry_run:
-            await self._start(case_id, after, remembered)
-            # For other rules the new workers start when all of it is done.
-            if mode != "other-rules":
-                await self._wait_for(case_id)
-        return Outcome(case_id, recorded, restarted=needed, lost=lost)
+            # What is thrown away is shown, whatever comes of the start.
+            try:
+                if remembered is not None and remembered.running and mode != "other-rules":
+                    # What it has answered since it was asked is in the ledger then, or shown.
+                    holder = await self._restored.holder(case_id)
+                    remembered = await self._stop(case_id, remembered, after)
+                    if parted is None:
+                        more, after = await self._take_over(case_id, after, remembered, holder, ask=False)
+                        recorded += more
+                    lost = _lost(remembered, after if parted is None else parted - 1)
+                await self._start(case_id, {state.FROM_LEDGER: {"head_seq": after}}, remembered)
+                # For other rules the new workers start when all of it is done.
+                if mode != "other-rules":
+                    await self._wait_for(case_id)
+            except _FAULTS as error:
+                why_not = _said(error)
+        return Outcome(case_id, recorded, restarted=needed and not why_not, lost=lost, why_not=why_not)
 
     @staticmethod
     def _needs_start(mode: Mode, remembered: Remembered | None) -> bool:
@@ -203,8 +227,13 @@ class Recovery:
         events = await self._casebook.events(case_id)
         return events[-1]["seq"] if events else 0
 
-    async def _take_over(self, case_id: str, known: int, remembered: Remembered, *, ask: bool) -> tuple[int, int]:
+    async def _take_over(
+        self, case_id: str, known: int, remembered: Remembered, holder: str | None, *, ask: bool
+    ) -> tuple[int, int]:
         """Let the ledger have what the engine knows beyond it.
+
+        Args:
+            holder: who held the case before the engine was asked.
 
         Returns:
             How many events it took over, and how many it has then.
@@ -212,13 +241,15 @@ class Recovery:
         last = max(remembered.events, default=known)
         if self._dry_run:
             return max(last - known, 0), max(last, known)
-        if (last > known or remembered.alive) and known:
-            await self._restored.claim(case_id, remembered.run)
+        holds = (last > known or remembered.alive) and known > 0
+        if holds and not await self._restored.claim(case_id, remembered.run, holder):
+            raise ApplicationError("it was started again meanwhile, by somebody else: repeat this command")
         # Out of histories first: a run that was started from the ledger does not know the texts of what it has loaded.
         if last > known:
             await self._record(case_id, known, remembered)
         if remembered.alive and ask and await self._ask_again(case_id):
             last = await self._recorded(case_id)
+            remembered.unrecorded.clear()
         return max(last - known, 0), max(last, known)
 
     async def _ask_again(self, case_id: str) -> bool:
@@ -235,7 +266,8 @@ class Recovery:
     async def _record(self, case_id: str, known: int, remembered: Remembered) -> None:
         """Record events out of histories, in calls that a payload has room for."""
         policy_document = remembered.policy_document
-        recorded = await self._casebook.events(case_id)
+        # The run may record as well, so that there may be more by now.
+        recorded = (await self._casebook.events(case_id))[:known]
         fresh = [remembered.events[seq] for seq in sorted(remembered.events) if seq > known]
         _refuse_unknown([*recorded, *fresh])
         before = [Event.from_json(event) for event in recorded]
@@ -249,32 +281,45 @@ class Recovery:
             raise ApplicationError("the policy that it is pinned to is in no history and not in the ledger")
         kind = case_id.partition(":")[0]
         events = [*before, *(Event.from_json(event) for event in fresh)]
-        view = KINDS[kind].replay(Policy.from_document(policy_document), events).view()
-        for part in _parts(fresh):
-            first = part[0]["seq"] == 1
+        case = KINDS[kind].replay(Policy.from_document(policy_document), events)
+        view = {**case.view(), "number": remembered.number}
+        first = known
+        while first < len(events):
+            last = end_of_call(events, case.steps, first)
             batch = Batch(
                 case_id=case_id,
                 kind=kind,
-                events=part,
-                view={**view, "number": remembered.number},
+                events=fresh[first - known : last - known],
+                view=view_before(view, events[last:]),
                 run=remembered.run,
-                personal=remembered.personal if first else None,
-                policy_document=policy_document if first else None,
-                requests=[one for one in remembered.requests.values() if part[0]["seq"] <= one.seq <= part[-1]["seq"]],
-                intake=remembered.intake if first else None,
+                personal=None if first else remembered.personal,
+                policy_document=None if first else policy_document,
+                requests=[one for one in remembered.requests.values() if first < one.seq <= last],
+                intake=None if first else remembered.intake,
                 number=remembered.number,
             )
             await self._recorder.record(batch)
+            first = last
 
-    async def _start(self, case_id: str, events: int, remembered: Remembered | None) -> None:
-        """Start a case again from its ledger, in place of a run that may still be there.
+    async def _stop(self, case_id: str, remembered: Remembered, known: int) -> Remembered:
+        """End a run that is to be replaced, and return what the engine knows then."""
+        try:
+            await self._client.get_workflow_handle(case_id).terminate("it goes on from the ledger: caseladder recover")
+        except RPCError as error:
+            # It may have ended by itself.
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return await recall(self._client, case_id, known) or remembered
+
+    async def _start(self, case_id: str, content: Json, remembered: Remembered | None) -> None:
+        """Start a case again from its ledger or its intake, in place of a run that may still be there.
 
         Signals that the run before it never heard, as without a worker of its rules, are sent again.
         """
         kind, _, key = case_id.partition(":")
         handle = await self._client.start_workflow(
             KINDS[kind].WORKFLOW,
-            {"key": key, state.FROM_LEDGER: {"head_seq": events}},
+            {"key": key, **content},
             id=case_id,
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -328,31 +373,25 @@ def _parted(recorded: Sequence[Json], remembered: Remembered) -> int | None:
     """
     for event in recorded:
         other = remembered.events.get(event["seq"])
-        if other is not None and fingerprint(other) != fingerprint(event):
+        # Without the model nobody knows which of its fields are texts, which a run may lack.
+        if other is not None and event["type"] in EVENTS and fingerprint(other) != fingerprint(event):
             return int(event["seq"])
     return None
 
 
 def _lost(remembered: Remembered, recorded: int) -> list[str]:
-    """List the answered commands whose events the ledger has not got, and signals that came after them."""
+    """List the answered commands and the signals whose events the ledger has not got."""
     answered: list[Answered] = [one for one in remembered.answered if one.events > recorded]
-    lost = [str(one) for one in answered]
+    signals = {*remembered.unrecorded}
     if answered:
-        since = answered[0].at
-        lost += [
-            f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in remembered.signals if at > since
-        ]
-    return lost
+        signals.update((name, at) for name, at in remembered.signals if at > answered[0].at)
+    came = [
+        f"signal {name}, come {at.isoformat(timespec='seconds')}" for name, at in sorted(signals, key=itemgetter(1))
+    ]
+    return [*map(str, answered), *came]
 
 
-def _parts(events: Iterable[Json]) -> list[list[Json]]:
-    """Cut events into runs that one call has room for."""
-    parts: list[list[Json]] = [[]]
-    size = 0
-    for event in events:
-        size += len(canonical(event).encode())
-        if parts[-1] and size > MOST_BYTES:
-            parts.append([])
-            size = 0
-        parts[-1].append(event)
-    return parts
+def _said(error: Exception) -> str:
+    """Return what an error says, for the operator."""
+    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+    return getattr(cause, "message", None) or str(cause)

@@ -12,13 +12,14 @@ import tarfile
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from starter.embedded import Addresses, Stack, StackError, running
+from starter.embedded import Addresses, Stack, StackError, archive, backup, running
 from starter.embedded.backup import Restored, Scope, back_up, restore
 from tests.cli.program import call
 from tests.embedded.support import ANY, KINDS, engine_has, ledger_has, remember, remembers
@@ -241,6 +242,9 @@ def damages(file: Path) -> dict[str, bytes]:
             members[member.name] = stream.read() if stream else b""
     manifest = json.loads(members["manifest.json"])
 
+    def without(parts: dict[str, Any]) -> dict[str, Any]:
+        return {name: part for name, part in parts.items() if name != "temporal.db"}
+
     def packed(change: Callable[[dict[str, bytes]], object]) -> bytes:
         changed = dict(members)
         change(changed)
@@ -260,6 +264,12 @@ def damages(file: Path) -> dict[str, bytes]:
         "flipped": bytes([*whole[: len(whole) // 2], whole[len(whole) // 2] ^ 1, *whole[len(whole) // 2 + 1 :]]),
         **flipped,
         "a part is missing": packed(lambda parts: parts.pop("files.tar")),
+        "a part less": packed(
+            lambda parts: (
+                parts.update({"manifest.json": json.dumps({**manifest, "parts": without(manifest["parts"])}).encode()})
+                or parts.pop("temporal.db")
+            )
+        ),
         "a part too many": packed(lambda parts: parts.update(more=b"")),
         "no manifest": packed(lambda parts: parts.pop("manifest.json")),
         "no JSON": packed(lambda parts: parts.update({"manifest.json": b"{"})),
@@ -268,6 +278,20 @@ def damages(file: Path) -> dict[str, bytes]:
             lambda parts: parts.update({"manifest.json": json.dumps({**manifest, "format": 2}).encode()})
         ),
     }
+
+
+@pytest.mark.parametrize("name", ["../key", "/key", "postgres/postgresql.auto.conf", "temporal.db", "lock", "."])
+def test_the_files_of_a_backup_are_no_others(name: str, tmp_path: Path) -> None:
+    """Whoever can change a backup must not have settings read by the server that it is restored into."""
+    packed, folder = tmp_path / "files.tar", tmp_path / "data"
+    folder.mkdir()
+    with tarfile.open(packed, "w") as tar:
+        for each in ("mail/1", name):
+            tar.addfile(tarfile.TarInfo(each), io.BytesIO())
+    (folder / "mail").mkdir()
+    with pytest.raises(StackError, match="is no file that a backup holds"):
+        archive.unpack_folder(packed, folder, backup._is_file)
+    assert [*tree(folder)] == ["mail", "mail/1"]
 
 
 async def test_a_damaged_backup_changes_nothing(file: Path, damages: dict[str, bytes], tmp_path: Path) -> None:

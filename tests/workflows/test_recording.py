@@ -12,15 +12,14 @@ from cases.case import Case
 from cases.vocabulary.events import canonical
 from tests.core.support import complaint, do, pass_time
 from tests.core.test_properties import Story, Teller, stories
-from workflows.recording import MOST_BYTES, MOST_EVENTS, Known, Recording
+from workflows.recording import MOST_BYTES, MOST_EVENTS, end_of_call, view_before
 
 
 def cut(case: Case, first: int = 0) -> list[int]:
     """Return where the ledger ends after each call."""
-    recording = Recording(case, Known(None), case.view, lambda: None, lambda: None)
     ends = [first]
     while ends[-1] < len(case.events):
-        ends.append(recording._end(ends[-1]))
+        ends.append(end_of_call(case.events, case.steps, ends[-1]))
     return ends
 
 
@@ -61,6 +60,15 @@ def test_a_step_is_never_cut_however_many_events_it_has() -> None:
     with patch.multiple("workflows.recording", MOST_EVENTS=1, MOST_BYTES=1):
         assert cut(case) == [0, case.steps[0], step]
     assert case.steps[0] > 1 < step - case.steps[0]
+
+
+def test_a_call_before_the_last_one_tells_of_a_case_that_is_open() -> None:
+    case = complaint("03-10 09:00:00", now="03-10 09:00:00")
+    do(case, "03-10 09:01:00", "withdraw", reason="found")
+    view = case.view()
+    assert view["status"] == "closed"
+    assert view_before(view, []) == view
+    assert view_before(view, case.events[-1:]) == {**view, "status": "open", "outcome": None, "closed_at": None}
 
 
 def test_years_of_reminders_and_long_texts_go_in_many_calls_each_of_bounded_size() -> None:

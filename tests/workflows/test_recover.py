@@ -7,6 +7,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import (
@@ -14,6 +15,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.worker import Worker
 
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
@@ -22,6 +24,7 @@ from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
 from starter.recovery import recovery
+from starter.recovery.history import recall
 from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
 from tests.postgres import Cluster
@@ -42,6 +45,7 @@ from tests.workflows.disasters import (
     wanted,
 )
 from tests.workflows.make_histories import agreed, seen
+from workflows.registry import RUNNER, case_workflows
 
 # A command to a case that cannot be brought back waits for ever.
 pytestmark = pytest.mark.timeout(120)
@@ -186,6 +190,7 @@ async def test_a_row_that_an_earlier_run_held_is_no_obstacle(installation: Insta
             if superseded:
                 await after.do(case, "note", text="said to nobody")
                 await eventually(case.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+                assert await is_recovering(after)
             code, done = await recover(after, "--from-engine")
             assert code == 0, done
             assert [(one["recorded"], one["restarted"]) for one in done["cases"]] == [(2 + superseded, superseded)]
@@ -234,6 +239,57 @@ async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(install
             code, done = await recover(after, "--from-engine", "--dry-run")
             assert (code, len(done["clashes"])) == (0, 2)
             assert await verified(after)
+
+
+async def test_what_only_earlier_runs_know_is_not_recorded_without_it(installation: Installation) -> None:
+    """A run that was started from the ledger knows neither texts nor customer; histories do."""
+    database = await installation.casebook()
+    backup = await installation.copy(database)
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            case = await before.file(facts={"category": "delay", "customer": {"name": "Zhang San"}})
+            await before.do(case, "note", text="said to the first run", request_id="r-1")
+            await before.recorded(case)
+            assert (await recover(before, case.id))[0] == 0
+            await before.do(case, "note", text="said to the second run")
+            events = await eventually(lambda: before.book.events(case.id), lambda events: len(events) == 13)
+
+        async with installation.running(env, backup) as after:
+            await after.do(case, "note", text="said before anybody recovers")
+            view = await eventually(lambda: case.query("case"), lambda view: "trouble" in view)
+            assert "the ledger ends at seq 0" in view["trouble"]
+            assert await after.book.case(case.id) is None
+            code, done = await recover(after, "--from-engine")
+            assert code == 0, done
+            recorded = await eventually(lambda: after.book.events(case.id), lambda events: len(events) == 14)
+            assert recorded[:13] == events
+            assert await ask(backup, "SELECT facts -> 'customer' ->> 'name' FROM personal") == [("Zhang San",)]
+            assert await ask(backup, "SELECT request_id FROM case_request") == [("r-1",)]
+            view = await eventually(lambda: case.query("case"), lambda view: "trouble" not in view)
+            assert view["recorded"] == view["events"] == 14
+            assert await verified(after)
+
+
+async def test_the_customer_of_a_case_that_continued_as_new_is_brought_back(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.shell.LONG_HISTORY", 30)
+    database = await installation.casebook()
+    backup = await installation.copy(database)
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            case = await before.file(facts={"category": "delay", "customer": {"name": "Zhang San"}})
+            for number_ in range(6):
+                await before.do(case, "note", text=f"note {number_}")
+            await before.recorded(case)
+            [started, *_] = (await case.fetch_history()).events
+            assert started.workflow_execution_started_event_attributes.continued_execution_run_id
+            await case.terminate("with the engine it is not lost")
+        async with installation.running(env, backup) as after:
+            code, done = await recover(after, "--from-engine")
+            assert code == 0, done
+            query = "SELECT facts -> 'customer' ->> 'name', intake_digest IS NOT NULL FROM personal"
+            assert await ask(backup, query) == [("Zhang San", True)]
 
 
 # --- the engine was lost --------------------------------------------------------------------------
@@ -415,6 +471,118 @@ async def test_a_case_that_runs_is_started_again_without_a_loss(installation: In
         await backend.recorded(again)
 
 
+async def test_what_is_answered_while_a_case_is_being_recovered_is_not_lost(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await installation.casebook()
+    asks_again = Recovery._ask_again
+
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+
+        async def ask_again(self: Recovery, case_id: str) -> bool:
+            answered = await asks_again(self, case_id)
+            await stop_at(database, "noted")
+            await backend.do(case, "note", text="on its way to the ledger")
+            await backend.do(case, "promise", reply_by=(datetime.now(UTC) + HOUR).isoformat())
+            await case.terminate("so that the ledger is not told before")
+            await go_on(database)
+            return answered
+
+        monkeypatch.setattr(Recovery, "_ask_again", ask_again)
+        async with open_book(database) as book:
+            [outcome] = [one async for one in Recovery(env.client, book.database).run("named", [case.id])]
+        assert (outcome.why_not, outcome.restarted, outcome.recorded) == ("", True, 1)
+        [lost] = outcome.lost
+        assert lost.startswith("promise by agent-1, answered ")
+        texts = [one["data"]["text"] for one in await backend.book.events(case.id) if one["type"] == "noted"]
+        assert texts == ["on its way to the ledger"]
+
+
+async def test_of_two_who_recover_the_same_case_one_has_it(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+        async with open_book(database) as book:
+
+            async def slowly(*args: Any) -> Any:
+                remembered = await recall(*args)
+                monkeypatch.setattr(recovery, "recall", recall)
+                [first] = [one async for one in Recovery(env.client, book.database).run("named", [case.id])]
+                assert (first.restarted, first.why_not) == (True, "")
+                return remembered
+
+            monkeypatch.setattr(recovery, "recall", slowly)
+            [second] = [one async for one in Recovery(env.client, book.database).run("named", [case.id])]
+        assert "by somebody else" in second.why_not
+        again = backend.handle(case.id)
+        await backend.do(again, "note", text="it goes on")
+        await backend.recorded(again)
+        assert (await again.describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+async def test_what_the_engine_lists_late_as_of_other_rules_is_left_alone(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+        run = (await case.describe()).run_id
+        async with open_book(database) as book:
+            outcome = await Recovery(env.client, book.database)._look_after(case.id, "other-rules")
+        assert outcome == recovery.Outcome(case.id)
+        assert (await case.describe()).run_id == run
+
+
+async def test_a_signal_that_was_heard_and_is_lost_is_shown(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case, told = await backend.file(), await backend.file()
+        for one in (case, told):
+            await backend.recorded(one)
+        await told.signal("escalate", {**SUPERVISOR, "reason": "recorded"})
+        await seen(backend, told, "escalated")
+        await backend.recorded(told)
+        await stop_at(database, "noted")
+        await backend.do(case, "note", text="the history has it")
+        await case.signal("escalate", {**SUPERVISOR, "reason": "nobody has it"})
+        await seen(backend, case, "escalated")
+        for one in (case, told):
+            await one.terminate("stuck")
+        await go_on(database)
+        code, done = await recover(backend, case.id, told.id)
+        assert code == 1
+        found = {one["case_id"]: one for one in done["cases"]}
+        [lost] = found[case.id]["lost"]
+        assert lost.startswith("signal escalate, come ")
+        assert (found[told.id]["lost"], found[told.id]["restarted"]) == ([], True)
+
+
+async def test_events_of_a_later_build_are_named_wherever_they_stand(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In what a run has loaded, for instance: one such case must not keep the others from being brought back."""
+    monkeypatch.setattr(recovery, "STARTING", timedelta(seconds=1))
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            strange, known = await before.file(), await before.file()
+            await before.do(strange, "note", text="of a later build")
+            for case in (strange, known):
+                await before.recorded(case)
+            assert (await recover(before, strange.id, known.id))[0] == 0
+        async with open_book(database) as book:
+            monkeypatch.delitem(EVENTS, "noted")
+            ids = [strange.id, known.id]
+            recovering = Recovery(env.client, book.database, dry_run=True)
+            found = {one.case_id: one async for one in recovering.run("named", ids)}
+        assert "does not know the events noted" in found[strange.id].why_not
+        assert (found[known.id].restarted, found[known.id].why_not) == (True, "")
+
+
 async def test_a_run_that_cannot_have_its_case_is_named(installation: Installation) -> None:
     database = await installation.casebook()
     async with time_skipping() as env, installation.running(env, database) as backend:
@@ -554,3 +722,26 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
         for case_id, recorded in events.items():
             mails |= wanted(case_id, recorded, first.folder / "contacts.toml")
         assert sent(builds) == mails
+
+
+async def test_a_case_that_was_filed_and_not_opened_is_opened_by_the_new_rules(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was stopped between its first two tasks."""
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        worker = Worker(env.client, task_queue=TASK_QUEUE, workflows=case_workflows(), workflow_runner=RUNNER)
+        async with worker:
+            case = await env.client.start_workflow(
+                "Complaint", {"key": "T-early", "facts": {"category": "delay"}}, id="complaint:T-early",
+                task_queue=TASK_QUEUE,
+            )  # fmt: skip
+            await eventually(case.fetch_history, lambda history: len(history.events) > 5)
+        monkeypatch.setattr("cases.rules.RULES", 2)
+        async with installation.running(env, database) as build:
+            answer = await program(build, "migrate", "--json")
+            assert (answer.code, answer.json["restarted"]) == (0, ["complaint:T-early"])
+            again = build.handle(case.id)
+            assert (await opened(again))["status"] == "open"
+            await build.recorded(again)
+            assert (await program(build, "migrate", "--json")).json["restarted"] == []
