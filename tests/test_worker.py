@@ -221,7 +221,7 @@ def test_every_line_about_a_case_names_it(day: Day) -> None:
     # From an activity's own logger, from the SDK about an activity, and from a workflow.
     assert said["notice_delayed"] == said["notice_failed"] == day.case
     assert said["Completing activity as failed"] == day.no_policy
-    assert said["a signal came for an intake that was refused"] == day.turned_away
+    assert said["a signal came to a run that has no case"] == day.turned_away
     for line in day.lines:
         if line["logger"].startswith(("activities.", "workflows.", "temporalio.activity", "temporalio.workflow")):
             assert line.get("case") in (day.case, day.turned_away, day.no_policy), line

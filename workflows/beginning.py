@@ -57,7 +57,8 @@ async def load(case: type[Case], wanted: state.FromLedger) -> Taken:
     if wanted.head_seq is not None and first.head_seq < wanted.head_seq:
         message = f"the ledger ends at seq {first.head_seq} and was at {wanted.head_seq}: restore a later backup"
         raise Refused("ledger_behind", message)
-    assert first.policy_document is not None
+    if first.policy_document is None:
+        raise Refused("ledger_broken", f"{info.workflow_id}: the policy that it is pinned to is not in the ledger")
     replayed, last = case(Policy.from_document(first.policy_document)), first
     # Part by part, each in a workflow task of its own: a task has two seconds.
     replayed.follow(state.unpack(first.events))

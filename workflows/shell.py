@@ -146,8 +146,8 @@ class Shell:
         """Do what is asked; a refusal is recorded, since the sender does not hear it."""
         try:
             outside = await self._opened()
-        except Refused:
-            workflow.logger.warning("a signal came for an intake that was refused")
+        except Refused as refusal:
+            workflow.logger.warning("a signal came to a run that has no case", extra={"reason": refusal.code})
             return
         outside.heard()
         case, by = outside.case, SYSTEM
@@ -418,11 +418,11 @@ class Shell:
         if not self._long() or not workflow.all_handlers_finished():
             return None
         case, recording = outside.case, outside.recording
+        if self._rehearsal is None and len(case.events) > state.MOST_EVENTS_CARRIED:
+            self._too_large = True
         if not self._too_large and self._packed[0] != len(case.events):
             self._packed = (len(case.events), state.pack(case.events))
-            self._too_large = self._rehearsal is None and (
-                len(case.events) > state.MOST_EVENTS_CARRIED or len(self._packed[1]) > state.MOST_CARRIED
-            )
+            self._too_large = self._rehearsal is None and len(self._packed[1]) > state.MOST_CARRIED
         if self._too_large:
             if not recording.complete or recording.under_way:
                 return None

@@ -131,6 +131,8 @@ def read_start(case: type[Case], workflow_id: str, raw: Any, *, continued: bool)
     rehearsal = content.pop("rehearsal", None)
     carried = content.pop(CARRIED, None) if continued else None
     from_ledger = content.pop(FROM_LEDGER, None)
+    if rehearsal is not None and from_ledger is not None:
+        raise Refused("invalid", f"{FROM_LEDGER}: a rehearsed case is in no ledger")
     intake = None
     if "facts" in content or (carried is None and from_ledger is None):
         intake = read_intake(case.INTAKE, content)

@@ -61,7 +61,8 @@ class Command(Model):
 
     def digest(self) -> str:
         """Return the SHA-256 of name and content, to tell a repeated request from a different one."""
-        content = canonical(self.model_dump(mode="json", exclude={"request_id"}))
+        # Without defaults: see `Intake.digest`.
+        content = canonical(self.model_dump(mode="json", exclude={"request_id"}, exclude_defaults=True))
         return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
 
 

@@ -113,7 +113,9 @@ class Intake(BaseModel):
 
     def digest(self) -> str:
         """SHA-256 of the content as the caller gave it: the same intake filed again has the same."""
-        return hashlib.sha256(canonical(self.model_dump(mode="json")).encode()).hexdigest()
+        # Without defaults, so that a field that a later release adds changes no digest of what was filed before.
+        content = canonical(self.model_dump(mode="json", exclude_defaults=True))
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:

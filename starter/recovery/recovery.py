@@ -14,6 +14,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.casebook.audit import Audit
 from activities.casebook.read import Casebook
 from activities.casebook.record import Recorder
 from activities.casebook.restored import Restored
@@ -79,6 +80,7 @@ class Recovery:
     def __init__(self, client: Client, database: Database, *, dry_run: bool = False, discard: bool = False) -> None:
         self._client, self._dry_run, self._discard = client, dry_run, discard
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
+        self._audit = Audit(database)
         # Cases without a number whose runs have ended: they get one when numbers are given again.
         self._unnumbered: set[str] = set()
         # Whether a run has answered that was started, or none has for as long as one may take.
@@ -199,6 +201,9 @@ class Recovery:
             return Outcome(case_id, recorded, lost=lost, why_not=why)
         if needed:
             _refuse_unknown(await self._casebook.events(case_id) if recorded else events)
+            # No run could go on from it: the one that is there stays.
+            if (fault := (await self._audit.verify(case_id)).fault) is not None:
+                return Outcome(case_id, recorded, lost=lost, why_not=f"{fault}: verify the casebook")
         why_not = ""
         if needed and not self._dry_run:
             # What is thrown away is shown, whatever comes of the start.
@@ -333,6 +338,7 @@ class Recovery:
 
         Raises:
             WorkflowUpdateFailedError: it cannot have it.
+            ApplicationError: it does not answer, as others do.
         """
         if self._answered is False:
             return
@@ -341,8 +347,10 @@ class Recovery:
                 await self._client.get_workflow_handle(case_id).execute_update(OPENED)
             self._answered = True
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            if self._answered:
+                raise ApplicationError("it was started from the ledger, and does not answer") from None
             # Where none has answered, no worker is there yet, and so none for the other cases.
-            self._answered = bool(self._answered)
+            self._answered = False
         except RPCError as error:
             # It may have closed meanwhile.
             if error.status is not RPCStatusCode.NOT_FOUND:

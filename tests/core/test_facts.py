@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from cases.kinds.complaint import ComplaintIntake
+from cases.kinds.complaint import ComplaintFacts, ComplaintIntake
 from cases.kinds.inquiry import InquiryIntake
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused
 from tests.core.support import AGENT, PERSONAL
@@ -233,6 +235,24 @@ def test_the_digest_tells_the_same_content_from_another() -> None:
         ("facts.severity", "serious"),
     ):
         assert read_intake(ComplaintIntake, changed(COMPLAINT, path, value)).digest() != digest
+
+
+def test_a_field_that_a_later_release_adds_changes_no_digest() -> None:
+    class LaterFacts(ComplaintFacts):
+        lane: str | None = None
+        pieces: int = 1
+
+    class LaterIntake(ComplaintIntake):
+        facts: LaterFacts
+        urgent: bool = False
+
+    assert read_intake(LaterIntake, COMPLAINT).digest() == read_intake(ComplaintIntake, COMPLAINT).digest()
+    assert (
+        read_intake(LaterIntake, {**COMPLAINT, "urgent": True}).digest() != read_intake(LaterIntake, COMPLAINT).digest()
+    )
+    command = read_command(KINDS["complaint"].COMMANDS, "approve", {"by": AGENT, "request_id": "1"})
+    given = canonical({"by": {"id": AGENT["id"], "role": AGENT["role"]}})
+    assert command.digest() == hashlib.sha256(f"approve{given}".encode()).hexdigest()
 
 
 def test_a_commands_digest_sees_content_and_name_but_not_the_request_id() -> None:

@@ -72,6 +72,7 @@ def rehearsed(**rehearsal: Any) -> dict[str, Any]:
         pytest.param(({**GOOD, "policy": "broken"},), "bad_policy", "ladder", id="wrong policy file"),
         pytest.param(({**GOOD, "carried": {}},), "invalid", "carried is not a known field", id="state from outside"),
         pytest.param(({**GOOD, "rehearsal": 3},), "invalid", "rehearsal", id="rehearsal"),
+        pytest.param(({**rehearsed(), "from_ledger": {}},), "invalid", "in no ledger", id="rehearsed from the ledger"),
         pytest.param((rehearsed(policy_document="x"),), "invalid", "policy_document", id="rehearsed policy"),
         pytest.param((rehearsed(policy_document="[1]"),), "invalid", "policy_document", id="rehearsed list"),
         pytest.param((rehearsed(policy_document="{}"),), "bad_policy", "ladder is missing", id="empty policy"),

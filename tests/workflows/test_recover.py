@@ -21,6 +21,7 @@ from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.refusals import Refused
+from starter import client
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
 from starter.recovery import recovery
@@ -295,7 +296,11 @@ async def test_the_customer_of_a_case_that_continued_as_new_is_brought_back(
 # --- the engine was lost --------------------------------------------------------------------------
 
 
-async def test_cases_go_on_after_the_engine_was_lost(installation: Installation) -> None:
+async def test_cases_go_on_after_the_engine_was_lost(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Senders wait that long for a case that is being brought back.
+    monkeypatch.setattr(client, "PAUSES", (0.1,))
     database = await installation.casebook()
     shipment = {"waybill": "W1", "posted_on": "2026-03-01"}
     async with time_skipping() as env, installation.running(env, database) as before:
@@ -590,6 +595,12 @@ async def test_a_run_that_cannot_have_its_case_is_named(installation: Installati
         for case in (whole, broken):
             await backend.recorded(case)
             await case.terminate("by mistake")
+        await execute(database, "CREATE TABLE gone AS TABLE policy", "DELETE FROM policy")
+        code, done = await recover(backend, whole.id)
+        [one] = done["cases"]
+        assert (code, one["restarted"]) == (1, False)
+        assert "the policy that it is pinned to is not in the ledger" in one["why_not"]
+        await execute(database, "INSERT INTO policy TABLE gone")
         change = f"UPDATE case_event SET body = body || ' ' WHERE case_id = '{broken.id}' AND seq = 2"
         await execute(database, "SET session_replication_role = replica", change)
         code, done = await recover(backend, "--engine-lost")
@@ -599,6 +610,20 @@ async def test_a_run_that_cannot_have_its_case_is_named(installation: Installati
         assert "verify the casebook" in found[broken.id][1]
         # It is seen to have its case before the command ends.
         assert (await whole.query("case"))["status"] == "open"
+
+
+async def test_a_run_is_not_ended_for_a_ledger_that_is_broken(installation: Installation) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+        change = f"UPDATE case_event SET body = body || ' ' WHERE case_id = '{case.id}' AND seq = 2"
+        await execute(database, "SET session_replication_role = replica", change)
+        code, done = await recover(backend, case.id)
+        [one] = done["cases"]
+        assert (code, one["restarted"]) == (1, False)
+        assert "seq 2: changed" in one["why_not"]
+        assert (await backend.do(case, "note", text="it goes on"))["status"] == "open"
 
 
 # --- two runs at the same time --------------------------------------------------------------------
