@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes
 
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import EVENTS
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
@@ -26,7 +29,7 @@ from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import Backend, Handle, Json
+from tests.workflows.backend import DEFAULT, Backend, Handle, Json
 from tests.workflows.disasters import (
     Installation,
     ask,
@@ -42,6 +45,8 @@ from tests.workflows.disasters import (
     wanted,
 )
 from tests.workflows.make_histories import agreed, seen
+from workflows import attributes
+from workflows.state import pack
 
 # A command to a case that cannot be brought back waits for ever.
 pytestmark = pytest.mark.timeout(120)
@@ -162,6 +167,35 @@ async def test_a_ledger_that_was_set_back_takes_over_what_the_engine_knows(insta
             for case in (moved, closing, idle, paid, paid_too, agreeing, new, late):
                 mails |= wanted(case.id, await after.book.events(case.id), after.folder / "contacts.toml")
     assert sent((before, lost, after)) == mails
+
+
+async def test_what_anybody_may_have_started_is_neither_believed_nor_an_obstacle(installation: Installation) -> None:
+    """A client of the engine may write what it likes into an input; the run refuses it, and its history stays."""
+    database = await installation.casebook()
+    opening = Complaint.open(
+        read_intake(Complaint.INTAKE, {"key": "lie", "facts": {"category": "delay"}}), DEFAULT, datetime.now(UTC)
+    )
+    lie = {"policy_document": DEFAULT.document, "events": pack(opening.events), "recorded": 0, "number": "2026-11-0007"}
+    no_json = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"))
+    encrypted = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"?"))
+    named = TypedSearchAttributes([SearchAttributePair(attributes.KEYWORDS["number"], "next year")])
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+        for key, given in {
+            "lie": {"key": "lie", "carried": {**lie, "seen": {}}},
+            "half": {"key": "half", "carried": {}},
+            "text": no_json,
+            "encrypted": encrypted,
+        }.items():
+            run = await backend.start("Complaint", given, id=f"complaint:{key}", search_attributes=named)
+            await eventually(run.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+        code, done = await recover(backend, "--from-engine")
+        assert (code, sum(one["recorded"] for one in done["cases"])) == (0, 0), done
+        assert not await is_recovering(backend)
+        code, done = await recover(backend, "complaint:lie")
+        assert [(one["recorded"], one["restarted"]) for one in done["cases"]] == [(0, False)]
+        assert await backend.book.events("complaint:lie") == []
 
 
 @pytest.mark.parametrize("superseded", [False, True])
