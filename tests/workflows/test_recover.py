@@ -467,6 +467,44 @@ async def test_a_run_that_cannot_have_its_case_is_named(installation: Installati
         assert (await whole.query("case"))["status"] == "open"
 
 
+@pytest.mark.parametrize("moved", [False, True])
+async def test_a_case_that_has_closed_is_not_kept_alive_by_an_older_engine(
+    installation: Installation, moved: bool
+) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case, idle = await backend.file(), await backend.file()
+        for one in (case, idle):
+            await backend.recorded(one)
+        async with time_skipping() as later, installation.running(later, database) as other:
+            assert (await recover(other, case.id))[0] == 0
+            await other.do(other.handle(case.id), "withdraw", "customer", reason="found")
+            await other.handle(case.id).result()
+        events = await backend.book.events(case.id)
+        # As if it had been the same engine, which was then restored to a time before the end.
+        run = (await case.describe()).run_id
+        await execute(database, f"UPDATE case_file SET held_by = '{run}' WHERE case_id = '{case.id}'")
+        if moved:
+            await backend.do(case, "acknowledge")
+
+        code, done = await recover(backend, "--all-open", "--dry-run")
+        assert code == int(moved)
+        assert (await case.describe()).status is WorkflowExecutionStatus.RUNNING
+        code, done = await recover(backend, "--from-engine")
+        assert (code, await is_recovering(backend)) == (int(moved), moved)
+        code, done = await recover(backend, "--all-open", "--discard")
+        found = {one["case_id"]: (one["restarted"], one["ended"], one["why_not"]) for one in done["cases"]}
+        assert (code, found[idle.id]) == (0, (True, False, ""))
+        assert (await case.describe()).status is WorkflowExecutionStatus.TERMINATED
+        code, done = await recover(backend, "--from-engine")
+        assert (code, await is_recovering(backend)) == (0, False)
+        assert await backend.book.events(case.id) == events
+        with pytest.raises(Refused, match="closed"):
+            await CaseClient(env.client, backend.book).command(
+                case.id, "acknowledge", {"by": {"id": "agent-1", "role": "agent"}}
+            )
+
+
 # --- two runs at the same time --------------------------------------------------------------------
 
 
