@@ -92,8 +92,9 @@ class Recorder:
         """
         entries, number = _entries(batch), _number(batch)
         async with self._database.recording() as connection:
-            # A case is most often opened once, so the first try spares the look.
-            known = None if entries[0].seq == 1 else await self._known(connection, batch, entries)
+            # A new case is most often recorded once, so the first try spares the look; a repeat is logged as an error.
+            new = entries[0].seq == 1 and batch.number is None
+            known = None if new else await self._known(connection, batch, entries)
             tried = -1
             while True:
                 head = known.head if known else genesis(batch.case_id)
