@@ -84,9 +84,11 @@ class Shell:
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
-            self._start = start = state.read_start(
-                self.CASE, info.workflow_id, content, continued=info.continued_run_id is not None
-            )
+            if info.cron_schedule is not None:
+                # Each further run would look as if the one before it had handed over what the sender wrote.
+                raise Refused("invalid", "a case is started once: without a cron schedule")
+            continued = info.continued_run_id is not None and info.attempt == 1
+            self._start = start = state.read_start(self.CASE, info.workflow_id, content, continued=continued)
             self._rehearsal = start.rehearsal
             self._mark = None if start.intake is None else Mark("", start.intake.digest())
             if start.carried is not None:
@@ -444,7 +446,7 @@ class Shell:
             {"key": self._start.key} if intake is None else intake.model_dump(mode="json", exclude_none=True)
         )
         if rehearsal is not None:
-            raw["rehearsal"] = rehearsal.model_dump(mode="json", exclude_none=True)
+            raw[state.REHEARSAL] = rehearsal.model_dump(mode="json", exclude_none=True)
         return raw
 
 

@@ -26,6 +26,8 @@ from cases.vocabulary.values import Model
 MICROSECOND = timedelta(microseconds=1)
 # Where a run's input holds what the run before it carried over, or says that the ledger has it.
 CARRIED, FROM_LEDGER = "carried", "from_ledger"
+# Where it says that the case is rehearsed.
+REHEARSAL = "rehearsal"
 # So many events at most go into the next run, and so many characters of them packed; it reads more from the ledger.
 MOST_EVENTS_CARRIED, MOST_CARRIED = 5_000, 500_000
 
@@ -128,18 +130,19 @@ def read_start(case: type[Case], workflow_id: str, raw: Any, *, continued: bool)
     if not isinstance(raw, dict):
         raise Refused("invalid", "intake: the input must be one JSON object with key and facts")
     content = dict(raw)
-    rehearsal = content.pop("rehearsal", None)
+    rehearsal = content.pop(REHEARSAL, None)
     carried = content.pop(CARRIED, None) if continued else None
     from_ledger = content.pop(FROM_LEDGER, None)
     if rehearsal is not None and from_ledger is not None:
-        raise Refused("invalid", f"{FROM_LEDGER}: a rehearsed case is in no ledger")
+        # It would take the case over from the run that records it, and record nothing.
+        raise Refused("invalid", f"{REHEARSAL}: a case that goes on from the ledger is not rehearsed")
     intake = None
     if "facts" in content or (carried is None and from_ledger is None):
         intake = read_intake(case.INTAKE, content)
     start = Start(
         intake.key if intake else _model(_Key, content, "start").key,
         intake,
-        None if rehearsal is None else _model(Rehearsal, rehearsal, "rehearsal"),
+        None if rehearsal is None else _model(Rehearsal, rehearsal, REHEARSAL),
         None if carried is None else _model(Carried, carried, CARRIED),
         None if from_ledger is None else _model(FromLedger, from_ledger, FROM_LEDGER),
     )

@@ -61,4 +61,5 @@ class Recovering(ApplicationError):
     """Raised when something has to wait until the casebook is recovered. Retried."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message} until the casebook is recovered: caseladder recover", type="Recovering")
+        what = f"{message} until the casebook is recovered: caseladder recover --from-engine"
+        super().__init__(what, type="Recovering")

@@ -24,7 +24,8 @@ from activities.database.database import Database, statement
 from activities.messages import RECORD, Batch, Recorded
 from cases.vocabulary.events import canonical
 
-_NUMBER = re.compile(r"(\d{4})-(0[1-9]|1[0-2])-(\d{4,9})", re.ASCII)
+# A case number: its year, its month and the serial.
+NUMBER = re.compile(r"(\d{4})-(0[1-9]|1[0-2])-(\d{4,9})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ class Recorder:
         """
         entries, number = _entries(batch), _number(batch)
         async with self._database.recording() as connection:
-            # A case is most often opened once, so the first try spares the look.
-            known = None if entries[0].seq == 1 else await self._known(connection, batch, entries)
+            # A new case is most often recorded once, so the first try spares the look; a repeat is logged as an error.
+            new = entries[0].seq == 1 and batch.number is None
+            known = None if new else await self._known(connection, batch, entries)
             tried = -1
             while True:
                 head = known.head if known else genesis(batch.case_id)
@@ -284,7 +286,7 @@ def _number(batch: Batch) -> _Number | None:
     """
     if batch.number is None:
         return None
-    match = _NUMBER.fullmatch(batch.number)
+    match = NUMBER.fullmatch(batch.number)
     # Written as the casebook writes it: no more zeros than four digits need.
     if match is None or f"{int(match[3]):04}" != match[3] or not int(match[3]):
         raise BadBatch(f"{batch.case_id}: number = {batch.number[:40]!r}: allowed is what a case was given")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from activities.casebook.record import NUMBER
 from activities.database.database import Database, statement
 
 # Case ids fetched at once.
@@ -56,9 +57,11 @@ class Restored:
         """Give no number again that a case was given: of each kind and month the next one comes after these.
 
         Args:
-            numbers: kinds and case numbers.
+            numbers: kinds and case numbers; what cannot be one is passed over, since any client of the engine can
+                write it there.
         """
-        given = [(kind, *map(int, number.split("-"))) for kind, number in numbers]
+        read = [(kind, NUMBER.fullmatch(number)) for kind, number in numbers]
+        given = [(kind, *map(int, match.groups())) for kind, match in read if match is not None]
         async with self._database.connection() as connection:
             await connection.executemany(self._RAISE, given)
 

@@ -33,6 +33,7 @@ class Refused(Exception):
 PERSONAL = frozenset(
     {"customer", "name", "phone", "email", "contacts", "ref", "description", "question"}
     | {"text", "reason", "summary", "finding", "options", "where"}
+    | {"action", "why_not", "responsibility"}
 )
 
 

@@ -130,6 +130,8 @@ def lines_of(outcome: Outcome, would: str) -> list[str]:
         lines.append(f"{outcome.case_id}: {events} {would}taken over from the engine")
     if outcome.restarted:
         lines.append(f"{outcome.case_id}: {would}started from the ledger")
+    if outcome.ended:
+        lines.append(f"{outcome.case_id}: has closed, as the ledger has it; its run {would}ended")
     lines += [f"{outcome.case_id}: answered, and in no ledger: {one}" for one in outcome.lost]
     if outcome.why_not:
         lines.append(f"{outcome.case_id}: not brought back: {outcome.why_not}")

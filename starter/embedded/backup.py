@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +19,26 @@ from starter.embedded import archive, postgres
 from starter.embedded.archive import Manifest
 from starter.embedded.postgres import Postgres
 from starter.embedded.server import StackError
-from starter.embedded.stack import ADDRESSES, LOCK, LOGS, POSTGRES, TEMPORAL, full_path, make_folder, owned, running
+from starter.embedded.stack import (
+    ADDRESSES,
+    LOCK,
+    LOGS,
+    MOVING,
+    POSTGRES,
+    TEMPORAL,
+    check_whole,
+    full_path,
+    make_folder,
+    owned,
+    running,
+)
 
 # The parts of a backup: the engine's database, the casebook's, and what else lies in the data folder.
 ENGINE, LEDGER, FILES = "temporal.db", "ledger.dump", "files.tar"
 # Where a restore builds what is new, and how it names the folder for what was there.
 _NEW, _REPLACED = "restore.new", "replaced-"
+# How the folder beside a backup begins in which its parts are gathered.
+_SCRATCH = ".caseladder-backup-"
 # Seconds to wait for a writer of the engine's database.
 _PATIENCE = 30
 
@@ -61,8 +77,8 @@ async def back_up(data: Path, file: Path, release: str, tell: Tell) -> Manifest:
         raise StackError(f"{file} lies in the data folder, which it is to be a copy of; name a file elsewhere")
     if not ((folder / POSTGRES).is_dir() and (folder / TEMPORAL).is_file()):
         raise StackError(f"{data} is no data folder of `caseladder up`: it has no {POSTGRES} or no {TEMPORAL}")
-    scratch = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
-    try:
+    check_whole(data)
+    with _scratch(file.parent) as scratch:
         parts = {name: scratch / name for name in (ENGINE, LEDGER, FILES)}
         async with _ledger_of(data) as url:
             at = await _copy_databases(folder / TEMPORAL, url, parts, tell)
@@ -71,8 +87,6 @@ async def back_up(data: Path, file: Path, release: str, tell: Tell) -> Manifest:
         tell(f"writing {file.name}")
         manifest = await asyncio.to_thread(archive.write, scratch / "backup", release, at, parts)
         (scratch / "backup").rename(file)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return manifest
 
 
@@ -96,9 +110,10 @@ async def restore(
     async with owned(data) as folder:
         present = [*_files(folder), *(name for name in (POSTGRES, *_engine_files(folder)) if (folder / name).exists())]
         if scope == "ledger-only":
-            if not ((folder / POSTGRES).is_dir() and (folder / TEMPORAL).is_file()):
+            cut_off = (folder / MOVING).exists()
+            if not (((folder / POSTGRES).is_dir() or cut_off) and (folder / TEMPORAL).is_file()):
                 raise StackError(f"{data} holds no stack whose ledger could be replaced; restore all of {file.name}")
-            present = [POSTGRES]
+            present = [name for name in present if name == POSTGRES]
         elif present and not force:
             raise StackError(f"{data} is not empty; name another folder with --data, or give --force to replace it")
         new = folder / _NEW
@@ -118,6 +133,30 @@ async def restore(
             return Restored(manifest, _put_in_place(folder, new, present))
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Make a folder for the block, locked; and remove those that backups which were killed have left there."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    made = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
+    try:
+        with _locked(made):
+            yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 async def _copy_databases(engine: Path, url: str, parts: dict[str, Path], tell: Tell) -> str:
@@ -198,7 +237,13 @@ async def _run(folder: Path, log: Path) -> AsyncIterator[str]:
 
 
 def _put_in_place(folder: Path, new: Path, present: list[str]) -> Path | None:
-    """Move what is there aside and what is new in its place; all of it, or nothing."""
+    """Move what is there aside and what is new in its place; all of it, or nothing.
+
+    Where it is killed meanwhile, a file stays that says so.
+    """
+    mark = folder / MOVING
+    cut_off = mark.exists()
+    mark.touch()
     aside = folder / f"{_REPLACED}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     moves = [(folder / name, aside / name) for name in present]
     moves += [(path, folder / path.name) for path in sorted(new.iterdir())]
@@ -214,7 +259,10 @@ def _put_in_place(folder: Path, new: Path, present: list[str]) -> Path | None:
             target.rename(source)
         if present:
             aside.rmdir()
+        if not cut_off:
+            mark.unlink()
         raise
+    mark.unlink()
     return aside if present else None
 
 
@@ -224,7 +272,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _is_file(name: str) -> bool:
-    return name not in ("", LOCK, LOGS, ADDRESSES, f"{ADDRESSES}.new", _NEW) and not name.startswith(
+    return name not in ("", LOCK, LOGS, ADDRESSES, f"{ADDRESSES}.new", _NEW, MOVING) and not name.startswith(
         (POSTGRES, TEMPORAL, _REPLACED)
     )
 

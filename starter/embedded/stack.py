@@ -19,6 +19,8 @@ from starter.embedded.temporal import NAMESPACE, Temporal
 
 # What lies in a data folder, beside what the worker and the API keep there.
 POSTGRES, TEMPORAL, LOGS, LOCK, ADDRESSES = "postgres", "temporal.db", "logs", "lock", "stack.json"
+# A file that lies there while a restore puts things in place.
+MOVING = "restore.moving"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +88,11 @@ class Stack:
         """Start both servers and return when both are ready; on any failure nothing is left running.
 
         Raises:
-            StackError: another process uses the folder, or a server did not start.
+            StackError: another process uses the folder, a restore was cut off in it, or a server did not start.
         """
         self._lock = await _take(self._shown)
         try:
+            check_whole(self._shown)
             for log in (self.postgres.log, self.temporal.log):
                 if log.exists():
                     log.replace(log.with_suffix(".log.1"))
@@ -136,6 +139,19 @@ async def owned(data: Path) -> AsyncIterator[Path]:
         yield full_path(data)
     finally:
         lock.close()
+
+
+def check_whole(data: Path) -> None:
+    """Refuse a data folder in which a restore was cut off: a server would begin anew in place of what is not there.
+
+    Raises:
+        StackError: it was.
+    """
+    if (full_path(data) / MOVING).exists():
+        raise StackError(
+            f"a restore was cut off on {data}: repeat it, with --force unless it was --ledger-only; what was there is "
+            "kept in the folders replaced-"
+        )
 
 
 async def _take(data: Path) -> IO[str]:

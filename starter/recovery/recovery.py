@@ -49,6 +49,7 @@ class Outcome:
     Args:
         recorded: how many events the ledger took over from the engine.
         restarted: whether the case was started again from its ledger.
+        ended: whether a run was ended of a case that has closed, as the ledger has it.
         lost: answered commands, and signals, that neither the ledger nor a reachable history holds.
         why_not: why the case could not be brought back; empty when it could, or needs nothing.
     """
@@ -56,6 +57,7 @@ class Outcome:
     case_id: str
     recorded: int = 0
     restarted: bool = False
+    ended: bool = False
     lost: list[str] = field(default_factory=list)
     why_not: str = ""
 
@@ -135,24 +137,34 @@ class Recovery:
             yield case_id
 
     async def _found(self, mode: Mode) -> AsyncIterator[str]:
+        # A case that was continued as new has several runs there.
+        seen: set[str] = set()
         if mode in ("all-open", "engine-lost"):
             after = ""
             while page := await self._restored.open_cases(after):
                 for case_id in page:
+                    seen.add(case_id)
                     yield case_id
                 after = page[-1]
-            return
+            if mode == "engine-lost":
+                return
         query = _of_cases()
+        if mode == "all-open":
+            # An engine of an earlier time may go on with what has closed since.
+            query += " AND ExecutionStatus = 'Running'"
         if mode == "other-rules":
             # The engine keeps there by which rules a run was started.
             others = f"(TemporalChangeVersion IS NULL OR TemporalChangeVersion != '{rules.marker()}')"
             query += f" AND ExecutionStatus = 'Running' AND {others}"
-        # A case that was continued as new has several runs there.
-        seen: set[str] = set()
         async for found in self._client.list_workflows(query):
             if found.id not in seen:
                 seen.add(found.id)
-                yield found.id
+                if mode != "all-open" or await self._has_closed(found.id):
+                    yield found.id
+
+    async def _has_closed(self, case_id: str) -> bool:
+        view = await self._casebook.case(case_id)
+        return view is not None and view["status"] == "closed"
 
     # --- one case ---------------------------------------------------------------------------------
 
@@ -191,14 +203,16 @@ class Recovery:
         lost = [] if remembered is None else _lost(remembered, after if parted is None else parted - 1)
         taken_over = remembered.events.values() if remembered is not None and recorded else ()
         closed = any(event["type"] == Closed.TYPE for event in taken_over)
-        closed = closed or (view is not None and view["status"] == "closed")
+        if view is not None and view["status"] == "closed":
+            closed = True
+            if remembered is not None and (parted is not None or max(remembered.events, default=known) < known):
+                return await self._end(case_id, remembered, lost)
         needed = bool(view is not None or recorded) and not closed and self._needs_start(mode, remembered)
         if parted is not None and not needed:
             why = f"its run and the ledger tell of different events from seq {parted} on: recover {case_id}"
             return Outcome(case_id, lost=lost, why_not=why)
         if needed and lost and not self._discard:
-            why = f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
-            return Outcome(case_id, recorded, lost=lost, why_not=why)
+            return Outcome(case_id, recorded, lost=lost, why_not=_look_first(lost))
         if needed:
             _refuse_unknown(await self._casebook.events(case_id) if recorded else events)
             # No run could go on from it: the one that is there stays.
@@ -223,6 +237,17 @@ class Recovery:
             except _FAULTS as error:
                 why_not = _said(error)
         return Outcome(case_id, recorded, restarted=needed and not why_not, lost=lost, why_not=why_not)
+
+    async def _end(self, case_id: str, remembered: Remembered, lost: list[str]) -> Outcome:
+        """End a run that an engine of an earlier time has of a case that has closed since: it would go on for ever."""
+        if not remembered.running:
+            return Outcome(case_id, lost=lost)
+        if lost and not self._discard:
+            return Outcome(case_id, lost=lost, why_not=_look_first(lost))
+        if not self._dry_run:
+            run = self._client.get_workflow_handle(case_id, run_id=remembered.last_run)
+            await run.terminate("the case has closed, as the ledger has it")
+        return Outcome(case_id, ended=True, lost=lost)
 
     @staticmethod
     def _needs_start(mode: Mode, remembered: Remembered | None) -> bool:
@@ -366,6 +391,10 @@ def _refuse_unknown(events: Iterable[Json]) -> None:
     unknown = sorted({event["type"] for event in events} - EVENTS.keys())
     if unknown:
         raise UnknownEvents(f"this build does not know the events {', '.join(unknown)}: a later one has written them")
+
+
+def _look_first(lost: Sequence[str]) -> str:
+    return f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
 
 
 def _of_cases() -> str:

@@ -496,3 +496,11 @@ def test_an_agent_acts_on_it_as_on_any_case() -> None:
     assert clock(case, "rung")[0] == "met"
     pass_time(case, "03-04 10:10:00")
     assert case.ladder.rung == "supervisor"  # the customer was not told
+
+
+@pytest.mark.parametrize("field", ["action", "why_not"])
+def test_what_people_wrote_is_not_repeated_when_it_is_refused(field: str) -> None:
+    body = {"by": {"id": "agent-1", "role": "agent"}, "action": "none", "carried_out": False, field: "Zhang San" * 1000}
+    with pytest.raises(Refused, match=f"{field}: ") as refused:
+        read_command(ExceptionReport.COMMANDS, "correct", body)
+    assert "Zhang" not in refused.value.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gzip
 import hashlib
 import io
@@ -332,6 +333,59 @@ async def test_a_restore_that_fails_late_changes_nothing(
     with pytest.raises(OSError, match="Input/output error"):
         await restored(file, data, force=True)
     assert tree(data) == before
+
+
+@pytest.mark.parametrize("scope", ["all", "ledger-only"])
+async def test_a_restore_that_is_cut_off_is_repeated_before_anything_starts_anew(
+    file: Path, damages: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: Scope
+) -> None:
+    data = tmp_path / "data"
+    await restored(file, data)
+    rename = Path.rename
+
+    class Killed(BaseException):
+        """Takes the place of a kill, after which nothing is put right."""
+
+    def cut_off(path: Path, target: Path) -> Path:
+        if path.parent.name.startswith("replaced-"):
+            raise Killed
+        done = rename(path, target)
+        if path.name == "postgres" and path.parent == data:
+            raise Killed
+        return done
+
+    def refuse(path: Path) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Path, "rename", cut_off)
+    monkeypatch.setattr(Path, "rmdir", refuse)
+    with pytest.raises(Killed):
+        await restored(file, data, scope, force=True)
+    monkeypatch.undo()
+    assert not (data / "postgres").exists()
+    with pytest.raises(StackError, match="a restore was cut off"):
+        await Stack(data, KINDS, ANY).start()
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(damages["cut short"])
+    with pytest.raises(StackError, match="is damaged"):
+        await restored(damaged, data, scope, force=True)
+    with pytest.raises(StackError, match="a restore was cut off"):
+        await Stack(data, KINDS, ANY).start()
+    await restored(file, data, scope, force=True)
+    async with Stack(data, KINDS, ANY) as addresses:
+        assert await remembers(addresses, "before")
+
+
+async def test_a_backup_that_was_killed_leaves_nothing_behind_for_long(stopped: Path, tmp_path: Path) -> None:
+    left, other = tmp_path / ".caseladder-backup-left", tmp_path / ".caseladder-backup-other"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "ledger.dump").write_text("all about customers")
+    under_way = os.open(other, os.O_RDONLY)
+    fcntl.flock(under_way, fcntl.LOCK_EX)
+    await back_up(stopped, tmp_path / "file", RELEASE, silent)
+    os.close(under_way)
+    assert sorted(os.listdir(tmp_path)) == [other.name, "file"]
 
 
 async def test_a_backup_is_not_written_where_it_must_not_be(stopped: Path, tmp_path: Path) -> None:

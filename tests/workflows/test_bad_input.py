@@ -7,17 +7,22 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from cases.kinds.complaint import Complaint
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from tests.temporal import eventually
 from tests.workflows.backend import DEFAULT, Backend, Handle
+from workflows.state import pack
 
 # A start with surplus arguments is turned away so early that the SDK never awaits the call it had prepared.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .*run_workflow:RuntimeWarning")
@@ -72,7 +77,7 @@ def rehearsed(**rehearsal: Any) -> dict[str, Any]:
         pytest.param(({**GOOD, "policy": "broken"},), "bad_policy", "ladder", id="wrong policy file"),
         pytest.param(({**GOOD, "carried": {}},), "invalid", "carried is not a known field", id="state from outside"),
         pytest.param(({**GOOD, "rehearsal": 3},), "invalid", "rehearsal", id="rehearsal"),
-        pytest.param(({**rehearsed(), "from_ledger": {}},), "invalid", "in no ledger", id="rehearsed from the ledger"),
+        pytest.param(({**rehearsed(), "from_ledger": {}},), "invalid", "not rehearsed", id="rehearsed ledger"),
         pytest.param((rehearsed(policy_document="x"),), "invalid", "policy_document", id="rehearsed policy"),
         pytest.param((rehearsed(policy_document="[1]"),), "invalid", "policy_document", id="rehearsed list"),
         pytest.param((rehearsed(policy_document="{}"),), "bad_policy", "ladder is missing", id="empty policy"),
@@ -95,6 +100,23 @@ async def test_what_is_no_case_fails_at_once(backend: Backend, args: tuple[Any, 
     assert (cause.type, cause.non_retryable, cause.details[0]["code"]) == ("Refused", True, code)
     assert named in cause.message
     assert await task_failures(case) == 0
+    assert await backend.book.events(case.id) == []
+
+
+async def test_what_is_written_for_a_later_run_is_refused_by_that_one_too(backend: Backend) -> None:
+    """The engine starts further runs by a schedule, with what the sender wrote as if a run had handed it over."""
+    events = pack(Complaint.open(read_intake(Complaint.INTAKE, GOOD), DEFAULT, datetime.now(UTC)).events)
+    state = {"policy_document": DEFAULT.document, "events": events, "recorded": 0, "number": None}
+    case = await backend.start(
+        "Complaint", {"key": "bad", "carried": state}, id="complaint:bad", cron_schedule="@every 1s"
+    )
+    runs = backend.env.client.list_workflows
+
+    async def ended() -> list[WorkflowExecutionStatus | None]:
+        return [run.status async for run in runs("WorkflowId = 'complaint:bad' AND ExecutionStatus = 'Failed'")]
+
+    await eventually(ended, lambda seen: len(seen) >= 2)
+    await backend.handle(case.id).terminate()
     assert await backend.book.events(case.id) == []
 
 

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import Worker
 
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import EVENTS
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter import client
 from starter.client import CaseClient
@@ -30,7 +33,7 @@ from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import Backend, Handle, Json
+from tests.workflows.backend import DEFAULT, Backend, Handle, Json
 from tests.workflows.disasters import (
     Installation,
     ask,
@@ -46,7 +49,9 @@ from tests.workflows.disasters import (
     wanted,
 )
 from tests.workflows.make_histories import agreed, seen
+from workflows import attributes
 from workflows.registry import RUNNER, case_workflows
+from workflows.state import pack
 
 # A command to a case that cannot be brought back waits for ever.
 pytestmark = pytest.mark.timeout(120)
@@ -167,6 +172,35 @@ async def test_a_ledger_that_was_set_back_takes_over_what_the_engine_knows(insta
             for case in (moved, closing, idle, paid, paid_too, agreeing, new, late):
                 mails |= wanted(case.id, await after.book.events(case.id), after.folder / "contacts.toml")
     assert sent((before, lost, after)) == mails
+
+
+async def test_what_anybody_may_have_started_is_neither_believed_nor_an_obstacle(installation: Installation) -> None:
+    """A client of the engine may write what it likes into an input; the run refuses it, and its history stays."""
+    database = await installation.casebook()
+    opening = Complaint.open(
+        read_intake(Complaint.INTAKE, {"key": "lie", "facts": {"category": "delay"}}), DEFAULT, datetime.now(UTC)
+    )
+    lie = {"policy_document": DEFAULT.document, "events": pack(opening.events), "recorded": 0, "number": "2026-11-0007"}
+    no_json = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"))
+    encrypted = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"?"))
+    named = TypedSearchAttributes([SearchAttributePair(attributes.KEYWORDS["number"], "next year")])
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await backend.file()
+        await backend.recorded(case)
+        for key, given in {
+            "lie": {"key": "lie", "carried": {**lie, "seen": {}}},
+            "half": {"key": "half", "carried": {}},
+            "text": no_json,
+            "encrypted": encrypted,
+        }.items():
+            run = await backend.start("Complaint", given, id=f"complaint:{key}", search_attributes=named)
+            await eventually(run.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+        code, done = await recover(backend, "--from-engine")
+        assert (code, sum(one["recorded"] for one in done["cases"])) == (0, 0), done
+        assert not await is_recovering(backend)
+        code, done = await recover(backend, "complaint:lie")
+        assert [(one["recorded"], one["restarted"]) for one in done["cases"]] == [(0, False)]
+        assert await backend.book.events("complaint:lie") == []
 
 
 @pytest.mark.parametrize("superseded", [False, True])
@@ -624,6 +658,44 @@ async def test_a_run_is_not_ended_for_a_ledger_that_is_broken(installation: Inst
         assert (code, one["restarted"]) == (1, False)
         assert "seq 2: changed" in one["why_not"]
         assert (await backend.do(case, "note", text="it goes on"))["status"] == "open"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_a_case_that_has_closed_is_not_kept_alive_by_an_older_engine(
+    installation: Installation, moved: bool
+) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case, idle = await backend.file(), await backend.file()
+        for one in (case, idle):
+            await backend.recorded(one)
+        async with time_skipping() as later, installation.running(later, database) as other:
+            assert (await recover(other, case.id))[0] == 0
+            await other.do(other.handle(case.id), "withdraw", "customer", reason="found")
+            await other.handle(case.id).result()
+        events = await backend.book.events(case.id)
+        # As if it had been the same engine, which was then restored to a time before the end.
+        run = (await case.describe()).run_id
+        await execute(database, f"UPDATE case_file SET held_by = '{run}' WHERE case_id = '{case.id}'")
+        if moved:
+            await backend.do(case, "acknowledge")
+
+        code, done = await recover(backend, "--all-open", "--dry-run")
+        assert code == int(moved)
+        assert (await case.describe()).status is WorkflowExecutionStatus.RUNNING
+        code, done = await recover(backend, "--from-engine")
+        assert (code, await is_recovering(backend)) == (int(moved), moved)
+        code, done = await recover(backend, "--all-open", "--discard")
+        found = {one["case_id"]: (one["restarted"], one["ended"], one["why_not"]) for one in done["cases"]}
+        assert (code, found[idle.id]) == (0, (True, False, ""))
+        assert (await case.describe()).status is WorkflowExecutionStatus.TERMINATED
+        code, done = await recover(backend, "--from-engine")
+        assert (code, await is_recovering(backend)) == (0, False)
+        assert await backend.book.events(case.id) == events
+        with pytest.raises(Refused, match="closed"):
+            await CaseClient(env.client, backend.book).command(
+                case.id, "acknowledge", {"by": {"id": "agent-1", "role": "agent"}}
+            )
 
 
 # --- two runs at the same time --------------------------------------------------------------------
