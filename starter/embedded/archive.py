@@ -94,8 +94,9 @@ def unpack(file: Path, into: Path, wanted: Collection[str]) -> Manifest:
                     raise StackError(f"{file} is damaged: {member.name} is not what was written")
     except (tarfile.TarError, EOFError) as error:
         raise StackError(f"{file} is damaged ({error})") from None
-    if left:
-        raise StackError(f"{file} is damaged: {', '.join(left)} is missing")
+    missing = [*left, *(name for name in wanted if name not in manifest.parts)]
+    if missing:
+        raise StackError(f"{file} is damaged: {', '.join(missing)} is missing")
     return manifest
 
 
@@ -116,16 +117,20 @@ def unpack_folder(file: Path, folder: Path) -> None:
     """Write what `pack_folder` packed into a folder, for its owner alone.
 
     Raises:
-        StackError: a name leads out of the folder.
+        StackError: a name leads out of the folder, or to what is there already, or stands for no file.
     """
     with tarfile.open(file, "r:") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts:
                 raise StackError(f"{member.name} leads out of the folder")
+            # Of a file with several names `pack_folder` writes a link to the first one.
+            content = None if member.isdir() or member.issym() else _content(tar, member)
             if member.isdir():
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            elif content := tar.extractfile(member):
+            elif content is None or (folder / name).exists():
+                raise StackError(f"{member.name} is no file that a backup could hold")
+            else:
                 _copy(content, folder / name)
 
 
@@ -141,6 +146,13 @@ def _read_manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
         return Manifest(raw["caseladder"], raw["at"], {name: Part(**part) for name, part in raw["parts"].items()})
     except (ValueError, TypeError, KeyError, AttributeError):
         raise StackError(f"{file} is damaged: its {_MANIFEST} cannot be read") from None
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    try:
+        return tar.extractfile(member)
+    except KeyError:
+        return None  # a link to what the archive does not hold
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
