@@ -120,17 +120,20 @@ def unpack_folder(file: Path, folder: Path, may: Callable[[str], bool]) -> None:
         may: whether an entry of the folder may come from there.
 
     Raises:
-        StackError: a name leads elsewhere.
+        StackError: a name leads elsewhere, or to what is there already, or stands for no file.
     """
     with tarfile.open(file, "r:") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts or not may(name.parts[0] if name.parts else ""):
-                raise StackError(f"{member.name} is no file that a backup holds")
-            if member.isdir():
+            elsewhere = name.is_absolute() or ".." in name.parts or not may(name.parts[0] if name.parts else "")
+            # Of a file with several names `pack_folder` writes a link to the first one.
+            content = None if elsewhere or member.isdir() or member.issym() else _content(tar, member)
+            if member.isdir() and not elsewhere:
                 (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            elif content := tar.extractfile(member):
+            elif content is not None and not (folder / name).exists():
                 _copy(content, folder / name)
+            else:
+                raise StackError(f"{member.name} is no file that a backup holds")
 
 
 def _read_manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
@@ -145,6 +148,13 @@ def _read_manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
         return Manifest(raw["caseladder"], raw["at"], {name: Part(**part) for name, part in raw["parts"].items()})
     except (ValueError, TypeError, KeyError, AttributeError):
         raise StackError(f"{file} is damaged: its {_MANIFEST} cannot be read") from None
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    try:
+        return tar.extractfile(member)
+    except KeyError:
+        return None  # a link to what the archive does not hold
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -309,6 +309,28 @@ async def test_a_damaged_backup_changes_nothing(file: Path, damages: dict[str, b
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "type_", "target"),
+    [
+        ("../out", tarfile.REGTYPE, ""),
+        ("/tmp/out", tarfile.REGTYPE, ""),
+        ("postgres/PG_VERSION", tarfile.REGTYPE, ""),
+        ("link", tarfile.SYMTYPE, "postgres"),
+        ("link", tarfile.LNKTYPE, "/etc/passwd"),
+        ("pipe", tarfile.FIFOTYPE, ""),
+    ],
+)
+def test_files_of_a_backup_lie_beside_what_is_there(tmp_path: Path, name: str, type_: bytes, target: str) -> None:
+    folder = pretended(tmp_path / "data")
+    before, member = tree(folder), tarfile.TarInfo(name)
+    member.type, member.linkname = type_, target
+    with tarfile.open(tmp_path / "files.tar", "w") as tar:
+        tar.addfile(member)
+    with pytest.raises(StackError, match=f"^{name} is no file that a backup holds$"):
+        archive.unpack_folder(tmp_path / "files.tar", folder, lambda _: True)
+    assert tree(folder) == before
+
+
 async def test_a_restore_that_fails_late_changes_nothing(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
