@@ -346,6 +346,8 @@ class CaseClient:
         except WorkflowQueryRejectedError:
             pass
         except RPCError as error:
+            if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+                raise busy(case_id) from None
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             if self._ledger is None:

@@ -171,6 +171,9 @@ class Shell:
         """
         intake = read_intake(self.CASE.INTAKE, _object("intake", args)) if args else None
         await self._settled()
+        if intake is not None and self._rehearsal is not None:
+            # It is recorded nowhere, so nobody may take it for their case.
+            raise Refused("conflict", f"key = {intake.key!r} is being rehearsed")
         if intake is not None and self._mark is not None and not state.matches(self._mark, intake.digest()):
             if self._problem is not None and self._recorded_view is None:
                 # A run that turned its own content away knows nothing of this one; the next run will.

@@ -47,9 +47,9 @@ class Attached(EventData):
     """A document that is stored elsewhere was referenced; ``size`` in bytes."""
 
     TYPE: ClassVar[str] = "attached"
-    name: str
+    name: FreeText
     sha256: str
-    where: str
+    where: FreeText
     size: int | None = None
 
 

@@ -14,7 +14,7 @@ from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
 from starter.cli.filters import EVERYTHING, Filters, read_filter
-from starter.cli.intake import assign, read_instant, read_json_object, read_object
+from starter.cli.intake import assign, check_text, read_instant, read_json_object, read_object
 from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
@@ -247,6 +247,7 @@ async def send(case: str, command: str, sender: SenderOptions, body: dict[str, A
     body = sender.add_to({name: value for name, value in body.items() if value is not None})
     if "by" not in body:
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
+    check_text(body, command)
     case_id = await options.case_id(case)
     client = await options.client()
     async with options.answer_within_timeout(RETRY_HINT):

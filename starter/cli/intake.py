@@ -90,6 +90,18 @@ def assign(target: dict[str, Any], pairs: Iterable[str], option: str) -> None:
         inner[last] = value
 
 
+def check_text(value: dict[str, Any], name: str) -> None:
+    """Check that an object can be sent: an argument that is no UTF-8 is turned into what no JSON takes.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{name}: a field holds what is no text in UTF-8") from None
+
+
 def read_instant(text: str, option: str) -> datetime:
     """Parse an instant with an offset.
 

@@ -86,7 +86,14 @@ async def back_up(data: Path, file: Path, release: str, tell: Tell) -> Manifest:
         await asyncio.to_thread(archive.pack_folder, folder, _files(folder), parts[FILES])
         tell(f"writing {file.name}")
         manifest = await asyncio.to_thread(archive.write, scratch / "backup", release, at, parts)
-        (scratch / "backup").rename(file)
+        try:
+            # Not renamed: that would replace what another backup has put there meanwhile.
+            file.hardlink_to(scratch / "backup")
+        except FileExistsError:
+            raise StackError(f"{file} is there already; name a new file") from None
+        except OSError:
+            # A file system without links.
+            (scratch / "backup").rename(file)
     return manifest
 
 

@@ -214,7 +214,7 @@ async def test_a_long_case_comes_in_parts(book: Book, loader: Loader, monkeypatc
     monkeypatch.setattr(load_module, "PART", 50_000)
     chance = random.Random(1)
     # What does not compress.
-    long = [event(seq, "attached", name=chance.randbytes(300).hex(), where="x") for seq in range(1, 2001)]
+    long = [event(seq, "assigned", name=chance.randbytes(300).hex(), where="x") for seq in range(1, 2001)]
     await book.record(Batch(CASE, "complaint", long, view_of(CASE), RUN))
     parts = await whole(loader)
     assert len(parts) > 5

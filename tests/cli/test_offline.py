@@ -59,6 +59,12 @@ BAD: dict[str, tuple[Sequence[str], str, int, Sequence[str]]] = {
     "case": (["show", "nonsense"], "", 2, ["CASE = 'nonsense'", "complaint:KEY", "2026-03-0007"]),
     "by without role": (["acknowledge", "complaint:a", "--by", "a1"], "", 2, ["--by and --role go together"]),
     "nobody": (["acknowledge", "complaint:a"], "", 2, ["by is missing", "--by agent-7 --role agent"]),
+    "no text": (
+        ["do", "complaint:a", "note", "text=a\udcff", "--by", "a1", "--role", "agent"],
+        "",
+        2,
+        ["no text in UTF-8"],
+    ),
     "no reason": (["escalate", "complaint:a", "--by", "a1", "--role", "agent"], "", 2, ["--reason"]),
     "with": (["do", "complaint:a", "note", "--with", "text"], "", 2, ["--with: not JSON"]),
     "pair": (["do", "complaint:a", "note", "text"], "", 2, ["note text", "NAME=VALUE"]),

@@ -345,6 +345,13 @@ async def test_the_same_intake_gives_the_same_case(backend: Backend) -> None:
     ]
 
 
+async def test_a_rehearsed_case_stands_for_no_real_one(backend: Backend) -> None:
+    case = await backend.rehearse()
+    with pytest.raises(Refused, match="is being rehearsed") as caught:
+        await backend.client.file("complaint", {"key": case.id.partition(":")[2], "facts": {"category": "delay"}})
+    assert caught.value.code == "conflict"
+
+
 async def test_a_close_whose_answer_was_lost_is_answered_again(backend: Backend) -> None:
     case = await backend.file()
     await backend.do(case, "resolve")
