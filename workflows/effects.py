@@ -260,7 +260,11 @@ class Outside:
     async def _pay(self, payment: Payment) -> None:
         case_id = workflow.info().workflow_id
         order = PayoutOrder(
-            case_id, f"{case_id}/payout", f"{payment.amount:.2f}", run=workflow.info().first_execution_run_id
+            case_id,
+            f"{case_id}/payout",
+            f"{payment.amount:.2f}",
+            run=workflow.info().first_execution_run_id,
+            seq=payment.seq,
         )
         try:
             result: PayoutResult = await workflow.execute_activity(
