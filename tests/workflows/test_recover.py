@@ -237,6 +237,24 @@ async def test_a_row_that_an_earlier_run_held_is_no_obstacle(installation: Insta
             assert await verified(after)
 
 
+async def test_a_payment_waits_for_as_long_as_cases_are_recovered(installation: Installation) -> None:
+    """Waiting is no answer of a gateway, so nobody is told that a payout failed."""
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await agreed(backend)
+        await execute(database, "INSERT INTO casebook_recovery DEFAULT VALUES")
+        await backend.do(case, "accept_offer", "customer")
+        for _ in range(4):
+            await backend.wait(case, HOUR / 2)
+        assert not await backend.timeline(case, "paid", "payout_failed")
+        assert await ask(database, "SELECT * FROM payout") == []
+        await execute(database, "DELETE FROM casebook_recovery")
+        await backend.wait(case, HOUR / 60)
+        await seen(backend, case, "paid")
+        assert not await backend.timeline(case, "payout_failed")
+        await backend.recorded(case)
+
+
 async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(installation: Installation) -> None:
     database = await installation.casebook()
     async with time_skipping() as env:
