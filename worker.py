@@ -45,6 +45,7 @@ from starter.embedded import running
 from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
 from starter.recovery.deployment import version_of
+from starter.recovery.waiting import tell_while_waiting
 from starter.retention import advise
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import ensure_workflows
@@ -91,7 +92,8 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
             max_concurrent_activities=ACTIVITIES,
             graceful_shutdown_timeout=DRAIN,
         )
-        async with worker, _delivering(client, Subscriptions(database, Guard(settings.private_subscribers))):
+        subscriptions = Subscriptions(database, Guard(settings.private_subscribers))
+        async with worker, _delivering(client, subscriptions), _telling(database):
             yield worker
 
 
@@ -151,6 +153,18 @@ def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
         links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
         hold=settings.digest_hold,
     )
+
+
+@asynccontextmanager
+async def _telling(database: Database) -> AsyncIterator[None]:
+    """Say for the block when new cases and payments wait."""
+    telling = asyncio.create_task(tell_while_waiting(database, log))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
 
 
 @asynccontextmanager

@@ -330,12 +330,14 @@ class PayoutOrder:
         key: the idempotency key.
         amount: yuan, a decimal string with two places.
         run: as in `BeginOrder`; only the run that holds the case pays for it.
+        seq: the event that asks for it; nothing is paid that the ledger does not ask for.
     """
 
     case_id: str
     key: str
     amount: str
     run: str
+    seq: int
 
 
 @dataclass(frozen=True)

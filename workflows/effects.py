@@ -260,23 +260,32 @@ class Outside:
     async def _pay(self, payment: Payment) -> None:
         case_id = workflow.info().workflow_id
         order = PayoutOrder(
-            case_id, f"{case_id}/payout", f"{payment.amount:.2f}", run=workflow.info().first_execution_run_id
+            case_id,
+            f"{case_id}/payout",
+            f"{payment.amount:.2f}",
+            run=workflow.info().first_execution_run_id,
+            seq=payment.seq,
         )
-        try:
-            result: PayoutResult = await workflow.execute_activity(
-                PAY,
-                order,
-                result_type=PayoutResult,
-                schedule_to_close_timeout=PAYOUT_PATIENCE,
-                start_to_close_timeout=timedelta(seconds=30),
-                retry_policy=BACK_OFF,
-                summary=f"pay {order.amount} yuan",
-            )
-        except ActivityError as error:
-            if superseded(error):
-                raise
-            self.case.payout_failed(str(error.cause or error), self._now())
-            return
+        result: PayoutResult | None = None
+        while result is None:
+            try:
+                result = await workflow.execute_activity(
+                    PAY,
+                    order,
+                    result_type=PayoutResult,
+                    schedule_to_close_timeout=PAYOUT_PATIENCE,
+                    start_to_close_timeout=timedelta(seconds=30),
+                    retry_policy=BACK_OFF,
+                    summary=f"pay {order.amount} yuan",
+                )
+            except ActivityError as error:
+                if superseded(error):
+                    raise
+                # No gateway was asked as long as cases are recovered, however long that takes.
+                if not _recovering(error):
+                    self.case.payout_failed(str(error.cause or error), self._now())
+                    return
+                self.spoke()
         if result.state == "paid":
             self.case.payout_made(result.reference, self._now())
         elif result.state == "failed":
@@ -308,6 +317,14 @@ class Outside:
             retry_policy=BACK_OFF,
         )
         self.case.activity_done(call, result, self._now())
+
+
+def _recovering(error: ActivityError) -> bool:
+    """Whether an activity was waiting for the casebook to be recovered when its time was up."""
+    cause = error.cause
+    if isinstance(cause, TimeoutError):
+        cause = cause.cause
+    return isinstance(cause, ApplicationError) and cause.type == "Recovering"
 
 
 def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[NoticeResult]:

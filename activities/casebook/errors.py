@@ -57,9 +57,13 @@ class Superseded(ApplicationError):
         super().__init__(f"{case_id}: another run holds the case", type="Superseded", non_retryable=True)
 
 
+# What ends the waiting of openings and payments, for people to do.
+ENDS = "caseladder recover --from-engine, or --engine-lost where the engine has lost its cases too"
+WAITING = f"new cases wait for their numbers, and payments wait, until the casebook is recovered: {ENDS}"
+
+
 class Recovering(ApplicationError):
     """Raised when something has to wait until the casebook is recovered. Retried."""
 
     def __init__(self, message: str) -> None:
-        what = f"{message} until the casebook is recovered: caseladder recover --from-engine"
-        super().__init__(what, type="Recovering")
+        super().__init__(f"{message} until the casebook is recovered: {ENDS}", type="Recovering")

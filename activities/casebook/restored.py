@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from activities.casebook.record import NUMBER
 from activities.database.database import Database, statement
@@ -15,6 +16,7 @@ class Restored:
     """Helps to bring a casebook and the engine together again. Raises what `Database.connection` does."""
 
     _BEGIN = statement(__package__, "recovery_begin")
+    _SINCE = statement(__package__, "recovery_since")
     _END = statement(__package__, "recovery_end")
     _HOLDER = statement(__package__, "recovery_holder")
     _CLAIM = statement(__package__, "recovery_claim")
@@ -30,10 +32,16 @@ class Restored:
         async with self._database.connection() as connection:
             await connection.execute(self._BEGIN)
 
-    async def end(self) -> None:
-        """Let openings and payments go on."""
+    async def since(self) -> datetime | None:
+        """Return since when openings and payments wait; None when they do not."""
         async with self._database.connection() as connection:
-            await connection.execute(self._END)
+            since: datetime | None = await connection.fetchval(self._SINCE)
+        return since
+
+    async def end(self) -> bool:
+        """Let openings and payments go on; whether they waited."""
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(self._END))
 
     async def holder(self, case_id: str) -> str | None:
         """Return the run that holds a case; None when none does, or there is no such case."""

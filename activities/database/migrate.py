@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncpg
 
+from activities import casebook
 from activities.database.address import check_address
-from activities.database.database import CONNECT_TIMEOUT
+from activities.database.database import CONNECT_TIMEOUT, statement
 from activities.database.errors import MigrationFailed, explained
 
 # Any number will do, as long as it stays: two programs that migrate at once take turns by it.
 MIGRATION_LOCK = 0x6361736562_6F6F6B
 
 
-async def migrate(dsn: str, revision: str = "head") -> None:
+_BEGIN = statement(casebook.__name__, "recovery_begin")
+_SINCE = statement(casebook.__name__, "recovery_since")
+
+
+async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = False) -> bool:
     """Bring the schema up to date, in one transaction. An up-to-date one is left alone.
+
+    A database does not show whether an older state of it was restored in place; only a dump that came to a younger
+    server is found out.
 
     Args:
         dsn: the address of the database.
         revision: how far; tests stop on the way.
+        restored: whether it was restored, so that openings and payments wait from now on; None to find out.
+
+    Returns:
+        Whether openings and payments wait.
 
     Raises:
         BadDatabaseAddress: see `check_address`.
@@ -30,13 +42,13 @@ async def migrate(dsn: str, revision: str = "head") -> None:
         encoding = await driver.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
             raise MigrationFailed(f"the database has the encoding {encoding}, allowed is UTF8")
-        await _upgrade(driver, revision)
+        return await _upgrade(driver, revision, restored)
     finally:
         # Closes a connection in any state, also one whose server is gone.
         driver.terminate()
 
 
-async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
+async def _upgrade(driver: asyncpg.Connection, revision: str, restored: bool | None) -> bool:
     # Imported here: 0.7 s that only this command should take.
     from alembic import command
     from alembic.config import Config
@@ -62,9 +74,13 @@ async def _upgrade(driver: asyncpg.Connection, revision: str) -> None:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             await connection.run_sync(upgrade)
-            if revision == "head":
-                # The database may have come from a dump; see 0006_feed.sql.
-                await connection.execute(text("SELECT case_event_resume()"))
+            if revision != "head":
+                return False
+            # The database may have come from a dump; see 0006_feed.sql.
+            came = await connection.scalar(text("SELECT case_event_resume()"))
+            if restored or (restored is None and came):
+                await connection.execute(text(_BEGIN))
+            return await connection.scalar(text(_SINCE)) is not None
     except CommandError as error:
         # It knows no such revision.
         raise MigrationFailed(f"the database has the schema of a later release: {error}") from error

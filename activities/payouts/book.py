@@ -46,14 +46,16 @@ class Book:
             PayoutConflict: key or amount cannot be used, or the book has another order under this
                 key or of this case.
             Superseded: another run holds the case.
-            Recovering: the casebook is being recovered, or has to be: it does not know the case.
+            Recovering: the casebook is being recovered, or has to be: it does not know what asks for the money.
         """
         amount = _checked(order)
         async with self._database.connection() as connection:
             now = datetime.now(UTC)
-            row = await connection.fetchrow(self._ORDER, order.key, order.case_id, amount, now, gateway, order.run)
+            row = await connection.fetchrow(
+                self._ORDER, order.key, order.case_id, amount, now, gateway, order.run, order.seq
+            )
             if not row["recorded"]:
-                # What asks for money is recorded before anybody pays it.
+                # What asks for money is recorded before anybody orders it, so an older ledger was restored since.
                 await connection.execute(self._BEHIND)
             elif not row["held"]:
                 raise Superseded(order.case_id)

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from starter.api.app import create_app
 from starter.api.issuer import check_loopback
 from starter.api.services import Services, services
+from starter.recovery.waiting import tell_while_waiting
 from starter.retention import advise
 from starter.settings import Settings, SettingsError
 
@@ -65,11 +66,16 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         check_loopback(host, settings.public_url)
     with _listening(host, port) as listening:
         async with services(settings) as made:
-            check = asyncio.create_task(_check_retention(made))
+            telling = [
+                asyncio.create_task(_check_retention(made)),
+                asyncio.create_task(tell_while_waiting(made.database, log)),
+            ]
             try:
                 await _serve(made, listening)
             finally:
-                check.cancel()
+                for task in telling:
+                    task.cancel()
+                await asyncio.gather(*telling, return_exceptions=True)
 
 
 async def _check_retention(made: Services) -> None:

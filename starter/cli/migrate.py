@@ -25,7 +25,7 @@ def register(app: App) -> None:
     app.command(migrate)
 
 
-async def migrate(*, discard: Flag = False, options: StackOptions = STACK) -> int:
+async def migrate(*, restored: Flag = False, discard: Flag = False, options: StackOptions = STACK) -> int:
     """Bring the database, the Temporal namespace and the running cases up to this build. May be repeated at any time.
 
     With CASELADDER_DEPLOYMENT set, start the new workers first: new cases go to them, running ones are brought over
@@ -33,9 +33,12 @@ async def migrate(*, discard: Flag = False, options: StackOptions = STACK) -> in
     their ledgers. Exit code 1 names the cases that could not be brought over.
 
     Args:
+        restored: the database was restored to an earlier time, or may have been: new cases wait for their numbers, and
+            payments wait, until `caseladder recover` has brought ledger and engine together.
         discard: start a case again also where commands that were answered are lost by it; they are shown either way.
         options: which stack.
     """
+    from activities.casebook.errors import WAITING
     from activities.database.database import Database
     from activities.database.migrate import migrate as migrate_database
     from starter.connection import connect
@@ -47,7 +50,8 @@ async def migrate(*, discard: Flag = False, options: StackOptions = STACK) -> in
     # Connect to both before changing either.
     settings = options.settings()
     url, client = options.database_url(), await connect(settings.data)
-    await migrate_database(url)
+    # Where it can be told that a dump has come to another server, nobody has to say so.
+    waits = await migrate_database(url, restored=restored or None)
     await register_search_attributes(client, TYPES)
     advice = await advise(client)
     moved = [] if settings.deployment is None else await _bring_over(client, settings.deployment)
@@ -58,10 +62,13 @@ async def migrate(*, discard: Flag = False, options: StackOptions = STACK) -> in
     started = [one.case_id for one in restarted if one.restarted]
     if options.json:
         done: dict[str, Any] = {"database": "up to date", "namespace": client.namespace, "search_attributes": TYPES}
+        done["waiting"] = waits
         done |= {"moved": len(moved) - sum(bool(one.why_not) for one in moved), "restarted": sorted(started)}
         output.print_json({**done, "not_brought_over": failed, "warnings": [] if advice is None else [advice]})
     else:
         output.line("database: up to date")
+        if waits:
+            output.line(WAITING)
         output.line(f"namespace {client.namespace}: search attributes {', '.join(TYPES)}")
         if settings.deployment is not None:
             slowest = max((one.seconds for one in moved), default=0.0)

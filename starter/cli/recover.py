@@ -42,7 +42,9 @@ async def recover(
     Args:
         cases: ids or numbers of cases that are stuck: each is started again from its ledger.
         all_open: every open case, as if each were named.
-        engine_lost: the engine lost its cases: every open case that it does not know is started from its ledger.
+        engine_lost: the engine lost its cases: every open case that it does not know is started from its ledger. What
+            waited after `caseladder migrate --restored` goes on, as it does after --all-open, if the engine knows
+            nothing that the ledger lacks.
         from_engine: the ledger was restored to an earlier time: it takes over what the engine knows beyond it, with
             numbers and payments; openings and payments wait meanwhile.
         dry_run: change nothing; say case by case what would be done.
@@ -68,9 +70,10 @@ async def recover(
         recovery = Recovery(client.temporal, database, dry_run=dry_run, discard=discard)
         outcomes = await follow(recovery, modes[0], ids)
         clashes = await recovery.clashes() if from_engine else []
+        waits = await recovery.waits()
         if engine_lost and not dry_run and not options.json:
             await _plan_the_rest(client.temporal, database)
-    return report(outcomes, clashes, options, dry_run=dry_run)
+    return report(outcomes, clashes, options, dry_run=dry_run, went_on=recovery.went_on, waits=waits)
 
 
 async def _plan_the_rest(client: Client, database: Database) -> None:
@@ -96,13 +99,17 @@ async def follow(recovery: Recovery, mode: Mode, ids: list[str]) -> list[Outcome
     return outcomes
 
 
-def report(outcomes: list[Outcome], clashes: list[str], options: StackOptions, *, dry_run: bool) -> int:
-    """Print what became of the cases; return the exit code."""
+def report(
+    outcomes: list[Outcome], clashes: list[str], options: StackOptions, *, dry_run: bool, went_on: bool, waits: bool
+) -> int:
+    """Print what became of the cases, and whether openings and payments wait; return the exit code."""
+    from activities.casebook.errors import WAITING
+
     outcomes = sorted(outcomes, key=lambda outcome: outcome.case_id)
     failed = [outcome for outcome in outcomes if outcome.why_not]
     if options.json:
         cases = [dataclasses.asdict(outcome) for outcome in outcomes]
-        output.print_json({"dry_run": dry_run, "cases": cases, "clashes": clashes})
+        output.print_json({"dry_run": dry_run, "cases": cases, "clashes": clashes, "waiting": waits})
     else:
         would = "would be " if dry_run else ""
         for outcome in outcomes:
@@ -116,6 +123,10 @@ def report(outcomes: list[Outcome], clashes: list[str], options: StackOptions, *
         )
         for clash in clashes:
             output.line(f"given out twice before: {clash}")
+        if went_on:
+            output.line("new cases get their numbers and payments are made again")
+        elif waits and not dry_run:
+            output.line(WAITING)
     if failed:
         say(f"{output.count(len(failed), 'case')} not brought back: {failed[0].case_id}: {failed[0].why_not}")
         return FAILED

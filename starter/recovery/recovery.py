@@ -36,10 +36,15 @@ Json = dict[str, Any]
 AT_A_TIME, PATIENCE = 12, timedelta(seconds=10)
 # How long one that was started may take to have its case, on a machine that has much to do.
 STARTING = timedelta(seconds=30)
+# The engine is asked so often whether it knows more than the ledger, so many seconds apart: a case that has just gone
+# on has something to record for a moment.
+LOOKS, LOOK_AGAIN = 3, 2.0
 
 # What a run is for: the cases that are named, every open one, those that the engine does not have, those of which it
 # knows more than the ledger, those that were started by other rules.
 Mode = Literal["named", "all-open", "engine-lost", "from-engine", "other-rules"]
+# After these the ledger and the engine agree, if every case could be brought back.
+_OF_ALL: Sequence[Mode] = ("all-open", "engine-lost", "from-engine")
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,13 @@ class Recovery:
     """
 
     def __init__(self, client: Client, database: Database, *, dry_run: bool = False, discard: bool = False) -> None:
-        self._client, self._dry_run, self._discard = client, dry_run, discard
+        self._client, self._database, self._dry_run, self._discard = client, database, dry_run, discard
         self._casebook, self._recorder, self._restored = Casebook(database), Recorder(database), Restored(database)
         self._audit = Audit(database)
         # Cases without a number whose runs have ended: they get one when numbers are given again.
         self._unnumbered: set[str] = set()
+        # Whether openings and payments waited, and go on now.
+        self.went_on = False
         # Whether a run has answered that was started, or none has for as long as one may take.
         self._answered: bool | None = None
 
@@ -103,8 +110,8 @@ class Recovery:
             failed = failed or bool(outcome.why_not)
             if outcome.case_id not in self._unnumbered:
                 yield outcome
-        if mode == "from-engine" and not self._dry_run and not failed:
-            await self._restored.end()
+        if mode in _OF_ALL and not self._dry_run and not failed:
+            self.went_on = await self._let_go_on(mode)
         async for outcome in self._look_after_all(self._named(sorted(self._unnumbered)), "named"):
             yield outcome
 
@@ -118,6 +125,26 @@ class Recovery:
                     yield await task
         for finished in asyncio.as_completed(under_way):
             yield await finished
+
+    async def _let_go_on(self, mode: Mode) -> bool:
+        """Let openings and payments go on, if they wait and nothing is left that the ledger could take over."""
+        if mode != "from-engine" and (not await self.waits() or await self._is_ahead()):
+            return False
+        return await self._restored.end()
+
+    async def _is_ahead(self) -> bool:
+        """Whether the engine knows of events that the ledger lacks, or may do so."""
+        for look in range(LOOKS):
+            if look:
+                await asyncio.sleep(LOOK_AGAIN)
+            found = Recovery(self._client, self._database, dry_run=True).run("from-engine")
+            if not [outcome async for outcome in found if outcome.recorded or outcome.why_not]:
+                return False
+        return True
+
+    async def waits(self) -> bool:
+        """Whether openings and payments wait until the casebook is recovered."""
+        return await self._restored.since() is not None
 
     async def clashes(self) -> list[str]:
         """List what was given out twice before the ledger was brought up to date: case numbers, payment references."""

@@ -267,6 +267,21 @@ async def test_a_ledger_restored_into_a_younger_server_goes_on_after_its_end(
     assert await one.fetchval("SELECT case_event_shift()") > 4000000
 
 
+async def test_openings_and_payments_wait_after_a_restore_that_shows_or_that_is_told(
+    dsn: str, book: Book, one: asyncpg.Connection
+) -> None:
+    await book.record(batch(A, 1, 2))
+    assert await migrate(dsn, restored=None) is False
+    assert await migrate(dsn, restored=True) is True
+    assert await migrate(dsn) is True
+    await one.execute("DELETE FROM casebook_recovery")
+    async with one.transaction():
+        await one.execute("SET LOCAL session_replication_role = replica")
+        await one.execute("UPDATE case_event SET tx = tx + 9000000")
+    assert await migrate(dsn, restored=None) is True
+    await one.execute("DELETE FROM casebook_recovery")
+
+
 async def test_a_ledger_that_is_where_it_was_is_not_shifted(dsn: str, book: Book, one: asyncpg.Connection) -> None:
     await book.record(batch(A, 1, 2))
     await migrate(dsn)

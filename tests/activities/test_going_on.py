@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ import asyncpg
 import pytest
 
 from activities.casebook.errors import BadBatch, LedgerBehind, Recovering, Superseded
+from activities.database.database import statement
 from activities.database.errors import StatementFailed
 from activities.messages import Batch, Recorded, Request
 from activities.payouts.gateway import Payout
@@ -317,6 +319,22 @@ async def test_a_booking_that_an_older_book_lacks_is_restored(paying: Book, supe
     await paying.record(paid("LEDGER-7", "claim:C-2"))
     assert [number for number, _ in await bookings(superuser)] == [7, 23]
     assert await pay_next(paying, "claim:C-3") == "LEDGER-24"
+
+
+async def test_who_raises_the_counter_waits_for_those_who_take_a_number(
+    paying: Book, superuser: asyncpg.Connection
+) -> None:
+    """Else it would set the counter to where it stood when it looked, and a number would be given twice."""
+    book = statement("activities.payouts", "payout_book")
+    async with superuser.transaction():
+        # Who pays has a turn, but not yet a number that others see.
+        await superuser.execute(book, "claim:P/payout", "claim:P", Decimal(1), datetime.now(UTC))
+        late = asyncio.create_task(paying.record(paid("LEDGER-3", "claim:L")))
+        await somebody_waits(superuser)
+        for _ in range(4):
+            await superuser.fetchval("SELECT nextval('payout_booking_number_seq')")
+    await late
+    assert await pay_next(paying, "claim:A") == "LEDGER-6"
 
 
 async def test_the_first_booking_of_all_is_restored(paying: Book, superuser: asyncpg.Connection) -> None:

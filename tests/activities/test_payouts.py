@@ -49,7 +49,7 @@ from tests.seed import SEED
 CASE = "claim:C-1"
 RUN = "run-1"
 KEY = "claim:C-1/payout"
-ORDER = PayoutOrder(CASE, KEY, "120.00", RUN)
+ORDER = PayoutOrder(CASE, KEY, "120.00", RUN, 1)
 MARCH = "2026-03-10T09:00:00+08:00"
 ROOT = Path(__file__).parents[2]
 # Seconds that a late gateway takes, and that its client waits: too little on a busy machine for
@@ -187,7 +187,7 @@ async def test_the_embedded_gateway_pays_at_once_and_once(pool: Tables) -> None:
     assert (result.state, result.reference, result.reason) == ("paid", "LEDGER-1", "")
     assert result.at.endswith("+00:00")
     assert await asyncio.gather(*(attempt(payouts, number=n) for n in range(1, 9))) == [result] * 8
-    other = await attempt(payouts, PayoutOrder("claim:C-2", "claim:C-2/payout", "7.50", RUN))
+    other = await attempt(payouts, PayoutOrder("claim:C-2", "claim:C-2/payout", "7.50", RUN, 1))
     assert other.reference == "LEDGER-2"
     booked = await pool.fetch("SELECT key, case_id, amount FROM payout_booking ORDER BY number")
     assert [tuple(one) for one in booked] == [
@@ -349,7 +349,7 @@ async def test_without_the_right_token_nothing_is_paid_and_nothing_is_concluded(
     with pytest.raises(PayoutUnknown, match="the gateway answered HTTP 401 when it was asked"):
         await attempt(locked_out, number=2)
     assert (await row(pool))["state"] == "requested"
-    refused = await attempt(locked_out, PayoutOrder("claim:C-2", "claim:C-2/payout", "5.00", RUN))
+    refused = await attempt(locked_out, PayoutOrder("claim:C-2", "claim:C-2/payout", "5.00", RUN, 1))
     assert (refused.state, refused.reason) == ("failed", "HTTP 401")
 
 
@@ -408,16 +408,19 @@ async def test_an_endless_answer_is_given_up(pool: Tables) -> None:
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        (PayoutOrder(CASE, KEY, "120.01", RUN), r"amount = 120\.01: under the key claim:C-1/payout stand 120\.00 yuan"),
-        (PayoutOrder(CASE, "another", "120.00", RUN), "a payout is under way under the key claim:C-1/payout"),
-        (PayoutOrder("claim:C-2", KEY, "120.00", RUN), "claim:C-2: the key claim:C-1/payout is another case's"),
-        (PayoutOrder(CASE, "", "120.00", RUN), "key = '': allowed: 1 to 255 visible ASCII"),
-        (PayoutOrder(CASE, "k\r\nx-evil: 1", "120.00", RUN), "allowed: 1 to 255 visible ASCII"),
-        (PayoutOrder(CASE, "k", "0.00", RUN), r"amount = '0\.00': allowed: yuan above 0 with two places"),
-        (PayoutOrder(CASE, "k", "-1.00", RUN), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "1.005", RUN), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "NaN", RUN), "allowed: yuan above 0"),
-        (PayoutOrder(CASE, "k", "１.00", RUN), "allowed: yuan above 0"),
+        (
+            PayoutOrder(CASE, KEY, "120.01", RUN, 1),
+            r"amount = 120\.01: under the key claim:C-1/payout stand 120\.00 yuan",
+        ),
+        (PayoutOrder(CASE, "another", "120.00", RUN, 1), "a payout is under way under the key claim:C-1/payout"),
+        (PayoutOrder("claim:C-2", KEY, "120.00", RUN, 1), "claim:C-2: the key claim:C-1/payout is another case's"),
+        (PayoutOrder(CASE, "", "120.00", RUN, 1), "key = '': allowed: 1 to 255 visible ASCII"),
+        (PayoutOrder(CASE, "k\r\nx-evil: 1", "120.00", RUN, 1), "allowed: 1 to 255 visible ASCII"),
+        (PayoutOrder(CASE, "k", "0.00", RUN, 1), r"amount = '0\.00': allowed: yuan above 0 with two places"),
+        (PayoutOrder(CASE, "k", "-1.00", RUN, 1), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "1.005", RUN, 1), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "NaN", RUN, 1), "allowed: yuan above 0"),
+        (PayoutOrder(CASE, "k", "１.00", RUN, 1), "allowed: yuan above 0"),
     ],
 )
 async def test_an_order_that_contradicts_the_book_is_refused_for_good(
@@ -477,7 +480,7 @@ async def test_what_finance_confirmed_before_the_order_is_not_paid_again(
     assert (await attempt(payouts)).reference == "BANK-7"
     assert gateway.requests == []
     with pytest.raises(PayoutConflict, match=r"amount = 99\.00"):
-        await attempt(payouts, PayoutOrder(CASE, KEY, "99.00", RUN))
+        await attempt(payouts, PayoutOrder(CASE, KEY, "99.00", RUN, 1))
     assert (await reconcile(pool, http(gateway))).ok
 
 
@@ -497,7 +500,7 @@ async def test_the_word_of_finance_and_an_order_at_the_same_moment_leave_one_row
     for n in range(25):
         case_id = f"claim:R-{n}"
         await record(pool, case_id=case_id)
-        order = PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN)
+        order = PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN, 1)
         await asyncio.gather(
             attempt(payouts, order), record(pool, asked(), told(f"BANK-{n}"), case_id=case_id), attempt(payouts, order)
         )
@@ -692,7 +695,7 @@ async def books(pool: Tables, payouts: Payouts, number: int = 8) -> None:
     for n in range(1, number + 1):
         case_id = f"claim:C-{n}"
         await record(pool, asked(), case_id=case_id)
-        result = await pay(payouts, PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN))
+        result = await pay(payouts, PayoutOrder(case_id, f"{case_id}/payout", "120.00", RUN, 1))
         await record(pool, told(result.reference), case_id=case_id, after=1)
 
 
@@ -747,8 +750,8 @@ async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway:
     await record(pool, told("BANK-1"), case_id="claim:C-10", after=2)
     # Paid, and the ledger does not know; ordered, and nobody asked for it.
     await record(pool, asked(), case_id="claim:E-1")
-    await pay(payouts, PayoutOrder("claim:E-1", "e1", "1.00", RUN))
-    await pay(payouts, PayoutOrder("claim:E-2", "e2", "2.00", RUN))
+    await pay(payouts, PayoutOrder("claim:E-1", "e1", "1.00", RUN, 1))
+    await pay(payouts, PayoutOrder("claim:E-2", "e2", "2.00", RUN, 1))
     await pool.execute("DELETE FROM payout WHERE case_id = 'claim:C-11'")
     await ours(12, "gateway = 'https://old.example/payouts'")
     # Under way, which is no difference.
@@ -756,7 +759,7 @@ async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway:
     await record(pool, asked("3.00"), case_id="claim:U-2")
     gateway.posts = ["pending"]
     with pytest.raises(PayoutPending):
-        await attempt(payouts, PayoutOrder("claim:U-2", "u2", "3.00", RUN))
+        await attempt(payouts, PayoutOrder("claim:U-2", "u2", "3.00", RUN, 1))
 
     report = await look(pool, http(gateway))
     assert found(report) == sorted(
@@ -907,10 +910,10 @@ async def test_the_settings_choose_the_gateway(pool: Tables, gateway: Misbehavin
     ledger = payouts_of(load_settings(), pool)
     assert (await attempt(ledger)).reference == "LEDGER-1"
     manual = payouts_of(load_settings(payout_url="manual:"), pool)
-    assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00", RUN))).state == "waiting"
+    assert (await attempt(manual, PayoutOrder("claim:C-2", "c2", "1.00", RUN, 1))).state == "waiting"
     over_http = {"payout_url": gateway.url, "payout_token": TOKEN, "payout_callback_secret": SECRET}
     outside = payouts_of(load_settings(**over_http), pool)
-    assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00", RUN))).reference == "GW-1"
+    assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00", RUN, 1))).reference == "GW-1"
     assert (await outside.called_back(*gateway.signed("c3"))).result.state == "paid"
 
 
@@ -924,7 +927,9 @@ async def test_what_payouts_cannot_run_with_is_said_at_once(pool: Tables) -> Non
 
 
 def orders(number: int) -> list[PayoutOrder]:
-    return [PayoutOrder(f"claim:K-{n}", f"claim:K-{n}/payout", f"{n}.{n % 100:02d}", RUN) for n in range(1, number + 1)]
+    return [
+        PayoutOrder(f"claim:K-{n}", f"claim:K-{n}/payout", f"{n}.{n % 100:02d}", RUN, 1) for n in range(1, number + 1)
+    ]
 
 
 async def test_through_any_misbehaviour_everything_is_paid_once(pool: Tables, gateway: MisbehavingGateway) -> None:
@@ -1102,11 +1107,33 @@ async def test_payments_wait_while_cases_recover(pool: Tables, payouts: Payouts,
 async def test_a_payment_for_a_case_that_the_ledger_lacks_tells_that_it_is_behind(
     pool: Tables, payouts: Payouts
 ) -> None:
-    lost = PayoutOrder("claim:lost", "claim:lost/payout", "1.00", RUN)
+    lost = PayoutOrder("claim:lost", "claim:lost/payout", "1.00", RUN, 1)
     for _ in range(2):
         with pytest.raises(Recovering, match="claim:lost: the payment waits"):
             await attempt(payouts, lost)
     assert await pool.fetchval("SELECT count(*) FROM casebook_recovery") == 1
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_payment_that_the_ledger_does_not_ask_for_waits(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway, known: bool
+) -> None:
+    """The ledger has the case as it was before anybody asked for money; the order was retried over its restore."""
+    if known:
+        # The book has an order of the case which failed, and may be sent again.
+        gateway.posts.append("refuse")
+        assert (await attempt(payouts)).state == "failed"
+        gateway.requests.clear()
+    held_by_an_earlier_run = dataclasses.replace(ORDER, seq=2, run="run-2")
+    for order in (dataclasses.replace(ORDER, seq=2), held_by_an_earlier_run):
+        with pytest.raises(Recovering, match="claim:C-1: the payment waits"):
+            await attempt(payouts, order)
+    assert gateway.requests == []
+    assert [row["state"] for row in await pool.fetch("SELECT state FROM payout")] == (["failed"] if known else [])
+    assert await pool.fetchval("SELECT count(*) FROM casebook_recovery") == 1
+    await record(pool, asked(), case_id=CASE)
+    await pool.execute("DELETE FROM casebook_recovery")
+    assert (await attempt(payouts, dataclasses.replace(ORDER, seq=2))).state == "paid"
 
 
 async def test_a_payment_that_only_the_ledger_remembers_is_no_difference(

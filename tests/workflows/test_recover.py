@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     WorkflowExecutionStatus,
@@ -20,6 +23,7 @@ from temporalio.client import (
 from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import Worker
 
+from activities.database.database import Database
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import EVENTS
@@ -28,7 +32,7 @@ from cases.vocabulary.refusals import Refused
 from starter import client
 from starter.client import CaseClient
 from starter.logs import TASKS, RulesFilter
-from starter.recovery import recovery
+from starter.recovery import recovery, waiting
 from starter.recovery.history import recall
 from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
@@ -144,6 +148,7 @@ async def test_a_ledger_that_was_set_back_takes_over_what_the_engine_knows(insta
             code, done = await recover(after, "--from-engine")
             assert code == 0
             assert (would.pop("dry_run"), done.pop("dry_run")) == (True, False)
+            assert (would.pop("waiting"), done.pop("waiting")) == (True, False)
             assert would == done
             assert done["clashes"] == []
             assert {one["case_id"] for one in done["cases"] if one["recorded"]} >= {closing.id, paid.id, new.id}
@@ -238,6 +243,24 @@ async def test_a_row_that_an_earlier_run_held_is_no_obstacle(installation: Insta
             assert await verified(after)
 
 
+async def test_a_payment_waits_for_as_long_as_cases_are_recovered(installation: Installation) -> None:
+    """Waiting is no answer of a gateway, so nobody is told that a payout failed."""
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as backend:
+        case = await agreed(backend)
+        await execute(database, "INSERT INTO casebook_recovery DEFAULT VALUES")
+        await backend.do(case, "accept_offer", "customer")
+        for _ in range(4):
+            await backend.wait(case, HOUR / 2)
+        assert not await backend.timeline(case, "paid", "payout_failed")
+        assert await ask(database, "SELECT * FROM payout") == []
+        await execute(database, "DELETE FROM casebook_recovery")
+        await backend.wait(case, HOUR / 60)
+        await seen(backend, case, "paid")
+        assert not await backend.timeline(case, "payout_failed")
+        await backend.recorded(case)
+
+
 async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(installation: Installation) -> None:
     database = await installation.casebook()
     async with time_skipping() as env:
@@ -275,6 +298,96 @@ async def test_what_was_given_out_twice_before_anybody_noticed_is_listed(install
             code, done = await recover(after, "--from-engine", "--dry-run")
             assert (code, len(done["clashes"])) == (0, 2)
             assert await verified(after)
+
+
+async def test_nothing_is_given_out_twice_after_a_restore_that_migrate_was_told_of(installation: Installation) -> None:
+    """Workers start before anybody recovers, and no case moves that would tell of the restore."""
+    database = await installation.casebook()
+    async with time_skipping() as env:
+        async with installation.running(env, database) as before:
+            paid, again = [await agreed(before) for _ in range(2)]
+            await before.recorded(again)
+        backup = await installation.copy(database)
+
+        async with installation.running(env, database) as lost:
+            first = await lost.file()
+            await lost.do(paid, "accept_offer", "customer")
+            await seen(lost, paid, "paid")
+            await lost.recorded(paid)
+            await lost.recorded(first)
+            given = await number(lost, first)
+            # Every worker is away.
+            told = await program(replace(lost, database=backup), "migrate", "--restored")
+            assert told.code == 0, told.err
+            assert "new cases wait for their numbers, and payments wait, until" in told.out
+            assert "caseladder recover --from-engine, or --engine-lost where" in told.out
+            assert (await program(replace(lost, database=backup), "migrate", "--json")).json["waiting"] is True
+
+        async with installation.running(env, backup) as after:
+            second = await after.file()
+            await after.do(again, "accept_offer", "customer")
+            await asyncio.sleep(1)
+            assert await number(after, second) is None
+            assert not await after.timeline(again, "paid", "payout_failed")
+            # The engine is not lost, so this does not end it.
+            answer = await program(after, "recover", "--engine-lost")
+            assert (answer.code, "until the casebook is recovered" in answer.out) == (0, True), answer
+            assert await is_recovering(after)
+
+            answer = await program(after, "recover", "--from-engine")
+            assert answer.code == 0, answer.err
+            assert answer.out.splitlines()[-1] == "new cases get their numbers and payments are made again"
+            assert "given out twice" not in answer.out
+            await after.wait(again, HOUR / 60)
+            await seen(after, again, "paid")
+            await after.recorded(again)
+            assert await number(after, first) == given
+            assert await eventually(lambda: number(after, second), bool) != given
+            assert (await program(after, "migrate", "--json")).json["waiting"] is False
+            assert await verified(after)
+
+
+@pytest.mark.parametrize("mode", ["--engine-lost", "--all-open"])
+async def test_what_waits_goes_on_where_the_engine_has_nothing_that_the_ledger_lacks(
+    installation: Installation, mode: str
+) -> None:
+    database = await installation.casebook()
+    async with time_skipping() as env, installation.running(env, database) as before:
+        case = await before.file()
+        await before.recorded(case)
+    async with time_skipping() as env, installation.running(env, database) as after:
+        assert (await program(after, "migrate", "--restored")).code == 0
+        new = await after.file()
+        answer = await program(after, "recover", mode, "--dry-run")
+        assert answer.code == 0
+        assert await is_recovering(after)
+        answer = await program(after, "recover", mode)
+        assert (answer.code, answer.err) == (0, "")
+        assert answer.out.splitlines()[-1] == "new cases get their numbers and payments are made again"
+        await after.wait(new, HOUR / 60)
+        assert await eventually(lambda: number(after, new), bool)
+        # Who has nothing to recover is not told of it.
+        assert "payments" not in (await program(after, "recover", mode)).out
+
+
+async def test_the_log_says_when_openings_and_payments_wait(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LOOK_AGAIN", 0.01)
+    address = await installation.casebook()
+    async with Database.open(address, connections=2) as database:
+        with capture_logs() as said:
+            telling = asyncio.create_task(waiting.tell_while_waiting(database, structlog.get_logger()))
+            await asyncio.sleep(0.2)
+            assert said == []
+            for _ in range(2):
+                await execute(address, "INSERT INTO casebook_recovery DEFAULT VALUES")
+                await asyncio.sleep(0.2)
+                await execute(address, "DELETE FROM casebook_recovery")
+                await asyncio.sleep(0.2)
+            telling.cancel()
+    assert [one["event"] for one in said] == ["recovering", "recovered"] * 2
+    assert (said[0]["log_level"], "caseladder recover --from-engine" in said[0]["reason"]) == ("warning", True)
 
 
 async def test_what_only_earlier_runs_know_is_not_recorded_without_it(installation: Installation) -> None:

@@ -96,14 +96,16 @@ WITH head AS (
     ) AS e
 ), booked AS (
     -- There already, unless an older casebook was restored.
+    -- From here on nobody else takes a number or moves the counter, so that it is never taken back.
     INSERT INTO payout_booking (number, key, case_id, amount, booked_at) OVERRIDING SYSTEM VALUE
-    SELECT booking, $1 || '/payout', $1, amount, at FROM settled WHERE booking IS NOT NULL
+    SELECT booking, $1 || '/payout', $1, amount, at
+    FROM (SELECT *, pg_advisory_xact_lock(27424450402154854) FROM settled WHERE booking IS NOT NULL OFFSET 0) AS s
     ON CONFLICT DO NOTHING
     RETURNING number
 ), raised AS (
     -- No later payment gets the number a second time.
-    SELECT setval('payout_booking_number_seq', greatest(s.last_value, b.number))
-    FROM booked AS b, payout_booking_number_seq AS s
+    SELECT setval(c.counter, greatest(pg_sequence_last_value(c.counter), b.number))
+    FROM booked AS b, (SELECT 'payout_booking_number_seq'::regclass AS counter) AS c
 ), paid AS (
     -- What a gateway paid, the book knows already, unless an older one was restored; which gateway it was, only a
     -- booking tells. What finance confirmed by hand it learns here, so that an order under way or still to come

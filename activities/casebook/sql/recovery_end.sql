@@ -1,2 +1,2 @@
 -- The ledger is up to date again.
-DELETE FROM casebook_recovery
+DELETE FROM casebook_recovery RETURNING true
