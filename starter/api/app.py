@@ -11,6 +11,8 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
+from activities.casebook.errors import WAITING
+from activities.casebook.restored import Restored
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.api import acknowledge, guards, problems, routes
@@ -70,20 +72,24 @@ def _add_health(app: FastAPI, services: Services) -> None:
     async def ready() -> JSONResponse:
         """Whether what it needs is there: the database, Temporal, and a worker that polls."""
         database, (temporal, worker) = await asyncio.gather(_database(services), _engine(services))
-        parts = {"database": database, "temporal": temporal, "worker": worker}
+        parts = {"database": database[0], "temporal": temporal, "worker": worker}
         good = all(state == "ok" for state in parts.values())
-        return JSONResponse({"status": "ready" if good else "not ready", **parts}, 200 if good else 503)
+        # Requests are answered all the same.
+        waiting = {"recovering": database[1]} if database[1] else {}
+        return JSONResponse({"status": "ready" if good else "not ready", **parts, **waiting}, 200 if good else 503)
 
 
-async def _database(services: Services) -> str:
+async def _database(services: Services) -> tuple[str, str]:
+    """Return the state of the database, and what waits until it is recovered."""
     try:
         async with asyncio.timeout(CHECK):
             await services.feed.head()
+            since = await Restored(services.database).since()
     except (DatabaseAway, StatementFailed) as error:
-        return error.message
+        return error.message, ""
     except TimeoutError:
-        return "the database does not answer"
-    return "ok"
+        return "the database does not answer", ""
+    return "ok", "" if since is None else f"since {since.isoformat(timespec='seconds')} {WAITING}"
 
 
 async def _engine(services: Services) -> tuple[str, str]:

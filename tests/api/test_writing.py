@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from activities.casebook.restored import Restored
 from activities.notify.ack_tokens import issue
 from cases.vocabulary.refusals import Refused
 from starter.api import actions
@@ -309,6 +310,14 @@ async def test_health_tells_the_parts_apart(api: ApiServer, backend: Backend, mo
         200,
         {"status": "ready", "database": "ok", "temporal": "ok", "worker": "ok"},
     )
+    restored = Restored(backend.book.database)
+    await restored.begin()
+    try:
+        ready = await api.http.get("/readyz")
+        assert (ready.status_code, ready.json()["database"]) == (200, "ok")
+        assert "payments wait" in ready.json()["recovering"]
+    finally:
+        await restored.end()
     # Nobody is there: neither a database nor a Temporal server.
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", "/dev/null")
