@@ -245,25 +245,36 @@ class Recovery:
             # No run could go on from it: the one that is there stays.
             if (fault := (await self._audit.verify(case_id)).fault) is not None:
                 return Outcome(case_id, recorded, lost=lost, why_not=f"{fault}: verify the casebook")
-        why_not = ""
-        if needed and not self._dry_run:
-            # What is thrown away is shown, whatever comes of the start.
-            try:
-                if remembered is not None and remembered.running and mode != "other-rules":
-                    # What it has answered since it was asked is in the ledger then, or shown.
-                    holder = await self._restored.holder(case_id)
-                    remembered = await self._stop(case_id, remembered, after)
-                    if parted is None:
-                        more, after = await self._take_over(case_id, after, remembered, holder, ask=False)
-                        recorded += more
-                    lost = _lost(remembered, after if parted is None else parted - 1)
-                await self._start(case_id, {state.FROM_LEDGER: {"head_seq": after}}, remembered)
-                # For other rules the new workers start when all of it is done.
-                if mode != "other-rules":
-                    await self._wait_for(case_id)
-            except _FAULTS as error:
-                why_not = _said(error)
-        return Outcome(case_id, recorded, restarted=needed and not why_not, lost=lost, why_not=why_not)
+        found = Outcome(case_id, recorded, restarted=needed, lost=lost)
+        return await self._replace(found, mode, remembered, after, parted) if needed and not self._dry_run else found
+
+    async def _replace(
+        self, found: Outcome, mode: Mode, remembered: Remembered | None, after: int, parted: int | None
+    ) -> Outcome:
+        """Start a case from its ledger, in place of a run that may be there; see `_bring_back`.
+
+        Args:
+            found: what has come of it up to now.
+            after: how many events the ledger has.
+        """
+        case_id, recorded, lost = found.case_id, found.recorded, found.lost
+        # What is thrown away is shown, whatever comes of the start.
+        try:
+            if remembered is not None and remembered.running and mode != "other-rules":
+                # What it has answered since it was asked is in the ledger then, or shown.
+                holder = await self._restored.holder(case_id)
+                remembered = await self._stop(case_id, remembered, after)
+                if parted is None:
+                    more, after = await self._take_over(case_id, after, remembered, holder, ask=False)
+                    recorded += more
+                lost = _lost(remembered, after if parted is None else parted - 1)
+            await self._start(case_id, {state.FROM_LEDGER: {"head_seq": after}}, remembered)
+            # For other rules the new workers start when all of it is done.
+            if mode != "other-rules":
+                await self._wait_for(case_id)
+        except _FAULTS as error:
+            return Outcome(case_id, recorded, lost=lost, why_not=_said(error))
+        return Outcome(case_id, recorded, restarted=True, lost=lost)
 
     async def _end(self, case_id: str, remembered: Remembered, lost: list[str]) -> Outcome:
         """End a run that an engine of an earlier time has of a case that has closed since: it would go on for ever."""
