@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -66,13 +66,16 @@ log = structlog.get_logger("caseladder.worker")
 
 
 @asynccontextmanager
-async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> AsyncIterator[Worker]:
+async def polling(
+    client: Client, settings: Settings, *, cache: int = 1000, tell: bool = False
+) -> AsyncIterator[Worker]:
     """Run a worker for the block; at its end the worker finishes the tasks that it has begun.
 
     Args:
         client: the connection to Temporal.
         settings: the settings of the casebook and the channels.
         cache: how many workflows are kept in memory between tasks.
+        tell: say in the log when new cases and payments wait.
 
     Raises:
         SettingsError: a setting is missing or invalid.
@@ -93,7 +96,7 @@ async def polling(client: Client, settings: Settings, *, cache: int = 1000) -> A
             graceful_shutdown_timeout=DRAIN,
         )
         subscriptions = Subscriptions(database, Guard(settings.private_subscribers))
-        async with worker, _delivering(client, subscriptions), _telling(database):
+        async with worker, _delivering(client, subscriptions), _telling(database) if tell else nullcontext():
             yield worker
 
 
@@ -212,7 +215,7 @@ async def work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with polling(client, settings):
+    async with polling(client, settings, tell=True):
         log.info("polling", task_queue=TASK_QUEUE, namespace=client.namespace, metrics_port=settings.metrics_port)
         await stop.wait()
         log.info("draining", seconds=DRAIN.total_seconds())

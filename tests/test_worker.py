@@ -216,6 +216,20 @@ def test_every_line_is_a_json_object_with_time_level_and_origin(day: Day) -> Non
     ]
 
 
+async def test_a_worker_says_that_new_cases_and_payments_wait(setup: WorkerSetup) -> None:
+    connection = await asyncpg.connect(setup.database)
+    try:
+        await connection.execute("INSERT INTO casebook_recovery DEFAULT VALUES")
+        with setup.worker("waits.log") as (_, log):
+            text = await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"recovering"' in text, 30)
+    finally:
+        await connection.execute("DELETE FROM casebook_recovery")
+        await connection.close()
+    [line] = [line for line in map(json.loads, text.splitlines()) if line["event"] == "recovering"]
+    assert (line["level"], line["logger"]) == ("warning", "caseladder.worker")
+    assert "caseladder recover --from-engine" in line["reason"]
+
+
 def test_every_line_about_a_case_names_it(day: Day) -> None:
     said = {line["event"]: line.get("case") for line in day.lines}
     # From an activity's own logger, from the SDK about an activity, and from a workflow.
