@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import (
     Client,
     WorkflowExecution,
+    WorkflowFailureError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -107,7 +109,10 @@ async def _move(client: Client, found: WorkflowExecution, version: WorkerDeploym
                 elif found.workflow_type in {kind.WORKFLOW for kind in KINDS.values()}:
                     await handle.execute_update(OPENED)
                 else:
-                    return Moved(found.id, 0.0)
+                    # A job keeps to its build, which must be there until it has ended.
+                    with suppress(WorkflowFailureError):
+                        await handle.result()
+                    break
                 await asyncio.sleep(0.05)
     except _NOT_NOW as error:
         if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
