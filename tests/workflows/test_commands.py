@@ -48,7 +48,8 @@ async def test_a_command_answers_with_the_view_that_it_made(backend: Backend) ->
     view = await backend.do(case, "acknowledge")
 
     assert (view["acknowledged"], view["holder"], view["rung"]) == (True, "agent-1", "agent")
-    assert view == await case.query("case")
+    # How many events are recorded may grow between the two.
+    assert {**view, "recorded": 0} == {**await case.query("case"), "recorded": 0}
     [event] = await backend.timeline(case, "acknowledged")
     assert event["actor"] == AGENT
 
