@@ -10,6 +10,9 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 CODE := $(wildcard caseladder cases workflows activities starter worker.py hatch_build.py tests bench)
 
+# Each test starts programs, and each run of a workflow reads the rules anew: from bytecode, not from their source.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup run test test-long lint bench screenshots releases
 
 setup: $(READY)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +25,7 @@ def passed(function: str, place: int | str, *folders: str) -> set[str]:
     for tree in _modules(folders):
         for scope in ast.walk(tree):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for call in _calls(scope, function):
+                for call in _calls(scope).get(function, ()):
                     if isinstance(place, str):
                         values = [one.value for one in call.keywords if one.arg == place]
                     else:
@@ -39,7 +41,7 @@ def initialised(base: str, *folders: str) -> set[str]:
         for tree in _modules(folders)
         for derived in ast.walk(tree)
         if isinstance(derived, ast.ClassDef) and any(ast.unparse(one) == base for one in derived.bases)
-        for call in _calls(derived, "__init__")
+        for call in _calls(derived).get("__init__", ())
         for text in _texts(call.args[0], derived)
     }
 
@@ -58,15 +60,21 @@ def under_key(key: str, *folders: str) -> set[str]:
 
 
 def _modules(folders: tuple[str, ...]) -> Iterator[ast.Module]:
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield ast.parse(path.read_text("utf-8"))
+    return chain.from_iterable(map(_parsed, folders))
 
 
-def _calls(scope: ast.AST, function: str) -> Iterator[ast.Call]:
+@cache
+def _parsed(folder: str) -> tuple[ast.Module, ...]:
+    return tuple(ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+@cache
+def _calls(scope: ast.AST) -> Mapping[str, list[ast.Call]]:
+    found: dict[str, list[ast.Call]] = {}
     for node in ast.walk(scope):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == function:
-            yield node
+        if isinstance(node, ast.Call):
+            found.setdefault(ast.unparse(node.func).rpartition(".")[2], []).append(node)
+    return found
 
 
 def _texts(value: ast.expr, scope: ast.AST) -> Iterator[str]:

@@ -272,6 +272,7 @@ def test_bad_options_for_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "policy = 'strict' is not known" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.real_log
 def test_the_real_log() -> None:
     script = (

@@ -140,6 +140,7 @@ async def sound(backend: Backend, case: Handle) -> list[Json]:
     return events
 
 
+@pytest.mark.long
 async def test_260_long_notes_and_then_the_ladder_the_clocks_and_a_payout(backend: Backend) -> None:
     case = await backend.file("claim", CLAIM)
     written = texts(260)

@@ -29,6 +29,7 @@ from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.effects import Opening
 from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
+from starter import client as doors
 from starter.client import CaseClient
 from starter.embedded.temporal import temporal_binary
 from starter.handover import plan_handovers
@@ -362,8 +363,10 @@ async def test_a_month_and_a_shift_are_filed_once(used: Used) -> None:
 
 
 async def test_a_case_that_an_operator_terminated_is_answered_from_its_record(
-    engines: Mapping[str, Used], door: Door
+    engines: Mapping[str, Used], door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Each command below would wait for seconds that somebody brings the case back.
+    monkeypatch.setattr(doors, "PAUSES", (0.1,))
     used = engines["closed"]
     intake = {"key": f"T-{door.__name__}", "facts": USED["inquiry:K-3"]["facts"]}
     case = used.backend.handle(f"inquiry:{intake['key']}")
