@@ -10,7 +10,9 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -226,6 +228,18 @@ async def test_what_runs_or_is_not_empty_is_not_replaced(file: Path, tmp_path: P
         await restored(file, tmp_path / "empty", "ledger-only")
 
 
+def flipped_in_the_middle(packed: bytes) -> bytes:
+    """Flip a bit that says something: in a run of zeros, another one may unpack to the same."""
+    for at in range(len(packed) // 2, len(packed)):
+        changed = bytearray(packed)
+        changed[at] ^= 1
+        with suppress(OSError, EOFError, zlib.error):
+            if gzip.decompress(changed) == gzip.decompress(packed):
+                continue
+        return bytes(changed)
+    raise AssertionError("each bit but the last ones says something")
+
+
 @pytest.fixture
 def damages(file: Path) -> dict[str, bytes]:
     """Copies of a backup, each with a damage of its own."""
@@ -262,7 +276,7 @@ def damages(file: Path) -> dict[str, bytes]:
         "text": b"hello\n" * 1000,
         "cut short": whole[: len(whole) // 2],
         "cut in the manifest": whole[:100],
-        "flipped": bytes([*whole[: len(whole) // 2], whole[len(whole) // 2] ^ 1, *whole[len(whole) // 2 + 1 :]]),
+        "flipped": flipped_in_the_middle(whole),
         **flipped,
         "a part is missing": packed(lambda parts: parts.pop("files.tar")),
         "a part less": packed(
@@ -446,6 +460,8 @@ async def test_the_commands_say_what_they_did_and_what_is_next(stopped: Path, tm
     async with Stack(data, KINDS, ANY) as addresses:
         ledger = await asyncpg.connect(addresses.database_url)
         assert await ledger.fetchval("SELECT count(*) FROM casebook_recovery") == 1
+        # Whoever had read beyond the backup misses nothing of what comes (docs/events.md).
+        assert await ledger.fetchval("SELECT case_event_tx(pg_current_xact_id()) > 10 ^ 15")
         await ledger.execute("UPDATE caseladder_version SET version_num = '9999'")
         await ledger.close()
         later = str(tmp_path / "later")

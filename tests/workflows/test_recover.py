@@ -901,10 +901,12 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
                     await handle.signal("escalate", {**SUPERVISOR, "reason": "not heard"})
                     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
                     assert await build.book.events(handle.id) == events[handle.id]
-                logged = sorted(record.getMessage() for record in caplog.records if record.name == TASKS)
-                assert logged == [
-                    f"{case_id}: not started by rules {number_}: run caseladder migrate" for case_id in sorted(handles)
-                ]
+                said = [record.getMessage() for record in caplog.records if record.name == TASKS]
+                # The worker of the tests before is of these rules too, and may look at a case of theirs.
+                for case_id in handles:
+                    assert [line for line in said if line.startswith(f"{case_id}:")] == [
+                        f"{case_id}: not started by rules {number_}: run caseladder migrate"
+                    ]
 
                 if number_ == 1:
                     # As where the later build had events of its own.
