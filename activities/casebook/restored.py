@@ -15,6 +15,7 @@ PAGE = 500
 class Restored:
     """Helps to bring a casebook and the engine together again. Raises what `Database.connection` does."""
 
+    _LEAP = statement(__package__, "recovery_leap")
     _BEGIN = statement(__package__, "recovery_begin")
     _SINCE = statement(__package__, "recovery_since")
     _END = statement(__package__, "recovery_end")
@@ -26,6 +27,11 @@ class Restored:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def leap(self) -> None:
+        """Let the order of reading go on behind every position that readers were given before the restore."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._LEAP)
 
     async def begin(self) -> None:
         """Let openings and payments wait."""

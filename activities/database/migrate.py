@@ -13,6 +13,7 @@ from activities.database.errors import MigrationFailed, explained
 MIGRATION_LOCK = 0x6361736562_6F6F6B
 
 
+_LEAP = statement(casebook.__name__, "recovery_leap")
 _BEGIN = statement(casebook.__name__, "recovery_begin")
 _SINCE = statement(casebook.__name__, "recovery_since")
 
@@ -26,7 +27,8 @@ async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = F
     Args:
         dsn: the address of the database.
         revision: how far; tests stop on the way.
-        restored: whether it was restored, so that openings and payments wait from now on; None to find out.
+        restored: whether it was restored, so that openings and payments wait from now on, and whoever reads the ledger
+            misses nothing of what comes; None to find out.
 
     Returns:
         Whether openings and payments wait.
@@ -78,6 +80,8 @@ async def _upgrade(driver: asyncpg.Connection, revision: str, restored: bool | N
                 return False
             # The database may have come from a dump; see 0006_feed.sql.
             came = await connection.scalar(text("SELECT case_event_resume()"))
+            if restored or came:
+                await connection.execute(text(_LEAP))
             if restored or (restored is None and came):
                 await connection.execute(text(_BEGIN))
             return await connection.scalar(text(_SINCE)) is not None

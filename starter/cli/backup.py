@@ -86,9 +86,10 @@ async def restore(
         from activities.database.migrate import migrate
 
         await migrate(url)
-        if ledger_only:
-            # The engine knows of numbers and payments that this ledger has yet to hear of.
-            async with Database.open(url, connections=FEWEST) as database:
+        async with Database.open(url, connections=FEWEST) as database:
+            await Restored(database).leap()
+            if ledger_only:
+                # The engine knows of numbers and payments that this ledger has yet to hear of.
                 await Restored(database).begin()
 
     data = _folder(options)

@@ -64,3 +64,21 @@ async def somebody_waits(connection: asyncpg.Connection) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("nobody waits for a lock")
+
+
+async def restored(connection: asyncpg.Connection, case_id: str, head: int) -> None:
+    """Make a case as an earlier dump has it: with the rows up to ``head``, which may be none."""
+    file = (
+        f"UPDATE case_file SET (head_seq, head_hash) = (SELECT seq, hash FROM case_event WHERE case_id = '{case_id}' "
+    )
+    await behind_the_back(
+        connection,
+        *(
+            f"DELETE FROM {table} WHERE case_id = '{case_id}' AND seq > {head}"
+            for table in ("case_event", "case_text", "case_request")
+        ),
+        f"{file} AND seq = {head}) WHERE case_id = '{case_id}'"
+        if head
+        else f"DELETE FROM case_file WHERE case_id = '{case_id}'",
+        *([] if head else [f"DELETE FROM case_number_given WHERE case_id = '{case_id}'"]),
+    )

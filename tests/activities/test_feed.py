@@ -17,6 +17,7 @@ from activities.database.migrate import migrate
 from activities.events.feed import Feed, FeedEvent, read_position
 from activities.messages import Batch
 from cases.vocabulary.refusals import Refused
+from tests.activities.ledger import restored
 from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.seed import SEED
@@ -26,6 +27,13 @@ MARCH = "2026-03-10T09:00:00+08:00"
 INSERT = """
     INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)
     VALUES ($1, $2, 'noted', now(), now(), $3::text, sha256($3::text::bytea), sha256($3::text::bytea))
+"""
+# The server counts transactions from the last event on, as it does after a restore to the moment of that event.
+COUNTS_ANEW = """
+    SELECT format(
+        'CREATE OR REPLACE FUNCTION case_event_shift() RETURNS bigint LANGUAGE sql STABLE RETURN %s::bigint',
+        max(tx) + 1 - pg_current_xact_id()::text::bigint)
+    FROM case_event
 """
 
 
@@ -267,18 +275,40 @@ async def test_a_ledger_restored_into_a_younger_server_goes_on_after_its_end(
     assert await one.fetchval("SELECT case_event_shift()") > 4000000
 
 
+async def test_who_reads_the_ledger_misses_nothing_after_it_was_set_back(
+    dsn: str, book: Book, reader: Feed, one: asyncpg.Connection
+) -> None:
+    """Also when the same state is restored once more, which knows nothing of the first time."""
+    await book.record(batch(A, 1, 2))
+    for again in range(2):
+        lost, new = f"inquiry:lost-{again}", f"inquiry:new-{again}"
+        for seq in range(1, 41):
+            await book.record(batch(lost, seq, seq))
+        read = await whole(reader)
+        assert seen(read)[-1] == (lost, 40)
+
+        await restored(one, lost, 0)
+        await one.execute(await one.fetchval(COUNTS_ANEW))
+        await migrate(dsn, restored=True)
+        await one.execute("DELETE FROM casebook_recovery")
+        await book.record(batch(new, 1, 2))
+        assert seen(await reader.after(read[-1].position, 10)) == [(new, 1), (new, 2)]
+        await restored(one, new, 0)
+
+
 async def test_openings_and_payments_wait_after_a_restore_that_shows_or_that_is_told(
     dsn: str, book: Book, one: asyncpg.Connection
 ) -> None:
     await book.record(batch(A, 1, 2))
     assert await migrate(dsn, restored=None) is False
-    assert await migrate(dsn, restored=True) is True
-    assert await migrate(dsn) is True
-    await one.execute("DELETE FROM casebook_recovery")
     async with one.transaction():
         await one.execute("SET LOCAL session_replication_role = replica")
         await one.execute("UPDATE case_event SET tx = tx + 9000000")
     assert await migrate(dsn, restored=None) is True
+    await one.execute("DELETE FROM casebook_recovery")
+    assert await migrate(dsn, restored=None) is False
+    assert await migrate(dsn, restored=True) is True
+    assert await migrate(dsn) is True
     await one.execute("DELETE FROM casebook_recovery")
 
 

@@ -20,7 +20,7 @@ from activities.messages import Batch, Recorded, Request
 from activities.payouts.gateway import Payout
 from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import reconcile
-from tests.activities.ledger import CASE, MARCH, RUN, batch, behind_the_back, event, somebody_waits, view_of
+from tests.activities.ledger import CASE, MARCH, RUN, batch, event, restored, somebody_waits, view_of
 from tests.casebook import Book
 
 OTHER = "complaint:C-2"
@@ -33,24 +33,6 @@ def by(run: str, made: Batch, **more: Any) -> Batch:
 
 def numbered(number: str, made: Batch) -> Batch:
     return replace(made, number=number)
-
-
-async def restored(connection: asyncpg.Connection, case_id: str, head: int) -> None:
-    """Make a case as an earlier dump has it: with the rows up to ``head``, which may be none."""
-    file = (
-        f"UPDATE case_file SET (head_seq, head_hash) = (SELECT seq, hash FROM case_event WHERE case_id = '{case_id}' "
-    )
-    await behind_the_back(
-        connection,
-        *(
-            f"DELETE FROM {table} WHERE case_id = '{case_id}' AND seq > {head}"
-            for table in ("case_event", "case_text", "case_request")
-        ),
-        f"{file} AND seq = {head}) WHERE case_id = '{case_id}'"
-        if head
-        else f"DELETE FROM case_file WHERE case_id = '{case_id}'",
-        *([] if head else [f"DELETE FROM case_number_given WHERE case_id = '{case_id}'"]),
-    )
 
 
 async def recovering(connection: asyncpg.Connection) -> bool:
