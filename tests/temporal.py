@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from temporalio.client import Client
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.client import Client, WorkflowHandle
 
 from starter.rehearsal.temporal_engine import time_skipping as time_skipping
 
@@ -30,3 +31,29 @@ async def eventually(look: Callable[[], Awaitable[T]], wanted: Callable[[T], boo
         assert time.monotonic() < deadline, f"not within {seconds} s; last seen: {seen!r}"
         await asyncio.sleep(0.02)
     return seen
+
+
+def task_failure(event: Any) -> str | None:
+    """Say how a workflow task failed, if that is what an event of a history is about.
+
+    A run that would end while news has come that it has not heard is no failure: the engine has it look again.
+    """
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+        return "timed out"
+    failed = event.workflow_task_failed_event_attributes
+    again = failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED or again:
+        return None
+    return f"{WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
+
+
+async def task_failures(client: Client, id: str) -> list[str]:
+    """Say how workflow tasks of a case failed, in all its runs, which continued as new."""
+    found: list[str] = []
+    run: str | None = (await client.get_workflow_handle(id).describe()).run_id
+    while run:
+        handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(id, run_id=run)
+        events = [event async for event in handle.fetch_history_events()]
+        found += [failure for event in events if (failure := task_failure(event)) is not None]
+        run = events[0].workflow_execution_started_event_attributes.continued_execution_run_id or None
+    return found

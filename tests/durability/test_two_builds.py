@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 
 from activities.database.migrate import migrate
 from cases.vocabulary.refusals import Refused
@@ -22,13 +21,12 @@ from starter.recovery.deployment import bring_over, build_of, label, make_curren
 from starter.settings import Settings
 from tests.casebook import open_book
 from tests.postgres import Cluster, cluster
-from tests.temporal import address, eventually, time_skipping
+from tests.temporal import address, eventually, task_failures, time_skipping
 from worker import polling
 
 pytestmark = pytest.mark.long
 
 CASES, COMMANDS_A_MINUTE, SECONDS = 40, 200, 45
-FAILED_TASKS = (EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
 BY = {"id": "agent-1", "role": "agent"}
 
 
@@ -101,7 +99,7 @@ async def test_cases_move_to_a_new_build_under_load(postgres: Cluster, tmp_path:
                 assert slowest < 3.0
                 assert max((one.seconds for one in moved), default=0.0) < 3.0
                 for id in ids:
-                    assert [moment.seq for moment in await failures(client, id)] == []
+                    assert await task_failures(client, id) == []
                     await eventually(partial(noted, book, id), sent[id].__eq__)
         assert (await book.verify()).ok
 
@@ -109,15 +107,3 @@ async def test_cases_move_to_a_new_build_under_load(postgres: Cluster, tmp_path:
 async def noted(book: Any, id: str) -> list[str]:
     """Return the notes of a case by its ledger."""
     return [event["data"]["text"] for event in await book.events(id) if event["type"] == "noted"]
-
-
-async def failures(client: Client, id: str) -> list[Any]:
-    """Return the failed workflow tasks of every run of a case."""
-    found: list[Any] = []
-    run: str | None = (await client.get_workflow_handle(id).describe()).run_id
-    while run:
-        handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(id, run_id=run)
-        events = [event async for event in handle.fetch_history_events()]
-        found += [event for event in events if event.event_type in FAILED_TASKS]
-        run = events[0].workflow_execution_started_event_attributes.continued_execution_run_id or None
-    return found

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -20,8 +19,8 @@ from temporalio.exceptions import ApplicationError
 from cases.kinds.complaint import Complaint
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
-from tests.temporal import eventually
-from tests.workflows.backend import DEFAULT, Backend, Handle
+from tests.temporal import eventually, task_failures
+from tests.workflows.backend import DEFAULT, Backend
 from workflows.state import pack
 
 # A start with surplus arguments is turned away so early that the SDK never awaits the call it had prepared.
@@ -99,7 +98,7 @@ async def test_what_is_no_case_fails_at_once(backend: Backend, args: tuple[Any, 
     assert isinstance(cause, ApplicationError)
     assert (cause.type, cause.non_retryable, cause.details[0]["code"]) == ("Refused", True, code)
     assert named in cause.message
-    assert await task_failures(case) == 0
+    assert await task_failures(backend.env.client, case.id) == []
     assert await backend.book.events(case.id) == []
 
 
@@ -118,12 +117,6 @@ async def test_what_is_written_for_a_later_run_is_refused_by_that_one_too(backen
     await eventually(ended, lambda seen: len(seen) >= 2)
     await backend.handle(case.id).terminate()
     assert await backend.book.events(case.id) == []
-
-
-async def task_failures(case: Handle) -> int:
-    """How often the server had to give out a task again."""
-    failed = (EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
-    return sum(event.event_type in failed for event in (await case.fetch_history()).events)
 
 
 async def test_who_asks_a_refused_case_hears_why(backend: Backend) -> None:
@@ -152,7 +145,7 @@ async def test_messages_to_a_refused_case_do_not_hold_it_up(backend: Backend) ->
         await case.result()
 
     assert isinstance(failed.value.cause, ApplicationError)
-    assert await task_failures(case) == 0
+    assert await task_failures(backend.env.client, case.id) == []
 
 
 async def test_what_happens_to_a_case_cannot_wedge_it(backend: Backend) -> None:
@@ -174,4 +167,4 @@ async def test_what_happens_to_a_case_cannot_wedge_it(backend: Backend) -> None:
             await backend.client.command(case.id, command, {"by": by, **fields})
 
     await backend.recorded(case)
-    assert await task_failures(case) == 0
+    assert await task_failures(backend.env.client, case.id) == []

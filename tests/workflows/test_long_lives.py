@@ -20,7 +20,7 @@ from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from tests.postgres import Cluster, cluster
 from tests.seed import SEED
-from tests.temporal import eventually, time_skipping
+from tests.temporal import eventually, task_failure, time_skipping
 from tests.workflows.backend import FACTS, Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS as CLAIM
 from tests.workflows.test_claims import until
@@ -86,8 +86,8 @@ class Histories:
         self.inputs: list[Json] = []
         self.sizes: Counter[str] = Counter()
         self.batches: list[list[Json]] = []
-        self.told: list[int] = []
-        self.failed = 0
+        self.told: list[list[str]] = []
+        self.failed: list[str] = []
 
     @classmethod
     async def of(cls, backend: Backend, case: Handle) -> Histories:
@@ -113,19 +113,19 @@ class Histories:
         convert = backend.env.client.data_converter.payload_converter.from_payload
         if event.HasField("workflow_execution_started_event_attributes"):
             self.inputs.append(convert(started.input.payloads[0]))
-        elif event.HasField("workflow_task_failed_event_attributes"):
-            self.failed += 1
+        elif (failure := task_failure(event)) is not None:
+            self.failed.append(failure)
         elif event.HasField("activity_task_scheduled_event_attributes"):
             order = convert(scheduled.input.payloads[0])
             if scheduled.activity_type.name == RECORD:
                 self.batches.append(order["events"])
             elif scheduled.activity_type.name == NOTIFY:
-                self.told.append(len(order["notices"]))
+                self.told.append([notice["id"] for notice in order["notices"]])
 
     def bounded(self) -> None:
         """No payload comes near what the engine takes, and no workflow task has failed."""
         assert max(self.sizes.values()) < BOUND, self.sizes
-        assert self.failed == 0
+        assert {*self.failed} <= {"timed out"}
         # Nothing is recorded out of order, and what is recorded twice is the same.
         for before, after in pairwise(self.batches):
             assert after[0]["seq"] <= before[-1]["seq"] + 1
@@ -189,9 +189,10 @@ async def late_by(backend: Backend, key: str, span: timedelta) -> None:
     assert max(Counter((event["data"]["of"], event["data"]["notice"]) for event in told).values()) == 1
     read = await Histories.of(backend, case)
     read.bounded()
-    assert max(read.told) <= MOST_NOTICES
+    assert max(map(len, read.told)) <= MOST_NOTICES
     # What is under way when the case continues as new is told again under its id, and nothing else is.
-    assert sum(read.told) <= len(told) + MOST_UNDER_WAY * (len(read.inputs) - 1)
+    ids = [id_ for batch in read.told for id_ in batch]
+    assert len(ids) <= len(set(ids)) + MOST_UNDER_WAY * (len(read.inputs) - 1)
     # Each call ends where a step does: a reminder, and all that happened at its instant, is one.
     late = [batch for batch in read.batches if batch[-1]["type"] == "reminded"]
     assert len(late) > span.days / MOST_EVENTS - 2
