@@ -33,17 +33,17 @@ async def eventually(look: Callable[[], Awaitable[T]], wanted: Callable[[T], boo
     return seen
 
 
-def task_failure(event: Any) -> str | None:
-    """Say how a workflow task failed, if that is what an event of a history is about.
+# How a task fails that would end a run while news has come that it has not heard: the engine has it look again.
+UNHEARD = "WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND: UnhandledCommand"
 
-    A run that would end while news has come that it has not heard is no failure: the engine has it look again.
-    """
+
+def task_failure(event: Any) -> str | None:
+    """Say how a workflow task failed, if that is what an event of a history is about."""
     if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
         return "timed out"
-    failed = event.workflow_task_failed_event_attributes
-    again = failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED or again:
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
         return None
+    failed = event.workflow_task_failed_event_attributes
     return f"{WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,9 @@ def _kept(path: Path) -> bytes:
         own.touch(mode=0o600)
         own.write_bytes(made)
         try:
-            os.link(own, path)
-        except FileExistsError:
-            pass  # somebody else was first
+            # Whoever was first made the key that both read.
+            with suppress(FileExistsError):
+                os.link(own, path)
         finally:
             own.unlink()
     return path.read_bytes()
