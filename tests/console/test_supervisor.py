@@ -9,6 +9,8 @@ from playwright.async_api import Browser, Page, expect
 from tests.console.page import open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
+from tests.temporal import eventually
+from tests.workflows.backend import FIRST_NOTICES
 
 FOCUSED = """(() => {
     const one = document.activeElement;
@@ -101,6 +103,12 @@ async def test_a_lost_connection_says_so_and_catches_up(console: ConsoleServer, 
 
 async def test_by_keyboard_alone(console: ConsoleServer, browser: Browser) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+
+    async def told() -> int:
+        return [event["type"] for event in await console.services.casebook.events(case_id)].count("notified")
+
+    # The page takes them in as they come: Enter must not be pressed just where a part goes and another comes.
+    await eventually(told, lambda seen: seen >= FIRST_NOTICES["complaint"])
     async with open_page(browser, console, "ann-7") as page:
         await page.goto(f"{console.url}/console/case?id={case_id}")
         await page.keyboard.press("Tab")
