@@ -21,6 +21,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.casebook.begin import Beginnings
 from activities.casebook.load import Loader
 from activities.casebook.open import Openings
+from activities.casebook.parcel import Parcels
 from activities.casebook.read import Casebook
 from activities.casebook.record import Recorder
 from activities.casebook.search import Search
@@ -131,6 +132,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         Summaries(database, policies).gather_month,
         handovers.shift_end,
         handovers.hand_over,
+        Parcels(database).look_up,
         RosterChanges(casebook, Swaps(database), calendar.current).change_roster,
     ]
 

@@ -331,6 +331,8 @@ class PayoutOrder:
         amount: yuan, a decimal string with two places.
         run: as in `BeginOrder`; only the run that holds the case pays for it.
         seq: the event that asks for it; nothing is paid that the ledger does not ask for.
+        payee: a token of who is paid and how; empty where the case names nobody.
+        waybill: where other claims on it stand against the payment, unless they are among ``cleared``.
     """
 
     case_id: str
@@ -338,6 +340,9 @@ class PayoutOrder:
     amount: str
     run: str
     seq: int
+    payee: str = ""
+    waybill: str | None = None
+    cleared: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -345,15 +350,17 @@ class PayoutResult:
     """The outcome of a payout.
 
     Args:
-        state: ``paid`` with the gateway's reference, ``failed`` with a reason, or ``waiting`` for finance to
-            confirm it by hand.
+        state: ``paid`` with the gateway's reference, ``failed`` with a reason, ``waiting`` for finance to
+            confirm it by hand, or ``blocked`` by other claims on the parcel; then nothing was ordered.
         at: when it was paid, RFC 3339, or empty.
+        found: what blocks it (`cases.vocabulary.parcels.Found`) as plain JSON.
     """
 
-    state: Literal["paid", "failed", "waiting"]
+    state: Literal["paid", "failed", "waiting", "blocked"]
     reference: str = ""
     reason: str = ""
     at: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

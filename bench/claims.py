@@ -65,7 +65,7 @@ def claim(client: Client, pause: float = 0) -> Life:
     async def live(_: int) -> str:
         key = f"B-{next(numbers)}"
         posted = datetime.now(RECEIVED.tzinfo) - timedelta(days=3)
-        shipment = {**FACTS["shipment"], "posted_on": posted.date().isoformat()}
+        shipment = {**FACTS["shipment"], "waybill": key, "posted_on": posted.date().isoformat()}
         await cases.file("claim", {"key": key, "facts": {**FACTS, "shipment": shipment}}, wait=False)
 
         async def ask(name: str, role: str, fields: dict[str, Any]) -> None:

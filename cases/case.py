@@ -31,6 +31,7 @@ from cases.vocabulary.commands import Command
 from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
 from cases.vocabulary.events import EVENTS, SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Intake
+from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.views import ApprovalView, CaseView, ClockView, Waiting
 
@@ -43,7 +44,16 @@ CLOCK_SKEW = timedelta(minutes=5)
 MOST_TEXTS, MOST_EVENTS = 8_000, 20_000
 ALWAYS_TAKEN = frozenset(
     {"acknowledge", "approve", "reject", "resolve", "follow_up", "withdraw", "close"}
-    | {"accept_offer", "decline_offer", "confirm_payment", "sign", "send_back"}
+    | {
+        "accept_offer",
+        "decline_offer",
+        "confirm_payment",
+        "name_payee",
+        "clear_waybill",
+        "prove_date",
+        "sign",
+        "send_back",
+    }
 )
 
 # Among `Case.SEEN_BY`: every role that no kind names.
@@ -100,6 +110,8 @@ class Case(Handlers):
     MONEY: ClassVar[Mapping[str, str]]
     # What of it the rules themselves ask an approval for; people may ask for more.
     SUBJECTS: ClassVar[tuple[str, ...]] = ()
+    # The commands that wait for `looking`, as filing does.
+    LOOKS_FIRST: ClassVar[frozenset[str]] = frozenset()
     # Whether every policy has a table of it.
     IN_EVERY_POLICY: ClassVar[bool] = False
 
@@ -159,7 +171,7 @@ class Case(Handlers):
             parent=intake.parent,
             reported_at=received if begun < received else None,
         )
-        case.emit(data, begun, clauses=case.OPENED_BY)
+        case.emit(data, begun, by=intake.filer(), clauses=case.OPENED_BY)
         case._start_early_clocks(begun)
         case.elapse(received, inclusive=False)
         if case.ladder.height(start) > 0:
@@ -430,12 +442,27 @@ class Case(Handlers):
 
     # --- what a part asks of its case -------------------------------------------------------------
 
-    def lowest_for(self, subject: str, amount: Decimal) -> str:
-        """Return the lowest rung that may decide a subject of this amount; kinds may ask for more."""
+    def lowest_for(self, subject: str, amount: Decimal, by: Actor) -> str:
+        """Return the lowest rung that may decide a subject of this amount for an actor; kinds may ask for more."""
         return self.policy.authority_of.lowest_for(amount)
+
+    def second_person(self, subject: str, amount: Decimal, by: Actor) -> tuple[str, ...] | None:
+        """Say whether somebody else decides, whatever authority this actor has: the roles that may beside the rungs.
+
+        None where whoever has the authority decides alone, unless a kind says otherwise.
+        """
+        return None
+
+    def objection(self, approval: Approval, by: Actor) -> Refused | None:
+        """Say why this actor may not approve what is asked, beside their authority; None unless a kind says so."""
+        return None
 
     def after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
         """Do what waited for this approval."""
+
+    def parcel(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the waybill that is paid for once, and the other cases about it that may be paid all the same."""
+        return None, ()
 
     def after_paid(self, at: datetime, by: Actor) -> None:
         """Do what follows from money that has gone out."""
@@ -577,8 +604,8 @@ class Case(Handlers):
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """Take in that money which the case asked for has gone out."""
 
-    def payout_failed(self, reason: str, at: datetime) -> None:
-        """Take in that money which the case asked for could not be sent."""
+    def payout_failed(self, reason: str, at: datetime, *, unknown: bool = False) -> None:
+        """Take in that money which the case asked for could not be sent, or that nobody knows whether it was."""
 
     def payout_waits(self, at: datetime) -> None:
         """Take in that money which the case asked for waits for finance to send it by hand."""
@@ -591,17 +618,27 @@ class Case(Handlers):
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in what came of an activity of the kind's own."""
 
-    def rehearsed(self, call: ActivityCall) -> Mapping[str, Any]:
+    def looking(self) -> bool:
+        """Whether something was asked for that whoever files, or sends one of `LOOKS_FIRST`, waits for a moment."""
+        return False
+
+    def payout_blocked(self, found: Mapping[str, Any], at: datetime) -> None:
+        """Take in that nothing was paid, since something else stands against it that the casebook found."""
+
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
         """Return what comes of an activity in a rehearsal."""
         return {}
 
-    def rehearse_effects(self, at: datetime, notices: str = "ok", payout: str = "ok") -> None:
+    def rehearse_effects(
+        self, at: datetime, notices: str = "ok", payout: str = "ok", earlier_claims: EarlierClaims = ()
+    ) -> None:
         """Let effects come out at once, as they do in a rehearsal: every one succeeds, or every one fails.
 
         Args:
             at: the instant at which they were asked for.
             notices: ``ok`` or ``fail``.
             payout: ``ok``, ``fail`` or ``manual`` (it waits for ``confirm_payment``).
+            earlier_claims: what the casebook knows of the parcel of a claim.
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
@@ -618,7 +655,7 @@ class Case(Handlers):
                     else:
                         self.payout_waits(at)
                 case ActivityCall() as call:
-                    self.activity_done(call, self.rehearsed(call), at)
+                    self.activity_done(call, self.rehearsed(call, earlier_claims), at)
                 case Opening() as opening:
                     self.opening_done(opening, "opened", at)
             assert all(one is not effect for one in self.outbox), f"nothing came of {effect}"
@@ -667,7 +704,8 @@ class Case(Handlers):
                     subject=one.subject,
                     amount=one.amount,
                     role=one.role,
-                    requested_by=one.requested_by,
+                    requested_by=one.asked_by.id,
+                    also=list(one.also),
                     state=one.state,
                 )
                 for one in self.approvals

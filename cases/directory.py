@@ -70,6 +70,7 @@ class Person(Model):
     Args:
         deputies: who acts when this person cannot, the first one first.
         contacts: address by channel, the preferred channel first.
+        person: where somebody has several accounts, what they have in common: the id of one of them, or another token.
     """
 
     id: Token
@@ -79,6 +80,7 @@ class Person(Model):
     language: Language = "zh"
     deputies: tuple[Token, ...] = ()
     contacts: dict[Channel, str] = Field(default_factory=dict, repr=False)
+    person: Token | None = None
 
     @field_validator("contacts")
     @classmethod

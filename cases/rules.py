@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-RULES = 1
-REASONS: Mapping[int, str] = {1: "the rules of release 0.1"}
+RULES = 2
+REASONS: Mapping[int, str] = {
+    1: "the rules of release 0.1",
+    2: "money by two people: separate duties, one claim for a parcel, the payee, dates that are proven",
+}
 
 
 class OtherRules(Exception):

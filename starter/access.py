@@ -29,6 +29,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from cases.case import OTHERS
 from cases.directory import Directory
 from cases.registry import KINDS
+from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
 
@@ -58,6 +59,7 @@ class Caller:
         units: whose cases are in reach; None for every unit. ``NO_UNIT`` stands for those without one.
         scopes: of a system.
         name: personal data; empty for a system.
+        person: what the accounts of one person have in common, where the directory says so.
     """
 
     id: str
@@ -67,6 +69,11 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     name: str = ""
     language: str = "zh"
+    person: str | None = None
+
+    def actor(self) -> Actor:
+        """Return the caller as the rules know them."""
+        return Actor(self.id, self.role, self.person)
 
 
 def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[str] | None:
@@ -275,6 +282,7 @@ def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Director
         kind="person",
         name=name if isinstance(name, str) else (known.name or "" if known else ""),
         language=language[:2],
+        person=None if known is None else known.person,
     )
 
 

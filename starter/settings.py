@@ -129,6 +129,8 @@ class Settings(BaseSettings):
         if value not in ("ledger:", "manual:"):
             _check_url(SecretStr(value), ("http", "https"), other="it is ledger: or manual:")
             url = urlsplit(value)
+            if url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError("http:// only to this machine: an order to pay goes out by https://")
             # The payout book names the gateway by its address, so nothing secret may be part of it.
             if url.query or url.fragment or "@" in url.netloc:
                 raise ValueError("it has no query and no user; credentials go into CASELADDER_PAYOUT_TOKEN")

@@ -88,6 +88,8 @@ class MisbehavingGateway:
         # Method and path of every request; the key of every order that was sent.
         self.requests: list[tuple[str, str]] = []
         self.orders: list[str] = []
+        # The body of every order that was sent.
+        self.sent: list[dict[str, Any]] = []
         # The faults of the next POST and GET requests.
         self.posts: list[Fault] = []
         self.gets: list[Fault] = []
@@ -210,6 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         order = json.loads(content)
         with gateway.lock:
             gateway.orders.append(order["reference"])
+            gateway.sent.append(order)
         if self.headers["idempotency-key"] != order["reference"] or order["currency"] != "CNY":
             self._answer(400, {"reason": "bad_order"})
             return

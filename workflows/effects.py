@@ -261,10 +261,13 @@ class Outside:
         case_id = workflow.info().workflow_id
         order = PayoutOrder(
             case_id,
-            f"{case_id}/payout",
+            f"{case_id}/payout" if payment.order == 1 else f"{case_id}/payout/{payment.order}",
             f"{payment.amount:.2f}",
             run=workflow.info().first_execution_run_id,
             seq=payment.seq,
+            payee=payment.payee or "",
+            waybill=payment.waybill,
+            cleared=list(payment.cleared),
         )
         result: PayoutResult | None = None
         while result is None:
@@ -283,13 +286,16 @@ class Outside:
                     raise
                 # No gateway was asked as long as cases are recovered, however long that takes.
                 if not _recovering(error):
-                    self.case.payout_failed(str(error.cause or error), self._now())
+                    # It may have gone out all the same: the next attempt asks first.
+                    self.case.payout_failed(str(error.cause or error), self._now(), unknown=True)
                     return
                 self.spoke()
         if result.state == "paid":
             self.case.payout_made(result.reference, self._now())
         elif result.state == "failed":
             self.case.payout_failed(result.reason, self._now())
+        elif result.state == "blocked":
+            self.case.payout_blocked(result.found, self._now())
         else:
             self.case.payout_waits(self._now())
 

@@ -8,6 +8,7 @@ change the case synchronously. `run_case` lets time pass; effects go on beside t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -43,6 +44,8 @@ REMEMBERED = 500
 LONG_HISTORY = 2000
 # So many bytes of events at most are the answer to a query: the engine takes twice as many.
 MOST_ANSWERED = 1_000_000
+# How long filing and an offer wait for what the casebook knows of the parcel.
+LOOKING = timedelta(seconds=3)
 # Stands for the argument that a workflow was started without.
 NO_INPUT = RawValue(Payload())
 
@@ -116,6 +119,8 @@ class Shell:
                 return await self._record_again()
             command = self._read(name, args)
             outside = await self._opened()
+            if name in self.CASE.LOOKS_FIRST:
+                await self._looked(outside)
             outside.spoke()
             self._apply(outside, command)
             return outside.view()
@@ -182,6 +187,8 @@ class Shell:
         if self._recorded_view is not None:
             return self._recorded_view if intake is None else {"view": self._recorded_view, "new": False}
         outside = await self._opened()
+        if intake is not None:
+            await self._looked(outside)
         outside.spoke()
         return outside.view() if intake is None else {"view": outside.view(), "new": True}
 
@@ -244,6 +251,14 @@ class Shell:
             raise Refused("superseded", "another run of this case has taken over; send the command again")
         return self._outside
 
+    async def _looked(self, outside: Outside) -> None:
+        """Wait a moment for what the case asked for and whoever sends this should see; outages stop nobody."""
+        if outside.case.looking():
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: not outside.case.looking(), timeout=LOOKING)
+            # Another run may have taken over meanwhile.
+            await self._opened()
+
     async def _settled(self) -> None:
         """Wait until it is known what becomes of this run: a case, a known one, or none."""
         if not self._is_settled():
@@ -264,7 +279,8 @@ class Shell:
     def _settle(self, at: datetime) -> None:
         """In a rehearsal effects come out at the instant at which they were asked for."""
         if self._rehearsal is not None and self._outside is not None:
-            self._outside.case.rehearse_effects(at, self._rehearsal.notices, self._rehearsal.payout)
+            told = self._rehearsal
+            self._outside.case.rehearse_effects(at, told.notices, told.payout, told.earlier_claims)
 
     def _apply(self, outside: Outside, command: Command) -> None:
         """Decide a command once; a repeated request id is answered again, not applied again.

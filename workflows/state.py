@@ -20,6 +20,7 @@ from cases.case import Case
 from cases.policy.tables import LONGEST
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import Intake, read_intake
+from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model
 
@@ -40,6 +41,7 @@ class Rehearsal(Model):
         policy_document: the policy as canonical JSON, since it need not lie on any disk.
         notices: what becomes of notices.
         payout: what becomes of payouts; with ``manual`` they wait for ``confirm_payment``.
+        earlier_claims: what the casebook knows of the parcel of a claim.
         continue_after: continue as new once the history has this many events.
     """
 
@@ -47,6 +49,7 @@ class Rehearsal(Model):
     policy_document: str
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
+    earlier_claims: EarlierClaims = ()
     # A run of fewer events would not get anything done before it ends.
     continue_after: Annotated[int, Field(ge=10)] | None = None
 

@@ -104,7 +104,10 @@ class Search:
         if len(rows) <= FEW:
             parameters.append([row["case_id"] for row in rows])
             return f"{condition} AND file.case_id = ANY (${len(parameters)}::text[])"
-        for value, holds in ((words, "words @@ {}::text::tsquery"), (filter.waybill, "waybill = {}::text")):
+        for value, holds in (
+            (words, "words @@ {}::text::tsquery"),
+            (filter.waybill, "upper(waybill) = upper({}::text)"),
+        ):
             if value is not None:
                 parameters.append(value)
                 condition += (_AMONG if counting else _EACH).format(holds.format(f"${len(parameters)}"))

@@ -21,6 +21,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
 
 # From the event on; later a reminder brings a new one.
@@ -40,9 +41,13 @@ class Ack:
     role: str
     expires_at: datetime
 
-    def command(self) -> dict[str, Any]:
-        """Return the body of the command ``acknowledge``."""
-        return {"by": {"id": self.person, "role": self.role}, "notice": self.seq}
+    def command(self, person: str | None = None) -> dict[str, Any]:
+        """Return the body of the command ``acknowledge``.
+
+        Args:
+            person: what this person's accounts have in common, where the directory says so.
+        """
+        return {"by": Actor(self.person, self.role, person).as_json(), "notice": self.seq}
 
 
 def issue(secrets: tuple[str, ...], case_id: str, seq: int, person: str, role: str, expires_at: datetime) -> str:

@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities.database.database import Database
 from activities.messages import PAY, PayoutOrder, PayoutResult
-from activities.payouts.book import Book
+from activities.payouts.book import Blocked, Book
 from activities.payouts.callbacks import read_callback
 from activities.payouts.gateway import (
     Entry,
@@ -63,7 +63,7 @@ class Payouts:
 
         A repeat of what is paid, or waits for finance, is answered from the book. What failed is
         tried again under the same key by a new activity; a retry of the activity that failed is
-        answered from the book too.
+        answered from the book too. Nothing is ordered where another claim on the parcel stands against it.
 
         Raises:
             PayoutPending: the gateway has not decided; retried.
@@ -73,7 +73,10 @@ class Payouts:
             Recovering: the casebook is being recovered; retried.
         """
         first_try = activity.info().attempt == 1
-        payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)
+        try:
+            payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)
+        except Blocked as blocked:
+            return PayoutResult("blocked", found=blocked.found.model_dump())
         if payout.state != "requested":
             return _result(payout)
         if payout.gateway != self._gateway.name:
@@ -83,7 +86,7 @@ class Payouts:
             )
         entry = None if standing == "new" else await self._gateway.status(payout.key)
         if entry is None or (standing == "again" and entry.state == "failed"):
-            entry = await self._gateway.pay(payout)
+            entry = await self._gateway.pay(payout, await self._book.details(payout) if payout.payee else None)
         # Only an answer without a payout in it names no amount: taken but not decided, or refused.
         if entry.amount not in (None, payout.amount):
             raise PayoutConflict(f"{payout.key}: ordered were {payout.amount} yuan, the gateway says {entry.amount}")

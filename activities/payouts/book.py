@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 
@@ -14,6 +14,7 @@ from activities.casebook.errors import Recovering, Superseded
 from activities.database.database import Database, statement
 from activities.messages import PayoutOrder
 from activities.payouts.gateway import Entry, Payout, PayoutConflict
+from cases.vocabulary.parcels import Found, OtherClaim
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _AMOUNT = re.compile(r"[0-9]{1,16}\.[0-9]{2}")
@@ -23,6 +24,18 @@ _AMOUNT = re.compile(r"[0-9]{1,16}\.[0-9]{2}")
 Standing = Literal["new", "again", "known"]
 
 
+class Blocked(Exception):
+    """Another claim on the same parcel is paid, or may be."""
+
+    def __init__(self, claims: list[OtherClaim]) -> None:
+        super().__init__(", ".join(f"{one.case} ({one.state})" for one in claims))
+        self.found = Found(claims=claims)
+
+
+class _Behind(Exception):
+    """The ledger does not know what asks for the money."""
+
+
 class Book:
     """Reads and writes the table ``payout``. Raises what `Database.connection` does."""
 
@@ -30,7 +43,10 @@ class Book:
     _FIND = statement(__package__, "payout_find")
     _AGAIN = statement(__package__, "payout_again")
     _SETTLE = statement(__package__, "payout_settle")
-    _BEHIND = statement(casebook.__name__, "recovery_begin")
+    _BEGIN_RECOVERY = statement(casebook.__name__, "recovery_begin")
+    _LOCK = statement(__package__, "payout_parcel_lock")
+    _PARCEL = statement(__package__, "payout_parcel")
+    _DETAILS = statement(__package__, "payee_details")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,32 +63,60 @@ class Book:
                 key or of this case.
             Superseded: another run holds the case.
             Recovering: the casebook is being recovered, or has to be: it does not know what asks for the money.
+            Blocked: the parcel is paid for by another claim, or may be.
         """
         amount = _checked(order)
         async with self._database.connection() as connection:
-            now = datetime.now(UTC)
-            row = await connection.fetchrow(
-                self._ORDER, order.key, order.case_id, amount, now, gateway, order.run, order.seq
-            )
-            if not row["recorded"]:
+            try:
+                async with connection.transaction():
+                    if order.waybill is not None:
+                        await self._refuse_parcel(connection, order.waybill, order)
+                    return await self._order(connection, order, amount, gateway, retry=retry)
+            except _Behind:
                 # What asks for money is recorded before anybody orders it, so an older ledger was restored since.
-                await connection.execute(self._BEHIND)
-            elif not row["held"]:
-                raise Superseded(order.case_id)
-            if row["recovering"] or not row["recorded"]:
-                raise Recovering(f"{order.case_id}: the payment waits")
-            if row["key"] is not None:
-                return Payout(**dict([*row.items()][3:])), "new"
-            payout = _same(order, amount, [Payout(**row) for row in await self._rows(connection, order)])
-            if payout.state == "failed" and retry:
-                row = await connection.fetchrow(self._AGAIN, payout.key, gateway, order.run)
-                if row is not None:
-                    return Payout(**row), "again"
+                await connection.execute(self._BEGIN_RECOVERY)
+                raise Recovering(f"{order.case_id}: the payment waits") from None
+
+    async def _refuse_parcel(self, connection: asyncpg.Connection, waybill: str, order: PayoutOrder) -> None:
+        """Let nobody else order for this parcel until the transaction ends, and refuse where somebody has."""
+        await connection.execute(self._LOCK, waybill)
+        others = await connection.fetch(self._PARCEL, waybill, order.case_id, order.cleared)
+        if others:
+            raise Blocked([OtherClaim(case=row["case_id"], state=row["state"]) for row in others])
+
+    async def _order(
+        self, connection: asyncpg.Connection, order: PayoutOrder, amount: Decimal, gateway: str, *, retry: bool
+    ) -> tuple[Payout, Standing]:
+        now = datetime.now(UTC)
+        row = await connection.fetchrow(
+            self._ORDER, order.key, order.case_id, amount, now, gateway, order.run, order.seq, order.payee
+        )
+        if not row["recorded"]:
+            raise _Behind
+        if not row["held"]:
+            raise Superseded(order.case_id)
+        if row["recovering"]:
+            raise Recovering(f"{order.case_id}: the payment waits")
+        if row["key"] is not None:
+            return Payout(**dict([*row.items()][3:])), "new"
+        payout = _same(order, amount, [Payout(**row) for row in await self._rows(connection, order)])
+        if payout.state == "failed" and retry:
+            row = await connection.fetchrow(
+                self._AGAIN, order.key, gateway, order.run, order.case_id, amount, order.payee
+            )
+            if row is not None:
+                return Payout(**row), "again" if payout.key == order.key else "new"
         return payout, "known"
 
     async def _rows(self, connection: asyncpg.Connection, order: PayoutOrder) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await connection.fetch(self._FIND, order.key, order.case_id)
         return rows
+
+    async def details(self, payout: Payout) -> dict[str, Any] | None:
+        """Return who the payee of a payout is, as a door took it; None where nothing is kept of them."""
+        async with self._database.connection() as connection:
+            found: dict[str, Any] | None = await connection.fetchval(self._DETAILS, payout.payee, payout.case_id)
+        return found
 
     async def find(self, key: str) -> Payout | None:
         """Return the order under a key; None when there is none."""
@@ -112,11 +156,17 @@ def _same(order: PayoutOrder, amount: Decimal, payouts: list[Payout]) -> Payout:
     payout = payouts[0]
     if any(other.case_id != order.case_id for other in payouts):
         raise PayoutConflict(f"{order.case_id}: the key {order.key} is another case's")
-    # What finance confirmed before the order came stands under a key of its own.
+    # What finance confirmed before the order came stands under a key of its own; what failed was for an agreement that
+    # the present one has taken the place of.
+    if payout.key != order.key and payout.state == "failed":
+        return payout
     if payout.key != order.key and payout.state != "paid":
         raise PayoutConflict(f"{order.case_id}: a payout is under way under the key {payout.key}")
     if payout.amount != amount:
         raise PayoutConflict(
             f"{order.case_id}: amount = {order.amount}: under the key {payout.key} stand {payout.amount:.2f} yuan"
         )
+    # Before this was written down the book named nobody.
+    if payout.payee and payout.payee != order.payee:
+        raise PayoutConflict(f"{order.case_id}: under the key {payout.key} somebody else is paid than the order says")
     return payout

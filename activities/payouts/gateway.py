@@ -8,11 +8,11 @@ ApplicationError
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from temporalio.exceptions import ApplicationError
 
@@ -44,7 +44,10 @@ UNNAMED = ""
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """One row of our own book. ``settled_at`` is None until it is paid or failed; amounts in yuan."""
+    """One row of our own book. ``settled_at`` is None until it is paid or failed; amounts in yuan.
+
+    ``payee`` is a token of who is paid and how, empty where the case named nobody.
+    """
 
     key: str
     case_id: str
@@ -55,6 +58,7 @@ class Payout:
     requested_at: datetime
     settled_at: datetime | None
     gateway: str
+    payee: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,11 @@ class Gateway(Protocol):
         """What the book knows it by; no credentials in it."""
         ...
 
-    async def pay(self, payout: Payout) -> Entry:
+    async def pay(self, payout: Payout, details: Mapping[str, Any] | None = None) -> Entry:
         """Send the order.
+
+        Args:
+            details: who the payee is, as the door took it; personal data.
 
         Raises:
             PayoutUnknown: it may have arrived or not.
@@ -115,7 +122,7 @@ class ManualGateway:
 
     name = "manual"
 
-    async def pay(self, payout: Payout) -> Entry:
+    async def pay(self, payout: Payout, details: Mapping[str, Any] | None = None) -> Entry:
         """Leave it to finance."""
         return Entry(payout.key, "waiting", payout.amount)
 

@@ -1,7 +1,8 @@
 """A payment gateway behind HTTP, and the form in which it speaks of a payout.
 
-    POST URL                {amount, currency, reference, case}; reference is the key, which stands in
-                            the header Idempotency-Key too. 2xx with a payout; 202: taken, not decided;
+    POST URL                {amount, currency, reference, case, payee, details?}; reference is the key, which
+                            stands in the header Idempotency-Key too; payee is a token of who is paid and how,
+                            details what the door took of them. 2xx with a payout; 202: taken, not decided;
                             4xx: refused
     GET  URL/KEY            200 with a payout; 404: never heard of it
     GET  URL?limit=&after=  {payouts: [...], next}: one page of the book; next is null on the last
@@ -18,7 +19,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
@@ -97,13 +98,15 @@ class HttpGateway:
         """Its address."""
         return self._url
 
-    async def pay(self, payout: Payout) -> Entry:
+    async def pay(self, payout: Payout, details: Mapping[str, Any] | None = None) -> Entry:
         """Send the order; see `Gateway.pay`."""
         order = {
             "amount": f"{payout.amount:.2f}",
             "currency": "CNY",
             "reference": payout.key,
             "case": payout.case_id,
+            "payee": payout.payee,
+            **({} if details is None else {"details": details}),
         }
         headers = {"idempotency-key": payout.key, "content-type": "application/json"}
         status, body = await self._ask("POST", self._url, headers, json.dumps(order).encode())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 
@@ -21,10 +22,11 @@ class LedgerGateway:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pay(self, payout: Payout) -> Entry:
+    async def pay(self, payout: Payout, details: Mapping[str, Any] | None = None) -> Entry:
         """Book it; a key that is booked already is answered as it was booked."""
         async with self._database.connection() as connection:
-            await connection.execute(self._BOOK, payout.key, payout.case_id, payout.amount, datetime.now(UTC))
+            now = datetime.now(UTC)
+            await connection.execute(self._BOOK, payout.key, payout.case_id, payout.amount, now, payout.payee)
             return _entry(await connection.fetchrow(self._BOOKINGS, payout.key))
 
     async def status(self, key: str) -> Entry | None:

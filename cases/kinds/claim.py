@@ -6,162 +6,52 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from itertools import product
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from cases import compensation
 from cases.case import Case, by_name, iso
-from cases.kinds.claim_facts import Cause, ClaimFacts, ClaimIntake, Loss, Packer
+from cases.kinds.claim_dates import BACKDATING, Dates, ProveDate
+from cases.kinds.claim_facts import Cause, ClaimFacts, ClaimIntake, Packer
+from cases.kinds.claim_models import (
+    CLAIMANT,
+    AcceptOffer,
+    Agreed,
+    AnswerClaim,
+    Assess,
+    Assessed,
+    ClaimAnswered,
+    ClaimTable,
+    ClaimView,
+    DeclineOffer,
+    Dispute,
+    Disputed,
+    Duties,
+    NamePayee,
+    Offer,
+    OfferDeclined,
+    Offered,
+    PayeeNamed,
+    PayeeView,
+)
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.payment import ConfirmPayment, Payment
+from cases.mechanisms.waybill import ClearWaybill, Waybill
 from cases.policy.model import Policy
-from cases.policy.tables import PaymentTable
-from cases.vocabulary.commands import EVERY_KIND, Command
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary import lifecycle as life
+from cases.vocabulary.commands import EVERY_KIND
+from cases.vocabulary.effects import ActivityCall
+from cases.vocabulary.events import SYSTEM, Actor, Event
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Intake
+from cases.vocabulary.parcels import EarlierClaims, Found
 from cases.vocabulary.refusals import Refused, invalid
-from cases.vocabulary.values import FreeText, Model, Moment, Money, ShippingRoute, Text, Yuan
-from cases.vocabulary.views import CaseView
+from cases.vocabulary.values import RECORDED, ShippingRoute
 
-# What is approved when an offer needs more authority than the one who makes it has.
+# What is approved when an offer needs more authority than the one who makes it has, or a second person.
 OFFER = "offer"
-
-
-class AnswerClaim(Command):
-    """Answer the claim form, stating the processing limit (S0-A.5.2)."""
-
-    NAME = "answer_claim"
-    text: Text | None = None
-
-
-class OverrideBy(Model):
-    """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
-
-    amount: Yuan
-    reason: Text
-
-
-class Assess(Command):
-    """What the investigation found, and the assessment by formula that follows (S0-A.3)."""
-
-    NAME = "assess"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "company"}
-    FINDINGS: ClassVar[set[str]] = {"cause", "packed_by", "loss", "inspection_offered"}
-    cause: Cause | None = None
-    packed_by: Packer | None = None
-    loss: Loss | None = None
-    inspection_offered: bool | None = None
-    override: OverrideBy | None = None
-
-
-class Offer(Command):
-    """Offer an amount in yuan; without one, the assessed total (S0-A.5.3).
-
-    More than the formula gives is discretion (S0-2.3.4): ``reason`` says why.
-    """
-
-    NAME = "offer"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "120.00"}
-    amount: Yuan | None = None
-    reason: Text | None = None
-
-
-class AcceptOffer(Command):
-    """The claimant agrees to the open offer (S0-A.5.4)."""
-
-    NAME = "accept_offer"
-
-
-class DeclineOffer(Command):
-    """The claimant turns the open offer down, perhaps with a counter-demand in yuan."""
-
-    NAME = "decline_offer"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"counter": "200.00"}
-    counter: Yuan | None = None
-
-
-class Dispute(Command):
-    """A way that the claimant takes; negotiation comes first (S0-A.5.5)."""
-
-    NAME = "dispute"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"path": "negotiation"}
-    path: Literal["negotiation", "complaint", "appeal", "arbitration", "lawsuit"]
-
-
-class ClaimAnswered(EventData):
-    """The claim form was answered with the limit by which a proposal is made."""
-
-    TYPE: ClassVar[str] = "claim_answered"
-    limit_due: Moment
-    text: FreeText | None = None
-
-
-class Assessed(EventData):
-    """What the formula gives: lines in yuan, or why nothing is due; ``found`` went in beside the facts."""
-
-    TYPE: ClassVar[str] = "assessed"
-    eligible: bool
-    factor: str
-    lines: list[dict[str, Any]]
-    total: Money
-    refused_because: str | None
-    refusal: dict[str, Any] | None
-    clauses: list[str]
-    notes: list[dict[str, Any]]
-    inspection_offered: bool | None
-    needs_person: bool
-    overridden: dict[str, Any] | None
-    found: dict[str, Any]
-
-
-class Offered(EventData):
-    """An amount in yuan was offered; with ``discretion`` more than the formula gives (S0-2.3.4)."""
-
-    TYPE: ClassVar[str] = "offered"
-    amount: Money
-    discretion: bool | None = None
-    reason: FreeText | None = None
-
-
-class OfferDeclined(EventData):
-    """The claimant turned an offer down, perhaps with a counter-demand in yuan."""
-
-    TYPE: ClassVar[str] = "offer_declined"
-    amount: Money
-    counter: Money | None
-
-
-class Agreed(EventData):
-    """The claimant agreed to an amount in yuan."""
-
-    TYPE: ClassVar[str] = "agreed"
-    amount: Money
-
-
-class Disputed(EventData):
-    """The claimant takes a way of dispute."""
-
-    TYPE: ClassVar[str] = "disputed"
-    path: str
-
-
-class ClaimTable(PaymentTable):
-    """The numbers of claims."""
-
-    CLOCKS = ("rung", "claim_answer", "proposal", "payout", "promise", "approval")
-    GIVEN = frozenset({"promise", "proposal"})
-
-
-class ClaimView(CaseView):
-    """A claim, with its money in yuan, the limit that was stated, and the ways of dispute that were taken."""
-
-    limit_due: str | None
-    assessment: dict[str, Any] | None
-    offered: Money | None
-    agreed: Money | None
-    paid: str | None
-    disputes: list[str]
+# Who speaks for themselves; everybody else records what the claimant said.
+CLAIMANTS = frozenset({"customer"})
 
 
 class Payout(Payment):
@@ -188,21 +78,26 @@ class Claim(Case):
     TABLE = ClaimTable
     IN_EVERY_POLICY = True
     COMMANDS = by_name(
-        *EVERY_KIND, AnswerClaim, Assess, Offer, AcceptOffer, DeclineOffer, Dispute, ConfirmPayment
+        *EVERY_KIND, AnswerClaim, Assess, Offer, NamePayee, AcceptOffer, DeclineOffer, Dispute, ConfirmPayment,
+        ClearWaybill, ProveDate,
     )  # fmt: skip
+    # What waits for the answer about the waybill where that is under way, as filing does.
+    LOOKS_FIRST = frozenset({"offer"})
     VIEW = ClaimView
-    PARTS = {**Case.PARTS, "payout": Payout}
+    PARTS = {**Case.PARTS, "payout": Payout, "waybill": Waybill, "dates": Dates}
     CLIMBS = True
     FILED = True
     SEEN_BY = frozenset({"finance"})
     ABOUT = "factor"
     MONEY = {"assessed": "assessment.total", "offered": "offered", "agreed": "agreed"}
-    SUBJECTS = (OFFER,)
+    SUBJECTS = (OFFER, BACKDATING)
     AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
     OPENED_BY = ("S0-A.5.1",)
 
     rule: ClaimTable
     payout: Payout
+    waybill: Waybill
+    dates: Dates
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
@@ -211,8 +106,18 @@ class Claim(Case):
         self.offered: Decimal | None = None
         self.ever_offered = False
         self.agreed: Decimal | None = None
+        self.offered_at: datetime | None = None
         self.negotiated = False
         self.disputes: list[str] = []
+        # Whom the money goes to, where somebody named it; who assessed, offered or named; who overrode the formula.
+        self.payee: tuple[str, str] | None = None
+        self.involved: set[str] = set()
+        self.overrode: Actor | None = None
+
+    @property
+    def duties(self) -> Duties | None:
+        """What keeps anybody from paying alone; None where the pinned policy has no such duties."""
+        return self.rule.duties
 
     @property
     def paid(self) -> str | None:
@@ -221,8 +126,20 @@ class Claim(Case):
 
     @property
     def _total(self) -> Decimal:
-        """What the formula gives, in yuan; nothing before it was assessed."""
+        """What was assessed, in yuan; nothing before it was."""
         return Decimal(0) if self.assessment is None else Decimal(self.assessment["total"])
+
+    @property
+    def _by_formula(self) -> Decimal:
+        """What the formula gives without anybody's discretion, in yuan; nothing where it could not say."""
+        overridden = None if self.assessment is None else self.assessment["overridden"]
+        if overridden is None or self.duties is None:
+            return self._total
+        return Decimal(overridden["was_total"] or 0)
+
+    def known_facts(self) -> ClaimFacts:
+        """Return the facts as they are recorded."""
+        return ClaimFacts.model_validate(self.facts, context=RECORDED)
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         assert isinstance(intake.facts, ClaimFacts)
@@ -249,7 +166,7 @@ class Claim(Case):
         # Silence gains nothing: a late answer starts the proposal's time at the 24-hour mark.
         clock = self.clocks.get("claim_answer")
         start = at if clock is None else min(at, clock.due)
-        shipment = ClaimFacts.model_validate(self.facts).shipment
+        shipment = self.known_facts().shipment
         route: ShippingRoute = (shipment.route if shipment else None) or "domestic"
         due = self.policy.working.end_of_day(start, self.policy.compensation.proposal_days[route])
         self.emit(ClaimAnswered(limit_due=due, text=command.text), at, by=by, clauses=("S0-A.5.2", "S0-A.5.3"))
@@ -281,7 +198,7 @@ class Claim(Case):
         self, found: Mapping[str, Any], at: datetime, override: compensation.Override | None
     ) -> compensation.Assessment:
         try:
-            known = ClaimFacts.model_validate(_merged(self.facts, found))
+            known = ClaimFacts.model_validate(_merged(self.facts, found), context=RECORDED)
         except ValidationError as error:
             raise invalid(error, "assess") from None
         assert self.opened_at is not None
@@ -310,6 +227,12 @@ class Claim(Case):
         if self.assessment["refused_because"] in compensation.FORMAL:
             raise self._not_eligible()
         self.approvals.refuse_open(OFFER, OFFER)
+        if (refusal := self._unsafe("offer")) is not None:
+            raise refusal
+
+    def _unsafe(self, command: str) -> Refused | None:
+        """Say what must be looked at before money is offered: other claims on the parcel, dates without proof."""
+        return self.waybill.refusal(command) or self.dates.refusal(command)
 
     def _not_eligible(self) -> Refused:
         assert self.assessment is not None
@@ -327,17 +250,48 @@ class Claim(Case):
         if self.approvals.alone_or_ask(OFFER, amount, at, by, command.reason):
             self._offer(amount, at, by, command.reason)
 
-    def lowest_for(self, subject: str, amount: Decimal) -> str:
+    def lowest_for(self, subject: str, amount: Decimal, by: Actor) -> str:
         """Return the lowest rung; beyond what the formula gives discretion is asked for too (S0-2.3.4)."""
-        authority, role = self.policy.authority_of, super().lowest_for(subject, amount)
+        authority, role = self.policy.authority_of, super().lowest_for(subject, amount, by)
         discretion = self.policy.compensation.discretion_from
-        beyond = self.assessment is None or amount > self._total
         below = authority.rank(role) < authority.rank(discretion)
-        return discretion if subject == OFFER and beyond and below else role
+        return discretion if subject == OFFER and below and self._is_beyond(amount, by) else role
+
+    def _is_beyond(self, amount: Decimal, by: Actor) -> bool:
+        """Whether an amount in yuan is this actor's own discretion: more than the formula, or somebody else, gave."""
+        own = self.overrode is not None and self.overrode.who == by.who
+        return self.assessment is None or amount > (self._by_formula if own else self._total)
+
+    def second_person(self, subject: str, amount: Decimal, by: Actor) -> tuple[str, ...] | None:
+        """Have somebody else decide what is this actor's discretion, also what the highest rung itself wants.
+
+        There, where nobody stands above, the roles that the policy names may be the second person too.
+        """
+        duties = self.duties
+        if subject != OFFER or duties is None or not duties.second_person:
+            return None
+        top = self.ladder.rungs[-1]
+        also = duties.also if any(one is not None and one.role == top for one in (by, self.overrode)) else ()
+        return also if self._is_beyond(amount, by) or self._overridden_above(amount, by) else None
+
+    def _overridden_above(self, amount: Decimal, by: Actor) -> bool:
+        """Whether the amount rests on an override, and somebody with more authority than this actor decides it."""
+        beyond = self.overrode is not None and amount > self._by_formula
+        return beyond and not self.policy.authority_of.covers(by.role, amount)
+
+    def objection(self, approval: Approval, by: Actor) -> Refused | None:
+        """Let nobody approve an offer that rests on their own override, or that must be looked at first."""
+        if approval.subject != OFFER:
+            return None
+        duties, overrode = self.duties, self.overrode
+        if duties is not None and duties.second_person and overrode is not None and overrode.who == by.who:
+            message = f"approve: by.id = {by.id!r} overrode the assessment; somebody else approves it"
+            return Refused("duties", message, "S1-5.9.10")
+        return self._unsafe("approve")
 
     def _offer(self, amount: Decimal, at: datetime, by: Actor, reason: str | None = None) -> None:
         # More than the formula gives is shown as what it is: somebody's discretion.
-        beyond = self.assessment is not None and amount > self._total
+        beyond = self.assessment is not None and amount > self._by_formula
         clauses = ("S0-A.5.3", "S0-2.3.4") if beyond else ("S0-A.5.3",)
         self.emit(Offered(amount=amount, discretion=beyond or None, reason=reason), at, by=by, clauses=clauses)
         self.clocks.meet(at, "claim_answer", "proposal")
@@ -350,20 +304,73 @@ class Claim(Case):
 
     # --- agreeing and disputing -------------------------------------------------------------------
 
+    def _may_name_payee(self, by: Actor, at: datetime) -> None:
+        self.payout.refuse_paid("name_payee")
+        self.payout.refuse_under_way("name_payee")
+        if self.payout.attempt == "waiting" and by.role not in self.policy.permitted("confirm_payment", self.KIND):
+            message = "name_payee: finance may have paid by hand; only finance may say that it has not"
+            raise Refused("payout_under_way", message, "S0-A.5.4")
+
+    def _do_name_payee(self, command: NamePayee, at: datetime, by: Actor) -> None:
+        data = PayeeNamed(relation=command.relation, payee=command.payee)
+        void = self.agreed is not None
+        self.emit(data, at, by=by, clauses=("S0-A.1",))
+        if void:
+            # What was agreed was agreed for another payee.
+            self.clocks.meet(at, "payout")
+
     def _may_accept_offer(self, by: Actor, at: datetime) -> None:
         self._refuse_without_offer("accept_offer", "S0-A.5.4")
+        duties = self.duties
+        if duties is None or not duties.separate_acceptance or by.role in CLAIMANTS:
+            return
+        if by.who in self.involved:
+            message = f"accept_offer: by.id = {by.id!r} assessed, offered or named the payee; somebody else records it"
+            raise Refused("duties", message, "S1-5.9.10")
+
+    def _check_accept_offer(self, command: AcceptOffer, at: datetime, by: Actor) -> None:
+        duties = self.duties
+        if duties is None or by.role in CLAIMANTS or self.offered is None or self.offered_at is None:
+            return
+        said = command.said_at or at
+        if command.channel is None:
+            raise _unproven("channel is missing: by which channel the claimant said so")
+        if not self.offered_at <= said <= at:
+            span = f"{self.offered_at.isoformat()} to {at.isoformat()}"
+            raise _unproven(
+                f"said_at = {said.isoformat()}: the claimant said so after the offer and before now: {span}"
+            )
+        if command.evidence is None and self.offered > duties.evidence_from:
+            raise _unproven(f"evidence is missing: above {duties.evidence_from:.2f} yuan something proves it")
 
     def _refuse_without_offer(self, name: str, clause: str) -> None:
         self._refuse_agreed(name)
         if self.offered is None:
             raise Refused("no_offer", f"{name}: no offer is open", clause)
 
-    def _do_accept_offer(self, _: AcceptOffer, at: datetime, by: Actor) -> None:
+    def _do_accept_offer(self, command: AcceptOffer, at: datetime, by: Actor) -> None:
         assert self.offered is not None
-        amount = self.offered
-        self.emit(Agreed(amount=amount), at, by=by, clauses=("S0-A.5.4",))
-        self.clocks.start("payout", at)
-        self.payout.request(amount, at)
+        amount, (relation, payee) = self.offered, self._payee()
+        said = None if command.said_at is None else self.policy.local(command.said_at)
+        data = Agreed(
+            amount=amount,
+            payee=payee,
+            relation=relation,
+            channel=command.channel,
+            said_at=said,
+            evidence=command.evidence,
+        )
+        self.emit(data, at, by=by, clauses=("S0-A.5.4",))
+        # The claimant agreed when they said so, not when somebody wrote it down.
+        self.clocks.start("payout", at, since=said)
+        self.payout.request(amount, at, payee)
+
+    def _payee(self) -> tuple[str, str]:
+        """Return whom the money goes to: the relation to the parcel and a token; the claimant unless named."""
+        if self.payee is not None:
+            return self.payee
+        sender = self.known_facts().claimant.relation == "sender"
+        return ("sender" if sender else "beneficiary"), CLAIMANT
 
     def _may_decline_offer(self, by: Actor, at: datetime) -> None:
         self._refuse_without_offer("decline_offer", "S0-A.5.5")
@@ -377,7 +384,7 @@ class Claim(Case):
         return {"path": self._ways() if self.negotiated else ("negotiation",)}
 
     def _ways(self) -> tuple[str, ...]:
-        return compensation.ways_of_dispute(ClaimFacts.model_validate(self.facts))
+        return compensation.ways_of_dispute(self.known_facts())
 
     def _do_dispute(self, command: Dispute, at: datetime, by: Actor) -> None:
         path = command.path
@@ -395,9 +402,9 @@ class Claim(Case):
         """Take in that the money has gone out."""
         self.payout.made(reference, at, by)
 
-    def payout_failed(self, reason: str, at: datetime) -> None:
-        """Take in that the gateway said no."""
-        self.payout.failed(reason, at)
+    def payout_failed(self, reason: str, at: datetime, *, unknown: bool = False) -> None:
+        """Take in that the gateway said no, or nothing that anybody understands."""
+        self.payout.failed(reason, at, unknown=unknown)
 
     def payout_waits(self, at: datetime) -> None:
         """Take in that finance pays by hand."""
@@ -413,10 +420,35 @@ class Claim(Case):
 
     def _may_withdraw(self, by: Actor, at: datetime) -> None:
         self.payout.refuse_while_owed("withdraw")
+        self.payout.refuse_paid("withdraw")
+
+    # --- what the casebook knows of the parcel ------------------------------------------------------
+
+    def looking(self) -> bool:
+        """Whether the casebook was asked about the parcel and has not answered."""
+        return self.waybill.looking
+
+    def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
+        """Take in what the casebook knows of the parcel."""
+        self.waybill.found(call.seq, Found.model_validate(result), at)
+
+    def parcel(self) -> tuple[str | None, tuple[str, ...]]:
+        """Return the waybill, for which one claim is paid, and the others that somebody has looked at."""
+        return (None, ()) if self.duties is None else (self.waybill.waybill, tuple(self.waybill.cleared))
+
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
+        """Let the parcel be claimed as the rehearsal says."""
+        return Found(claims=list(earlier_claims)).model_dump()
+
+    def payout_blocked(self, found: Mapping[str, Any], at: datetime) -> None:
+        """Take in that nothing was paid, since the parcel is claimed elsewhere too."""
+        self.waybill.found(self.events[-1].seq, Found.model_validate(found), at)
+        self.payout.failed("waybill_claimed", at)
 
     # --- what others see --------------------------------------------------------------------------
 
     def _view(self) -> dict[str, Any]:
+        relation, payee = self._payee()
         return {
             **super()._view(),
             "limit_due": iso(self.limit_due),
@@ -425,6 +457,10 @@ class Claim(Case):
             "agreed": self.agreed,
             "paid": self.paid,
             "disputes": self.disputes,
+            "payee": PayeeView(relation=relation, payee=payee),
+            "earlier_claims": self.waybill.uncleared(),
+            "unproven": self.dates.unproven(),
+            "backdated": self.dates.backdated,
         }
 
     # --- how events change the state --------------------------------------------------------------
@@ -432,13 +468,30 @@ class Claim(Case):
     def _on_claim_answered(self, data: ClaimAnswered, event: Event) -> None:
         self.limit_due = data.limit_due
 
+    def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
+        super()._on_case_opened(data, event)
+        if self.duties is not None:
+            self.waybill.look_up(event)
+
     def _on_assessed(self, data: Assessed, event: Event) -> None:
         self.facts = _merged(self.facts, data.found)
         self.approvals.outdate()
         self.assessment = {name: value for name, value in event.data.items() if name != "found"}
+        self.involved.add(event.actor.who)
+        self.overrode = event.actor if data.overridden is not None else None
+        if self.duties is not None:
+            self.waybill.look_up(event)
 
     def _on_offered(self, data: Offered, event: Event) -> None:
-        self.offered, self.ever_offered = data.amount, True
+        self.offered, self.offered_at, self.ever_offered = data.amount, event.at, True
+        self.involved |= {event.actor.who, *self.approvals.askers(OFFER)}
+
+    def _on_payee_named(self, data: PayeeNamed, event: Event) -> None:
+        self.payee = (data.relation, data.payee)
+        self.involved.add(event.actor.who)
+        if self.agreed is not None:
+            self.agreed = None
+            self.payout.take_back()
 
     def _on_offer_declined(self, _: OfferDeclined, event: Event) -> None:
         self.offered, self.negotiated = None, True
@@ -449,6 +502,10 @@ class Claim(Case):
     def _on_disputed(self, data: Disputed, event: Event) -> None:
         self.disputes.append(data.path)
         self.negotiated = self.negotiated or data.path == "negotiation"
+
+
+def _unproven(why: str) -> Refused:
+    return Refused("acceptance_unproven", f"accept_offer: {why}", "S1-5.9.10")
 
 
 def _findings() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from cases.policy.tables import KindTable
 from cases.vocabulary import commands
 from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.effects import Opening
-from cases.vocabulary.events import Actor, Event, EventData
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, read_intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import FreeText, Text, Token
@@ -270,11 +270,14 @@ class Complaint(Case):
 
     def _claim_intake(self, factor: str, claimant: Mapping[str, Any], at: datetime) -> dict[str, Any]:
         shared: dict[str, Any] = {n: self.facts[n] for n in ("unit", "severity", "shipment") if n in self.facts}
+        filer = self.events[0].actor
         return {
             "key": f"{self.key}-claim",
             "received_at": at.isoformat(),
             "policy": self.policy.name,
             "parent": f"{self.KIND}:{self.key}",
+            # The facts are those that the complaint was filed with.
+            **({} if filer == SYSTEM else {"by": filer.as_json()}),
             "facts": {**shared, "factor": factor, "claimant": dict(claimant)},
         }
 

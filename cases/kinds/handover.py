@@ -17,10 +17,12 @@ from cases.policy.model import Policy
 from cases.policy.tables import Duration, KindTable
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
-from cases.vocabulary.commands import By, Command, Sign
+from cases.vocabulary.by import Account
+from cases.vocabulary.commands import Command, Sign
 from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake, Staff
+from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import MOST_LISTED, Instant, Model, Moment, Role, Token
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
@@ -78,7 +80,7 @@ class NameRelief(Command):
 
     NAME = "name_relief"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": {"id": "agent-8", "role": "agent"}}
-    to: By
+    to: Account
 
 
 class ReliefTold(EventData):
@@ -336,7 +338,7 @@ class Handover(Case):
         if data.round > 1:
             self.emit(life.Closed(outcome="handed_over"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, call: ActivityCall) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
         """Let the cases that were listed change hands, and none arrive."""
         listed = self.facts.get("cases", ()) if call.order["round"] == 1 else ()
         return {"cases": [one["id"] for one in listed], "left": []}

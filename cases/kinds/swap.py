@@ -21,6 +21,7 @@ from cases.vocabulary.commands import Command, Sign
 from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake, Staff
+from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Instant, Model, Moment, Text, Token
 from cases.vocabulary.views import CaseView, Waiting
@@ -241,7 +242,7 @@ class ShiftSwap(Case):
         self.emit(data, at, by=by, clauses=(CLAUSE,))
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
-        if by.id in self.people:
+        if by.who in {Actor(one, "").who for one in self.people}:
             raise Refused("four_eyes", f"sign: by.id = {by.id!r} swaps the shift; somebody else signs", CLAUSE)
         if self.agreed is None:
             message = f"sign: {self.swap.counterparty.id} has not agreed yet; the signature comes last"
@@ -295,7 +296,7 @@ class ShiftSwap(Case):
         self.emit(RosterChanged(people=people, role=role, moves=list(result["moves"])), at, clauses=(CLAUSE,))
         self.emit(life.Closed(outcome="valid"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, call: ActivityCall) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
         """Let the roster be as the swap says."""
         return {"moves": moves(self.swap)}
 

@@ -6,7 +6,7 @@ whose limit covers the amount; the amount rung and the ladder's rung are two thi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class ApprovalRequested(EventData):
-    """A role is asked to decide. With ``waits`` what it is about happens by itself once it is approved."""
+    """A role is asked to decide, ``also`` names others that may.
+
+    With ``waits`` what it is about happens by itself once it is approved.
+    """
 
     TYPE: ClassVar[str] = "approval_requested"
     subject: str
@@ -34,6 +37,7 @@ class ApprovalRequested(EventData):
     role: str
     waits: bool | None = None
     reason: FreeText | None = None
+    also: list[str] | None = None
 
 
 class Approved(EventData):
@@ -59,7 +63,8 @@ class Approval:
     """One question to somebody with authority.
 
     ``amount`` is in yuan or None; ``least`` is the lowest rung that may decide, ``role`` the one
-    that is asked now; ``state`` is ``open``, ``approved``, ``rejected`` or, when the case closed first, ``lapsed``.
+    that is asked now, ``also`` the roles beside the rungs that may; ``state`` is ``open``, ``approved``,
+    ``rejected`` or, when the case closed first, ``lapsed``.
     """
 
     number: int
@@ -67,9 +72,11 @@ class Approval:
     amount: Decimal | None
     least: str
     role: str
-    requested_by: str
+    asked_by: Actor
     reminding: Reminding
+    also: tuple[str, ...] = ()
     state: str = "open"
+    decided_by: Actor | None = None
     # Whether what it is about happens by itself once it is approved.
     waits: bool = False
 
@@ -127,26 +134,52 @@ class Approvals(Part):
             Refused: less was approved, or it already waits for a decision.
         """
         self.refuse_open(subject, subject)
-        authority, lowest = self.case.policy.authority_of, self.case.lowest_for(subject, amount)
-        approved = self._approved(subject)
-        if authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest):
+        authority, lowest = self.case.policy.authority_of, self.case.lowest_for(subject, amount, by)
+        second = self.case.second_person(subject, amount, by)
+        enough = authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest)
+        if enough and second is None:
             return True
+        approved = self._approved(subject, None if second is None else by)
         if approved is None:
-            self._ask(subject, amount, lowest, at, by=by, reason=reason, waits=True)
-            self.case.clocks.start(self._all[-1].clock, at)
+            self.ask(subject, amount, lowest, at, by=by, reason=reason, waits=True, also=second or ())
             return False
         if amount > approved:
             raise Refused("above_approved", f"amount = {amount:.2f}: approved are {approved:.2f}", "S1-5.9.10")
         return True
 
-    def _approved(self, subject: str) -> Decimal | None:
-        """Return the highest amount that stands approved for a subject, in yuan."""
+    def _approved(self, subject: str, but_by: Actor | None) -> Decimal | None:
+        """Return the highest amount in yuan that stands approved for a subject, if need be by somebody else."""
         amounts = [
-            approval.amount
-            for approval in self._all[self.stale :]
-            if approval.subject == subject and approval.state == "approved" and approval.amount is not None
+            one.amount
+            for one in self._all[self.stale :]
+            if one.subject == subject and one.state == "approved" and one.amount is not None
+            if but_by is None or one.decided_by is None or one.decided_by.who != but_by.who
         ]
         return max(amounts, default=None)
+
+    def askers(self, subject: str) -> list[str]:
+        """List who asked for what happened by itself once it was approved (`Actor.who`)."""
+        return [one.asked_by.who for one in self if one.subject == subject and one.waits and one.state == "approved"]
+
+    def is_approved(self, subject: str) -> bool:
+        """Whether somebody has ever approved a subject that has no amount."""
+        return any(one.subject == subject and one.state == "approved" for one in self)
+
+    def ask(
+        self,
+        subject: str,
+        amount: Decimal | None,
+        role: str,
+        at: datetime,
+        *,
+        by: Actor,
+        reason: str | None = None,
+        waits: bool = False,
+        also: Sequence[str] = (),
+    ) -> None:
+        """Ask a rung to decide, by when its clock says."""
+        self._ask(subject, amount, role, at, by=by, reason=reason, waits=waits, also=also)
+        self.case.clocks.start(self._all[-1].clock, at)
 
     # --- commands ---------------------------------------------------------------------------------
 
@@ -159,26 +192,33 @@ class Approvals(Part):
         if amount is None:
             role = self.case.policy.authority_of.next_above(by.role) or self.case.ladder.rungs[-1]
         else:
-            role = self.case.lowest_for(subject, amount)
-        self._ask(subject, amount, role, at, by=by, reason=command.reason)
-        self.case.clocks.start(self._all[-1].clock, at)
+            role = self.case.lowest_for(subject, amount, by)
+        also = () if amount is None else self.case.second_person(subject, amount, by)
+        self.ask(subject, amount, role, at, by=by, reason=command.reason, also=also or ())
 
     def _may_approve(self, by: Actor, at: datetime) -> None:
-        refusals = [self._refusal(approval, by) for approval in self.open()]
+        self._refuse_decision(by, self._objection)
+
+    def _may_reject(self, by: Actor, at: datetime) -> None:
+        self._refuse_decision(by, self._refusal)
+
+    def _refuse_decision(self, by: Actor, refusal: Callable[[Approval, Actor], Refused | None]) -> None:
+        refusals = [refusal(approval, by) for approval in self.open()]
         if not refusals:
             raise Refused("nothing_to_approve", "nothing waits for a decision")
         if refusals[0] is not None and all(refusals):
             raise refusals[0]
 
-    _may_reject = _may_approve
-
     def _choices_approve(self, by: Actor, at: datetime) -> Choices:
-        return {"subject": [one.subject for one in self.open() if self._refusal(one, by) is None]}
+        return {"subject": [one.subject for one in self.open() if self._objection(one, by) is None]}
 
-    _choices_reject = _choices_approve
+    def _choices_reject(self, by: Actor, at: datetime) -> Choices:
+        return {"subject": [one.subject for one in self.open() if self._refusal(one, by) is None]}
 
     def _do_approve(self, command: commands.Approve, at: datetime, by: Actor) -> None:
         approval = self._asked(command.subject, by)
+        if (refusal := self._objection(approval, by)) is not None:
+            raise refusal
         data = Approved(subject=approval.subject, amount=approval.amount, reason=command.reason)
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
         self.case.clocks.meet(at, approval.clock)
@@ -206,8 +246,10 @@ class Approvals(Part):
 
     def _refusal(self, approval: Approval, by: Actor) -> Refused | None:
         """Say why this actor may not decide an approval, or None."""
-        if approval.requested_by == by.id:
+        if approval.asked_by.who == by.who:
             return Refused("four_eyes", f"by.id = {by.id!r} asked for it; somebody else must decide", "S1-5.9.10")
+        if by.role in approval.also:
+            return None
         authority, amount = self.case.policy.authority_of, approval.amount
         enough = amount is None or authority.covers(by.role, amount)
         if enough and authority.rank(by.role) >= authority.rank(approval.least):
@@ -215,6 +257,10 @@ class Approvals(Part):
         what = "this" if amount is None else f"{amount:.2f}"
         message = f"by.role = {by.role!r} may not decide {what}: {approval.least} or above may"
         return Refused("authority", message, "T3")
+
+    def _objection(self, approval: Approval, by: Actor) -> Refused | None:
+        """Say why this actor may not approve it, or None."""
+        return self._refusal(approval, by) or self.case.objection(approval, by)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -251,8 +297,11 @@ class Approvals(Part):
         by: Actor = SYSTEM,
         reason: str | None = None,
         waits: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
-        data = ApprovalRequested(subject=subject, amount=amount, role=role, waits=waits or None, reason=reason)
+        data = ApprovalRequested(
+            subject=subject, amount=amount, role=role, waits=waits or None, reason=reason, also=list(also) or None
+        )
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10", "T3"))
 
     # --- how events change the state --------------------------------------------------------------
@@ -264,21 +313,21 @@ class Approvals(Part):
             return
         reminding = Reminding(self.case.policy.ladder.reminders)
         approval = Approval(
-            len(self) + 1, data.subject, data.amount, data.role, data.role, event.actor.id, reminding
+            len(self) + 1, data.subject, data.amount, data.role, data.role, event.actor, reminding
         )  # fmt: skip
-        approval.waits = bool(data.waits)
+        approval.waits, approval.also = bool(data.waits), tuple(data.also or ())
         self._all.append(approval)
 
     def _on_approved(self, data: Approved, event: Event) -> None:
-        self._decided(data.subject, "approved")
+        self._decided(data.subject, "approved", event.actor)
 
     def _on_rejected(self, data: Rejected, event: Event) -> None:
-        self._decided(data.subject, "rejected")
+        self._decided(data.subject, "rejected", event.actor)
 
-    def _decided(self, subject: str, state: str) -> None:
+    def _decided(self, subject: str, state: str, by: Actor) -> None:
         approval = self.waiting(subject)
         if approval is not None:
-            approval.state = state
+            approval.state, approval.decided_by = state, by
             approval.reminding.quiet()
 
     def _on_reminded(self, data: Reminded, event: Event) -> None:

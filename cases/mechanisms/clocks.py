@@ -311,15 +311,15 @@ class Clocks(Part, Mapping[str, Clock]):
 
     # --- what the case does with them -------------------------------------------------------------
 
-    def start(self, name: str, at: datetime, due: datetime | None = None) -> None:
-        """Start a clock: to its limit in the policy, or to the instant given.
+    def start(self, name: str, at: datetime, due: datetime | None = None, *, since: datetime | None = None) -> None:
+        """Start a clock: to its limit in the policy, from ``since`` if that was earlier, or to the instant given.
 
         Nothing starts where the policy does not have the clock: it was pinned before there was one.
         """
         rule = self.case.rule.clock(name)
         if rule is None:
             return
-        reckoned = first_due(rule, at, self.working) if due is None else Reckoned(due)
+        reckoned = first_due(rule, since or at, self.working) if due is None else Reckoned(due)
         days_off, provisional = _used(reckoned)
         data = ClockStarted(clock=name, due=reckoned.at, days_off=days_off, provisional=provisional)
         self.case.emit(data, at, clauses=(rule.clause,))

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cache, cached_property, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo
 
@@ -206,8 +207,9 @@ class Policy(Model):
 
     def recipients(self, route: NoticeRoute, data: Mapping[str, Any], rung: str) -> tuple[str, ...]:
         """Return the roles that a route names for an event with these data, while a rung holds the case."""
-        named = {"holder": rung, "role": data.get("role") or data.get("rung") or rung}
-        return self.expand(tuple(named.get(name, name) for name in route.to))
+        asked = (data.get("role") or data.get("rung") or rung, *data.get("also", ()))
+        named = {"holder": (rung,), "role": asked}
+        return self.expand(tuple(chain.from_iterable(named.get(name, (name,)) for name in route.to)))
 
     def routes(self, kind: str, event: str) -> tuple[NoticeRoute, ...]:
         """Return the notice routes that an event of a kind of case may take."""

@@ -13,24 +13,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from cases.vocabulary.events import Actor, canonical
+from cases.vocabulary.by import Account, By
+from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Instant, Model, Sha256, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
 COMMANDS: dict[str, type[Command]] = {}
-
-
-class By(Model):
-    """The person or system that sends a command."""
-
-    id: Token
-    role: Token
-
-    def actor(self) -> Actor:
-        """Return the actor as events carry it."""
-        return Actor(self.id, self.role)
 
 
 class Command(Model):
@@ -85,7 +75,7 @@ class Assign(Command):
 
     NAME = "assign"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": {"id": "agent-7", "role": "agent"}}
-    to: By
+    to: Account
     held_by: Token | None = None
     reason: Text | None = None
 

@@ -31,11 +31,21 @@ class Notice(Model):
 
 
 class Payment(Model):
-    """Money must go out, in yuan."""
+    """Money must go out, in yuan.
+
+    Args:
+        payee: a token of who is paid and how.
+        order: counts the agreements of the case; each is paid under a key of its own.
+        waybill: the parcel that is paid for once, beside the other claims that were ``cleared``.
+    """
 
     effect: Literal["payment"] = "payment"
     seq: int
     amount: Money
+    payee: str | None = None
+    order: int = 1
+    waybill: str | None = None
+    cleared: tuple[str, ...] = ()
 
 
 class Opening(Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,10 +87,24 @@ EventName = Annotated[str, AfterValidator(_known)]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acted: an id that is no personal data (a staff number, a system name) and a role."""
+    """Who acted: an id that is no personal data (a staff number, a system name) and a role.
+
+    ``person`` is given where somebody has more than one account: what all of them have in common.
+    """
 
     id: str
     role: str
+    person: str | None = None
+
+    @property
+    def who(self) -> str:
+        """What tells one person from another: not the account, nor how its id is written."""
+        return unicodedata.normalize("NFKC", (self.person or self.id)).casefold()
+
+    def as_json(self) -> dict[str, str]:
+        """Return the actor as events carry it."""
+        known = {"id": self.id, "role": self.role}
+        return known if self.person is None else {**known, "person": self.person}
 
 
 SYSTEM = Actor("caseladder", "system")
@@ -114,7 +129,7 @@ class Event:
             "type": self.type,
             "at": self.at.isoformat(),
             "recorded_at": self.recorded_at.isoformat(),
-            "actor": {"id": self.actor.id, "role": self.actor.role},
+            "actor": self.actor.as_json(),
             "clauses": list(self.clauses),
             "data": dict(self.data),
         }
@@ -131,7 +146,7 @@ class Event:
             _known(raw["type"]),
             datetime.fromisoformat(raw["at"]),
             datetime.fromisoformat(raw["recorded_at"]),
-            Actor(raw["actor"]["id"], raw["actor"]["role"]),
+            Actor(raw["actor"]["id"], raw["actor"]["role"], raw["actor"].get("person")),
             tuple(raw["clauses"]),
             raw["data"],
         )

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, ValidationInfo, field_validator
 
-from cases.vocabulary.events import canonical
+from cases.vocabulary.by import By
+from cases.vocabulary.events import SYSTEM, Actor, canonical
 from cases.vocabulary.refusals import invalid
 from cases.vocabulary.values import (
     Instant,
@@ -92,7 +93,7 @@ class Intake(BaseModel):
     """The input of a case's workflow: one JSON object (design contract "Input").
 
     ``received_at`` defaults to the moment of start. ``parent`` is the id of the case that this
-    one re-submits (S1-5.9.8) or springs from.
+    one re-submits (S1-5.9.8) or springs from. ``by`` is who files it: the doors say so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,6 +102,7 @@ class Intake(BaseModel):
     received_at: Instant | None = None
     policy: Token = "default"
     parent: Token | None = None
+    by: By | None = None
     facts: Facts
 
     def open_facts(self) -> dict[str, Any]:
@@ -111,10 +113,14 @@ class Intake(BaseModel):
         """Return the personal part of the facts, as plain JSON: erasable, never in the ledger."""
         return self.facts.model_dump(mode="json", include=set(Facts.PERSONAL), exclude_none=True)
 
+    def filer(self) -> Actor:
+        """Return who files it, as events carry it."""
+        return SYSTEM if self.by is None else self.by.actor()
+
     def digest(self) -> str:
-        """SHA-256 of the content as the caller gave it: the same intake filed again has the same."""
+        """SHA-256 of the content as the caller gave it: the same intake filed again, by whomever, has the same."""
         # Without defaults, so that a field that a later release adds changes no digest of what was filed before.
-        content = canonical(self.model_dump(mode="json", exclude_defaults=True))
+        content = canonical(self.model_dump(mode="json", exclude={"by"}, exclude_defaults=True))
         return hashlib.sha256(content.encode()).hexdigest()
 
 

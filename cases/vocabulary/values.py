@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
 )
 
 # So many entries stand in a list that a case carries along, with texts of at most so many characters.
@@ -31,9 +33,22 @@ class InYuan:
     """Marks the type of a decimal that is an amount in yuan."""
 
 
-def _decimal_text(value: Any) -> Any:
-    if isinstance(value, float):
+# The one way in which amounts, weights and quantities are written, at every door.
+DECIMAL = re.compile(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", re.ASCII)
+
+
+# The context of a validation that reads what was recorded: what an earlier release took stays readable.
+RECORDED = "recorded"
+
+
+def _decimal_text(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, (float, bool)):
         raise ValueError("a decimal is written as a string, for example '18.00', never as a float")
+    if isinstance(value, str) and info.context is None and not DECIMAL.fullmatch(value):
+        raise ValueError(
+            "a decimal is at most twelve digits 0 to 9, and at most six after a point, like '18.00': no sign, "
+            "exponent, separator or blank"
+        )
     return value
 
 

@@ -26,13 +26,14 @@ class ClockView(ViewModel):
 
 
 class ApprovalView(ViewModel):
-    """Something that somebody with authority must decide; the amount in yuan."""
+    """Something that somebody with authority must decide, or one of ``also``; the amount in yuan."""
 
     subject: str
     amount: Money | None
     role: str
     requested_by: str
     state: str
+    also: list[str] = Field(default_factory=list)
 
 
 class Waiting(ViewModel):

@@ -86,7 +86,8 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
         if not act:
             return _page(language, 200, ack, button=True)
         async with patiently():
-            await services.cases.command(ack.case_id, "acknowledge", ack.command())
+            known = None if person is None else person.person
+            await services.cases.command(ack.case_id, "acknowledge", ack.command(known))
     except Refused as refusal:
         words = _WORDS[language]
         named = _NAMED.get(refusal.code)

@@ -19,12 +19,13 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from activities.access.idempotency import Answer
+from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import PASSING
-from cases.vocabulary.events import Actor, Event, canonical
+from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.refusals import Refused
 from starter.access import (
     Caller,
@@ -188,10 +189,11 @@ async def file(
     _check_file(caller, kind, unit if isinstance(unit, str) else None)
     if strict:
         schemas.check(KINDS[kind].INTAKE, intake, "intake")
+    whole = _signed(caller, intake)
 
     async def do() -> Json:
         async with patiently():
-            return await services.cases.file(kind, intake)
+            return await services.cases.file(kind, whole)
 
     with services.crowd.among(f"{kind}:{intake.get('key')}"):
         return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
@@ -253,10 +255,7 @@ async def _command(
     known = KINDS[view["kind"]].COMMANDS
     if name not in known:
         raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
-    by = {"id": caller.id, "role": caller.role}
-    if body.get("by", by) != by:
-        raise Refused("not_you", f"by: a command is by who sends it, here {caller.id} as {caller.role}; leave it out")
-    whole = {**body, "by": by}
+    whole = _signed(caller, body)
     if request_id is not None and whole.get("request_id") is None:
         # Keys are each caller's own; the case has one memory for all of them.
         whole["request_id"] = hashlib.sha256(f"{caller.kind}\n{caller.id}\n{request_id}".encode()).hexdigest()
@@ -270,6 +269,42 @@ async def _command(
             return await services.cases.command(case_id, name, whole)
 
     return await once(services, caller, request_id, ("command", case_id, name, dict(body)), do)
+
+
+async def add_payee(services: Services, caller: Caller, case_id: str, body: Mapping[str, Any]) -> str:
+    """Keep whom a case may pay, and return the token that stands for them.
+
+    Raises:
+        Refused: ``not_found``, ``scope``, ``read_only``, ``malformed``; what the case says to `name_payee` now.
+    """
+    view = await find(services, caller, case_id, "command")
+    if not may_change(caller):
+        raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
+    schemas.check(PayeeDetails, body, "payee")
+    case = await replayed(services, view)
+    case.elapse(now_in(case), inclusive=False)
+    refusal = case.allowed(caller.actor(), now_in(case)).get("name_payee", _NO_PAYEE)
+    if refusal is not None:
+        raise refusal
+    return await services.payees.add(case_id, PayeeDetails.model_validate(body))
+
+
+_NO_PAYEE = Refused("unknown_command", "name_payee: this case pays nobody")
+
+
+def _signed(caller: Caller, body: Mapping[str, Any]) -> Json:
+    """Return what is sent with who sends it.
+
+    Raises:
+        Refused: ``not_you``: the body says that it is by somebody else.
+    """
+    by = caller.actor().as_json()
+    given = body.get("by", by)
+    if given not in (by, {"id": caller.id, "role": caller.role}):
+        raise Refused(
+            "not_you", f"by: what is sent is by who sends it, here {caller.id} as {caller.role}; leave it out"
+        )
+    return {**body, "by": by}
 
 
 async def once(
@@ -343,9 +378,4 @@ def allowed_to(caller: Caller, case: Case) -> list[str]:
         return []
     now = now_in(case)
     case.elapse(now, inclusive=False)
-    return [name for name, refusal in case.allowed(actor_of(caller), now).items() if refusal is None]
-
-
-def actor_of(caller: Caller) -> Actor:
-    """Return a caller as the rules know them."""
-    return Actor(caller.id, caller.role)
+    return [name for name, refusal in case.allowed(caller.actor(), now).items() if refusal is None]

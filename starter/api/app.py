@@ -15,7 +15,7 @@ from activities.casebook.errors import WAITING
 from activities.casebook.restored import Restored
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.contract import TASK_QUEUE
-from starter.api import acknowledge, guards, problems, routes
+from starter.api import acknowledge, guards, payouts, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
@@ -30,6 +30,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.include_router(acknowledge.router)
+    app.include_router(payouts.router)
     _add_health(app, services)
     _add_console(app, services)
     guards.install(app, services.settings, local_only=services.issuer is not None)

@@ -22,10 +22,10 @@ MEDIA_TYPE = "application/problem+json"
 # Of a refusal by its code. What is not named here contradicts the state of the case: 409.
 STATUS = {
     **dict.fromkeys(("malformed", "bad_json", "bad_host"), 400),
-    **dict.fromkeys(("unauthenticated", "bad_token", "bad_key"), 401),
+    **dict.fromkeys(("unauthenticated", "bad_token", "bad_key", "bad_signature"), 401),
     **dict.fromkeys(("no_role", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
-    **dict.fromkeys(("four_eyes", "not_holder", "not_yours"), 403),
-    **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
+    **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours"), 403),
+    **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash", "unknown_payout"), 404),
     **dict.fromkeys(("token_expired", "token_used"), 410),
     **dict.fromkeys(("invalid", "unknown_role", "unknown_policy", "bad_policy"), 422),
     "token_forged": 404,

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from activities.casebook.filter import Filter
 from activities.events.feed import FeedEvent, read_position
+from activities.payouts.payees import PayeeDetails
 from cases.registry import KINDS
 from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused
@@ -212,6 +213,21 @@ async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseI
     view = await actions.find(services, caller, case_id, "command")
     known = ", ".join(sorted(KINDS[view["kind"]].COMMANDS))
     raise Refused("unknown_command", f"command = {name!r}: this case takes {known}")
+
+
+@router.post(
+    "/cases/{case_id:case}/payees",
+    tags=["commands"],
+    responses={200: {"model": shapes.Payee}, **shapes.problems(404, 409, 413, 415)},
+    openapi_extra=shapes.body(PayeeDetails, {"name": "Zhang San", "account": "6222000000000000", "method": "bank"}),
+)
+async def add_payee(request: Request, services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Keep whom a case may pay, and get the token that stands for them in `name_payee`.
+
+    Name and account are personal data: they stand apart from the record, which holds the token only.
+    """
+    body = await _object(request)
+    return JSONResponse({"payee": await actions.add_payee(services, caller, case_id, body)})
 
 
 # --- reading --------------------------------------------------------------------------------------

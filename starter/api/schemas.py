@@ -18,12 +18,14 @@ from pydantic_core.core_schema import DecimalSchema
 
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
+from cases.vocabulary.facts import Intake
 from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.values import DECIMAL
 
 REF = "#/components/schemas/{model}"
 # A text is more than white space, and no database takes a NUL.
 _TEXT = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
-_DECIMAL = r"^[0-9]{1,12}(\.[0-9]{1,3})?$"
+_DECIMAL = DECIMAL.pattern
 
 
 class _Schema(GenerateJsonSchema):
@@ -34,9 +36,9 @@ class _Schema(GenerateJsonSchema):
 
 
 def whole(model: type[BaseModel], ref: str = "#/$defs/{model}") -> dict[str, Any]:
-    """Return the schema of a model with its ``$defs``; of a command without what the caller does not say."""
+    """Return the schema of a model with its ``$defs``; without what the caller does not say."""
     made: dict[str, Any] = model.model_json_schema(ref_template=ref, schema_generator=_Schema)
-    if issubclass(model, Command):
+    if issubclass(model, (Command, Intake)):
         # The API knows who sends it; only a rehearsed case takes a time.
         for name in ("by", "at"):
             made["properties"].pop(name, None)
@@ -93,7 +95,7 @@ def check(model: type[BaseModel], body: Mapping[str, Any], what: str) -> None:
     """
     validator = _validator(model)
     sent: Any = dict(body)
-    if issubclass(model, Command):
+    if issubclass(model, (Command, Intake)):
         sent.pop("by", None)
     if validator.is_valid(sent):
         return

@@ -22,6 +22,8 @@ from activities.casebook.worklist import Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import Feed
+from activities.payouts import Payouts
+from activities.payouts.payees import Payees
 from activities.people.directory import DirectoryBook
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
@@ -33,6 +35,7 @@ from starter.api.issuer import Issuer
 from starter.api.live import Live
 from starter.client import CaseClient
 from starter.connection import connect
+from starter.payouts import payouts_of
 from starter.settings import Settings, SettingsError
 
 # Seconds between two times at which old answers are forgotten.
@@ -65,6 +68,8 @@ class Services:
     live: Live
     verifier: Verifier
     issuer: Issuer | None
+    payouts: Payouts
+    payees: Payees
     crowd: Crowd = field(default_factory=Crowd)
 
 
@@ -110,6 +115,8 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             live=live,
             verifier=verifier,
             issuer=issuer,
+            payouts=payouts_of(settings, database),
+            payees=Payees(database),
         )
         tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(idempotency))]
         try:

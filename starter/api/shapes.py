@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
+from activities.payouts.payees import PayeeDetails
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.views import ApprovalView, CaseView
@@ -91,6 +92,12 @@ class Clocks(_Answer):
     """The clocks of a case, past ones first, as the ledger gives them now."""
 
     clocks: list[Explained]
+
+
+class Payee(_Answer):
+    """The token that stands for somebody whom a case may pay."""
+
+    payee: str
 
 
 class Personal(_Answer):
@@ -189,7 +196,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=_TEXT, routes=app.routes)
     known = made.setdefault("components", {}).setdefault("schemas", {})
     models: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in filed_kinds()}
-    models |= {model for kind in KINDS.values() for model in kind.COMMANDS.values()}
+    models |= {PayeeDetails, *(model for kind in KINDS.values() for model in kind.COMMANDS.values())}
     answered: dict[type[BaseModel], str] = {kind.VIEW: name for name, kind in KINDS.items()}
     for model in sorted({*models, *answered, *EVENTS.values()}, key=lambda one: one.__name__):
         schema = schemas.whole(model, schemas.REF)

@@ -29,7 +29,7 @@ from starter.cli.intake import STDIN
 Table = Literal["units", "staff", "absences", "roster"]
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
     "units": ("id", "name", "parent"),
-    "staff": ("id", "name", "role", "unit", "deputies", "language", *CHANNELS, "prefer"),
+    "staff": ("id", "name", "role", "unit", "deputies", "language", *CHANNELS, "prefer", "person"),
     "absences": ("person", "from", "to"),
     "roster": ("id", "person", "from", "to"),
 }
@@ -219,6 +219,7 @@ def _person(cells: dict[str, str], fault: ReportFault) -> dict[str, Any]:
         "deputies": tuple(_words(cells["deputies"])),
         "language": cells["language"] or "zh",
         "contacts": {channel: contacts[channel] for channel in (*order, *CHANNELS) if channel in contacts},
+        "person": cells["person"] or None,
     }
 
 
@@ -342,6 +343,7 @@ def staff_csv(people: Iterable[Person]) -> str:
                 one.language,
                 *(one.contacts.get(channel, "") for channel in CHANNELS),
                 _preference(list(one.contacts)),
+                one.person or "",
             )
             for one in people
         ),

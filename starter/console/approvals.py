@@ -46,7 +46,7 @@ async def _asked(look: Look) -> list[Json]:
     found = []
     for asked in page.cases:
         case = await actions.replayed(look.services, asked["case"])
-        may = case.choices("approve", actions.actor_of(look.who), actions.now_in(case))["subject"]
+        may = case.choices("approve", look.who.actor(), actions.now_in(case))["subject"]
         if asked["approval"]["subject"] in may:
             limit = case.policy.authority.limits.get(look.who.role)
             found.append({**asked, "limit": None if limit is None else f"{limit:.2f}"})

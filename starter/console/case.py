@@ -146,7 +146,7 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
     model = shown.case.COMMANDS.get(name)
     if model is None:
         raise NotForYou
-    choices = shown.case.choices(name, actions.actor_of(look.who), actions.now_in(shown.case))
+    choices = shown.case.choices(name, look.who.actor(), actions.now_in(shown.case))
     values = {"rung": look.words.word("role", shown.view["rung"])}
     values |= {field: shown.view.get(field) or "" for field in ("offered", "agreed")}
     consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""

@@ -246,21 +246,37 @@ ROLE = Shown(_term("role"))
 PERSON = Shown(Formatter.staff)
 TO_PERSON = Shown(lambda f, value: f"→ {f.staff(value)}")
 
+
 # The fields of events by name whose type does not say how they are shown. Silent are those that say nothing to people
 # or stand elsewhere on the page.
+def _claims(f: Formatter, value: Any) -> list[str]:
+    """Return other claims on the parcel, each with how it stands where that is said."""
+    section = {"open": "status"}
+    return [
+        one
+        if isinstance(one, str)
+        else f"{one['case']} ({f.words.word(section.get(one['state'], 'event'), one['state'])})"
+        for one in value
+    ]
+
+
 FIELDS: Mapping[str, Shown] = {
     "action": FREE,
+    "also": Shown(_terms("role")),
     "attempts": SILENT,
     "cases": Shown(lambda f, value: f.words.say("remark.cases", n=len(value) if isinstance(value, list) else value)),
     "channel": Shown(_channels),
     "checklist": SILENT,
     "clauses": SILENT,
+    "unknown": Shown(lambda f, value: f.words.say("remark.unknown") if value else ""),
     "claimant": SILENT,
+    "claims": Shown(_claims),
     "clock": Shown(_term("clock")),
     "clocks": Shown(_terms("clock")),
     "code": Shown(_term("code")),
     "command": Shown(_term("command")),
     "count": Shown(_count("reminder")),
+    "date": Shown(_term("date")),
     "days_off": SILENT,
     "delay_cause": Shown(_term("delay_cause")),
     "discretion": Shown(lambda f, value: f.words.word("line", "discretion") if value else ""),
@@ -275,6 +291,7 @@ FIELDS: Mapping[str, Shown] = {
     "from": PERSON,
     "holder_role": SILENT,
     "id": Shown(Formatter.person),
+    "inquiries": SILENT,
     "inspection_offered": SILENT,
     "key": SILENT,
     "kind": SILENT,
@@ -291,6 +308,7 @@ FIELDS: Mapping[str, Shown] = {
     "of": SILENT,
     "option": FREE,
     "options": FREE,
+    "order": SILENT,
     "outcome": Shown(_term("outcome")),
     "overridden": SILENT,
     "path": Shown(_term("path")),
@@ -304,6 +322,7 @@ FIELDS: Mapping[str, Shown] = {
     "refusal": SILENT,
     "refused_because": Shown(_term("refusal")),
     "remarks": SILENT,
+    "relation": Shown(_term("relation")),
     "reply_by": Shown(_labelled("remark.reply_by")),
     "report": Shown(_term("report")),
     "reported_at": Shown(_labelled("remark.reported_at")),

@@ -40,16 +40,16 @@ def run_case(prepared: Prepared) -> list[Event]:
         return [refused_intake(prepared, refusal)]
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout)
+        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims)
 
     settle(case.events[-1].at)
     refused: list[tuple[int, Event]] = []
     for step in prepared.steps:
         # Until just before the step, so that the rung that holds the case then is known.
         case.elapse(step.at, inclusive=False, after_each=settle)
-        by = Actor(step.by, step.role or case.ladder.rung)
+        by = Actor(step.by, step.role or case.ladder.rung, step.person)
         try:
-            raw = {**step.fields, "by": {"id": by.id, "role": by.role}}
+            raw = {**step.fields, "by": by.as_json()}
             case.decide(read_command(kind.COMMANDS, step.command, raw), step.at, settle)
         except Refused as refusal:
             entry = refused_entry(step.command, by, refusal, prepared.policy.local(step.at))

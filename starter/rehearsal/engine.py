@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from cases.policy.model import Policy
 from cases.vocabulary.events import SYSTEM, Actor, Event
+from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.files import FileModel
 
@@ -25,11 +26,13 @@ UNRECORDED = 0
 class Effects(FileModel):
     """The outcome of effects in a rehearsal, which takes place at the instant at which they are requested.
 
-    With ``payout`` = "manual", a payout waits for the command ``confirm_payment``.
+    With ``payout`` = "manual", a payout waits for the command ``confirm_payment``. ``earlier_claims`` are those that
+    the casebook has on the parcel of a claim: ids, or tables with ``case`` and ``state`` (open, agreed, paid).
     """
 
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
+    earlier_claims: EarlierClaims = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Step:
     by: str
     role: str | None
     fields: Mapping[str, Any]
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

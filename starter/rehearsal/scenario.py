@@ -27,6 +27,7 @@ class ByField(FileModel):
 
     id: Token
     role: Token
+    person: Token | None = None
 
 
 class StepTable(FileModel):
@@ -113,7 +114,10 @@ def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> 
     }
     if content.parent is not None:
         intake["parent"] = content.parent
-    steps = tuple(Step(step.at, step.command, step.by.id, step.by.role, plain(step.fields)) for step in content.steps)
+    steps = tuple(
+        Step(step.at, step.command, step.by.id, step.by.role, plain(step.fields), step.by.person)
+        for step in content.steps
+    )
     try:
         read_intake(KINDS[content.kind].INTAKE, intake)
         for number, step in enumerate(steps, 1):

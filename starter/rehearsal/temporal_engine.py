@@ -120,6 +120,7 @@ class TemporalEngine:
             "policy_document": case.policy.document,
             "notices": case.effects.notices,
             "payout": case.effects.payout,
+            "earlier_claims": [one.model_dump() for one in case.effects.earlier_claims],
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
             KINDS[case.kind].WORKFLOW,
@@ -152,7 +153,7 @@ class _Run:
         refused: list[tuple[int, Event]] = []
         for step in self._case.steps:
             await self._forward_to(step.at - SEND_AHEAD)
-            by = Actor(step.by, step.role or await self._holder(step.at))
+            by = Actor(step.by, step.role or await self._holder(step.at), step.person)
             try:
                 await self._send(step, by)
             except Refused as refusal:
@@ -217,7 +218,7 @@ class _Run:
     async def _send(self, step: Step, by: Actor) -> None:
         if self._final is not None:
             raise closed()
-        body = {**step.fields, "by": {"id": by.id, "role": by.role}, "at": step.at.isoformat()}
+        body = {**step.fields, "by": by.as_json(), "at": step.at.isoformat()}
         try:
             await self._handle.execute_update(step.command, body)
         except WorkflowUpdateFailedError as error:

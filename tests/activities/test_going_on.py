@@ -310,7 +310,7 @@ async def test_who_raises_the_counter_waits_for_those_who_take_a_number(
     book = statement("activities.payouts", "payout_book")
     async with superuser.transaction():
         # Who pays has a turn, but not yet a number that others see.
-        await superuser.execute(book, "claim:P/payout", "claim:P", Decimal(1), datetime.now(UTC))
+        await superuser.execute(book, "claim:P/payout", "claim:P", Decimal(1), datetime.now(UTC), "")
         late = asyncio.create_task(paying.record(paid("LEDGER-3", "claim:L")))
         await somebody_waits(superuser)
         for _ in range(4):

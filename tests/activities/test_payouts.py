@@ -35,6 +35,7 @@ from activities.payouts.book import Book
 from activities.payouts.gateway import ManualGateway
 from activities.payouts.http import HttpGateway
 from activities.payouts.ledger import LedgerGateway
+from activities.payouts.payees import PayeeDetails, Payees
 from activities.payouts.reconcile import Report, reconcile
 from activities.signatures import read_secret
 from cases.vocabulary.refusals import Refused
@@ -1075,7 +1076,7 @@ async def test_a_failed_payment_is_tried_again_only_by_whoever_holds_the_case(
 ) -> None:
     assert (await attempt(Payouts(pool, http(gateway, "expired")))).state == "failed"
     book = Book(pool)
-    again = await pool.fetch(book._AGAIN, KEY, "ledger", "run-2")
+    again = await pool.fetch(book._AGAIN, KEY, "ledger", "run-2", ORDER.case_id, Decimal(ORDER.amount), "")
     assert again == []
     assert (await row(pool))["state"] == "failed"
     assert (await attempt(payouts)).state == "paid"
@@ -1159,3 +1160,58 @@ async def test_a_payment_that_only_the_ledger_remembers_is_no_difference(
     report = await look(pool, http(gateway))
     assert (report.ok, report.paid, report.unchecked) == (True, 1, 0)
     assert (await attempt(payouts)).reference == reference
+
+
+# --- who is paid --------------------------------------------------------------------------------------
+
+
+async def test_the_payee_stands_in_the_book_and_the_call(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    details = PayeeDetails(name="Zhang San", account="6222", method="bank")
+    token = await Payees(pool).add(CASE, details)
+    assert (await attempt(payouts, dataclasses.replace(ORDER, payee=token))).state == "paid"
+    assert (await row(pool))["payee"] == token
+    [sent] = gateway.sent
+    assert (sent["payee"], sent["details"]) == (token, {"name": "Zhang San", "account": "6222", "method": "bank"})
+
+
+async def test_the_account_of_another_case_is_told_to_nobody(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    token = await Payees(pool).add("claim:C-2", PayeeDetails(name="Zhang San", account="6222", method="bank"))
+    await attempt(payouts, dataclasses.replace(ORDER, payee=token))
+    assert "details" not in gateway.sent[0]
+
+
+async def test_another_payee_under_the_same_key_is_no_repeat(pool: Tables, payouts: Payouts) -> None:
+    await attempt(payouts, dataclasses.replace(ORDER, payee="payee-1"))
+    with pytest.raises(PayoutConflict, match="somebody else is paid"):
+        await attempt(payouts, dataclasses.replace(ORDER, payee="payee-2"), number=2)
+
+
+async def test_what_failed_for_one_payee_is_paid_to_the_next_under_a_key_of_its_own(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["refuse"]
+    assert (await attempt(payouts, dataclasses.replace(ORDER, payee="payee-1"))).state == "failed"
+    again = dataclasses.replace(ORDER, key=f"{KEY}/2", payee="payee-2", amount="130.00")
+    # A retry of the activity finds it under way, and asks first.
+    gateway.posts = ["lose_after"]
+    with pytest.raises(PayoutUnknown):
+        await attempt(payouts, again)
+    assert (await attempt(payouts, again, number=2)).state == "paid"
+    assert gateway.paid() == {again.key: ["130.00"]}
+    assert [dict(one) for one in await pool.fetch("SELECT key, payee, state FROM payout WHERE case_id = $1", CASE)] == [
+        {"key": again.key, "payee": "payee-2", "state": "paid"}
+    ]
+
+
+async def test_a_new_agreement_waits_for_the_outcome_of_the_old_one(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["lose"]
+    with pytest.raises(PayoutUnknown):
+        await attempt(payouts)
+    with pytest.raises(PayoutConflict, match="a payout is under way"):
+        await attempt(payouts, dataclasses.replace(ORDER, key=f"{KEY}/2", payee="payee-2"))

@@ -549,7 +549,7 @@ async def test_approvals_that_wait_for_a_role(book: Book, read: Book) -> None:
     page = await read.approvals(roles={"qa_manager"}, not_by="x", **ALL)
     assert page.cases[0]["approval"] == {
         "subject": "gift", "amount": "9000.00", "role": "qa_manager", "requested_by": "agent-7", "state": "open",
-        "number": 2, "due": at(f"{DAY} 09:33:00").astimezone(UTC).isoformat(),
+        "also": [], "number": 2, "due": at(f"{DAY} 09:33:00").astimezone(UTC).isoformat(),
     }  # fmt: skip
 
     # Nobody decides: it is asked of the next, and no longer of the one before.
@@ -802,6 +802,7 @@ async def test_numbers(book: Book, read: Book) -> None:
              ("approve", SUPERVISOR), ("accept_offer", CUSTOMER)], 1
         ):  # fmt: skip
             do(claim, f"{DAY} 10:0{minute}:00", name, by, **({"cause": "company"} if name == "assess" else {}))
+        claim.payout_waits(at(f"{DAY} 10:10:00"))
         do(claim, month, "confirm_payment", FINANCE, reference="BANK-1")
         paid.append(claim)
     await record(book, one, three, climbed, taken, critical, told, *paid)

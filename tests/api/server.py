@@ -25,7 +25,7 @@ from tests.workflows.backend import Backend
 Json = dict[str, Any]
 UNITS = [Unit(id="hq"), Unit(id="north", parent="hq"), Unit(id="north-1", parent="north"), Unit(id="east", parent="hq")]
 STAFF = [
-    Person(id="agent-n", role="agent", unit="north", name="Nora N"),
+    Person(id="agent-n", role="agent", unit="north", name="Nora N", person="p-77"),
     Person(id="agent-n1", role="agent", unit="north-1"),
     Person(id="agent-e", role="agent", unit="east"),
     Person(id="super-n", role="supervisor", unit="north", language="en"),
@@ -49,13 +49,18 @@ def new_key() -> str:
 
 def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) -> Json:
     """Make the intake of a case of a kind, with a new key."""
+    key = new_key()
     of: dict[str, Json] = {
         "complaint": {"category": "delay", "customer": CUSTOMER, "description": "call me on 13800001234"},
-        "claim": {"factor": "damage", "claimant": {"relation": "sender"}, "shipment": SHIPMENT},
+        "claim": {
+            "factor": "damage",
+            "claimant": {"relation": "sender"},
+            "shipment": {**SHIPMENT, "waybill": f"W-{key}"},
+        },
         "exception": {"source": "self_found", "known_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()},
         "inquiry": {"shipment": SHIPMENT},
     }
-    return {"key": new_key(), "facts": {**of[kind], **({"unit": unit} if unit else {}), **facts}}
+    return {"key": key, "facts": {**of[kind], **({"unit": unit} if unit else {}), **facts}}
 
 
 @dataclass

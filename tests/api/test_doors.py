@@ -18,7 +18,7 @@ from starter import client as doors
 from starter.client import CaseClient
 from starter.connection import QUICK, silent
 from tests.api.server import ApiServer, intake, new_key, open_api, problem
-from tests.temporal import address
+from tests.temporal import address, eventually
 from tests.workflows.backend import Backend, Json
 
 AGENT = {"id": "agent-n", "role": "agent"}
@@ -68,7 +68,11 @@ async def test_a_closed_case_is_answered_from_the_ledger(api: ApiServer) -> None
 
 async def test_a_case_whose_workflow_is_gone_says_what_to_do(api: ApiServer) -> None:
     case_id, key = await api.file(), {"Idempotency-Key": new_key()}
-    await api.backend.handle(case_id).terminate("by an operator")
+    # What is under way when the run ends would still be recorded.
+    case = api.backend.handle(case_id)
+    await eventually(lambda: api.backend.timeline(case, "notified"), lambda told: len(told) >= 2)
+    await eventually(lambda: case.query("case"), lambda view: view["recorded"] == view["events"])
+    await case.terminate("by an operator")
     view = await api.recorded(case_id)
 
     for client in (knowing(api), forgetful(api)):

@@ -51,12 +51,14 @@ POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 F + F 4 U
 POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 F + F 4 U
 POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 U
 POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 U
+POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 F R F 4 U
 POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 U
 """
 BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
+    "payees": {"name": "Zhang San", "account": "6222", "method": "bank"},
     "attachments": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://x/call.wav", "size": 5},
 }
 STATUS = {"+": (200,), "F": (403,), "4": (404,), "U": (401,), "R": (403,)}
@@ -132,7 +134,7 @@ async def test_a_command_is_by_who_sends_it(keyed: ApiServer) -> None:
     assert (await keyed.do("key-command", case_id, "note", {"text": "from the system"})).status_code == 200
     notes = [event for event in await keyed.backend.client.timeline(case_id) if event["type"] == "noted"]
     actors = [event["actor"] for event in notes]
-    assert actors == [{"id": "agent-n", "role": "agent"}, {"id": "key-command", "role": "system"}]
+    assert actors == [{"id": "agent-n", "role": "agent", "person": "p-77"}, {"id": "key-command", "role": "system"}]
 
 
 async def test_a_list_shows_only_what_may_be_seen(keyed: ApiServer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cases.case import Case
 from starter.cli.output import print_view
 from tests.cli.program import ROOT, call
-from tests.core.support import AGENT, CUSTOMER, complaint, do
+from tests.core.support import AGENT, CUSTOMER, at, complaint, do
 from tests.core.test_claim import FINANCE, agreed, assessed, claim
 
 EXAMPLE = ROOT / "examples" / "claim-lost-parcel.toml"
@@ -182,6 +182,7 @@ def test_show_has_the_money_of_a_claim_at_a_glance(capsys: pytest.CaptureFixture
     lines = shown(case, capsys)
     assert "agreed 100.00 yuan" in lines
     assert "paid not yet" in lines
+    case.payout_waits(at("03-05 11:00:01"))
     do(case, "03-05 12:00:00", "confirm_payment", FINANCE, reference="BANK-1")
     assert "paid 100.00 yuan, reference BANK-1" in shown(case, capsys)
 

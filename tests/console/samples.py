@@ -70,7 +70,7 @@ async def fill(console: ConsoleServer) -> dict[str, str]:
     await claim_for_approval(console, "YD-300902", "640.00")
     await claim_for_approval(console, "YD-301555", "7200.00", "east")
     paid = await claim_for_approval(console, "YD-299120", "150.00")
-    await do(paid, "accept_offer", "ann-7")
+    await do(paid, "accept_offer", "gus-1", channel="phone")
     inquiry = {"shipment": shipment("YD-4412"), "unit": "north"}
     answered = await file("inquiry", inquiry, ago=500)
     await do(answered, "reply", "ann-7", stage="answer", text="Signed for at noon.")

@@ -74,6 +74,7 @@ def test_a_decision_meets_the_clock_and_is_told_to_the_holder() -> None:
         "role": "supervisor",
         "requested_by": "agent-7",
         "state": "approved",
+        "also": [],
     }
     # The same subject may be asked again once it is decided, under a clock of its own.
     do(case, "03-10 09:03:00", "request_approval", subject="refund", amount="400")

@@ -42,6 +42,13 @@ class Treasurer:
         self.offered: Decimal | None = None
         self.agreed: Decimal | None = None
         self.paid = 0
+        # What the formula gives; who overrode it, made the offer, or had any other part in it.
+        self.formula = Decimal(0)
+        self.overrode: str | None = None
+        self.granters: list[tuple[str, Decimal]] = []
+        self.involved: set[str] = set()
+        # Whether the gateway may be paying.
+        self.under_way = False
 
     def check(self, event: Event) -> None:
         """One more event."""
@@ -57,6 +64,9 @@ class Treasurer:
                 beyond = self.total is None or amount > self.total
                 assert not beyond or RUNGS.index(event.actor.role) >= 1, "discretion"
                 self.granted.append(amount)
+                self.granters.append((event.actor.id, amount))
+                self.involved.add(who)
+                assert event.actor.id != self.overrode, "nobody approves their own override"
         elif event.type == "assessed":
             assert self.agreed is None
             assert "offer" not in self.asked
@@ -66,7 +76,12 @@ class Treasurer:
             assert all(line >= 0 for line in lines)
             if event.data["overridden"] is not None:
                 assert RUNGS.index(event.actor.role) >= 1
+            overridden = event.data["overridden"]
+            self.overrode = None if overridden is None else event.actor.id
+            self.formula = self.total if overridden is None else Decimal(overridden["was_total"] or 0)
             self.granted.clear()
+            self.granters.clear()
+            self.involved.add(event.actor.id)
         elif event.type == "offered":
             assert amount is not None
             assert self.total is not None
@@ -76,20 +91,42 @@ class Treasurer:
             approved = any(granted >= amount for granted in self.granted)
             by_formula = amount <= self.total or RUNGS.index(event.actor.role) >= 1
             assert approved or (covers(event.actor.role, amount) and by_formula)
+            if amount > self.formula:
+                # The actor of what was approved is who approved it, and was asked by somebody else.
+                granters = {who for who, granted in self.granters if granted >= amount}
+                others = granters | ({self.overrode} if self.overrode and amount <= self.total else set())
+                assert others, "nobody gives more than the formula alone"
+                assert others != {event.actor.id} or event.actor.id in granters
             self.offered = amount
+            self.involved.add(event.actor.id)
         elif event.type == "offer_declined":
             assert amount == self.offered
             self.offered = None
         elif event.type == "agreed":
             assert self.agreed is None
             assert amount == self.offered is not None
+            assert event.actor.role == "customer" or event.actor.id not in self.involved, "duties"
             self.agreed = amount
+        elif event.type == "payee_named":
+            assert not self.under_way
+            assert self.paid == 0
+            self.agreed = None
+            self.involved.add(event.actor.id)
         elif event.type == "payout_requested":
             assert amount == self.agreed is not None
             assert self.paid == 0
+            self.under_way = True
+        elif event.type == "payout_waiting":
+            self.under_way = False
+        elif event.type == "payout_failed":
+            self.under_way = bool(event.data.get("unknown"))
         elif event.type == "paid":
             assert amount == self.agreed is not None
+            assert event.actor.role == "system" or not self.under_way, "paid by hand beside the gateway"
             self.paid += 1
+            self.under_way = False
+        elif event.type == "withdrawn":
+            assert self.paid == 0
         elif event.type in ("resolved", "closed"):
             assert self.agreed is None or self.paid == 1
 
@@ -102,7 +139,7 @@ def test_no_money_without_the_authority_nor_twice_nor_another_amount(story: Stor
     for event in case.events:
         treasurer.check(event)
     counts = Counter(event.type for event in case.events)
-    assert counts["agreed"] <= 1
+    assert counts["agreed"] <= 1 + counts["payee_named"]
     assert counts["paid"] <= 1
     assert counts["payout_requested"] >= counts["agreed"]
 
@@ -122,8 +159,8 @@ def test_a_claim_is_the_fold_of_its_events_at_any_point(story: Story, data: st.D
 @given(claims)
 def test_once_agreed_money_is_owed_until_it_is_paid(story: Story) -> None:
     case = play(story)
-    agreed = [event for event in case.events if event.type == "agreed"]
-    if not agreed:
+    assert isinstance(case, Claim)
+    if case.agreed is None or any(event.type == "payee_named" for event in case.events):
         return
     started = [e for e in case.events if e.type == "clock_started" and e.data["clock"] == "payout"]
     ended = [

@@ -74,7 +74,7 @@ WRONG = {
     "negative limit": (
         'agent = "200.00"',
         'agent = "-200.00"',
-        ["authority.limits.agent = '-200.00'", "or equal to 0"],
+        ["authority.limits.agent = '-200.00'", "no sign"],
     ),
     "limit as a float": ('agent = "200.00"', "agent = 200.0", ["authority.limits.agent = 200.0", "'18.00'"]),
     "limit of three decimals": ('agent = "200.00"', 'agent = "0.001"', ["authority.limits.agent = '0.001'", "two"]),

@@ -139,6 +139,14 @@ FIELDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         lambda amount: {"amount": amount},
         st.sampled_from([None, None, "0.00", "100.00", "200.00", "200.01", "2000.01", "10000.01"]),
     ),
+    "accept_offer": st.sampled_from([{}, {"channel": "phone"}, {"channel": "phone", "evidence": "call-1"}]),
+    "name_payee": st.builds(
+        lambda relation, number: {"relation": relation, "payee": f"payee-{number}"},
+        st.sampled_from(["sender", "beneficiary"]),
+        st.integers(1, 2),
+    ),
+    "clear_waybill": st.just({"reason": "r"}),
+    "prove_date": st.just({"date": "delivered_at", "evidence": "scan-1"}),
     "decline_offer": st.sampled_from([{}, {"counter": "5000.00"}]),
     "dispute": st.builds(
         lambda path: {"path": path}, st.sampled_from(["negotiation", "complaint", "arbitration", "lawsuit"])
@@ -236,7 +244,14 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
     def agreement() -> list[Step]:
         if draw(st.booleans()):
             return [*offer(), *go("decline_offer", "agent", counter="5000.00"), *go("dispute", "agent", path="appeal")]
-        agreed = [*offer(), *go("accept_offer", "agent")]
+        if draw(st.booleans()):
+            accepted = go("accept_offer", "customer")
+        else:
+            accepted = go("accept_offer", "agent", channel="phone", evidence="call-1")
+            accepted[-1] = replace(accepted[-1], by=(draw(st.sampled_from(["agent-1", "agent-2"])), "agent"))
+        # What somebody's own decision did not let through, a second person does.
+        [*between, second] = go("approve", "general_manager")
+        agreed = [*offer(), *between, replace(second, by=("general_manager-2", "general_manager")), *accepted]
         if draw(st.booleans()):
             agreed += go(draw(st.sampled_from(["resolve", "withdraw"])), "agent")
         return [*agreed, *go("gateway", draw(OFFERERS)), *go("confirm_payment", "finance", reference="BANK-1")]

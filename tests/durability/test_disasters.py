@@ -24,6 +24,7 @@ from cases.case import Case
 from cases.kinds.complaint import Complaint
 from cases.policy.model import Policy
 from cases.registry import KINDS
+from cases.rules import RULES
 from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
@@ -471,7 +472,7 @@ async def test_a_town_of_cases_outlives_every_disaster(
             tell("and all is there")
 
         # --- new rules, and the old ones again
-        for rules, rule in ((2, says_more), (1, investigates)):
+        for rules, rule in ((RULES + 1, says_more), (RULES, investigates)):
             monkeypatch.setattr("cases.rules.RULES", rules)
             monkeypatch.setattr(Complaint, "_do_investigate", rule)
             async with installation.running(env, database) as backend:

@@ -80,9 +80,15 @@ class Backend:
         return handle
 
     async def file(self, kind: str = "complaint", facts: Mapping[str, Any] | None = None, **intake: Any) -> Handle:
-        """File a case with a new key, and wait until it is open and, for two seconds, for its first notices."""
+        """File a case with a new key, and wait until it is open and, for two seconds, for its first notices.
+
+        The waybill ``W1`` stands for a parcel of its own.
+        """
         key = f"T-{next(_keys)}"
-        await self.client.file(kind, {"key": key, "facts": facts or FACTS[kind], **intake})
+        told = dict(facts or FACTS[kind])
+        if told.get("shipment", {}).get("waybill") == "W1":
+            told["shipment"] = {**told["shipment"], "waybill": f"W-{key}"}
+        await self.client.file(kind, {"key": key, "facts": told, **intake})
         case = self.handle(f"{kind}:{key}")
         for _ in range(40):
             if len(await self.timeline(case, "notified")) >= FIRST_NOTICES.get(kind, 1):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from cases.vocabulary.parcels import Found
 from cases.vocabulary.refusals import Refused
 from starter.payouts import payouts_of
 from starter.settings import Settings
@@ -133,7 +136,7 @@ async def test_a_claim_from_filing_to_paid(backend: Backend) -> None:
     events = await backend.recorded(case)
     [requested] = [event for event in events if event["type"] == "payout_requested"]
     [paid] = [event for event in events if event["type"] == "paid"]
-    assert requested["data"] == {"amount": "520.00"}
+    assert requested["data"] == {"amount": "520.00", "payee": "claimant"}
     assert paid["data"] == {"amount": "520.00", "reference": view["paid"]}
     clocks = {clock["clock"]: clock["state"] for clock in view["clocks"]}
     assert (clocks["claim_answer"], clocks["proposal"], clocks["payout"]) == ("met", "met", "met")
@@ -202,3 +205,67 @@ async def test_a_rehearsed_claim_pays_once_over_many_runs(backend: Backend) -> N
     assert breached == ["payout", "rung"]
     assert (await case.describe()).run_id != case.first_execution_run_id
     await case.terminate()
+
+
+# --- one parcel, one claim ------------------------------------------------------------------------
+
+
+def parcel(waybill: str) -> Json:
+    """The facts of a claim on one parcel."""
+    return {**FACTS, "shipment": {**SHIPMENT, "waybill": waybill}}
+
+
+async def test_filing_shows_other_claims_on_the_parcel_and_an_offer_waits_for_them(backend: Backend) -> None:
+    first = await backend.file("claim", parcel("twice-1"))
+    await backend.recorded(first)
+    view = await backend.client.file("claim", {"key": "twice-b", "facts": parcel("TWICE-1")})
+    assert view["earlier_claims"] == [{"case": first.id, "state": "open"}]
+    second = backend.handle("claim:twice-b")
+    # Sent one after the other: the offer waits for what the assessment asked.
+    await backend.do(second, "assess", cause="company")
+    with pytest.raises(Refused) as caught:
+        await backend.do(second, "offer")
+    assert caught.value.code == "waybill_claimed"
+    await backend.do(second, "clear_waybill", "supervisor", reason="another piece of the shipment")
+    await backend.do(second, "offer")
+    for case in (first, second):
+        await backend.do(case, "withdraw", "customer")
+
+
+async def test_what_was_agreed_twice_at_once_is_paid_once(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither knew of the other when its offer was made: the payment looks once more."""
+
+    async def nothing(*_: object) -> Found:
+        return Found()
+
+    monkeypatch.setattr("activities.casebook.parcel.Parcels.of", nothing)
+    first, second = [await backend.file("claim", parcel("at-once")) for _ in range(2)]
+    await agree(backend, first)
+    await until(backend, first, status="resolved")
+    await agree(backend, second)
+
+    failed = await eventually(lambda: backend.timeline(second, "payout_failed"), bool)
+    assert failed[0]["data"] == {"reason": "waybill_claimed"}
+    view = await second.query("case")
+    assert (view["earlier_claims"], view["paid"]) == ([{"case": first.id, "state": "paid"}], None)
+    await backend.do(second, "clear_waybill", "supervisor", reason="the other piece of the shipment")
+    await until(backend, second, status="resolved")
+
+
+async def test_an_offer_does_not_wait_for_long(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the casebook away an offer goes out, and the payment waits."""
+    asked = asyncio.Event()
+
+    async def silent(*_: object) -> None:
+        asked.set()
+        raise ApplicationError("away")
+
+    monkeypatch.setattr("activities.casebook.parcel.Parcels.of", silent)
+    case = await backend.file("claim", parcel("away-1"))
+    await asked.wait()
+    await backend.do(case, "assess", cause="company")
+    view = await backend.do(case, "offer")
+    assert view["offered"] == "100.00"
+    monkeypatch.undo()
+    await backend.do(case, "accept_offer", "customer")
+    await until(backend, case, status="resolved")

@@ -26,6 +26,7 @@ from temporalio.worker import Worker
 
 from activities.database.database import Database
 from cases.kinds.complaint import Complaint
+from cases.rules import RULES
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.facts import read_intake
@@ -885,7 +886,7 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
 
         events: dict[str, list[Json]] = {}
         builds = [first]
-        for number_, rule in ((2, says_more), (1, investigates)):
+        for number_, rule in ((RULES + 1, says_more), (RULES, investigates)):
             monkeypatch.setattr("cases.rules.RULES", number_)
             monkeypatch.setattr(Complaint, "_do_investigate", rule)
             caplog.clear()
@@ -954,7 +955,7 @@ async def test_a_case_that_was_filed_and_not_opened_is_opened_by_the_new_rules(
                 task_queue=TASK_QUEUE,
             )  # fmt: skip
             await eventually(case.fetch_history, lambda history: len(history.events) > 5)
-        monkeypatch.setattr("cases.rules.RULES", 2)
+        monkeypatch.setattr("cases.rules.RULES", RULES + 1)
         async with installation.running(env, database) as build:
             answer = await program(build, "migrate", "--json")
             assert (answer.code, answer.json["restarted"]) == (0, ["complaint:T-early"])

@@ -16,7 +16,7 @@ WHERE file.closed_at IS NULL AND file.view @> '{"approvals": [{"state": "open"}]
   AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
   AND ($2::text[] IS NULL OR file.kind = ANY ($2))
   AND asked.approval ->> 'state' = 'open'
-  AND asked.approval ->> 'role' = ANY ($3::text[])
+  AND (asked.approval ->> 'role' = ANY ($3::text[]) OR asked.approval -> 'also' ?| $3::text[])
   AND asked.approval ->> 'requested_by' IS DISTINCT FROM $4
   AND ($6::text IS NULL
        OR (coalesce(clock.due, 'infinity'), file.case_id, asked.number)

@@ -27,7 +27,8 @@ WITH seen AS (
     SELECT case_id, 'approval', 'approval:' || asked.number
     FROM seen, jsonb_array_elements(view -> 'approvals') WITH ORDINALITY AS asked(approval, number)
     WHERE view @> '{"approvals": [{"state": "open"}]}'
-      AND approval ->> 'state' = 'open' AND approval ->> 'role' = $3 AND approval ->> 'requested_by' <> $4
+      AND approval ->> 'state' = 'open' AND approval ->> 'requested_by' <> $4
+      AND (approval ->> 'role' = $3 OR approval -> 'also' ? $3)
     UNION ALL
     SELECT case_id, 'payout', 'payout'
     FROM seen

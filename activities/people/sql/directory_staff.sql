@@ -1,1 +1,1 @@
-SELECT id, name, role, unit, language, deputies, contacts FROM staff ORDER BY id
+SELECT id, name, role, unit, language, deputies, contacts, person FROM staff ORDER BY id

@@ -1,0 +1,2 @@
+-- Whom the token $1 of the case $2 stands for.
+SELECT details FROM payee WHERE token = $1 AND case_id = $2
