@@ -27,6 +27,7 @@ from activities.casebook.record import Recorder
 from activities.casebook.search import Search
 from activities.casebook.summary import Summaries
 from activities.database.database import Database
+from activities.database.errors import TooPowerful
 from activities.events.delivery import HEARTBEAT, Delivery
 from activities.events.outbound import Guard
 from activities.events.subscriptions import Subscriptions
@@ -80,11 +81,13 @@ async def polling(
 
     Raises:
         SettingsError: a setting is missing or invalid.
+        TooPowerful: the role of the database's address may do more than write.
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
     url, connections = settings.database_url.get_secret_value(), settings.database_connections
-    async with Database.open(url, connections=connections, records=True, program=PROGRAM) as database:
+    async with Database.open(url, connections=connections, records=True, only_writes=True, program=PROGRAM) as database:
+        await database.check_role()
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
@@ -204,6 +207,7 @@ async def work(settings: Settings) -> None:
     Raises:
         Unreachable: no Temporal server answers.
         SettingsError: a setting cannot be used.
+        TooPowerful: see `polling`.
     """
     runtime = _runtime(settings.metrics_port)
     stack = running(settings.data)
@@ -246,8 +250,9 @@ def main() -> int:
         settings = load_settings()
         configure(settings.log_format)
         asyncio.run(work(settings))
-    except (SettingsError, Unreachable, ValueError, RuntimeError) as error:
-        print(f"caseladder worker: {error}", file=sys.stderr)
+    except (SettingsError, TooPowerful, Unreachable, ValueError, RuntimeError) as error:
+        # A failure of the engine's kind says its type before its message.
+        print(f"caseladder worker: {getattr(error, 'message', error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -197,7 +197,7 @@ async def main() -> None:
     async with support.stack() as (client, settings):
         assert settings.database_url is not None
         dsn = settings.database_url.get_secret_value()
-        filled = await fill(dsn, closed=given.closed, opened=given.open)
+        filled = await fill(support.owner(settings), closed=given.closed, opened=given.open)
         print(f"{filled.cases} cases with {filled.events} events, made in {filled.seconds:.0f} s")
         await staff(dsn)
         async with serving(settings, client.service_client.config.target_host) as (base, used):

@@ -182,7 +182,7 @@ async def pause(client: Client, case_id: str) -> float:
 
 async def many(client: Client, settings: Settings, count: int) -> None:
     """Start the cases that the engine lost, then all of them once more."""
-    dsn = address(settings)
+    dsn = support.owner(settings)
     filled = await fill(dsn, closed=0, opened=count)
     print(f"{filled.cases} open cases with {filled.events} events", flush=True)
     async with working(client, settings) as worker:

@@ -44,14 +44,26 @@ async def stack() -> AsyncIterator[tuple[Client, Settings]]:
         contacts.write_text(CONTACTS)
         data = folder / "data"
         async with Stack(data, TYPES, Ports(0, 0, 0)) as addresses:
-            await migrate(addresses.database_url)
+            await migrate(addresses.owner_url)
             policies = folder / "policies"
             policies.mkdir()
             # Without the wait for more notices of a burst, which would be the time of every life.
-            settings = load_settings(data=data, contacts=contacts, policies=policies, digest_hold=0)
+            settings = load_settings(
+                data=data,
+                contacts=contacts,
+                policies=policies,
+                digest_hold=0,
+                database_owner_url=addresses.owner_url,
+            )
             settings = settings.on_embedded(addresses.database_url)
             client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
             yield client, settings
+
+
+def owner(settings: Settings) -> str:
+    """Return the address of the casebook's database with its owner, who may fill and tidy it."""
+    assert settings.database_owner_url is not None
+    return settings.database_owner_url.get_secret_value()
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -22,7 +22,15 @@ from starter.embedded import DATA
 PREFIX = "CASELADDER_"
 # Their values may hold a password or a token, so a message never repeats them.
 _SECRET = frozenset(
-    {"database_url", "smtp_url", "webhook_secret", "link_secret", "console_secret", "console_client_secret"}
+    {
+        "database_url",
+        "database_owner_url",
+        "smtp_url",
+        "webhook_secret",
+        "link_secret",
+        "console_secret",
+        "console_client_secret",
+    }
     | {"payout_url", "payout_token", "payout_callback_secret"}
 )
 
@@ -43,6 +51,11 @@ class Settings(BaseSettings):
     data: Path = Field(DATA, description="folder of the embedded stack")
     database_url: SecretStr | None = Field(
         None, description="postgresql://USER:PASSWORD@HOST:PORT/NAME; without it the embedded stack's"
+    )
+    database_owner_url: SecretStr | None = Field(
+        None,
+        description="the same with the role that owns the schema; only `caseladder migrate` uses it, and needs it where"
+        " CASELADDER_DATABASE_URL is set",
     )
     database_connections: int = Field(
         CONNECTIONS, ge=FEWEST, le=1000, description="the most connections to PostgreSQL that one process opens"
@@ -107,7 +120,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus metrics; 0 for none")
     log_format: Literal["json", "console"] = "json"
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_owner_url")
     @classmethod
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:

@@ -14,6 +14,7 @@ from activities.casebook.search import Search
 from activities.casebook.statistics import Statistics
 from activities.casebook.worklist import Worklist
 from activities.database.database import Database
+from tests.postgres import as_writer
 
 
 class Book(Recorder, Casebook, Search, Worklist, Statistics, Audit):
@@ -39,6 +40,6 @@ assert max(_NAMES.values()) == 1, _NAMES
 
 @asynccontextmanager
 async def open_book(dsn: str, **options: Any) -> AsyncIterator[Book]:
-    """A casebook on a database of its own; see `Database.open` for the options."""
-    async with Database.open(dsn, **options) as database:
+    """A casebook on a database of its own, opened as who only writes; see `Database.open` for the options."""
+    async with Database.open(as_writer(dsn), **{"only_writes": True, **options}) as database:
         yield Book(database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from activities.database import WRITER
+
 with warnings.catch_warnings():
     # The package warns at import if XDG_RUNTIME_DIR is not set, which does not matter here.
     warnings.simplefilter("ignore")
@@ -23,7 +26,7 @@ with warnings.catch_warnings():
 
 
 class Cluster:
-    """A PostgreSQL cluster with the superuser ``postgres`` and no password.
+    """A PostgreSQL cluster with the superuser ``postgres``, the writer of casebooks, and no passwords.
 
     Its port stays the same when it is stopped and started again.
     """
@@ -43,10 +46,16 @@ class Cluster:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     async def fresh_database(self, options: str = "") -> str:
-        """Create an empty database and return its address; `options` go to ``CREATE DATABASE``."""
+        """Create an empty database, and return its address with the superuser, who is to own the casebook.
+
+        Args:
+            options: go to ``CREATE DATABASE``.
+        """
         name = f"test_{next(self._names)}"
         connection = await asyncpg.connect(self.dsn())
         try:
+            if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", WRITER):
+                await connection.execute(f"CREATE ROLE {WRITER} LOGIN")
             await connection.execute(f"CREATE DATABASE {name} {options}")
         finally:
             await connection.close()
@@ -103,6 +112,15 @@ def cluster() -> Iterator[Cluster]:
                 made.stop("immediate")
     finally:
         shutil.rmtree(parent)
+
+
+def as_writer(dsn: str) -> str:
+    """Return the address of a database with the role that only writes, as the product is to use it.
+
+    Args:
+        dsn: with the superuser, or with whatever role somebody else's server has.
+    """
+    return re.sub("//postgres(?=[:@])", f"//{WRITER}", dsn)
 
 
 def _free_port() -> int:

@@ -116,9 +116,9 @@ async def setup(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worke
         "CASELADDER_POLICIES": str(folder / "policies"),
     }
     async with Stack(folder / "data", TYPES, Ports(0, 0, 0)) as addresses:
-        await migrate(addresses.database_url)
+        await migrate(addresses.owner_url)
         client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
-        yield WorkerSetup(folder, addresses.temporal, client, addresses.database_url, settings)
+        yield WorkerSetup(folder, addresses.temporal, client, addresses.owner_url, settings)
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +336,13 @@ async def test_under_load_it_opens_no_more_connections_than_it_may(setup: Worker
             lambda setup: {"CASELADDER_METRICS_PORT": setup.address.rpartition(":")[2]},
             "CASELADDER_METRICS_PORT = {port}: Failed starting Prometheus exporter: Address already in use",
             id="a port that is taken",
+        ),
+        pytest.param(
+            lambda setup: {"TEMPORAL_ADDRESS": setup.address, "CASELADDER_DATABASE_URL": setup.database},
+            "CASELADDER_DATABASE_URL must be the address of a role that only writes, and caseladder is a superuser: "
+            "use caseladder_writer or a member of it, and leave the owner's to `caseladder migrate` as "
+            "CASELADDER_DATABASE_OWNER_URL",
+            id="a role that may do more than write",
         ),
     ],
 )

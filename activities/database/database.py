@@ -13,7 +13,7 @@ import asyncpg
 
 from activities.database import CONNECTIONS
 from activities.database.address import check_address
-from activities.database.errors import explained
+from activities.database.errors import DatabaseAway, TooPowerful, explained
 from cases.vocabulary.events import canonical
 
 # Seconds. Short ones: the caller retries, and a case waits less for a new try than for a dead connection.
@@ -42,7 +42,13 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, dsn: str, *, connections: int = CONNECTIONS, records: bool = False, program: str = "caseladder"
+        cls,
+        dsn: str,
+        *,
+        connections: int = CONNECTIONS,
+        records: bool = False,
+        only_writes: bool = False,
+        program: str = "caseladder",
     ) -> AsyncIterator[Self]:
         """Open the database while the block runs; work under way may end first, for at most `CLOSE_TIMEOUT` seconds.
 
@@ -52,6 +58,7 @@ class Database:
             connections: the most that it will hold.
             records: whether the process records cases: then a third of the connections is kept for that
                 and another third for everything else.
+            only_writes: whether to do nothing where the role may do more than `WRITER` may.
             program: what PostgreSQL calls the connections (``application_name``).
 
         Raises:
@@ -70,7 +77,7 @@ class Database:
                 "statement_timeout": f"{STATEMENT_TIMEOUT}s",
                 "idle_in_transaction_session_timeout": "60s",
             },
-            init=_prepare,
+            init=_prepare_writer if only_writes else _prepare,
             reset=_leave,
         )
         most = connections - (connections // 3 if records else 0)
@@ -88,10 +95,25 @@ class Database:
 
         Raises:
             DatabaseAway: the database cannot serve now, or all connections are in use.
+            TooPowerful: see `open`.
             StatementFailed: it refused a statement.
         """
         async with self._taken(self._other) as connection:
             yield connection
+
+    async def check_role(self) -> None:
+        """Connect once, if the database serves now, so that a role that may do more than write is found at the start.
+
+        Raises:
+            TooPowerful: it may, and the database was opened with ``only_writes``.
+        """
+        try:
+            async with self.connection():
+                pass
+        except TooPowerful:
+            raise
+        except DatabaseAway:
+            pass  # whoever needs it says so; each connection is looked at when it is made
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[asyncpg.Connection]:
@@ -139,6 +161,13 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=canonical, decoder=json.loads, schema="pg_catalog")
 
 
+async def _prepare_writer(connection: asyncpg.Connection) -> None:
+    await _prepare(connection)
+    beyond = await connection.fetchval(_BEYOND_WRITING)
+    if beyond is not None:
+        raise TooPowerful(beyond)
+
+
 async def _leave(connection: asyncpg.Connection) -> None:
     # Nothing here changes a session beyond its transaction, so the driver's reset query, one round
     # trip for every batch, has nothing to reset.
@@ -148,3 +177,6 @@ async def _leave(connection: asyncpg.Connection) -> None:
 def statement(package: str, name: str) -> str:
     """Return the SQL of ``sql/{name}.sql`` beside the modules of a package."""
     return (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+_BEYOND_WRITING = statement(__package__, "beyond_writing")

@@ -3,6 +3,7 @@
 BadDatabaseAddress   the address cannot be used
 MigrationFailed      the schema could not be brought up to date
 DatabaseAway         the database cannot serve now; a retry may help
+TooPowerful          the role of the address may do more than write; nothing is done as it
 StatementFailed      the database refused a statement; a fault of the program or the schema
 """
 
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 
 import asyncpg
 from temporalio.exceptions import ApplicationError
+
+from activities.database import WRITER
 
 
 class BadDatabaseAddress(ValueError):
@@ -28,6 +31,17 @@ class DatabaseAway(ApplicationError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, type="DatabaseAway")
+
+
+class TooPowerful(DatabaseAway):
+    """Raised when the role of the address may do more than write; an operator may still change that."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"CASELADDER_DATABASE_URL must be the address of a role that only writes, and {why}: use {WRITER} or a "
+            "member of it, and leave the owner's to `caseladder migrate` as CASELADDER_DATABASE_OWNER_URL "
+            "(docs/operations.md, Two database roles)"
+        )
 
 
 class StatementFailed(ApplicationError):

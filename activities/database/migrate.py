@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from activities import casebook
+from activities import casebook, database
 from activities.database.address import check_address
 from activities.database.database import CONNECT_TIMEOUT, statement
 from activities.database.errors import MigrationFailed, explained
@@ -16,17 +16,19 @@ MIGRATION_LOCK = 0x6361736562_6F6F6B
 _LEAP = statement(casebook.__name__, "recovery_leap")
 _BEGIN = statement(casebook.__name__, "recovery_begin")
 _SINCE = statement(casebook.__name__, "recovery_since")
+# What the writer may do; applied anew each time.
+_GRANTS = [statement(database.__name__, name) for name in ("grants_begin", "grants")]
 
 
 async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = False) -> bool:
-    """Bring the schema up to date, in one transaction. An up-to-date one is left alone.
+    """Bring the schema up to date, in one transaction, and let the role `WRITER` do what it needs, and no more.
 
     A database does not show whether an older state of it was restored in place; only a dump that came to a younger
     server is found out.
 
     Args:
-        dsn: the address of the database.
-        revision: how far; tests stop on the way.
+        dsn: the address of the database, with the role that owns the schema.
+        revision: how far; tests stop on the way, where nobody is granted anything.
         restored: whether it was restored, so that openings and payments wait from now on, and whoever reads the ledger
             misses nothing of what comes; None to find out.
 
@@ -78,6 +80,9 @@ async def _upgrade(driver: asyncpg.Connection, revision: str, restored: bool | N
             await connection.run_sync(upgrade)
             if revision != "head":
                 return False
+            for grants in _GRANTS:
+                # The driver's own `execute`, since they are several statements.
+                await driver.execute(grants)
             # The database may have come from a dump; see 0006_feed.sql.
             came = await connection.scalar(text("SELECT case_event_resume()"))
             if restored or came:

@@ -83,14 +83,16 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
 
     Raises:
         SettingsError: a setting, or the access table, cannot be used.
+        TooPowerful: the role of the database's address may do more than write.
         Unreachable: the configuration of Temporal cannot be used.
     """
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the API reads the casebook")
     url, connections = settings.database_url.get_secret_value(), settings.database_connections
     async with AsyncExitStack() as stack:
-        opened = Database.open(url, connections=connections, program=PROGRAM)
+        opened = Database.open(url, connections=connections, only_writes=True, program=PROGRAM)
         database = await stack.enter_async_context(opened)
+        await database.check_role()
         directory, keys, feed = DirectoryBook(database), ApiKeys(database), Feed(database)
         policies = Policies(settings.policies, CalendarYears(database).current)
         issuer, verifier = await _verifier(settings, policies, directory, keys, stack)

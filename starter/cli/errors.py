@@ -42,7 +42,9 @@ def explained(error: Exception) -> tuple[str, int] | None:
     # The other errors come from modules that import Temporal's client, which takes half a second; if
     # it has not been imported, none of them was raised.
     if "temporalio" in sys.modules and (line := _from_outside(error)) is not None:
-        return line, FAILED
+        from activities.database.errors import TooPowerful
+
+        return line, BAD_INPUT if isinstance(error, TooPowerful) else FAILED
     return None
 
 

@@ -49,9 +49,10 @@ async def migrate(*, restored: Flag = False, discard: Flag = False, options: Sta
 
     # Connect to both before changing either.
     settings = options.settings()
-    url, client = options.database_url(), await connect(settings.data)
+    url, owner = options.database_url(), options.owner_url()
+    client = await connect(settings.data)
     # Where it can be told that a dump has come to another server, nobody has to say so.
-    waits = await migrate_database(url, restored=restored or None)
+    waits = await migrate_database(owner, restored=restored or None)
     await register_search_attributes(client, TYPES)
     advice = await advise(client)
     moved = [] if settings.deployment is None else await _bring_over(client, settings.deployment)

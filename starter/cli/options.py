@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 from cases.vocabulary.refusals import Refused
 from starter.cli.errors import BadInput, Failed
 from starter.embedded import running
-from starter.settings import Settings, load_settings
+from starter.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:  # half a second to import; needed only by commands that connect to something
     from activities.casebook.read import Casebook
@@ -25,6 +25,11 @@ if TYPE_CHECKING:  # half a second to import; needed only by commands that conne
 
 # Each kind counts by itself (S1-5.8), so a number alone may mean several cases.
 _NUMBER = re.compile(r"(?:(?P<kind>[a-z]+)/)?(?P<number>\d{4}-\d{2}-\d{4,})")
+
+_NO_DATABASE = (
+    "no database: nothing runs on {} (start it with `caseladder up`, or name its folder with --data), and "
+    "CASELADDER_DATABASE_URL is not set"
+)
 
 
 @Parameter(name="*")
@@ -70,11 +75,28 @@ class StackOptions(OutputOptions):
         """
         settings = self.settings()
         if settings.database_url is None:
-            raise Failed(
-                f"no database: nothing runs on {settings.data} (start it with `caseladder up`, or name its folder "
-                "with --data), and CASELADDER_DATABASE_URL is not set"
-            )
+            raise Failed(_NO_DATABASE.format(settings.data))
         return settings.database_url.get_secret_value()
+
+    def owner_url(self) -> str:
+        """Return the address of the casebook's database with the role that owns the schema, for migrations alone.
+
+        Raises:
+            SettingsError: a database is configured, and its owner is not.
+            Failed: no database is configured and no embedded stack is running.
+        """
+        settings = self.configured()
+        if settings.database_owner_url is not None:
+            return settings.database_owner_url.get_secret_value()
+        if settings.database_url is not None:
+            raise SettingsError(
+                "CASELADDER_DATABASE_OWNER_URL is missing: the address of the role that owns the schema, where "
+                "CASELADDER_DATABASE_URL has one that only writes (docs/operations.md, Two database roles)"
+            )
+        stack = running(settings.data)
+        if stack is None:
+            raise Failed(_NO_DATABASE.format(settings.data))
+        return stack.owner_url
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

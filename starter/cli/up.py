@@ -183,7 +183,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         _point_environment_at(settings, addresses)
         _make_link_secret(settings)
         tell("bringing the database schema up to date")
-        await migrate(options.database_url())
+        await migrate(options.owner_url())
         if folder is not None:
             async with options.database() as database:
                 if await import_sample(folder, database):

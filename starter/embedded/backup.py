@@ -106,7 +106,7 @@ async def restore(
         file: the backup.
         data: the data folder; unless only the ledger is restored it must be empty or ``force`` be given.
         scope: what is restored.
-        prepare: is called with the address of the restored casebook before it is put in place.
+        prepare: is called with the owner's address of the restored casebook before it is put in place.
         tell: is called with what is done next.
 
     Raises:
@@ -217,10 +217,10 @@ def _copy_engine(source: sqlite3.Connection, to: Path) -> None:
 
 @asynccontextmanager
 async def _ledger_of(data: Path) -> AsyncIterator[str]:
-    """Yield the address of a stack's PostgreSQL, which runs for the block only if the stack does not run."""
+    """Yield the owner's address of a stack's PostgreSQL, which runs for the block only if the stack does not run."""
     addresses = running(data)
     if addresses is not None:
-        yield addresses.database_url
+        yield addresses.owner_url
         return
     async with owned(data) as folder, _run(folder / POSTGRES, folder / LOGS / "backup.log") as url:
         yield url
@@ -238,7 +238,7 @@ async def _run(folder: Path, log: Path) -> AsyncIterator[str]:
     server = Postgres(folder, log, 0)
     try:
         await server.start()
-        yield server.url
+        yield server.owner_url
     finally:
         await server.stop()
 

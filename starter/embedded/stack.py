@@ -35,13 +35,19 @@ class Ports:
 
 @dataclasses.dataclass(frozen=True)
 class Addresses:
-    """The addresses of a running stack; ``database_url`` contains a password."""
+    """The addresses of a running stack; those of the database contain passwords.
+
+    Args:
+        database_url: the database, with the role that only writes.
+        owner_url: the database, with its superuser, who owns the schema.
+    """
 
     pid: int
     temporal: str
     namespace: str
     ui: str
     database_url: str = dataclasses.field(repr=False)
+    owner_url: str = dataclasses.field(repr=False)
 
 
 class Stack:
@@ -99,7 +105,14 @@ class Stack:
             async with asyncio.TaskGroup() as servers:
                 servers.create_task(self.postgres.start())
                 servers.create_task(self.temporal.start())
-            addresses = Addresses(os.getpid(), self.temporal.address, NAMESPACE, self.temporal.ui, self.postgres.url)
+            addresses = Addresses(
+                os.getpid(),
+                self.temporal.address,
+                NAMESPACE,
+                self.temporal.ui,
+                self.postgres.url,
+                self.postgres.owner_url,
+            )
             self._publish(addresses)
         except BaseException as error:
             await self.stop()

@@ -17,7 +17,7 @@ from activities.messages import Batch
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from tests.casebook import open_book
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 
 YEAR = {"source": "made up", "holidays": ["2027-01-01"], "make_up_days": []}
 OTHER = {"source": "made up again", "holidays": ["2027-01-02"], "make_up_days": []}
@@ -34,7 +34,7 @@ async def address(postgres: Cluster) -> str:
 @pytest.fixture
 async def book(address: str) -> AsyncIterator[CalendarYears]:
     """The loaded years, none yet."""
-    async with Database.open(address) as store:
+    async with Database.open(as_writer(address)) as store:
         yield CalendarYears(store)
 
 
@@ -68,7 +68,7 @@ async def test_while_the_database_is_away_the_last_answer_holds(tmp_path: Path) 
     with cluster() as own:
         dsn = await own.fresh_database()
         await migrate(dsn)
-        async with Database.open(dsn) as store:
+        async with Database.open(as_writer(dsn)) as store:
             known, fresh = CalendarYears(store), CalendarYears(store)
             await known.load({"2027": YEAR})
             assert await known.current() == {"2027": YEAR}

@@ -24,7 +24,7 @@ from activities.policies.store import Policies
 from cases.directory import Person, Shift, Unit
 from starter.swap import facts_of
 from tests.activities.ledger import batch
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 
 PEOPLE = [Person(id="one", role="agent", unit="hq"), Person(id="two", role="agent", unit="hq")]
 
@@ -66,7 +66,7 @@ async def test_no_more_connections_are_opened_than_allowed(
         async with taken as connection:
             await connection.execute("SELECT pg_sleep(0.05)")
 
-    async with Database.open(dsn, connections=4, records=records, program="counted") as database:
+    async with Database.open(as_writer(dsn), connections=4, records=records, program="counted") as database:
         uses = [use(database.connection()) for _ in range(20)] + [use(database.recording()) for _ in range(20)]
         working = asyncio.gather(*uses)
         most = 0
@@ -80,7 +80,7 @@ async def test_no_more_connections_are_opened_than_allowed(
 
 async def test_recording_goes_on_while_other_uses_hold_the_rest(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("activities.database.database.ACQUIRE_TIMEOUT", 0.3)
-    async with Database.open(dsn, connections=6, records=True) as database, held(database, 4):
+    async with Database.open(as_writer(dsn), connections=6, records=True) as database, held(database, 4):
         with pytest.raises(DatabaseAway):
             await DirectoryBook(database).read()
         answers = await asyncio.gather(*(Recorder(database).record(batch(1, 2, f"complaint:r{n}")) for n in range(30)))
@@ -90,7 +90,7 @@ async def test_recording_goes_on_while_other_uses_hold_the_rest(dsn: str, monkey
 async def test_other_uses_go_on_while_much_is_recorded(
     dsn: str, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Database.open(dsn, connections=FEWEST, records=True) as database:
+    async with Database.open(as_writer(dsn), connections=FEWEST, records=True) as database:
         async with superuser.transaction():
             await superuser.execute("LOCK TABLE case_event")
             recorder = Recorder(database)
@@ -103,7 +103,7 @@ async def test_other_uses_go_on_while_much_is_recorded(
 
 
 async def test_audits_take_turns_so_that_they_leave_the_others_room(dsn: str, superuser: asyncpg.Connection) -> None:
-    async with Database.open(dsn, connections=2) as database:
+    async with Database.open(as_writer(dsn), connections=2) as database:
         async with superuser.transaction():
             await superuser.execute("LOCK TABLE case_file")
             audits = [asyncio.create_task(Audit(database).verify()) for _ in range(5)]
@@ -113,7 +113,7 @@ async def test_audits_take_turns_so_that_they_leave_the_others_room(dsn: str, su
 
 
 async def test_plans_are_made_for_the_values_of_a_search_only(dsn: str) -> None:
-    async with Database.open(dsn, connections=1) as database:
+    async with Database.open(as_writer(dsn), connections=1) as database:
         async with database.planning() as connection:
             assert await connection.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
         async with database.connection() as connection:
@@ -124,7 +124,7 @@ async def test_swaps_at_once_need_no_second_connection_each(postgres: Cluster, d
     """Who holds a connection and waits for another would wait for ever for one that waits likewise."""
     policy, now = Policies().load("default"), datetime.now(UTC)
     begins = now + timedelta(days=2)
-    async with Database.open(dsn, connections=FEWEST, records=True) as database:
+    async with Database.open(as_writer(dsn), connections=FEWEST, records=True) as database:
         changes = DirectoryChanges(database)
         await changes.replace_people(PEOPLE, units=[Unit(id="hq")])
         await changes.replace_shifts(

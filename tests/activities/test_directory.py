@@ -17,7 +17,7 @@ from activities.people.directory import KEPT, DirectoryBook
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Absence, BadDirectory, Directory, Person, Shift, Unit
 from cases.vocabulary.refusals import Refused
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -63,7 +63,7 @@ async def address(postgres: Cluster, migrated: str) -> str:
 async def book(address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Book]:
     """The directory, empty yet, asked for anew each time."""
     monkeypatch.setattr(directory, "FRESH", 0.0)
-    async with Database.open(address) as store:
+    async with Database.open(as_writer(address)) as store:
         yield Book(store)
 
 
@@ -171,7 +171,7 @@ async def test_nothing_is_read_again_while_nothing_changed(book: Book, address: 
 
 
 async def test_an_answer_holds_for_a_moment(address: str) -> None:
-    async with Database.open(address) as store:
+    async with Database.open(as_writer(address)) as store:
         reader = DirectoryBook(store)
         assert (await reader.current()).people == ()
         await DirectoryChanges(store).replace_people(PEOPLE, units=UNITS)
@@ -215,7 +215,7 @@ async def test_while_the_database_is_away_the_last_good_one_holds(monkeypatch: p
     with cluster() as own:
         dsn = await own.fresh_database()
         await migrate(dsn)
-        async with Database.open(dsn) as store:
+        async with Database.open(as_writer(dsn)) as store:
             known, fresh = Book(store), Book(store)
             await known.replace_people(PEOPLE, units=UNITS)
             good = await known.current()

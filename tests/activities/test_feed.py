@@ -19,7 +19,7 @@ from activities.messages import Batch
 from cases.vocabulary.refusals import Refused
 from tests.activities.ledger import restored
 from tests.casebook import Book, open_book
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.seed import SEED
 
 A, B, C = "complaint:A", "complaint:B", "complaint:C"
@@ -83,7 +83,7 @@ async def book(dsn: str) -> AsyncIterator[Book]:
 
 @pytest.fixture
 async def reader(dsn: str) -> AsyncIterator[Feed]:
-    async with Database.open(dsn) as store:
+    async with Database.open(as_writer(dsn)) as store:
         yield Feed(store)
 
 
@@ -252,7 +252,7 @@ async def test_a_ledger_that_was_there_before_gets_an_order(postgres: Cluster) -
         await migrate(dsn)
         await book.record(batch("inquiry:D", 1, 1))
 
-    async with Database.open(dsn) as later:
+    async with Database.open(as_writer(dsn)) as later:
         assert seen(await whole(Feed(later))) == [(C, 1), (A, 1), (A, 2), (B, 1), ("inquiry:D", 1)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field
 
 from activities.casebook.filter import Column, Filter, Name, fields
+from activities.database.database import Database
 from activities.database.migrate import migrate
 from starter.api.app import bare_app
 from tests.activities.ledger import batch
@@ -40,7 +41,7 @@ async def test_a_new_column_is_a_migration_and_a_line(postgres: Cluster) -> None
     dsn = await postgres.fresh_database()
     await migrate(dsn)
     async with open_book(dsn) as book:
-        async with book.database.connection() as connection:
+        async with Database.open(dsn) as owner, owner.connection() as connection:
             await connection.execute(
                 "ALTER TABLE case_file ADD COLUMN region text GENERATED ALWAYS AS (view ->> 'region') STORED"
             )

@@ -44,7 +44,7 @@ from starter.settings import SettingsError, load_settings
 from tests.activities.ledger import somebody_waits
 from tests.cli.program import Answer, call
 from tests.gateway import GET_FAULTS, POST_FAULTS, SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.seed import SEED
 
 CASE = "claim:C-1"
@@ -59,12 +59,13 @@ DELAY, IMPATIENT = 1.2, 0.4
 
 
 class Tables(Database):
-    """A database whose tables a test looks at, and changes past the product."""
+    """A database whose tables a test looks at, and changes past the product, as the superuser."""
+
+    past: asyncpg.Pool
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
-        async with self.connection() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *values)
-            return rows
+        rows: list[asyncpg.Record] = await self.past.fetch(sql, *values)
+        return rows
 
     async def fetchrow(self, sql: str, *values: Any) -> asyncpg.Record:
         return next(iter(await self.fetch(sql, *values)), None)
@@ -74,8 +75,7 @@ class Tables(Database):
         return None if row is None else row[0]
 
     async def execute(self, sql: str, *values: Any) -> None:
-        async with self.connection() as connection:
-            await connection.execute(sql, *values)
+        await self.past.execute(sql, *values)
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +93,8 @@ async def dsn(postgres: Cluster) -> str:
 @pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[Tables]:
     """A database with empty books."""
-    async with Tables.open(dsn) as made:
-        async with made.connection() as connection, connection.transaction():
+    async with Tables.open(as_writer(dsn)) as made, asyncpg.create_pool(dsn, min_size=0) as made.past:
+        async with made.past.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(
                 "TRUNCATE case_event, case_text, case_request, case_file, case_number, case_number_given, "
@@ -830,7 +830,7 @@ async def test_a_list_that_goes_round_or_has_no_end_is_given_up(pool: Tables, pa
 
 async def command(dsn: str, gateway: MisbehavingGateway, *options: str) -> Answer:
     settings = {
-        "CASELADDER_DATABASE_URL": dsn,
+        "CASELADDER_DATABASE_URL": as_writer(dsn),
         "CASELADDER_PAYOUT_URL": gateway.url,
         "CASELADDER_PAYOUT_TOKEN": TOKEN,
         "NO_PROXY": "127.0.0.1",
@@ -976,7 +976,7 @@ def _killed_again_and_again(dsn: str, url: str, seed: int) -> int:
     chance, killed = random.Random(seed), 0
     while True:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROCESS, dsn, url, TOKEN, str(IMPATIENT)],
+            [sys.executable, "-c", PROCESS, as_writer(dsn), url, TOKEN, str(IMPATIENT)],
             cwd=ROOT,
             env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,

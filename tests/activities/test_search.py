@@ -16,6 +16,7 @@ from activities.casebook.filter import Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
 from activities.casebook.worklist import PAID, UNCLIMBED, Worklist
+from activities.database.database import Database
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
 from activities.messages import Batch
@@ -893,9 +894,9 @@ async def test_a_populated_casebook_is_brought_along(postgres: Cluster) -> None:
     now, dsn = await postgres.fresh_database(), await postgres.fresh_database()
     await migrate(now)
     await migrate(dsn, "0006")
-    async with open_book(now) as book, open_book(dsn) as read:
+    async with open_book(now) as book, open_book(dsn) as read, Database.open(dsn) as old:
         await variety(book)
-        await _as_it_was(book, read)
+        await _as_it_was(book, old)
         await migrate(dsn)
         assert await ids(read, Filter(text="sf-123")) == [LATE]
         assert await ids(read, Filter(waybill="SF-8")) == [DONE]
@@ -904,9 +905,9 @@ async def test_a_populated_casebook_is_brought_along(postgres: Cluster) -> None:
         assert await read.events(DONE) == await book.events(DONE)
 
 
-async def _as_it_was(book: Book, old: Book) -> None:
+async def _as_it_was(book: Book, old: Database) -> None:
     """Write a casebook as an earlier release did, with the texts in the bodies of events."""
-    async with book.database.connection() as source, old.database.connection() as target:
+    async with book.database.connection() as source, old.connection() as target:
         files = await source.fetch("SELECT * FROM case_file")
         for file in files:
             events = await book.events(file["case_id"])

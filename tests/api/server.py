@@ -19,6 +19,7 @@ from starter.api.app import create_app
 from starter.api.services import Services, services
 from starter.settings import Settings
 from tests.http_server import serving
+from tests.postgres import as_writer
 from tests.temporal import eventually
 from tests.workflows.backend import Backend
 
@@ -155,7 +156,7 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
     client = given.pop("client", backend.env.client)
     made_for = Settings(
         data=backend.folder,
-        database_url=SecretStr(database or backend.database),
+        database_url=SecretStr(as_writer(database or backend.database)),
         policies=backend.folder / "policies",
         **given,
     )
@@ -171,5 +172,5 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
 
 async def import_staff(database: str) -> None:
     """Store the staff in the directory."""
-    async with Database.open(database) as store:
+    async with Database.open(as_writer(database)) as store:
         await DirectoryChanges(store).replace_people(STAFF, units=UNITS)

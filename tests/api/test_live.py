@@ -20,7 +20,7 @@ from starter.api import guards, live, stream
 from starter.api.live import Dropped, Live, Passed, Stream
 from tests.api.server import STAFF, ApiServer, new_key, problem
 from tests.casebook import open_book
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.temporal import eventually
 from tests.workflows.backend import Backend
 
@@ -196,7 +196,7 @@ async def _drain(deaf: socket.socket) -> int:
 
 @asynccontextmanager
 async def _reader(database: str) -> AsyncIterator[Live]:
-    async with Database.open(database) as store:
+    async with Database.open(as_writer(database)) as store:
         made = Live(Feed(store))
         running = asyncio.create_task(made.run())
         try:

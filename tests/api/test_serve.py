@@ -21,6 +21,7 @@ from tests.api.server import STAFF, new_key
 from tests.api.test_live import batch
 from tests.cli.program import COMMAND, ROOT, call, environment
 from tests.http_server import free_socket
+from tests.postgres import as_writer
 from tests.temporal import address, eventually
 from tests.workflows.backend import Backend
 
@@ -37,7 +38,7 @@ class Process:
         self.base = f"http://127.0.0.1:{port}"
         self.data, self.log = data, data / "serve.log"
         settings = {
-            "CASELADDER_DATABASE_URL": backend.database,
+            "CASELADDER_DATABASE_URL": as_writer(backend.database),
             "TEMPORAL_ADDRESS": address(backend.env.client),
             "TEMPORAL_NAMESPACE": backend.env.client.namespace,
         }
@@ -150,8 +151,11 @@ def _ours(into: list[tuple[str, int]], sent: list[tuple[str, int]]) -> list[tupl
 
 
 def test_it_says_why_it_cannot_serve(backend: Backend, tmp_path: Path) -> None:
-    settings = {"CASELADDER_DATABASE_URL": backend.database}
+    settings = {"CASELADDER_DATABASE_URL": as_writer(backend.database)}
     data = ("--data", str(tmp_path))
+    owner = {"CASELADDER_DATABASE_URL": backend.database, "TEMPORAL_ADDRESS": address(backend.env.client)}
+    said = call("serve", "--port", "0", *data, env=owner).refused(2)
+    assert said.startswith("CASELADDER_DATABASE_URL must be the address of a role that only writes, and postgres is a")
     assert "CASELADDER_ACCESS" in call("serve", "--host", "0.0.0.0", *data, env=settings).refused(2)
     with free_socket() as taken:
         taken.listen()

@@ -122,6 +122,8 @@ def test_no_server_no_database_and_wrong_settings_are_named() -> None:
         line = call(*command, env=silent).refused(1)
         assert "the database does not serve" in line
         assert "secret" not in line
+    line = call("migrate", env=silent).refused(2)
+    assert line.startswith("CASELADDER_DATABASE_OWNER_URL is missing: the address of the role that owns the schema")
     line = call("list", env={"CASELADDER_DATABASE_URL": "mysql://u:secret@host/db"}).refused(2)
     assert "CASELADDER_DATABASE_URL" in line
     assert "postgresql://" in line

@@ -51,7 +51,7 @@ def test_a_start_says_where_everything_is_and_what_to_try(up: Up) -> None:
     assert addresses is not None
     says = up.says
     assert (says["pid"], says["temporal"], says["ui"]) == (up.process.pid, addresses.temporal, addresses.ui)
-    assert says["database"].startswith("postgresql://caseladder@127.0.0.1:")
+    assert says["database"].startswith("postgresql://caseladder_writer@127.0.0.1:")
     assert addresses.database_url.split(":")[2].split("@")[0] not in json.dumps(says)
     assert {sample["outcome"] for sample in says["samples"]} == {"filed"}
     kinds = {sample["id"].partition(":")[0] for sample in says["samples"]}
@@ -309,7 +309,7 @@ async def tamper(up: Up, case: str, body: str | None) -> str:
     """Write into the ledger behind the program's back: another first row, or the right one again."""
     addresses = running(up.data)
     assert addresses is not None
-    connection = await asyncpg.connect(addresses.database_url)
+    connection = await asyncpg.connect(addresses.owner_url)
     try:
         async with connection.transaction():
             await connection.execute("ALTER TABLE case_event DISABLE TRIGGER case_event_append_only")
@@ -381,7 +381,7 @@ def test_a_stop_ends_everything_and_the_next_start_goes_on(tmp_path: Path) -> No
 def test_people_are_told_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "postgresql://caseladder:secret@127.0.0.1:15432/postgres"
     settings = load_settings(data=tmp_path, smtp_url="smtp://mailer:secret@mail.example.com:2525").on_embedded(url)
-    addresses = Addresses(1, "127.0.0.1:20000", "default", "http://127.0.0.1:8233", url)
+    addresses = Addresses(1, "127.0.0.1:20000", "default", "http://127.0.0.1:8233", url, url)
     samples = [Sample("complaint:a", "already there")]
     people = [Person(id=f"agent-{number}", role="agent", unit="north") for number in range(25)]
     log, api = tmp_path / "logs" / "worker.log", "http://127.0.0.1:8080"

@@ -24,7 +24,7 @@ from cases.directory import CHANNELS, Absence, Directory, Person, Shift, Unit
 from starter.cli import staff_files
 from starter.cli.staff import import_sample
 from tests.cli.program import ROOT, Answer, call
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOWHERE = ("--data", "/nonexistent/caseladder")
@@ -79,7 +79,7 @@ def on(address: str) -> Ask:
         *arguments,
         *NOWHERE,
         given=given,
-        env={"CASELADDER_DATABASE_URL": address, "TEMPORAL_ADDRESS": "127.0.0.1:1"},
+        env={"CASELADDER_DATABASE_URL": as_writer(address), "TEMPORAL_ADDRESS": "127.0.0.1:1"},
     )
 
 
@@ -151,7 +151,7 @@ def stored(address: str) -> Directory:
     """What the database holds."""
 
     async def read() -> Directory:
-        async with Database.open(address) as store:
+        async with Database.open(as_writer(address)) as store:
             return await DirectoryBook(store).read()
 
     return asyncio.run(read())
@@ -503,7 +503,7 @@ def test_the_columns_are_the_channels() -> None:
 
 
 async def test_the_samples_are_imported_into_an_empty_directory_only(address: str, tmp_path: Path) -> None:
-    async with Database.open(address) as store:
+    async with Database.open(as_writer(address)) as store:
         assert not await import_sample(tmp_path, store)
         assert await import_sample(ROOT / "examples", store)
         assert not await import_sample(ROOT / "examples", store)

@@ -19,6 +19,7 @@ from starter.api.app import create_app
 from starter.api.services import Services, services
 from starter.settings import Settings
 from tests.http_server import serving
+from tests.postgres import as_writer
 from tests.temporal import eventually
 from tests.workflows.backend import Backend, open_backend
 
@@ -81,7 +82,7 @@ class ConsoleServer:
 async def open_console(env: WorkflowEnvironment, database: str, folder: Path) -> AsyncIterator[ConsoleServer]:
     """Serve the console over a new backend for the block."""
     async with open_backend(env, database, folder) as backend:
-        settings = Settings(data=folder, database_url=SecretStr(database), policies=folder / "policies")
+        settings = Settings(data=folder, database_url=SecretStr(as_writer(database)), policies=folder / "policies")
         async with services(settings, env.client) as made:
             await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
             async with serving(create_app(made)) as url:

@@ -187,7 +187,7 @@ async def running(
         (folder / "policies" / f"{name}.toml").write_text(text, "utf-8")
     stack = Stack(folder / "data", TYPES, Ports(0, 0, 0))
     async with stack as addresses:
-        await migrate(addresses.database_url)
+        await migrate(addresses.owner_url)
         worker = WorkerProcess(folder, extra or {})
         await worker.start()
         try:

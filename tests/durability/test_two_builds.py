@@ -20,7 +20,7 @@ from starter.client import CaseClient
 from starter.recovery.deployment import bring_over, build_of, label, make_current, version_of
 from starter.settings import Settings
 from tests.casebook import open_book
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 from tests.temporal import address, eventually, task_failures, time_skipping
 from worker import polling
 
@@ -35,7 +35,7 @@ async def build(client: Client, database: str, folder: Path, deployment: str) ->
     """Run a worker of a build for the block."""
     settings = Settings(
         data=folder,
-        database_url=SecretStr(database),
+        database_url=SecretStr(as_writer(database)),
         smtp_url=SecretStr(f"maildir:{folder / 'mail'}"),
         deployment=deployment,
         digest_hold=0,

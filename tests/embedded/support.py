@@ -16,7 +16,7 @@ CASE_KIND = SearchAttributeKey.for_keyword("CaseKind")
 
 async def remember(addresses: Addresses, value: str) -> None:
     """Leave a row in the database and a workflow in the server."""
-    connection = await asyncpg.connect(addresses.database_url)
+    connection = await asyncpg.connect(addresses.owner_url)
     await connection.execute("CREATE TABLE IF NOT EXISTS memory (value text)")
     await connection.execute("INSERT INTO memory VALUES ($1)", value)
     await connection.close()
@@ -32,7 +32,7 @@ async def remembers(addresses: Addresses, value: str) -> bool:
 
 async def ledger_has(addresses: Addresses, value: str) -> bool:
     """Whether the database has the row, once."""
-    connection = await asyncpg.connect(addresses.database_url)
+    connection = await asyncpg.connect(addresses.owner_url)
     rows = await connection.fetchval("SELECT count(*) FROM memory WHERE value = $1", value)
     await connection.close()
     return bool(rows == 1)

@@ -158,7 +158,7 @@ async def test_both_databases_of_a_running_stack_are_copied_at_one_instant(
 
 
 async def _write(addresses: Addresses, name: int) -> None:
-    ledger = await asyncpg.connect(addresses.database_url)
+    ledger = await asyncpg.connect(addresses.owner_url)
     client = await Client.connect(addresses.temporal, namespace=addresses.namespace)
     handle = await client.start_workflow("Waits", id=f"client-{name}", task_queue="nobody")
     for number in count():
@@ -168,7 +168,7 @@ async def _write(addresses: Addresses, name: int) -> None:
 
 async def _written(addresses: Addresses, name: int) -> tuple[int, int]:
     """How often a client has written to the ledger and to the engine."""
-    ledger = await asyncpg.connect(addresses.database_url)
+    ledger = await asyncpg.connect(addresses.owner_url)
     rows = await ledger.fetchval("SELECT count(*) FROM memory WHERE value = $1", f"client-{name}")
     await ledger.close()
     client = await Client.connect(addresses.temporal, namespace=addresses.namespace)
@@ -458,7 +458,7 @@ async def test_the_commands_say_what_they_did_and_what_is_next(stopped: Path, tm
     )
     # What the engine knows of numbers and payments is waited for.
     async with Stack(data, KINDS, ANY) as addresses:
-        ledger = await asyncpg.connect(addresses.database_url)
+        ledger = await asyncpg.connect(addresses.owner_url)
         assert await ledger.fetchval("SELECT count(*) FROM casebook_recovery") == 1
         # Whoever had read beyond the backup misses nothing of what comes (docs/events.md).
         assert await ledger.fetchval("SELECT case_event_tx(pg_current_xact_id()) > 10 ^ 15")

@@ -39,7 +39,7 @@ from tests.api.server import STAFF, UNITS, ApiServer, open_api, quoted
 from tests.cli.program import call
 from tests.new_kind.parts import missing_parts
 from tests.new_kind.warehouse import StoreGoods, WarehouseFacts, WarehouseRequest
-from tests.postgres import cluster
+from tests.postgres import as_writer, cluster
 from tests.temporal import address, eventually, time_skipping
 from tests.test_words import all_terms, missing_words
 from tests.workflows.backend import open_backend
@@ -252,7 +252,7 @@ def env(api: ApiServer) -> dict[str, str]:
     """The environment of a command on the running system."""
     return {
         "TEMPORAL_ADDRESS": address(api.backend.env.client),
-        "CASELADDER_DATABASE_URL": api.backend.database,
+        "CASELADDER_DATABASE_URL": as_writer(api.backend.database),
         "CASELADDER_POLICIES": str(POLICIES),
     }
 

@@ -27,6 +27,7 @@ from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.settings import Settings
 from tests.casebook import Book, open_book
+from tests.postgres import as_writer
 from tests.temporal import eventually
 from worker import polling
 
@@ -179,7 +180,7 @@ async def open_backend(
     policies.mkdir()
     settings = Settings(
         data=folder,
-        database_url=SecretStr(database),
+        database_url=SecretStr(as_writer(database)),
         smtp_url=SecretStr(smtp or f"maildir:{folder / 'mail'}"),
         contacts=contacts,
         policies=policies,

@@ -23,7 +23,7 @@ from cases.kinds.complaint import Complaint, Investigate
 from cases.vocabulary.events import Actor, fingerprint
 from cases.vocabulary.lifecycle import Noted
 from tests.cli.program import Answer, call
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.temporal import address
 from tests.workflows.backend import Backend, Json, open_backend
 
@@ -110,7 +110,8 @@ async def program(backend: Backend, *arguments: str) -> Answer:
     """Run the command line on a backend."""
     env = {
         "TEMPORAL_ADDRESS": address(backend.env.client),
-        "CASELADDER_DATABASE_URL": backend.database,
+        "CASELADDER_DATABASE_URL": as_writer(backend.database),
+        "CASELADDER_DATABASE_OWNER_URL": backend.database,
         "CASELADDER_DATA": str(backend.folder),
     }
     return await asyncio.to_thread(call, *arguments, env=env)

@@ -25,7 +25,7 @@ from activities.database.migrate import migrate
 from starter.client import CaseClient
 from tests.casebook import Book, open_book
 from tests.cli.program import ROOT, environment
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 from tests.temporal import address, eventually, time_skipping
 
 MINUTE = timedelta(minutes=1)
@@ -157,7 +157,7 @@ async def opened(database: Cluster, folder: Path) -> AsyncIterator[Backend]:
         async with time_skipping() as env, open_book(dsn) as book:
             settings = {
                 "TEMPORAL_ADDRESS": address(env.client),
-                "CASELADDER_DATABASE_URL": dsn,
+                "CASELADDER_DATABASE_URL": as_writer(dsn),
                 "CASELADDER_SMTP_URL": f"smtp://127.0.0.1:{port}",
                 "CASELADDER_CONTACTS": str(contacts),
                 "CASELADDER_POLICIES": str(policies),

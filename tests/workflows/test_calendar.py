@@ -14,7 +14,7 @@ from activities.database.database import Database
 from activities.database.migrate import migrate
 from activities.policies.calendar_years import CalendarYears
 from tests.cli.program import Answer, spawn
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, as_writer, cluster
 from tests.temporal import address, eventually, time_skipping
 from tests.workflows.backend import Backend, Handle, Json, open_backend
 
@@ -90,7 +90,7 @@ async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str
     async def caseladder(*arguments: str) -> Answer:
         env = {
             "TEMPORAL_ADDRESS": address(backend.env.client),
-            "CASELADDER_DATABASE_URL": dsn,
+            "CASELADDER_DATABASE_URL": as_writer(dsn),
             "CASELADDER_POLICIES": str(backend.folder / "policies"),
         }
         return await asyncio.to_thread(spawn, *arguments, env=env)
@@ -98,7 +98,7 @@ async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str
     # A bad file changes nothing, here or there.
     file.write_text(f'[{YEAR}]\nsource = "x"\nholidays = ["{MONDAY}"]\nmake_up_days = ["{MONDAY}"]\n')
     assert f"{MONDAY} is both" in (await caseladder("calendar", "load", str(file))).refused(2)
-    async with Database.open(dsn) as store:
+    async with Database.open(as_writer(dsn)) as store:
         assert await CalendarYears(store).years() == []
 
     file.write_text(f'[{YEAR}]\nsource = "made up"\nholidays = ["{MONDAY}"]\n')
@@ -148,7 +148,7 @@ async def test_a_case_that_cannot_be_told_is_named(backend: Backend, dsn: str, t
     file.write_text(f'{{"source": "made up", "holidays": ["{year}-01-01"]}}')
     env = {
         "TEMPORAL_ADDRESS": address(backend.env.client),
-        "CASELADDER_DATABASE_URL": dsn,
+        "CASELADDER_DATABASE_URL": as_writer(dsn),
         # The policy is not known there, so nobody can say whether it works by the published years.
         "CASELADDER_POLICIES": str(tmp_path),
     }

@@ -38,7 +38,7 @@ from starter.recovery import recovery, waiting
 from starter.recovery.history import recall
 from starter.recovery.recovery import Recovery
 from tests.casebook import open_book
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import DEFAULT, Backend, Handle, Json
 from tests.workflows.disasters import (
@@ -377,7 +377,7 @@ async def test_the_log_says_when_openings_and_payments_wait(
 ) -> None:
     monkeypatch.setattr(waiting, "LOOK_AGAIN", 0.01)
     address = await installation.casebook()
-    async with Database.open(address, connections=2) as database:
+    async with Database.open(as_writer(address), connections=2) as database:
         with capture_logs() as said:
             telling = asyncio.create_task(waiting.tell_while_waiting(database, structlog.get_logger()))
             await asyncio.sleep(0.2)

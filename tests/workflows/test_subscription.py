@@ -26,7 +26,7 @@ from starter.settings import Settings
 from starter.subscriptions import wake
 from tests.activities.test_feed import batch
 from tests.casebook import Book, open_book
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.receiver import Call, Receiver, always, receiver
 from tests.temporal import address, eventually
 from tests.workflows.strict import replays
@@ -56,7 +56,7 @@ class DeliverySetup:
                 **own,
                 "TEMPORAL_CONFIG_FILE": os.devnull,
                 "TEMPORAL_ADDRESS": address(self.client),
-                "CASELADDER_DATABASE_URL": self.dsn,
+                "CASELADDER_DATABASE_URL": as_writer(self.dsn),
                 "CASELADDER_PRIVATE_SUBSCRIBERS": "loopback",
             },
             stdout=subprocess.DEVNULL,
@@ -88,7 +88,7 @@ async def setup(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     dsn = await postgres.fresh_database()
     await migrate(dsn)
     settings = Settings(
-        data=tmp_path_factory.mktemp("setup"), database_url=SecretStr(dsn), private_subscribers="loopback"
+        data=tmp_path_factory.mktemp("setup"), database_url=SecretStr(as_writer(dsn)), private_subscribers="loopback"
     )
     env = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(),

@@ -36,7 +36,7 @@ from starter.handover import plan_handovers
 from starter.summary import file_month
 from tests.api.server import STAFF, UNITS, ApiServer, open_api
 from tests.cli.program import spawn
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.temporal import address, eventually, time_skipping
 from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS as CLAIM
@@ -82,7 +82,7 @@ class Used:
         """Return what configures the command line for this backend."""
         return {
             "TEMPORAL_ADDRESS": address(self.backend.env.client),
-            "CASELADDER_DATABASE_URL": self.backend.database,
+            "CASELADDER_DATABASE_URL": as_writer(self.backend.database),
             "CASELADDER_DATA": str(self.backend.folder),
         }
 

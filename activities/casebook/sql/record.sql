@@ -104,8 +104,7 @@ WITH head AS (
     RETURNING number
 ), raised AS (
     -- No later payment gets the number a second time.
-    SELECT setval(c.counter, greatest(pg_sequence_last_value(c.counter), b.number))
-    FROM booked AS b, (SELECT 'payout_booking_number_seq'::regclass AS counter) AS c
+    SELECT payout_booking_raise(number) FROM booked
 ), paid AS (
     -- What a gateway paid, the book knows already, unless an older one was restored; which gateway it was, only a
     -- booking tells. What finance confirmed by hand it learns here, so that an order under way or still to come
