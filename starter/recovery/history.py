@@ -50,6 +50,7 @@ class Remembered:
         last_run: the id of the last run.
         running: whether that goes on.
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
+        confirmed: up to which seq the ledger has told that it has them, as far as histories reach back.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
         unrecorded: those that the last run that had the case heard after it last recorded anything.
@@ -67,6 +68,7 @@ class Remembered:
     personal: Json | None = None
     intake: str | None = None
     events: dict[int, Json] = field(default_factory=dict)
+    confirmed: int = 0
     requests: dict[str, Request] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
     signals: list[tuple[str, datetime]] = field(default_factory=list)
@@ -168,6 +170,8 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
     if _goes_on(started) and state.REHEARSAL not in start:
         _carried(case_id, start, told, found)
     scheduled: dict[int, str] = {}
+    # Up to which event each call was to record.
+    ends: dict[int, int] = {}
     asked: dict[int, tuple[str, Json]] = {}
     answered: list[Answered] = []
     # Signals since anything was recorded: those that came, and of them those that were heard.
@@ -179,7 +183,7 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                 ordered = event.activity_task_scheduled_event_attributes
                 scheduled[event.event_id] = ordered.activity_type.name
                 if ordered.activity_type.name == RECORD:
-                    _recorded(_json(client, ordered.input.payloads), told, found)
+                    ends[event.event_id] = _recorded(_json(client, ordered.input.payloads), told, found)
                     came, heard = [], []
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 done = event.activity_task_completed_event_attributes
@@ -188,6 +192,7 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                     _loaded(result, told, found)
                 elif scheduled.get(done.scheduled_event_id) == RECORD:
                     found.number = found.number or result.get("number")
+                    found.confirmed = max(found.confirmed, ends[done.scheduled_event_id])
             case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 found.begun, heard = found.begun or run == found.last_run, [*came]
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
@@ -241,6 +246,7 @@ def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) 
     with suppress(Refused):
         intake = read_intake(KINDS[case_id.partition(":")[0]].INTAKE, filed)
         found.personal, found.intake = intake.personal(), intake.digest()
+    found.confirmed = max(found.confirmed, carried["recorded"])
     found.policy_document = found.policy_document or carried["policy_document"]
     found.number = found.number or carried["number"]
     for id, seen in carried["seen"].items():
@@ -249,7 +255,7 @@ def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) 
             found.requests.setdefault(id, Request(seen["seq"], id, seen["digest"]))
 
 
-def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> None:
+def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> int:
     for event in batch["events"]:
         told[event["seq"]] = event
     found.policy_document = batch.get("policy_document") or found.policy_document
@@ -258,11 +264,13 @@ def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> None:
     found.number = found.number or batch.get("number")
     for request in batch.get("requests") or ():
         found.requests.setdefault(request["id"], Request(**request))
+    return max((event["seq"] for event in batch["events"]), default=0)
 
 
 def _loaded(part: Json, told: dict[int, Json], found: Remembered) -> None:
     for event in state.unpack_json(part["events"]):
         told.setdefault(event["seq"], event)
+        found.confirmed = max(found.confirmed, event["seq"])
     found.policy_document = found.policy_document or part.get("policy_document")
     found.number = found.number or part.get("number")
 

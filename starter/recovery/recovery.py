@@ -152,7 +152,7 @@ class Recovery:
 
     async def _given(self) -> AsyncIterator[tuple[str, str]]:
         """Yield the kinds and numbers of all cases that the engine knows."""
-        async for found in self._client.list_workflows(f"{_of_cases()} AND CaseNumber IS NOT NULL"):
+        async for found in self._client.list_workflows(f"{of_cases()} AND CaseNumber IS NOT NULL"):
             number = found.typed_search_attributes.get(attributes.KEYWORDS["number"])
             if number is not None:
                 yield found.id.partition(":")[0], number
@@ -175,7 +175,7 @@ class Recovery:
                 after = page[-1]
             if mode == "engine-lost":
                 return
-        query = _of_cases()
+        query = of_cases()
         if mode == "all-open":
             # An engine of an earlier time may go on with what has closed since.
             query += " AND ExecutionStatus = 'Running'"
@@ -435,7 +435,7 @@ def _look_first(lost: Sequence[str]) -> str:
     return f"{len(lost)} answered commands are in no ledger; look at them, then give --discard"
 
 
-def _of_cases() -> str:
+def of_cases() -> str:
     """Return the visibility query for the workflows of cases."""
     types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
     return f"WorkflowType IN ({types})"
