@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
@@ -20,7 +21,7 @@ from starter.access import may_change, may_read_personal, sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console import drawing
-from starter.console.forms import Options, body_of, fields_of
+from starter.console.forms import Field, Options, body_of, fields_of
 from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url
 
@@ -126,6 +127,9 @@ async def _send(look: Look, shown: Shown, name: str) -> Response:
     body = body_of(form["fields"], look.fields, ZoneInfo(shown.policy.zone))
     request_id = look.field("request_id") or uuid4().hex
     try:
+        details = body.pop(_DETAILS, None)
+        if details is not None:
+            body["payee"] = await actions.add_payee(look.services, look.who, shown.view["id"], details)
         after = await actions.command(look.services, look.who, shown.view["id"], name, body, request_id)
     except Refused as refusal:
         look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
@@ -150,13 +154,32 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
     values = {"rung": look.words.word("role", shown.view["rung"])}
     values |= {field: shown.view.get(field) or "" for field in ("offered", "agreed")}
     consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""
+    fields = fields_of(model, look.words, await _options(look, shown, choices))
     return {
         "name": name,
-        "fields": fields_of(model, look.words, await _options(look, shown, choices)),
+        "fields": _with_details(look, fields) if name == "name_payee" else fields,
         "typed": typed or _suggested(shown, name, choices),
         "consequence": consequence,
         "request_id": (typed.get("request_id") or [uuid4().hex])[0],
     }
+
+
+# What the form of a payee asks for in place of a token.
+_DETAILS = "details"
+
+
+def _with_details(look: Look, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Return the fields of a form that names a payee: by a token, or by an account that stays out of the record."""
+    labels = {
+        "name": look.say("payee.name"), "account": look.say("payee.account"),
+        "method": look.say("payee.method"), "bank": look.say("payee.bank"),
+    }  # fmt: skip
+    inner = tuple(
+        Field(f"{_DETAILS}.{name}", "text", labels[name], required=False) for name in PayeeDetails.model_fields
+    )
+    first = replace(inner[0], hint=look.say("payee.hint"))
+    account = Field(_DETAILS, "group", look.say("case.payee"), required=False, inner=(first, *inner[1:]))
+    return (*(replace(one, required=one.required and one.name != "payee") for one in fields), account)
 
 
 async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -> dict[str, Options]:

@@ -153,3 +153,25 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
         await expect(said).to_contain_text("时间已过")
         await expect(said).to_contain_text("S1-4.1")
         await expect(page.get_by_label("答复时间")).to_have_value("2020-01-01T10:00:30")
+
+
+async def test_what_stands_against_a_payment_is_shown_and_the_account_is_kept_apart(
+    console: ConsoleServer, browser: Browser
+) -> None:
+    earlier = await console.file("claim", {**CLAIM, "shipment": shipment("YD-TWICE")})
+    case_id = await console.file("claim", {**CLAIM, "shipment": shipment("yd-twice")})
+    async with open_page(browser, console, "ann-7", language="en") as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=name_payee")
+        await expect(page.get_by_text("Other claims on the parcel,")).to_be_visible()
+        await expect(page.get_by_role("link", name=earlier).first).to_be_visible()
+        await page.get_by_label("Who is paid", exact=True).select_option("sender")
+        for label, value in (("Name of the payee", "林小满"), ("Account", "6222000011112222"), ("How", "bank")):
+            await page.get_by_label(label).last.fill(value)
+        await page.get_by_role("button", name="Name the payee").click()
+        await expect(page.get_by_role("status").filter(has_text="Done")).to_be_visible()
+        await expect(page.get_by_text("payee-").first).to_be_visible()
+        await expect(page.get_by_text("6222000011112222")).to_have_count(0)
+    [named] = [one for one in await console.services.cases.timeline(case_id) if one["type"] == "payee_named"]
+    async with console.services.database.connection() as connection:
+        kept = await connection.fetchval("SELECT details FROM payee WHERE token = $1", named["data"]["payee"])
+    assert kept == {"name": "林小满", "account": "6222000011112222", "method": "bank"}
