@@ -52,7 +52,9 @@ class Command(Model):
     def digest(self) -> str:
         """Return the SHA-256 of name and content, to tell a repeated request from a different one."""
         # Without defaults: see `Intake.digest`.
-        content = canonical(self.model_dump(mode="json", exclude={"request_id"}, exclude_defaults=True))
+        # Nor with what the directory knows of the sender, which may change until a repeat.
+        left_out: dict[str, Any] = {"request_id": True, "by": {"person"}}
+        content = canonical(self.model_dump(mode="json", exclude=left_out, exclude_defaults=True))
         return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
 
 

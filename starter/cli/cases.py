@@ -38,6 +38,8 @@ async def file(
     *,
     key: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="NAME=VALUE")] = None,
+    by: str | None = None,
+    role: str | None = None,
     options: RequestOptions = REQUEST,
 ) -> int:
     """File a case and print it. The same key with the same content gives the same case.
@@ -48,12 +50,16 @@ async def file(
         key: the caller's own key (order number, call id), over the file's.
         set_: a field over the file's, for example --set facts.category=delay. May be repeated. A
             value that begins with { [ or " is read as JSON.
+        by: id of who files it: a staff number or a system's name, no personal data.
+        role: role in which they do.
     """
     intake = {} if source is None else read_object(source)
     assign(intake, set_ or (), "--set")
     if key is not None:
         intake["key"] = key
+    SenderOptions(by, role).add_to(intake)
     _check_intake(kind, intake)
+    await options.add_person(intake)
     client = await options.client()
     async with options.answer_within_timeout("it may be filed already; filing it again is harmless"):
         view = await client.file(kind, intake)
@@ -249,6 +255,7 @@ async def send(case: str, command: str, sender: SenderOptions, body: dict[str, A
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
     check_text(body, command)
     case_id = await options.case_id(case)
+    await options.add_person(body)
     client = await options.client()
     async with options.answer_within_timeout(RETRY_HINT):
         view = await client.command(case_id, command, body)

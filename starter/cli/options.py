@@ -131,6 +131,18 @@ class StackOptions(OutputOptions):
         settings = self.settings()
         return CaseClient(await connect(settings.data), None if settings.database_url is None else _Recorded(self))
 
+    async def add_person(self, body: dict[str, Any]) -> None:
+        """Add to who acts what their accounts have in common, where the directory says so and can be asked."""
+        by = body.get("by")
+        if not isinstance(by, dict) or self.settings().database_url is None:
+            return
+        from activities.people.directory import DirectoryBook
+
+        async with self.database() as database:
+            known = (await DirectoryBook(database).current()).person(str(by.get("id")))
+        if known is not None and known.person is not None:
+            by.setdefault("person", known.person)
+
     async def case_id(self, case: str) -> str:
         """Return the id of a case that is given by its id or its number.
 

@@ -207,6 +207,7 @@ async def _send_to_swap(
     if "by" not in body:
         raise BadInput(f"{command}: by is missing; say who acts: --by agent-7 --role agent")
     case_id = await _swap_id(case, options)
+    await options.add_person(body)
     client = await options.client()
     async with options.answer_within_timeout(RETRY_HINT):
         view = await client.command(case_id, command, body)

@@ -204,6 +204,12 @@ def test_an_inquiry_that_is_too_old_is_refused_with_its_clause(up: Up) -> None:
     assert line.endswith("[S0-2.2.2]")
 
 
+def test_the_record_says_who_filed(up: Up) -> None:
+    case = filed(up, "complaint", *AGENT)
+    assert up("timeline", case, "--json").json[0]["actor"] == {"id": "a1", "role": "agent"}
+    assert "--by and --role go together" in up("file", "complaint", "--key", "x", "--by", "a1").refused(2)
+
+
 def test_a_repeated_request_is_done_once(up: Up) -> None:
     case = filed(up)
     once = up("do", case, "note", "text=once", *AGENT, "--request-id", "r1", "--json").json

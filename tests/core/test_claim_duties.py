@@ -461,3 +461,10 @@ def test_a_case_whose_policy_names_no_duties_keeps_its_rules() -> None:
     do(case, "03-05 10:11:00", "accept_offer", SUPERVISOR)
     assert only(case, "agreed").data["amount"] == "150.00"
     assert timedelta() < case.clocks["payout"].due - at("03-05 10:11:00")
+
+
+def test_a_repeat_is_one_whatever_the_directory_says_of_the_sender_by_then() -> None:
+    note = Claim.COMMANDS["note"]
+    plain = note.model_validate({"by": AGENT, "text": "t"})
+    assert note.model_validate({"by": {**AGENT, "person": "p-7"}, "text": "t"}).digest() == plain.digest()
+    assert note.model_validate({"by": OTHER, "text": "t"}).digest() != plain.digest()
