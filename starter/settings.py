@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         " 32 characters or more; several, the newest first, are separated by commas;"
         " without it notices have none, on the embedded stack it makes its own",
     )
+    checkpoint_key: Path | None = Field(
+        None,
+        description="file with the Ed25519 key that signs checkpoints of the ledger, and the public keys of those"
+        " before it, in PEM (caseladder audit key); the embedded stack makes its own",
+    )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
         None, description="file that says whose tokens count and for what; without it the development issuer's"
@@ -240,6 +245,11 @@ class Settings(BaseSettings):
     def console_secrets(self) -> tuple[str, ...]:
         """The secrets of ``console_secret``, newest first."""
         return _newest_first(self.console_secret)
+
+    @property
+    def key_file(self) -> Path:
+        """The file of the keys of checkpoints, which may not be there yet."""
+        return self.checkpoint_key or self.data / "checkpoint-key.pem"
 
     def on_embedded(self, database_url: str) -> Settings:
         """Return the same settings on an embedded stack: what is not set becomes the stack's own.

@@ -53,7 +53,7 @@ class Fault:
 
     case_id: str
     seq: int
-    what: Literal["changed", "removed", "inserted"]
+    what: Literal["changed", "removed", "inserted", "renumbered"]
     detail: str
 
     def __str__(self) -> str:

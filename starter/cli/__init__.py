@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from starter.cli import (
     assess,
+    audit,
     backup,
     calendar,
     cases,
@@ -47,6 +48,7 @@ def _app() -> App:
     app.command(up)
     cases.register(app)
     assess.register(app)
+    app.command(audit.app)
     app.command(payouts.app)
     app.command(policies.app)
     app.command(summary.app)

@@ -1,8 +1,7 @@
-"""The commands ``worker``, ``audit verify``, ``schema`` and ``rehearse``."""
+"""The commands ``worker``, ``schema`` and ``rehearse``."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,15 +10,13 @@ from cyclopts import App, Parameter
 
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
-from starter.cli.errors import FAILED, OK, say
-from starter.cli.options import OUTPUT, STACK, OutputOptions, StackOptions
-
-audit = App(name="audit", help="The record: check it against its hash chain.")
+from starter.cli.errors import OK
+from starter.cli.options import OUTPUT, OutputOptions
 
 
 def register(app: App) -> None:
     """Add the commands."""
-    for command in (worker, audit, schema, rehearse):
+    for command in (worker, schema, rehearse):
         app.command(command)
 
 
@@ -34,31 +31,6 @@ def worker(*, data: Path | None = None) -> int:
     if data is not None:
         os.environ["CASELADDER_DATA"] = str(data)
     return process.main()
-
-
-@audit.command
-async def verify(case: str | None = None, /, *, options: StackOptions = STACK) -> int:
-    """Check the ledger, or one case of it. Exit code 1 names the first bad row.
-
-    Args:
-        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
-    """
-    from activities.casebook.audit import Audit
-
-    case_id = None if case is None else await options.case_id(case)
-    async with options.database() as database:
-        report = await Audit(database).verify(case_id)
-    if case_id is not None and not report.cases:
-        raise Refused("not_found", f"the casebook has no case {case_id}")
-    if options.json:
-        fault = None if report.fault is None else dataclasses.asdict(report.fault)
-        output.print_json({"ok": report.ok, "cases": report.cases, "events": report.events, "fault": fault})
-    if report.fault is not None:
-        say(f"the record is not as it was written: {report.fault}")
-        return FAILED
-    if not options.json:
-        output.line(f"{report.events} events of {report.cases} cases are as they were recorded; none is missing")
-    return OK
 
 
 def schema(kind: str, /, *, command: str | None = None, options: OutputOptions = OUTPUT) -> int:

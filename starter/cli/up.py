@@ -182,6 +182,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         settings = options.settings()
         _point_environment_at(settings, addresses)
         _make_link_secret(settings)
+        _make_checkpoint_key(settings)
         tell("bringing the database schema up to date")
         await migrate(options.owner_url())
         if folder is not None:
@@ -256,6 +257,14 @@ def _make_link_secret(settings: Settings) -> None:
     if not file.exists():
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
             new.write(secrets.token_urlsafe(32))
+
+
+def _make_checkpoint_key(settings: Settings) -> None:
+    """Create the key that signs checkpoints of the ledger, unless the data folder has one or another is configured."""
+    from activities.audit.keys import new_key
+
+    if settings.checkpoint_key is None and not settings.key_file.exists():
+        new_key(settings.key_file)
 
 
 async def _restart_when_ended(server: Server, tell: Callable[[str], None]) -> None:

@@ -311,7 +311,56 @@ def test_the_audit_finds_the_first_bad_row(up: Up) -> None:
     assert up("audit", "verify").code == 0
 
 
-async def tamper(up: Up, case: str, body: str | None) -> str:
+def test_checkpoints_are_made_handed_out_and_compared_with(up: Up, tmp_path: Path) -> None:
+    case = filed(up)
+    eventually(up, "list", "--limit", "1000", "--json", has=f'"{case}"')
+    assert (up.data / "checkpoint-key.pem").stat().st_mode & 0o777 == 0o600
+    file, public = tmp_path / "now.checkpoint", tmp_path / "public.pem"
+    first = up("audit", "checkpoint", "-o", str(file), "--json").json
+    assert first["made"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "signed by" in up("audit", "checkpoint").out
+    good = up("audit", "verify", "--all-checkpoints", "--json").json
+    assert (good["ok"], good["faults"], good["notes"]) == (True, [], [])
+    assert good["checkpoints"] >= 1
+    assert "are those that were signed by" in up("audit", "verify", "--against", str(file)).out
+    # An auditor has the public key and a file, and the address of the database.
+    public.write_text(up("audit", "key").out)
+    assert "PRIVATE" not in public.read_text()
+    auditor = {"CASELADDER_CHECKPOINT_KEY": str(public)}
+    stack = ("--data", str(up.data))
+    assert call("audit", "verify", "--against", str(file), *stack, env=auditor).code == 0
+    assert "no private key" in call("audit", "checkpoint", *stack, env=auditor).refused(2)
+
+    body = asyncio.run(tamper(up, case, None, hash=True))
+    try:
+        answer = up("audit", "verify", "--against", str(file), "--json")
+        assert answer.code == 1
+        faults = json.loads(answer.out)["faults"]
+        assert (case, 1, "changed") in [(one["case_id"], one["seq"], one["what"]) for one in faults]
+        assert f"{case} seq 1" in up("audit", "verify", "--against", str(file)).err
+    finally:
+        asyncio.run(tamper(up, case, body, hash=True))
+    assert up("audit", "verify", "--against", str(file)).code == 0
+
+
+def test_what_is_no_checkpoint_and_no_key_is_refused(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("x")
+    assert "this is no checkpoint" in up("audit", "verify", "--against", str(file)).refused(2)
+    assert "No such file" in up("audit", "verify", "--against", str(tmp_path / "none")).refused(1)
+    assert "give it without" in up("audit", "verify", "complaint:x", "--all-checkpoints").refused(2)
+    none = {"CASELADDER_CHECKPOINT_KEY": str(file)}
+    for command in (["checkpoint"], ["verify", "--all-checkpoints"], ["key"], ["key", "--new"]):
+        line = call("audit", *command, "--data", str(up.data), env=none).refused(2)
+        assert line.startswith(f"CASELADDER_CHECKPOINT_KEY: {file}: allowed are PEM blocks of Ed25519 keys"), line
+    key = {"CASELADDER_CHECKPOINT_KEY": str(tmp_path / "key.pem")}
+    first = call("audit", "key", "--new", "--json", env=key).json
+    second = call("audit", "key", "--new", "--json", env=key).json
+    assert second["trusted"] == [second["signs"], first["signs"]]
+
+
+async def tamper(up: Up, case: str, body: str | None, *, hash: bool = False) -> str:
     """Write into the ledger behind the program's back: another first row, or the right one again."""
     addresses = running(up.data)
     assert addresses is not None
@@ -322,7 +371,8 @@ async def tamper(up: Up, case: str, body: str | None) -> str:
             old: str = await connection.fetchval("SELECT body FROM case_event WHERE case_id = $1 AND seq = 1", case)
             new = body or old.replace('"category":"delay"', '"category":"loss"')
             assert new != old
-            await connection.execute("UPDATE case_event SET body = $2 WHERE case_id = $1 AND seq = 1", case, new)
+            anew = ", hash = sha256(prev_hash || convert_to($2, 'UTF8'))" if hash else ""
+            await connection.execute(f"UPDATE case_event SET body = $2{anew} WHERE case_id = $1 AND seq = 1", case, new)
             await connection.execute("ALTER TABLE case_event ENABLE TRIGGER case_event_append_only")
     finally:
         await connection.close()

@@ -1,0 +1,121 @@
+"""The checkpoints that a ledger must agree with: those in it and those that were handed out, put together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from activities.audit.checkpoint import BadCheckpoint, Checkpoint, Signed
+from activities.audit.handed_out import HandedOut
+from activities.casebook.ledger import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A checkpoint that the ledger must agree with.
+
+    Args:
+        peaks: of the tree of all events before it, by whoever has them.
+        file: where it was handed out; None where only the casebook has it.
+        stored: whether the casebook has it.
+    """
+
+    signed: Signed
+    peaks: Sequence[bytes]
+    file: HandedOut | None
+    stored: bool
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint itself."""
+        return self.signed.checkpoint
+
+
+@dataclass(slots=True)
+class Lineage:
+    """What came of putting checkpoints together.
+
+    Args:
+        links: those that the ledger must agree with, by number.
+        faults: what does not fit together.
+        notes: what somebody should know who reads the verdict.
+    """
+
+    links: list[Link] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def put_together(
+    stored: Iterable[tuple[Signed, Sequence[bytes]] | BadCheckpoint], files: Sequence[HandedOut]
+) -> Lineage:
+    """Put checkpoints together: those of the casebook in order, each checked or why it is none, and those of files.
+
+    One that was handed out and is not in the casebook is a fault, unless an epoch that began later replaced it.
+    """
+    found = Lineage()
+    kept: dict[int, Link] = {}
+    expected = 1
+    for one in stored:
+        if isinstance(one, BadCheckpoint):
+            found.faults.append(Fault("", 0, "changed", f"in the casebook: {one}"))
+            expected += 1
+            continue
+        signed, peaks = one
+        number = signed.checkpoint.number
+        if number > expected:
+            found.faults.append(Fault("", 0, "removed", f"checkpoint {expected} is not in the casebook"))
+        kept[number] = Link(signed, peaks, None, True)
+        expected = number + 1
+    for file in files:
+        _add(found, kept, file)
+    found.links = [kept[number] for number in sorted(kept)]
+    found.faults += _broken(found.links)
+    return found
+
+
+def _add(found: Lineage, kept: dict[int, Link], file: HandedOut) -> None:
+    own = file.signed.checkpoint
+    there = kept.get(own.number)
+    if there is not None and there.signed.hash == file.signed.hash:
+        kept[own.number] = Link(file.signed, file.peaks, file, there.stored)
+        return
+    if (epoch := _replaced_by(own, kept)) is not None:
+        found.notes.append(
+            f"checkpoint {own.number} of {own.at} was replaced: the recovery of {epoch.epoch.began_at} went on from "
+            f"checkpoint {epoch.epoch.after}"
+        )
+        return
+    if there is None:
+        say = f"checkpoint {own.number} of {own.at}, which was handed out, is not in the casebook"
+        found.faults.append(Fault("", 0, "removed", say))
+    elif there.stored:
+        say = f"the casebook holds another checkpoint {own.number} than the one of {own.at}, which was handed out"
+        found.faults.append(Fault("", 0, "changed", say))
+    else:
+        say = f"two checkpoints {own.number} were handed out, of {there.checkpoint.at} and {own.at}"
+        found.faults.append(Fault("", 0, "changed", say))
+    kept[own.number] = Link(file.signed, file.peaks, file, False)
+
+
+def _replaced_by(own: Checkpoint, kept: Mapping[int, Link]) -> Checkpoint | None:
+    """Return a checkpoint of an epoch that replaced one: it began later, and goes on from before it."""
+    for link in kept.values():
+        epoch = link.checkpoint.epoch
+        if epoch.began_at is None or epoch.after >= own.number:
+            continue
+        if datetime.fromisoformat(epoch.began_at) > datetime.fromisoformat(own.at):
+            return link.checkpoint
+    return None
+
+
+def _broken(links: Sequence[Link]) -> Iterator[Fault]:
+    """Find where checkpoints do not follow on each other."""
+    for before, link in pairwise(links):
+        last, own = before.checkpoint, link.checkpoint
+        if own.ledger != last.ledger:
+            yield Fault("", 0, "changed", f"checkpoint {own.number} is of another ledger than checkpoint {last.number}")
+        elif own.number == last.number + 1 and (own.previous, own.since) != (before.signed.hash, last.position):
+            yield Fault("", 0, "changed", f"checkpoint {own.number} does not follow on checkpoint {last.number}")

@@ -1,0 +1,181 @@
+"""The commands ``audit verify``, ``checkpoint`` and ``key``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from cases.vocabulary.refusals import Refused
+from starter.cli import output
+from starter.cli.errors import FAILED, OK, BadInput, Failed, say
+from starter.cli.options import STACK, StackOptions
+
+if TYPE_CHECKING:
+    from activities.audit.keys import Keys
+
+app = App(name="audit", help="The record: check it, sign what it is, and prove it to others.")
+Flag = Annotated[bool, Parameter(negative="")]
+# So many faults are printed; with --json all of them.
+SHOWN = 20
+
+
+@app.command
+async def verify(
+    case: str | None = None,
+    /,
+    *,
+    against: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    all_checkpoints: Flag = False,
+    options: StackOptions = STACK,
+) -> int:
+    """Check the ledger, or one case of it. Exit code 1 names the first bad row.
+
+    Compared with checkpoints, it names everything that was changed, cut, removed, renumbered or inserted since, also by
+    somebody who computed every hash anew.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
+        against: files of checkpoints that were handed out, or folders of them; may be repeated.
+        all_checkpoints: compare with every checkpoint in the casebook.
+        options: which stack.
+    """
+    from activities.audit.checkpoint import BadCheckpoint
+    from activities.audit.compare import Compared, compare
+    from activities.audit.handed_out import HandedOut, read_files
+    from activities.casebook.audit import Audit
+
+    compared = Compared()
+    if case is not None and (against or all_checkpoints):
+        raise BadInput("CASE is checked by itself: give it without --against and --all-checkpoints")
+    keys = keys_of(options) if against or all_checkpoints else None
+    files: list[HandedOut] = []
+    if keys is not None and against:
+        try:
+            files = read_files(against, keys)
+        except BadCheckpoint as error:
+            raise BadInput(str(error)) from None
+    case_id = None if case is None else await options.case_id(case)
+    async with options.database() as database:
+        report = await Audit(database).verify(case_id)
+        if keys is not None:
+            async with database.audit() as connection:
+                compared = await compare(connection, keys, files)
+    if case_id is not None and not report.cases:
+        raise Refused("not_found", f"the casebook has no case {case_id}")
+    faults = [*([] if report.fault is None else [report.fault]), *compared.faults]
+    if options.json:
+        said = [dataclasses.asdict(fault) for fault in faults]
+        shown = {"ok": not faults, "cases": report.cases, "events": report.events, "checkpoints": compared.checkpoints}
+        output.print_json({**shown, "fault": said[0] if said else None, "faults": said, "notes": compared.notes})
+    else:
+        for note in compared.notes:
+            output.line(note)
+    if faults:
+        for fault in faults[:SHOWN] if len(faults) > 1 and not options.json else []:
+            output.line(str(fault))
+        more = f" ({len(faults)} faults)" if len(faults) > 1 else ""
+        say(f"the record is not as it was written: {faults[0]}{more}")
+        return FAILED
+    if not options.json:
+        output.line(f"{report.events} events of {report.cases} cases are as they were recorded; none is missing")
+        if keys is not None:
+            signed = f"{compared.events} events are those that were signed"
+            output.line(f"{signed} by {output.count(compared.checkpoints, 'checkpoint')}")
+    return OK
+
+
+@app.command
+async def checkpoint(
+    *, out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None, options: StackOptions = STACK
+) -> int:
+    """Sign what the ledger is now: checkpoints, which name everything that is changed later.
+
+    Keep them where whoever has the database does not reach.
+
+    Args:
+        out: a file that all checkpoints up to now are written to.
+        options: which stack.
+    """
+    from activities.audit.keys import BadKeys
+    from activities.audit.make import Checkpoints, Untrue
+
+    keys = keys_of(options)
+    async with options.database() as database:
+        maker = Checkpoints(database, keys)
+        try:
+            made = await maker.make()
+        except BadKeys as error:
+            raise BadInput(f"CASELADDER_CHECKPOINT_KEY: {error}") from None
+        except Untrue as error:
+            raise Failed(f"nothing is signed: {error}") from None
+        stored = await maker.stored()
+        if out is not None:
+            with private_file(out) as file:
+                async for _, text in maker.handed_out():
+                    file.write(text)
+    last = stored[-1][0] if stored else None
+    if options.json:
+        envelope = None if last is None else {**last.envelope, "hash": last.hash}
+        output.print_json({"made": [one.checkpoint.number for one in made], "last": envelope})
+    elif last is None:
+        output.line("the ledger is empty: there is nothing to sign")
+    else:
+        own = last.checkpoint
+        what = "made" if made else "nothing new since"
+        output.line(f"checkpoint {own.number}: {what}, {output.instant(own.at)}")
+        output.line(f"events    {own.events}")
+        output.line(f"cases     {own.cases}")
+        output.line(f"hash      {last.hash}")
+        output.line(f"signed by {last.key}")
+    return OK
+
+
+@app.command
+def key(*, new: Flag = False, options: StackOptions = STACK) -> int:
+    """Print the public keys of checkpoints, which auditors keep: the one that signs first, then those before it.
+
+    Args:
+        new: make a key that signs from now on. Those before it stay good for checking.
+        options: which stack.
+    """
+    from activities.audit.keys import BadKeys, new_key, read_keys
+
+    file = options.configured().key_file
+    try:
+        keys = new_key(file) if new else read_keys(file)
+    except BadKeys as error:
+        raise BadInput(f"CASELADDER_CHECKPOINT_KEY: {error}") from None
+    if options.json:
+        output.print_json({"file": str(file), "signs": keys.id or None, "trusted": [*keys.trusted]})
+    else:
+        print(keys.public_pem(), end="")
+    return OK
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[IO[str]]:
+    """Write a file for its owner alone, which takes the place of another one when it is whole."""
+    new = path.with_name(f"{path.name}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        yield file
+    new.replace(path)
+
+
+def keys_of(options: StackOptions) -> Keys:
+    """Return the keys of checkpoints.
+
+    Raises:
+        BadInput: none are configured, or their file holds none.
+    """
+    from activities.audit.keys import BadKeys, read_keys
+
+    try:
+        return read_keys(options.configured().key_file)
+    except BadKeys as error:
+        raise BadInput(f"CASELADDER_CHECKPOINT_KEY: {error} (make one with `caseladder audit key --new`)") from None
