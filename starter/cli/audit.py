@@ -1,4 +1,4 @@
-"""The commands ``audit verify``, ``checkpoint`` and ``key``."""
+"""The commands ``audit verify``, ``checkpoint``, ``prove`` and ``key``."""
 
 from __future__ import annotations
 
@@ -133,6 +133,48 @@ async def checkpoint(
         output.line(f"cases     {own.cases}")
         output.line(f"hash      {last.hash}")
         output.line(f"signed by {last.key}")
+    return OK
+
+
+@app.command
+async def prove(
+    case: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    texts: Flag = False,
+    options: StackOptions = STACK,
+) -> int:
+    """Prove a case to a customer, a court or a regulator: one file, which they check offline.
+
+    It holds the events up to the last checkpoint and nothing of another case. docs/verify_proof.py and
+    docs/verify_proof.html check it, with the public key that `caseladder audit key` prints.
+
+    Args:
+        case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
+        out: the file to write; without it the proof goes to stdout.
+        texts: with what people wrote freely, which may be personal.
+        options: which stack.
+    """
+    from activities.audit.make import Untrue
+    from activities.audit.prove import prove as prove_case
+
+    keys = keys_of(options)
+    case_id = await options.case_id(case)
+    async with options.database() as database:
+        try:
+            proof = await prove_case(database, keys, case_id, texts=texts)
+        except Untrue as error:
+            raise Failed(f"nothing is proved: {error}") from None
+    if out is None:
+        print(proof, end="")
+        return OK
+    with private_file(out) as file:
+        file.write(proof)
+    if options.json:
+        output.print_json({"case": case_id, "file": str(out)})
+    else:
+        output.line(f"{out}: the proof of {case_id}")
     return OK
 
 

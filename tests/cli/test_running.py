@@ -6,6 +6,8 @@ import asyncio
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -342,6 +344,21 @@ def test_checkpoints_are_made_handed_out_and_compared_with(up: Up, tmp_path: Pat
     finally:
         asyncio.run(tamper(up, case, body, hash=True))
     assert up("audit", "verify", "--against", str(file)).code == 0
+
+
+def test_a_case_is_proved_to_a_stranger(up: Up, tmp_path: Path) -> None:
+    case = filed(up)
+    eventually(up, "list", "--limit", "1000", "--json", has=f'"{case}"')
+    assert "checkpoint" in up("audit", "prove", case).refused(1)
+    up("audit", "checkpoint")
+    proof, public = tmp_path / "proof.json", tmp_path / "public.pem"
+    public.write_text(up("audit", "key").out)
+    assert up("audit", "prove", case, "-o", str(proof)).out == f"{proof}: the proof of {case}\n"
+    assert proof.read_text("utf-8") == up("audit", "prove", case).out
+    script = [sys.executable, str(ROOT / "docs" / "verify_proof.py"), str(proof), str(public)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{case}, number " in done.stdout
 
 
 def test_what_is_no_checkpoint_and_no_key_is_refused(up: Up, tmp_path: Path) -> None:
