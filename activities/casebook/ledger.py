@@ -18,7 +18,7 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import Any, Literal
 
-from activities.casebook.texts import COMMITMENT, commitment, commitments
+from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def check(case_id: str, rows: Sequence[Row], head: Head | None, start: Head | No
         if row.seq > known and (broken is None or broken.what != "inserted"):
             end = f"ends at seq {known}" if head else "is missing: it was removed, or these rows were added"
             return Fault(case_id, row.seq, "inserted", f"the case file {end}")
-        broken = broken or _bad_text(case_id, row)
+        if broken is None and row.texts is not None:
+            broken = bad_text(case_id, row.seq, row.body, row.texts)
         if broken is not None:
             return broken
         last, before = Head(row.seq, row.hash), row
@@ -134,21 +135,25 @@ def _broken(case_id: str, row: Row, before: Row | None, after: Row | None, prev_
     return Fault(case_id, before.seq, "changed", f"seq {row.seq} followed on another row")
 
 
-def _bad_text(case_id: str, row: Row) -> Fault | None:
-    """Find a text of a whole row that is not the one which its body commits to. An erased one is none."""
-    if row.texts is None:
-        return None
-    committed = commitments(json.loads(row.body)["data"]) if f'"{COMMITMENT}":' in row.body else {}
+def bad_text(case_id: str, seq: int, body: str, texts: Mapping[str, tuple[str | None, str | None]]) -> Fault | None:
+    """Find a text of a row that is not the one which its body commits to. An erased one is none.
+
+    Args:
+        texts: salt in hex and text by field, None where they were erased.
+    """
+    committed = commitments(json.loads(body)["data"]) if f'"{COMMITMENT}":' in body else {}
+    # Its text stands elsewhere.
+    committed.pop(PERSONAL, None)
     for name, said in committed.items():
-        salt, text = row.texts.get(name, ("", None))
+        salt, text = texts.get(name, ("", None))
         if salt is None and text is None:
             continue
         if text is None or salt is None:
-            return Fault(case_id, row.seq, "changed", f"its text {name!r} is gone, and was not erased")
+            return Fault(case_id, seq, "changed", f"its text {name!r} is gone, and was not erased")
         if commitment(bytes.fromhex(salt), text) != {COMMITMENT: said}:
-            return Fault(case_id, row.seq, "changed", f"its text {name!r} is not the one that was recorded")
-    for name in row.texts.keys() - committed.keys():
-        return Fault(case_id, row.seq, "changed", f"a text {name!r} was never recorded with it")
+            return Fault(case_id, seq, "changed", f"its text {name!r} is not the one that was recorded")
+    for name in texts.keys() - committed.keys():
+        return Fault(case_id, seq, "changed", f"a text {name!r} was never recorded with it")
     return None
 
 

@@ -19,7 +19,7 @@ from temporalio import activity
 
 from activities.casebook.errors import BadBatch, LedgerBehind, LedgerConflict, Recovering, Superseded
 from activities.casebook.ledger import Head, chain, genesis
-from activities.casebook.texts import SALT, mark, seal, seal_as, written
+from activities.casebook.texts import PERSONAL, SALT, commitment, mark, seal, seal_as, written
 from activities.database.database import Database, statement
 from activities.messages import RECORD, Batch, Recorded
 from cases.vocabulary.events import canonical
@@ -164,6 +164,9 @@ class Recorder:
             a new case would have to wait for its number.
         """
         sealed = [seal(entry.event) for entry in fresh]
+        salt = os.urandom(SALT)
+        if batch.personal is not None and fresh[0].seq == 1:
+            sealed[0][0]["data"][PERSONAL] = commitment(salt, canonical(batch.personal))
         bodies, texts = [canonical(event) for event, _ in sealed], [text for _, texts in sealed for text in texts]
         hashes = chain(head.hash, bodies)
         counted = number or _Number(fresh[0].at.year, fresh[0].at.month)
@@ -204,6 +207,7 @@ class Recorder:
                 [mark(request.digest, salt) for request, salt in zip(requests.values(), salts, strict=True)],
                 None if batch.intake is None else intake_salt,
                 None if batch.intake is None else mark(batch.intake, intake_salt),
+                None if batch.personal is None else salt,
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "case_file_number" and number is not None:

@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 COMMITMENT = "commitment"
 SALT = 16
+# The field of a first event that commits to the personal facts of the case, which stand in a table of their own.
+PERSONAL = "personal_facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def join(body: str, texts: Mapping[str, str] | None) -> Json:
 def strip(body: str) -> Json:
     """Return the public JSON of a recorded event with an empty text in place of each, so that it stays known."""
     event: Json = json.loads(body)
+    event["data"].pop(PERSONAL, None)
     event["data"].update(dict.fromkeys(commitments(event["data"]), ""))
     # Before texts stood apart, the bodies held them.
     event["data"].update(dict.fromkeys(written(event["type"], event["data"]), ""))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cases.vocabulary.refusals import Refused
 from starter.cli import output
@@ -32,28 +33,32 @@ async def verify(
     *,
     against: Annotated[list[Path] | None, Parameter(negative="")] = None,
     all_checkpoints: Flag = False,
+    full: Flag = False,
     options: StackOptions = STACK,
 ) -> int:
-    """Check the ledger, or one case of it. Exit code 1 names the first bad row.
+    """Check the record, or one case of it. Exit code 1 names what is not as it was recorded.
 
-    Compared with checkpoints, it names everything that was changed, cut, removed, renumbered or inserted since, also by
-    somebody who computed every hash anew.
+    The hash chain of each case, the case folded again from its events and compared with its file, notices and payouts,
+    numbers, pinned policies, texts and personal facts, the log of looks. What the last checkpoint covers is not read
+    again, unless one of the options says so. Compared with checkpoints, it names everything that was changed, cut,
+    removed, renumbered or inserted since, also by somebody who computed every hash anew.
 
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
         against: files of checkpoints that were handed out, or folders of them; may be repeated.
         all_checkpoints: compare with every checkpoint in the casebook.
+        full: read everything, and compare it with every checkpoint in the casebook if there is a key.
         options: which stack.
     """
     from activities.audit.checkpoint import BadCheckpoint
     from activities.audit.compare import Compared, compare
+    from activities.audit.everything import Everything
     from activities.audit.handed_out import HandedOut, read_files
-    from activities.casebook.audit import Audit
 
-    compared = Compared()
-    if case is not None and (against or all_checkpoints):
-        raise BadInput("CASE is checked by itself: give it without --against and --all-checkpoints")
-    keys = keys_of(options) if against or all_checkpoints else None
+    if case is not None and (against or all_checkpoints or full):
+        raise BadInput("CASE is checked by itself: give it without --against, --all-checkpoints and --full")
+    asked = bool(against or all_checkpoints)
+    keys = keys_of(options) if asked or options.configured().key_file.exists() else None
     files: list[HandedOut] = []
     if keys is not None and against:
         try:
@@ -61,18 +66,24 @@ async def verify(
         except BadCheckpoint as error:
             raise BadInput(str(error)) from None
     case_id = None if case is None else await options.case_id(case)
+    compared = Compared()
     async with options.database() as database:
-        report = await Audit(database).verify(case_id)
-        if keys is not None:
+        with following() as progress:
+            done = await Everything(database, keys).verify(case_id, full=asked or full, progress=progress)
+        if keys is not None and (asked or full):
             async with database.audit() as connection:
                 compared = await compare(connection, keys, files)
-    if case_id is not None and not report.cases:
+    if case_id is not None and not done.cases:
         raise Refused("not_found", f"the casebook has no case {case_id}")
-    faults = [*([] if report.fault is None else [report.fault]), *compared.faults]
+    faults = [*done.faults, *compared.faults]
+    covered = done.covered
     if options.json:
         said = [dataclasses.asdict(fault) for fault in faults]
-        shown = {"ok": not faults, "cases": report.cases, "events": report.events, "checkpoints": compared.checkpoints}
-        output.print_json({**shown, "fault": said[0] if said else None, "faults": said, "notes": compared.notes})
+        shown = {"ok": not faults, "cases": done.cases, "events": done.events, "checkpoints": compared.checkpoints}
+        beside = {"covered_by": None if covered is None else covered.number, "looks": done.looks}
+        output.print_json(
+            {**shown, **beside, "fault": said[0] if said else None, "faults": said, "notes": compared.notes}
+        )
     else:
         for note in compared.notes:
             output.line(note)
@@ -83,11 +94,27 @@ async def verify(
         say(f"the record is not as it was written: {faults[0]}{more}")
         return FAILED
     if not options.json:
-        output.line(f"{report.events} events of {report.cases} cases are as they were recorded; none is missing")
-        if keys is not None:
+        output.line(f"{done.events} events of {done.cases} cases are as they were recorded; none is missing")
+        if covered is not None:
+            part = f"checkpoint {covered.number} covers {covered.events} events of {covered.cases} cases"
+            output.line(f"{part}: what has not grown since was not read again (--full reads it)")
+        if keys is not None and (asked or full):
             signed = f"{compared.events} events are those that were signed"
             output.line(f"{signed} by {output.count(compared.checkpoints, 'checkpoint')}")
     return OK
+
+
+@contextmanager
+def following() -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many cases and events were read."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with output.progress(*columns) as progress:
+        task = progress.add_task("", total=None)
+
+        def told(cases: int, events: int) -> None:
+            progress.update(task, description=f"{events} events of {cases} cases")
+
+        yield told
 
 
 @app.command

@@ -11,7 +11,7 @@
 --  $20 run
 --  $21 seqs   $22 fields   $23 salts   $24 texts
 --  $25 seqs   $26 ids   $27 salts   $28 digests of requests
---  $29 salt and $30 digest of the intake, or null
+--  $29 salt and $30 digest of the intake, or null   $31 salt of the personal facts, or null
 WITH head AS (
     SELECT ($6::int[])[cardinality($6)] AS seq,
            ($12::bytea[])[cardinality($12)] AS hash,
@@ -118,8 +118,8 @@ WITH head AS (
         gateway = coalesce(nullif(excluded.gateway, ''), p.gateway)
     WHERE p.state <> 'paid'
 ), kept AS (
-    INSERT INTO personal (case_id, facts, intake_salt, intake_digest)
-    SELECT $1, $15::jsonb, $29::bytea, $30::bytea FROM opened WHERE $15::jsonb IS NOT NULL OR $30::bytea IS NOT NULL
+    INSERT INTO personal (case_id, facts, salt, intake_salt, intake_digest)
+    SELECT $1, $15::jsonb, $31::bytea, $29::bytea, $30::bytea FROM opened WHERE $15::jsonb IS NOT NULL OR $30::bytea IS NOT NULL
 ), pinned AS (
     INSERT INTO policy (hash, name, document)
     SELECT $17::text, s.policy, $16::text FROM filed, stand AS s WHERE $16::text IS NOT NULL

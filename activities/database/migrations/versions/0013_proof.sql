@@ -40,6 +40,9 @@ CREATE TRIGGER ledger_epoch_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_epoch
     FOR EACH STATEMENT EXECUTE FUNCTION is_append_only();
 
+-- The first event of a case commits to its personal facts: SHA-256(salt || facts). They are erased together.
+ALTER TABLE personal ADD COLUMN salt bytea, ADD CHECK (salt IS NULL OR facts IS NOT NULL);
+
 -- The log of looks becomes a chain: hash = SHA-256(hash of the row before || the row as a JSON array).
 CREATE FUNCTION personal_look_hash(
     prev_hash bytea, id bigint, case_id text, caller text, role text, masked boolean, at timestamptz) RETURNS bytea

@@ -1,0 +1,157 @@
+"""Folding a case from its events, and comparing it with everything that is derived from them. Pure.
+
+A view of an earlier release may lack fields that this one has; what it has must be what the events make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic_core import from_json
+
+from activities.casebook.chains import Chain
+from activities.casebook.ledger import Fault
+from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
+from cases.policy.model import Policy
+from cases.registry import KINDS
+from cases.vocabulary.events import EVENTS, Actor, Event, canonical
+from cases.vocabulary.refusals import Refused
+
+Json = Mapping[str, Any]
+# The columns of a case file that repeat its view, and those of them that are instants.
+_COLUMNS = ("kind", "status", "rung", "holder", "unit", "severity", "policy", "breached")
+_INSTANTS = ("opened_at", "closed_at", "next_due")
+_COMMITTED = f'"{COMMITMENT}":'.encode()
+# What a row of the table of notices says of its event, and what stands for what the event does not say.
+_NOTICE: dict[str, Any] = {"notice": None, "roles": None, "outcome": None, "channel": ""} | {
+    "meant": [], "attempts": [], "reasons": {}, "remarks": []
+}  # fmt: skip
+
+
+def differences(chain: Chain, policy: Callable[[str], Policy | None]) -> Iterator[Fault]:
+    """Find what is derived from the events of a case, and is not what they make.
+
+    Args:
+        chain: of which the hashes are right.
+        policy: returns a pinned policy by its hash; None where the casebook has none.
+    """
+    derived, case_id = chain.derived, chain.case_id
+    if derived is None:
+        return
+
+    def changed(detail: str, seq: int = chain.last) -> Fault:
+        return Fault(case_id, seq, "changed", detail)
+
+    try:
+        raws = [from_json(body) for body in chain.bodies]
+        yield from _personal(changed, raws[0], derived["personal"])
+        events = _events(chain.bodies, raws)
+        opened, file = events[0].data, derived["file"]
+        pinned = policy(opened["policy_hash"])
+        if pinned is None:
+            yield changed("its policy is not in the casebook as it was pinned", 1)
+        elif opened["kind"] not in KINDS:
+            yield changed(f"this build knows no kind {opened['kind']!r}", 1)
+        else:
+            view = {**KINDS[opened["kind"]].replay(pinned, events).view(), "number": file["number"]}
+            yield from _file(changed, view, file, chain.at[-1])
+    except (Refused, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError) as error:
+        yield changed(f"its events make no case ({type(error).__name__})")
+        return
+    yield from _notices(changed, raws, derived["notices"] or [])
+    yield from _payout(changed, raws, derived["payout"])
+
+
+def _events(bodies: list[bytes], raws: list[Any]) -> list[Event]:
+    """Return the events for a case to be folded from, without the texts that people wrote."""
+    instants: dict[str, datetime] = {}
+    actors: dict[tuple[str, str], Actor] = {}
+
+    def instant(text: str) -> datetime:
+        if text not in instants:
+            instants[text] = datetime.fromisoformat(text)
+        return instants[text]
+
+    events = []
+    for body, raw in zip(bodies, raws, strict=True):
+        data, by = raw["data"], (raw["actor"]["id"], raw["actor"]["role"])
+        if raw["type"] not in EVENTS:
+            raise ValueError(raw["type"])
+        if _COMMITTED in body:
+            data = {name: "" if name in (texts := commitments(data)) else value for name, value in data.items()}
+            if PERSONAL in texts:
+                del data[PERSONAL]
+        actor = actors.get(by) or actors.setdefault(by, Actor(*by))
+        at, recorded_at = instant(raw["at"]), instant(raw["recorded_at"])
+        events.append(Event(raw["seq"], raw["type"], at, recorded_at, actor, tuple(raw["clauses"]), data))
+    return events
+
+
+def _file(changed: Callable[[str], Fault], view: Json, file: Json, updated_at: float) -> Iterator[Fault]:
+    stored = file["view"]
+    wrong = [name for name in stored if name not in view or view[name] != stored[name]]
+    wrong += [name for name in ("id", "kind", "status", "events") if name not in stored]
+    for name in _COLUMNS:
+        if file[name] != view[name]:
+            wrong.append(f"the column {name}")
+    for name in _INSTANTS:
+        if _seconds(file[name]) != _seconds(view[name]):
+            wrong.append(f"the column {name}")
+    if _seconds(file["updated_at"]) != updated_at:
+        wrong.append("the column updated_at")
+    if wrong:
+        yield changed(f"its case file is not what its events make: {', '.join(wrong)}")
+
+
+def _seconds(instant: str | None) -> float | None:
+    return None if instant is None else datetime.fromisoformat(instant).timestamp()
+
+
+def _personal(changed: Callable[..., Fault], first: Json, personal: Json | None) -> Iterator[Fault]:
+    said = first["data"].get(PERSONAL)
+    if said is None:
+        return
+    if personal is None or (personal["facts"] is None and not personal["erased"]):
+        yield changed("its personal facts are gone, and were not erased", 1)
+    elif personal["facts"] is not None:
+        salt = bytes.fromhex(personal["salt"] or "")
+        if commitment(salt, canonical(personal["facts"])) != said:
+            yield changed("its personal facts are not those that were recorded", 1)
+
+
+def _notices(changed: Callable[..., Fault], raws: list[Any], rows: list[Json]) -> Iterator[Fault]:
+    by_seq = {row["seq"]: row for row in rows}
+    for raw in raws:
+        if raw["type"] != "notified":
+            continue
+        row, data = by_seq.pop(raw["seq"], None), raw["data"]
+        if row is None:
+            yield changed("the notice that it tells of is not in the table of notices", raw["seq"])
+            continue
+        told = {name: data.get(name, default) for name, default in _NOTICE.items()}
+        told["id"] = f"{row['case_id']}/{data['of']}/{data['notice']}"
+        wrong = [name for name, value in told.items() if row[name] != value]
+        if wrong or _seconds(row["at"]) != _seconds(raw["at"]):
+            yield changed(f"the table of notices says otherwise: {', '.join(wrong or ['at'])}", raw["seq"])
+    for seq in sorted(by_seq):
+        yield changed("the table of notices has one that no event tells of", seq)
+
+
+def _payout(changed: Callable[..., Fault], raws: list[Any], row: Json | None) -> Iterator[Fault]:
+    """Compare the payout book with the events; the gateway's book is compared by ``caseladder payouts reconcile``."""
+    requested = {Decimal(raw["data"]["amount"]) for raw in raws if raw["type"] == "payout_requested"}
+    paid = {(Decimal(raw["data"]["amount"]), raw["data"]["reference"]) for raw in raws if raw["type"] == "paid"}
+    if row is None:
+        if paid:
+            yield changed("it was paid, and the payout book does not have it")
+        return
+    amount = Decimal(row["amount"])
+    if row["state"] == "paid" and (amount, row["reference"]) not in paid:
+        yield changed(f"the payout book says that {amount} were paid ({row['reference']}), its events do not")
+    elif row["state"] != "paid" and paid:
+        yield changed(f"it was paid, and the payout book says {row['state']}")
+    elif not paid and requested and amount not in requested:
+        yield changed(f"the payout book has another amount than was asked for: {amount}")

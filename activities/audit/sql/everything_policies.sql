@@ -1,0 +1,2 @@
+-- Every policy that a case was pinned to.
+SELECT hash, document FROM policy ORDER BY hash

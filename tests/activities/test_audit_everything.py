@@ -1,0 +1,285 @@
+"""Verifying everything: real cases of the core, and each thing that is derived from them changed behind their back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from activities.access.access_log import AccessLog
+from activities.audit.everything import Everything, Verified
+from activities.audit.keys import Keys, new_key
+from activities.audit.make import Checkpoints
+from activities.messages import Batch
+from activities.policies.store import Policies
+from cases.case import Case
+from cases.registry import KINDS
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.facts import read_intake
+from tests.activities.forger import rewrite
+from tests.activities.ledger import RUN, behind_the_back
+from tests.casebook import Book
+
+START = datetime.fromisoformat("2026-03-09T09:00:00+08:00")
+POLICY = Policies().load("default")
+Steps = Sequence[tuple[int, str, str, dict[str, Any]]]
+COMPLAINT: Steps = (
+    (2, "acknowledge", "agent", {}),
+    (20, "reply", "agent", {"stage": "interim", "text": "We are looking for the parcel."}),
+)
+MORE: Steps = (
+    (300, "reply", "agent", {"stage": "answer", "text": "It goes out today."}),
+    (1500, "resolve", "agent", {"summary": "delivered"}),
+)
+CLAIM: Steps = (
+    (3, "acknowledge", "agent", {}),
+    (60, "answer_claim", "agent", {}),
+    (600, "assess", "agent", {"cause": "company"}),
+    (640, "offer", "agent", {}),
+    (650, "approve", "supervisor", {}),
+    (3000, "accept_offer", "customer", {}),
+)
+SHIPMENT = {
+    "waybill": "SF000000000001", "posted_on": "2026-03-02", "base_freight": "20.00", "weight_kg": "0.8",
+    "route": "domestic", "insured_amount": "500.00",
+}  # fmt: skip
+FACTS: dict[str, dict[str, Any]] = {
+    "complaint": {"category": "delay", "shipment": SHIPMENT, "customer": {"name": "张三", "phone": "13800000000"}},
+    "claim": {
+        "factor": "damage", "claimant": {"relation": "sender"}, "shipment": SHIPMENT,
+        "loss": {"total_value": "500.00", "lost_value": "500.00"},
+    },
+}  # fmt: skip
+
+
+async def record(book: Book, kind: str, key: str, steps: Steps, after: Case | None = None) -> Case:
+    """Run a case and record it as a workflow would; ``after`` is one that was recorded, and goes on."""
+    intake = read_intake(KINDS[kind].INTAKE, {"key": key, "received_at": START.isoformat(), "facts": FACTS[kind]})
+    case = after or KINDS[kind].open(intake, POLICY, START)
+    first = len(case.events) if after else 0
+    case.rehearse_effects(START if after is None else case.events[-1].at, "ok", "ok")
+    for minutes, name, role, fields in steps:
+        at = START + timedelta(minutes=minutes)
+        command = read_command(case.COMMANDS, name, {"by": {"id": f"{role}-1", "role": role}, **fields})
+        case.decide(command, at, lambda moment: case.rehearse_effects(moment, "ok", "ok"))
+        case.rehearse_effects(at, "ok", "ok")
+    begins = None if after else intake
+    await book.record(
+        Batch(
+            f"{kind}:{key}",
+            kind,
+            [event.as_json() for event in case.events[first:]],
+            case.view(),
+            RUN,
+            begins.personal() if begins else None,
+            POLICY.document,
+            intake=begins.digest() if begins else None,
+        )
+    )
+    return case
+
+
+@pytest.fixture
+async def cases(book: Book) -> Book:
+    """A complaint with notices, texts and personal facts, a claim that was paid, and two looks at personal data."""
+    await record(book, "complaint", "A", COMPLAINT)
+    await record(book, "claim", "B", CLAIM)
+    for who in ("agent-1", "agent-2"):
+        await AccessLog(book.database).look("complaint:A", who, "agent", masked=False)
+    return book
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return new_key(tmp_path / "key.pem")
+
+
+async def verify(book: Book, keys: Keys | None = None, **options: Any) -> Verified:
+    return await Everything(book.database, keys, second_look=0).verify(**options)
+
+
+async def said(book: Book, keys: Keys | None = None, **options: Any) -> list[str]:
+    return [str(fault) for fault in (await verify(book, keys, **options)).faults]
+
+
+async def test_what_is_as_it_was_recorded_has_no_fault(cases: Book, superuser: asyncpg.Connection) -> None:
+    seen: list[tuple[int, int]] = []
+    done = await Everything(cases.database).verify(progress=lambda *numbers: seen.append(numbers))
+    events = await superuser.fetchval("SELECT count(*) FROM case_event")
+    assert (done.faults, done.cases, done.events, done.looks, done.covered) == ([], 2, events, 2, None)
+    assert seen == [(2, events)]
+    assert await superuser.fetchval("SELECT count(*) FROM notification") > 3
+    assert await superuser.fetchval("SELECT state FROM payout") == "paid"
+    one = await verify(cases, case_id="complaint:A")
+    assert (one.cases, one.faults, one.looks) == (1, [], 0)
+    assert (await verify(cases, case_id="complaint:none")).cases == 0
+
+
+async def test_what_was_erased_is_no_fault(cases: Book, superuser: asyncpg.Connection) -> None:
+    assert await cases.erase_personal("complaint:A")
+    await superuser.execute("UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = 'complaint:A'")
+    assert await said(cases) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE case_file SET view = jsonb_set(view, '{severity}', '\"critical\"')",
+         "complaint:A seq 15: changed: its case file is not what its events make: severity"),
+        ("UPDATE case_file SET status = 'closed'", "its case file is not what its events make: the column status"),
+        ("UPDATE case_file SET rung = 'supervisor'", "the column rung"),
+        ("UPDATE case_file SET holder = 'agent-9'", "the column holder"),
+        ("UPDATE case_file SET next_due = next_due + interval '1 us'", "the column next_due"),
+        ("UPDATE case_file SET updated_at = updated_at - interval '1 us'", "the column updated_at"),
+        ("UPDATE case_file SET breached = '{rung}'", "the column breached"),
+        ("UPDATE case_file SET view = view - 'status'", "its case file is not what its events make: status"),
+        ("UPDATE notification SET outcome = 'failed'", "the table of notices says otherwise: outcome"),
+        ("UPDATE notification SET at = at + interval '1 s'", "the table of notices says otherwise: at"),
+        ("DELETE FROM notification", "the notice that it tells of is not in the table of notices"),
+        ("INSERT INTO notification (case_id, seq, notice, roles, outcome, channel, at) "
+         "VALUES ('complaint:A', 1, 'rung', '{agent}', 'sent', 'email', now())",
+         "complaint:A seq 1: changed: the table of notices has one that no event tells of"),
+        ("UPDATE personal SET facts = jsonb_set(facts, '{customer,name}', '\"李四\"')",
+         "complaint:A seq 1: changed: its personal facts are not those that were recorded"),
+        ("UPDATE personal SET facts = NULL, salt = NULL", "its personal facts are gone, and were not erased"),
+        ("DELETE FROM personal", "its personal facts are gone, and were not erased"),
+        ("UPDATE case_text SET text = 'nothing was said'", "its text 'text' is not the one that was recorded"),
+    ],
+)  # fmt: skip
+async def test_what_is_derived_from_a_complaint_is_compared(
+    cases: Book, superuser: asyncpg.Connection, statement: str, named: str
+) -> None:
+    only = "" if statement.startswith("INSERT") else " WHERE case_id = 'complaint:A'"
+    await behind_the_back(superuser, statement + only)
+    # The chain knows nothing of it, save for texts.
+    assert (await cases.verify()).ok or "text" in named
+    faults = await said(cases)
+    assert any(named in fault for fault in faults), faults
+    assert all(fault.startswith("complaint:A seq") for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE payout SET amount = amount + 1", "the payout book says that 521.00 were paid"),
+        ("UPDATE payout SET reference = 'another'", "were paid (another), its events do not"),
+        ("DELETE FROM payout", "it was paid, and the payout book does not have it"),
+        ("UPDATE payout SET state = 'waiting', reference = '', settled_at = NULL",
+         "it was paid, and the payout book says waiting"),
+    ],
+)  # fmt: skip
+async def test_the_payout_book_is_compared(
+    cases: Book, superuser: asyncpg.Connection, statement: str, named: str
+) -> None:
+    await behind_the_back(superuser, statement)
+    (fault,) = await said(cases)
+    assert fault.startswith("claim:B seq ")
+    assert named in fault
+
+
+async def test_an_event_that_was_forged_with_all_its_hashes_makes_another_case(
+    cases: Book, superuser: asyncpg.Connection
+) -> None:
+    await rewrite(superuser, "complaint:A", lambda events: events[0]["data"]["facts"].update(severity="critical"))
+    assert (await cases.verify()).ok
+    (fault,) = await said(cases)
+    assert "its case file is not what its events make: " in fault
+    await rewrite(superuser, "complaint:A", lambda events: events[1].update(type="unheard_of"))
+    assert await said(cases) == ["complaint:A seq 15: changed: its events make no case (ValueError)"]
+
+
+async def test_policies_are_those_of_their_hashes(cases: Book, superuser: asyncpg.Connection) -> None:
+    await superuser.execute("UPDATE policy SET document = replace(document, '\"default\"', '\"defaulT\"')")
+    faults = await said(cases)
+    assert faults[0] == f"changed: the policy {POLICY.hash} has another text"
+    assert [fault for fault in faults if "its policy is not in the casebook as it was pinned" in fault]
+
+
+async def test_rows_of_a_case_that_is_none_are_found(cases: Book, superuser: asyncpg.Connection) -> None:
+    await superuser.execute("INSERT INTO personal (case_id, facts) VALUES ('complaint:Z', '{}')")
+    assert await said(cases) == ["complaint:Z seq 0: inserted: there are personal facts of a case that is none"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE personal_look SET caller = 'nobody' WHERE caller = 'agent-1'",
+        "UPDATE personal_look SET masked = true WHERE caller = 'agent-1'",
+        "UPDATE personal_look SET at = at - interval '1 us' WHERE caller = 'agent-1'",
+        "UPDATE personal_look SET hash = sha256('x') WHERE caller = 'agent-1'",
+        "DELETE FROM personal_look WHERE caller = 'agent-1'",
+    ],
+)
+async def test_the_log_of_looks_is_a_chain(cases: Book, superuser: asyncpg.Connection, statement: str) -> None:
+    await behind_the_back(superuser, statement)
+    (fault,) = await said(cases)
+    assert "at personal data, or the one before it, is not the one that was recorded" in fault
+
+
+async def test_looks_are_chained_as_they_come_whatever_they_say(cases: Book, superuser: asyncpg.Connection) -> None:
+    await superuser.execute(
+        "INSERT INTO personal_look (case_id, caller, role, masked, at) VALUES ($1, $2, 'r\t\u2028\x7f', true, $3)",
+        'complaint:"A"\\', "张三\n\x01", datetime.fromisoformat("2026-03-09T09:00:00.000001+08:00"),
+    )  # fmt: skip
+    assert await said(cases) == []
+
+
+async def test_what_a_checkpoint_covers_is_not_read_again(
+    cases: Book, keys: Keys, superuser: asyncpg.Connection
+) -> None:
+    await Checkpoints(cases.database, keys).make()
+    done = await verify(cases, keys)
+    assert done.covered is not None
+    assert (done.covered.number, done.cases, done.events, done.faults) == (1, 0, 0, [])
+    whole = await verify(cases, keys, full=True)
+    assert (whole.covered, whole.cases, whole.faults) == (None, 2, [])
+    # Without a key nobody's word counts.
+    assert (await verify(cases)).cases == 2
+    case = await record(cases, "complaint", "C", COMPLAINT)
+    assert (await verify(cases, keys)).cases == 1
+    await Checkpoints(cases.database, keys).make()
+    await record(cases, "complaint", "C", MORE, after=case)
+    done = await verify(cases, keys)
+    assert (done.cases, done.events, done.faults) == (1, len(case.events), [])
+
+
+async def test_the_heads_of_what_is_covered_are_compared(
+    cases: Book, keys: Keys, superuser: asyncpg.Connection
+) -> None:
+    case = await record(cases, "complaint", "C", COMPLAINT)
+    await Checkpoints(cases.database, keys).make()
+    await rewrite(superuser, "complaint:A", lambda events: events[1]["data"].update(more="x"))
+    assert await said(cases, keys) == [
+        "complaint:A seq 15: changed: it is another case up to here than checkpoint 1 has"
+    ]
+    await rewrite(superuser, "complaint:C", lambda events: events.pop())
+    faults = await said(cases, keys)
+    assert f"complaint:C seq {len(case.events)}: removed: checkpoint 1 has it up to seq {len(case.events)}" in faults
+    await superuser.execute("UPDATE case_file SET number = '2026-03-0077' WHERE case_id = 'claim:B'")
+    assert "claim:B seq 1: renumbered: it was given the number 2026-03-0001, it has 2026-03-0077 now" in await said(
+        cases, keys
+    )
+    await behind_the_back(superuser, "UPDATE checkpoint_head SET seq = 4 WHERE case_id = 'complaint:A'")
+    assert (await said(cases, keys))[0] == (
+        "changed: the heads of the cases are not those that checkpoint 1 was signed over"
+    )
+
+
+async def test_what_was_being_recorded_is_no_fault(cases: Book, superuser: asyncpg.Connection) -> None:
+    """A view may be ahead of the ledger for a moment; the second look tells."""
+    right = await superuser.fetchval("SELECT view FROM case_file WHERE case_id = 'complaint:A'")
+    await superuser.execute(
+        "UPDATE case_file SET view = jsonb_set(view, '{events}', '99') WHERE case_id = 'complaint:A'"
+    )
+
+    class Patient(Everything):
+        async def _again(self, doubtful: Any, policies: Any) -> Any:
+            assert list(doubtful) == ["complaint:A"]
+            await superuser.execute("UPDATE case_file SET view = $1 WHERE case_id = 'complaint:A'", right)
+            return await super()._again(doubtful, policies)
+
+    assert (await Patient(cases.database, second_look=0).verify()).faults == []
