@@ -41,6 +41,7 @@ from activities.people.swap import RosterChanges, Swaps
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.vocabulary.contract import TASK_QUEUE
+from starter.checkpoints import check_settings, keep_making
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
@@ -77,7 +78,7 @@ async def polling(
         client: the connection to Temporal.
         settings: the settings of the casebook and the channels.
         cache: how many workflows are kept in memory between tasks.
-        tell: say in the log when new cases and payments wait.
+        tell: say in the log when new cases and payments wait, and make checkpoints.
 
     Raises:
         SettingsError: a setting is missing or invalid.
@@ -86,6 +87,7 @@ async def polling(
     if settings.database_url is None:
         raise SettingsError("CASELADDER_DATABASE_URL is missing: the casebook needs a PostgreSQL")
     url, connections = settings.database_url.get_secret_value(), settings.database_connections
+    check_settings(settings)
     async with Database.open(url, connections=connections, records=True, only_writes=True, program=PROGRAM) as database:
         await database.check_role()
         worker = Worker(
@@ -100,7 +102,8 @@ async def polling(
             graceful_shutdown_timeout=DRAIN,
         )
         subscriptions = Subscriptions(database, Guard(settings.private_subscribers))
-        async with worker, _delivering(client, subscriptions), _telling(database) if tell else nullcontext():
+        beside = _beside(database, settings) if tell else nullcontext()
+        async with worker, _delivering(client, subscriptions), beside:
             yield worker
 
 
@@ -164,15 +167,16 @@ def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
 
 
 @asynccontextmanager
-async def _telling(database: Database) -> AsyncIterator[None]:
-    """Say for the block when new cases and payments wait."""
-    telling = asyncio.create_task(tell_while_waiting(database, log))
+async def _beside(database: Database, settings: Settings) -> AsyncIterator[None]:
+    """Say for the block when new cases and payments wait, and make checkpoints."""
+    keeping = asyncio.create_task(keep_making(database, settings, log))
+    tasks = (asyncio.create_task(tell_while_waiting(database, log)), keeping)
     try:
         yield
     finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

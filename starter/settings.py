@@ -94,6 +94,18 @@ class Settings(BaseSettings):
         description="file with the Ed25519 key that signs checkpoints of the ledger, and the public keys of those"
         " before it, in PEM (caseladder audit key); the embedded stack makes its own",
     )
+    checkpoint_interval: int = Field(
+        3600, ge=0, le=604800, description="seconds between two checkpoints that a worker makes; 0 for none"
+    )
+    checkpoint_places: str | None = Field(
+        None,
+        description="where checkpoints are handed out to, with blanks between them: folder:PATH, mailto:NAME@HOST (the"
+        " signed head), s3://BUCKET/PREFIX (with object lock; AWS's variables), http(s):// (signed by the webhook"
+        " secret); on the embedded stack a folder in the data folder",
+    )
+    checkpoint_retain_days: int = Field(
+        3650, ge=1, le=36500, description="days for which a bucket keeps a checkpoint, whoever asks for its removal"
+    )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
         None, description="file that says whose tokens count and for what; without it the development issuer's"
@@ -261,6 +273,9 @@ class Settings(BaseSettings):
             update={
                 "database_url": self.database_url or SecretStr(database_url),
                 "smtp_url": self.smtp_url or SecretStr(f"maildir:{self.data / 'mail'}"),
+                "checkpoint_places": f"folder:{self.data / 'checkpoints'}"
+                if self.checkpoint_places is None
+                else self.checkpoint_places,
                 "link_secret": self.link_secret or _secret_in(self.data),
                 "private_subscribers": self.private_subscribers
                 if "private_subscribers" in self.model_fields_set

@@ -59,8 +59,9 @@ async def lineage(connection: asyncpg.Connection, keys: Keys, files: Sequence[Ha
                 raise BadCheckpoint(f"checkpoint {signed.checkpoint.number} stands as {row['number']}")
             stored.append((signed, row["peaks"]))
         except (BadCheckpoint, ValueError) as error:
-            said = error if isinstance(error, BadCheckpoint) else "this is no checkpoint"
-            stored.append(BadCheckpoint(f"checkpoint {row['number']}: {said}"))
+            said = str(error) if isinstance(error, BadCheckpoint) else "this is no checkpoint"
+            number = f"checkpoint {row['number']}: "
+            stored.append(BadCheckpoint(number + said.removeprefix(number)))
     return put_together(stored, files)
 
 
@@ -110,7 +111,10 @@ async def _leaves(connection: asyncpg.Connection, link: Link) -> tuple[list[Leaf
     fault = None
     if link.file is not None:
         try:
-            return read_leaves(link.signed, link.file.peaks, link.file.lines())[0], None
+            lines = list(link.file.lines())
+            # A mail has the signed head alone.
+            if lines or not link.stored:
+                return read_leaves(link.signed, link.file.peaks, lines)[0], None
         except BadCheckpoint as error:
             fault = Fault("", 0, "changed", f"{link.file.file}: {error}")
     if link.stored:

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, timedelta
 from hashlib import sha256
 
 import asyncpg
@@ -115,7 +115,7 @@ class Everything:
 
     async def _covered(self, connection: asyncpg.Connection, done: Verified) -> Checkpoint | None:
         """Return the last checkpoint, if its cases need not be read again; compare their heads with it."""
-        row = await connection.fetchrow(self._LAST)
+        row = await connection.fetchrow(self._LAST, timedelta())
         if self._keys is None or row["envelope"] is None:
             return None
         try:

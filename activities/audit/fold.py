@@ -68,7 +68,7 @@ def differences(chain: Chain, policy: Callable[[str], Policy | None]) -> Iterato
 def _events(bodies: list[bytes], raws: list[Any]) -> list[Event]:
     """Return the events for a case to be folded from, without the texts that people wrote."""
     instants: dict[str, datetime] = {}
-    actors: dict[tuple[str, str], Actor] = {}
+    actors: dict[tuple[str, ...], Actor] = {}
 
     def instant(text: str) -> datetime:
         if text not in instants:
@@ -77,14 +77,14 @@ def _events(bodies: list[bytes], raws: list[Any]) -> list[Event]:
 
     events = []
     for body, raw in zip(bodies, raws, strict=True):
-        data, by = raw["data"], (raw["actor"]["id"], raw["actor"]["role"])
+        data, by = raw["data"], tuple(raw["actor"].values())
         if raw["type"] not in EVENTS:
             raise ValueError(raw["type"])
         if _COMMITTED in body:
             data = {name: "" if name in (texts := commitments(data)) else value for name, value in data.items()}
             if PERSONAL in texts:
                 del data[PERSONAL]
-        actor = actors.get(by) or actors.setdefault(by, Actor(*by))
+        actor = actors.get(by) or actors.setdefault(by, Actor(**raw["actor"]))
         at, recorded_at = instant(raw["at"]), instant(raw["recorded_at"])
         events.append(Event(raw["seq"], raw["type"], at, recorded_at, actor, tuple(raw["clauses"]), data))
     return events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
@@ -47,6 +47,7 @@ class Checkpoints:
     """
 
     _LAST = statement(__package__, "checkpoint_last")
+    _ANYTHING = statement(__package__, "checkpoint_anything")
     _FRESH = statement(__package__, "checkpoint_fresh")
     _HEADS = statement(__package__, "checkpoint_heads")
     _GROW = statement(__package__, "checkpoint_grow")
@@ -57,8 +58,11 @@ class Checkpoints:
     def __init__(self, database: Database, keys: Keys, most: int = MOST) -> None:
         self._database, self._keys, self._most = database, keys, most
 
-    async def make(self) -> list[Signed]:
+    async def make(self, every: timedelta = timedelta()) -> list[Signed]:
         """Make a checkpoint of what came since the last one, or several where that is much; none where nothing came.
+
+        Args:
+            every: none either, as long as the last one is younger.
 
         Raises:
             BadKeys: there is no private key.
@@ -67,24 +71,24 @@ class Checkpoints:
         if self._keys.signer is None:
             raise BadKeys("there is no private key to sign with, only public ones")
         made: list[Signed] = []
-        while (signed := await self._make_one()) is not None:
+        while (signed := await self._make_one(timedelta() if made else every)) is not None:
             made.append(signed)
         return made
 
-    async def _make_one(self) -> Signed | None:
+    async def _make_one(self, every: timedelta) -> Signed | None:
         async with self._database.connection() as connection, connection.transaction(isolation="repeatable_read"):
             await connection.execute("SET LOCAL statement_timeout = 0")
             # Before anything is read: one after the other.
             await connection.execute("LOCK TABLE checkpoint_head IN SHARE ROW EXCLUSIVE MODE", timeout=AUDIT_TIMEOUT)
-            row = await connection.fetchrow(self._LAST)
+            row = await connection.fetchrow(self._LAST, every)
             last = self._last(row)
+            if row["fresh"] or not await self._anything(connection, row, last):
+                return None
             tree = Tree() if last is None else await self._tree(connection, last, row["peaks"])
             before, epoch = tree.copy(), _epoch(row, last)
             since = START if last is None else last.position
             leaves, grown, position = await self._fresh(connection, tree, since)
             looks, looks_hash = row["look"] or 0, (row["look_hash"] or b"").hex()
-            if last is not None and not leaves and (epoch, looks) == (last.epoch, last.looks):
-                return None
             cases = await self._cases(connection, last, grown)
             checkpoint = Checkpoint(
                 ledger=secrets.token_hex(16) if last is None else last.ledger,
@@ -108,6 +112,13 @@ class Checkpoints:
             envelope = json.dumps(signed.envelope)
             await connection.execute(self._ADD, checkpoint.number, envelope, before.peaks, pack(leaves))
         return signed
+
+    async def _anything(self, connection: asyncpg.Connection, row: asyncpg.Record, last: Checkpoint | None) -> bool:
+        """Whether anything came since the last checkpoint."""
+        if last is not None and (_epoch(row, last), row["look"] or 0) != (last.epoch, last.looks):
+            return True
+        since = START if last is None else last.position
+        return bool(await connection.fetchval(self._ANYTHING, *read_position(since), timeout=AUDIT_TIMEOUT))
 
     def _last(self, row: asyncpg.Record) -> Checkpoint | None:
         if row["envelope"] is None:

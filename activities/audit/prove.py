@@ -7,6 +7,7 @@ the signed checkpoint with that root. ``docs/verify_proof.py`` and ``docs/verify
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from activities.audit.checkpoint import BadCheckpoint, head_leaf, read_envelope
@@ -38,7 +39,7 @@ async def prove(database: Database, keys: Keys, case_id: str, *, texts: bool = F
         DatabaseAway: see `Database.connection`.
     """
     async with database.audit() as connection:
-        row = await connection.fetchrow(_LAST)
+        row = await connection.fetchrow(_LAST, timedelta())
         if row["envelope"] is None:
             raise Refused("not_found", "there is no checkpoint yet: make one with `caseladder audit checkpoint`")
         try:

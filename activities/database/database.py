@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import Self
 
 import asyncpg
+from pydantic_core import from_json
 
 from activities.database import CONNECTIONS
 from activities.database.address import check_address
@@ -158,7 +158,7 @@ class Database:
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=canonical, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=canonical, decoder=from_json, schema="pg_catalog")
 
 
 async def _prepare_writer(connection: asyncpg.Connection) -> None:

@@ -59,21 +59,36 @@ def build_notifier(
         "dingtalk": DingtalkChannel(),
         "feishu": FeishuChannel(),
     }
-    mail = _mail_channel(smtp_url, mail_from)
+    mail = mail_channel(smtp_url, mail_from)
     if mail is not None:
         channels["email"] = mail
-    if webhook_secret is not None:
-        try:
-            channels["webhook"] = WebhookChannel(read_secret(webhook_secret))
-        except ValueError as error:
-            raise SettingError(f"webhook_secret: {error}") from None
+    webhook = webhook_channel(webhook_secret)
+    if webhook is not None:
+        channels["webhook"] = webhook
     if apprise:
         channels["apprise"] = AppriseChannel()
     sender = Sender(channels, Composer(Templates(templates), links), hold)
     return Notifier(ContactBook(contacts_path), sender, staff)
 
 
-def _mail_channel(smtp_url: str | None, mail_from: str) -> Channel | None:
+def webhook_channel(secret: str | None) -> Channel | None:
+    """Return the channel of webhooks; None without a secret.
+
+    Raises:
+        SettingError: see `build_notifier`.
+    """
+    try:
+        return None if secret is None else WebhookChannel(read_secret(secret))
+    except ValueError as error:
+        raise SettingError(f"webhook_secret: {error}") from None
+
+
+def mail_channel(smtp_url: str | None, mail_from: str) -> Channel | None:
+    """Return the channel of mails; None where there is no server.
+
+    Raises:
+        SettingError: see `build_notifier`.
+    """
     sender = read_sender(mail_from)
     if smtp_url is None:
         return None

@@ -98,7 +98,7 @@ async def verify(
         if covered is not None:
             part = f"checkpoint {covered.number} covers {covered.events} events of {covered.cases} cases"
             output.line(f"{part}: what has not grown since was not read again (--full reads it)")
-        if keys is not None and (asked or full):
+        if compared.checkpoints or asked:
             signed = f"{compared.events} events are those that were signed"
             output.line(f"{signed} by {output.count(compared.checkpoints, 'checkpoint')}")
     return OK
@@ -123,25 +123,34 @@ async def checkpoint(
 ) -> int:
     """Sign what the ledger is now: checkpoints, which name everything that is changed later.
 
-    Keep them where whoever has the database does not reach.
+    They go to the places of CASELADDER_CHECKPOINT_PLACES. Keep them where whoever has the database does not reach.
 
     Args:
         out: a file that all checkpoints up to now are written to.
         options: which stack.
     """
+    from activities.audit.checkpoint import BadCheckpoint
     from activities.audit.keys import BadKeys
     from activities.audit.make import Checkpoints, Untrue
+    from activities.audit.places import HandingOut
+    from activities.notify.channels import SettingError
+    from starter.checkpoints import places_of
 
     keys = keys_of(options)
+    try:
+        places = places_of(options.settings())
+    except SettingError as error:
+        raise BadInput(str(error)) from None
     async with options.database() as database:
         maker = Checkpoints(database, keys)
         try:
             made = await maker.make()
+            stored = await maker.stored()
+            failed = await HandingOut(database, maker, places).hand_out()
         except BadKeys as error:
             raise BadInput(f"CASELADDER_CHECKPOINT_KEY: {error}") from None
-        except Untrue as error:
+        except (Untrue, BadCheckpoint) as error:
             raise Failed(f"nothing is signed: {error}") from None
-        stored = await maker.stored()
         if out is not None:
             with private_file(out) as file:
                 async for _, text in maker.handed_out():
@@ -149,7 +158,8 @@ async def checkpoint(
     last = stored[-1][0] if stored else None
     if options.json:
         envelope = None if last is None else {**last.envelope, "hash": last.hash}
-        output.print_json({"made": [one.checkpoint.number for one in made], "last": envelope})
+        numbers = [one.checkpoint.number for one in made]
+        output.print_json({"made": numbers, "last": envelope, "not_handed_out": failed})
     elif last is None:
         output.line("the ledger is empty: there is nothing to sign")
     else:
@@ -160,6 +170,10 @@ async def checkpoint(
         output.line(f"cases     {own.cases}")
         output.line(f"hash      {last.hash}")
         output.line(f"signed by {last.key}")
+    if failed:
+        place, why = next(iter(failed.items()))
+        say(f"not every place has the checkpoint: {place}: {why}")
+        return FAILED
     return OK
 
 

@@ -51,6 +51,7 @@ async def recover(
         discard: start a case again also where commands that were answered are lost by it; they are shown either way.
         options: which stack.
     """
+    from starter.checkpoints import sign_now
     from starter.recovery.recovery import Recovery
 
     modes: list[Mode] = []
@@ -71,9 +72,13 @@ async def recover(
         outcomes = await follow(recovery, modes[0], ids)
         clashes = await recovery.clashes() if from_engine else []
         waits = await recovery.waits()
+        signed = await sign_now(options.settings(), database) if recovery.went_on else []
         if engine_lost and not dry_run and not options.json:
             await _plan_the_rest(client.temporal, database)
-    return report(outcomes, clashes, options, dry_run=dry_run, went_on=recovery.went_on, waits=waits)
+    code = report(outcomes, clashes, options, dry_run=dry_run, went_on=recovery.went_on, waits=waits)
+    for said in [] if options.json else signed:
+        output.line(said)
+    return code
 
 
 async def _plan_the_rest(client: Client, database: Database) -> None:

@@ -317,12 +317,19 @@ async def test_any_changed_byte_of_a_file_is_refused_or_named(record: Record, tm
         assert not rest
         # Spaces and signs that mean nothing aside, what is signed is the same.
         assert one.signed.hash == read_files([record.newest()], record.keys)[0].signed.hash
-    cut = tmp_path / "cut"
-    cut.write_bytes(whole[: whole.index(b"\n") + 1])
-    # The casebook has the events that the file lacks.
-    assert await record.said(cut) == [
-        f"changed: {cut}: checkpoint 2: the events beside it are not those it was signed over"
-    ]
+
+
+async def test_a_signed_head_alone_is_compared_as_a_whole(record: Record, tmp_path: Path) -> None:
+    whole, mailed = record.newest().read_bytes(), tmp_path / "mailed"
+    mailed.write_bytes(whole[: whole.index(b"\n") + 1])
+    # The casebook has the events that it lacks.
+    assert await record.said(mailed) == []
+    await _row(record.superuser)
+    assert await record.faults(mailed) == [(B, seq, "changed") for seq in (2, 3, 4, 5)]
+    await behind_the_back(record.superuser, "TRUNCATE checkpoint, checkpoint_head")
+    said = await record.said(mailed)
+    assert "checkpoint 2 of" in said[0]
+    assert "the first 15 events are not those that were signed" in said[-1]
 
 
 # --- keys -----------------------------------------------------------------------------------------

@@ -31,6 +31,13 @@ CREATE TABLE checkpoint_head (
 COMMENT ON TABLE checkpoint_head IS
     'The heads of all cases as the last checkpoint has them: the leaves of its tree of cases.';
 
+CREATE TABLE checkpoint_place (
+    place  text        PRIMARY KEY,
+    number integer     NOT NULL,
+    at     timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE checkpoint_place IS 'Up to which checkpoint each place outside has them. The name holds no address.';
+
 CREATE TABLE ledger_epoch (
     number   integer     PRIMARY KEY CHECK (number > 1),
     began_at timestamptz NOT NULL
