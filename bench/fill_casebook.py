@@ -42,7 +42,9 @@ CHUNK = 1000
 Step = tuple[float, str, str, dict[str, Any]]
 
 # Placeholders for what differs between two cases of a template.
-_MARKS = ("KEYMARK", "WAYBILLMARK", "UNITMARK", "PERSONMARK", "NUMBERMARK")
+# The day of posting is one of them: a week before the case began.
+POSTED = "2026-03-02"
+_MARKS = ("KEYMARK", "WAYBILLMARK", "UNITMARK", "PERSONMARK", "NUMBERMARK", POSTED)
 _SPLIT = re.compile(rf"(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+08:00|{'|'.join(_MARKS)})")
 _EVENT = ("case_id", "seq", "type", "at", "recorded_at", "body", "prev_hash", "hash")
 _FILE = (
@@ -119,7 +121,7 @@ class Filled:
 
 
 SHIPMENT = {
-    "waybill": "WAYBILLMARK", "posted_on": "2026-03-02", "base_freight": "20.00", "weight_kg": "0.8",
+    "waybill": "WAYBILLMARK", "posted_on": POSTED, "base_freight": "20.00", "weight_kg": "0.8",
     "route": "domestic",
 }  # fmt: skip
 _PROMPT: tuple[Step, ...] = (
@@ -350,7 +352,8 @@ class _RowMaker:
         local = start.astimezone(START.tzinfo)
         month = (template.kind, local.year, local.month)
         serial = self.serials[month] = self.serials.get(month, 0) + 1
-        marks = {**marks, "NUMBERMARK": f"{local.year}-{local.month:02}-{serial:04}"}
+        posted = (local - timedelta(days=7)).date().isoformat()
+        marks = {**marks, "NUMBERMARK": f"{local.year}-{local.month:02}-{serial:04}", POSTED: posted}
         instants: dict[float, str] = {}
 
         def text(pieces: list[str | float]) -> str:

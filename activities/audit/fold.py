@@ -144,6 +144,7 @@ def _payout(changed: Callable[..., Fault], raws: list[Any], row: Json | None) ->
     """Compare the payout book with the events; the gateway's book is compared by ``caseladder payouts reconcile``."""
     requested = {Decimal(raw["data"]["amount"]) for raw in raws if raw["type"] == "payout_requested"}
     paid = {(Decimal(raw["data"]["amount"]), raw["data"]["reference"]) for raw in raws if raw["type"] == "paid"}
+    payees = {raw["data"].get("payee") for raw in raws if raw["type"] == "payout_requested"}
     if row is None:
         if paid:
             yield changed("it was paid, and the payout book does not have it")
@@ -155,3 +156,6 @@ def _payout(changed: Callable[..., Fault], raws: list[Any], row: Json | None) ->
         yield changed(f"it was paid, and the payout book says {row['state']}")
     elif not paid and requested and amount not in requested:
         yield changed(f"the payout book has another amount than was asked for: {amount}")
+    # Nobody is named where finance has paid by hand.
+    if row["payee"] and row["payee"] not in payees:
+        yield changed(f"the payout book has another payee than was asked for: {row['payee']}")

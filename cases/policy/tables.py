@@ -152,9 +152,11 @@ class NoticeRoute(Model):
     def matches(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         """Whether an event with these data is told of, in a case with these facts."""
         # A numbered clock (promise:2) is told of by its base name.
-        return all(_plain(data.get(name)) in allowed for name, allowed in self.when.items()) and all(
-            _plain(facts.get(name)) in allowed for name, allowed in self.facts.items()
-        )
+        for asked, conditions in ((data, self.when), (facts, self.facts)):
+            for name, allowed in conditions.items():
+                if _plain(asked.get(name)) not in allowed:
+                    return False
+        return True
 
 
 def _plain(value: Any) -> str:

@@ -59,7 +59,9 @@ class EventData(Model):
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
         """Read the model from the JSON of a recorded event, whose free texts may have been erased."""
-        missing = {name: "" for name in cls.TEXTS if name not in data and name not in cls._OPTIONAL}
+        missing = (
+            {name: "" for name in cls.TEXTS if name not in data and name not in cls._OPTIONAL} if cls.TEXTS else {}
+        )
         return cls.model_validate({**data, **missing} if missing else data)
 
     def as_data(self) -> dict[str, Any]:

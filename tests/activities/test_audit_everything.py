@@ -167,6 +167,7 @@ async def test_what_is_derived_from_a_complaint_is_compared(
     [
         ("UPDATE payout SET amount = amount + 1", "the payout book says that 521.00 were paid"),
         ("UPDATE payout SET reference = 'another'", "were paid (another), its events do not"),
+        ("UPDATE payout SET payee = 'somebody'", "the payout book has another payee than was asked for: somebody"),
         ("DELETE FROM payout", "it was paid, and the payout book does not have it"),
         ("UPDATE payout SET state = 'waiting', reference = '', settled_at = NULL",
          "it was paid, and the payout book says waiting"),

@@ -17,7 +17,8 @@ SELECT e.case_id, count(*) AS count, max(e.seq) AS last,
            SELECT jsonb_build_object(
                'file', to_jsonb(f),
                'notices', (SELECT jsonb_agg(to_jsonb(n)) FROM notification AS n WHERE n.case_id = e.case_id),
-               'payout', (SELECT jsonb_build_object('amount', p.amount::text, 'state', p.state, 'reference', p.reference)
+               'payout', (SELECT jsonb_build_object('amount', p.amount::text, 'state', p.state, 'reference', p.reference,
+                                                    'payee', p.payee)
                           FROM payout AS p WHERE p.case_id = e.case_id),
                'search', (SELECT to_jsonb(s) FROM case_search AS s WHERE s.case_id = e.case_id),
                'numbers', (SELECT jsonb_agg(g.number) FROM case_number_given AS g
