@@ -326,6 +326,12 @@ def test_checkpoints_are_made_handed_out_and_compared_with(up: Up, tmp_path: Pat
     assert (good["ok"], good["faults"], good["notes"]) == (True, [], [])
     assert good["checkpoints"] >= 1
     assert "are those that were signed by" in up("audit", "verify", "--against", str(file)).out
+    # What the stack hands out by itself is the same.
+    kept = "".join(one.read_text("utf-8") for one in sorted((up.data / "checkpoints").glob("*.checkpoint")))
+    assert kept == file.read_text("utf-8")
+    covered = up("audit", "verify").out.splitlines()[1]
+    assert covered.startswith("checkpoint ")
+    assert "what has not grown since was not read again" in covered
     # An auditor has the public key and a file, and the address of the database.
     public.write_text(up("audit", "key").out)
     assert "PRIVATE" not in public.read_text()
