@@ -30,6 +30,8 @@ from activities.events.feed import START, read_position
 
 # Events of one checkpoint: where there are more, several are made. They are some 5 MB as they are handed out.
 MOST = 100_000
+# Any number will do, as long as it stays: makers take turns by it.
+LOCK = 27424450402154856
 # Rows fetched at once.
 PREFETCH = 5000
 
@@ -76,10 +78,10 @@ class Checkpoints:
         return made
 
     async def _make_one(self, every: timedelta) -> Signed | None:
-        async with self._database.connection() as connection, connection.transaction(isolation="repeatable_read"):
+        async with self._database.connection() as connection, connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
-            # Before anything is read: one after the other.
-            await connection.execute("LOCK TABLE checkpoint_head IN SHARE ROW EXCLUSIVE MODE", timeout=AUDIT_TIMEOUT)
+            # One after the other; what a statement reads after it is as whoever came before has left it.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=AUDIT_TIMEOUT)
             row = await connection.fetchrow(self._LAST, every)
             last = self._last(row)
             if row["fresh"] or not await self._anything(connection, row, last):

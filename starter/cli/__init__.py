@@ -40,7 +40,7 @@ Answers go to stdout, as tables or with --json as one JSON value. An error is on
 --json too. Exit codes: 0 done, 1 refused or nobody answers, 2 bad input.
 """
 INTERRUPTED = 130
-system.audit.command(compare.compare)
+audit.app.command(compare.compare)
 
 
 def _app() -> App:

@@ -53,7 +53,7 @@ async def hand_out(book: Book, keys: Keys, places: list[Place]) -> dict[str, str
 
 
 async def test_every_place_gets_what_it_lacks_once(
-    book: Book, keys: Keys, tmp_path: Path, subscriber: Receiver
+    book: Book, keys: Keys, tmp_path: Path, subscriber: Receiver, superuser: asyncpg.Connection
 ) -> None:
     folder, mails = tmp_path / "kept", tmp_path / "mails"
     places = build_places(
@@ -89,8 +89,7 @@ async def test_every_place_gets_what_it_lacks_once(
     assert {one.signed.hash for one in read_files([file], keys)} == {one.signed.hash for one in kept}
     # What is kept is not written over.
     kept[0].file.write_text("mine")
-    async with book.database.connection() as connection:
-        await connection.execute("DELETE FROM checkpoint_place")
+    await superuser.execute("DELETE FROM checkpoint_place")
     assert await hand_out(book, keys, places) == {}
     assert kept[0].file.read_text() == "mine"
     assert len(list(mails.glob("*.eml"))) == 2
@@ -151,7 +150,11 @@ def test_requests_are_signed_as_the_examples_of_the_specification() -> None:
 
 
 async def test_a_bucket_locks_what_it_gets(
-    book: Book, keys: Keys, subscriber: Receiver, monkeypatch: pytest.MonkeyPatch
+    book: Book,
+    keys: Keys,
+    subscriber: Receiver,
+    superuser: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(SettingError, match="s3: needs AWS_ACCESS_KEY_ID"):
         build_places("s3://records/ledger", None, None)
@@ -181,8 +184,7 @@ async def test_a_bucket_locks_what_it_gets(
     access = Access(subscriber.url(path=""), "cn-north-1", "key", "secret")
     assert said == authorization(access, "PUT", call.path, {name: call.headers[name] for name in names})
     # What is there is left as it is.
-    async with book.database.connection() as connection:
-        await connection.execute("DELETE FROM checkpoint_place")
+    await superuser.execute("DELETE FROM checkpoint_place")
     subscriber.behaviour = always("412 Precondition Failed")
     assert await hand_out(book, keys, places) == {}
 

@@ -14,6 +14,8 @@ GRANT SELECT, INSERT (hash, name, document) ON policy TO caseladder_writer;
 GRANT INSERT (case_id, seq, notice, roles, outcome, channel, at, id, meant, attempts, reasons, remarks), SELECT
     ON notification TO caseladder_writer;
 GRANT SELECT, INSERT (swap, initiator, counterparty, months, moves, signed_at) ON shift_swap TO caseladder_writer;
+GRANT SELECT, INSERT (number, envelope, peaks, leaves) ON checkpoint TO caseladder_writer;
+GRANT SELECT, INSERT (number, began_at) ON ledger_epoch TO caseladder_writer;
 
 -- Read off the record, and what goes with it.
 GRANT SELECT,
@@ -29,10 +31,12 @@ GRANT SELECT, INSERT (case_id, waybill, parent, words), UPDATE (waybill, parent,
 GRANT SELECT, INSERT (kind, year, month, serial), UPDATE (serial) ON case_number TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, seq, request_id, salt, digest), UPDATE (seq, salt, digest)
     ON case_request TO caseladder_writer;
-GRANT SELECT, INSERT (case_id, facts, intake_salt, intake_digest),
-    UPDATE (facts, intake_salt, intake_digest, erased_at)
+GRANT SELECT, INSERT (case_id, facts, salt, intake_salt, intake_digest),
+    UPDATE (facts, salt, intake_salt, intake_digest, erased_at)
     ON personal TO caseladder_writer;
 GRANT SELECT, INSERT (one), DELETE ON casebook_recovery TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, number, seq, hash), UPDATE (number, seq, hash) ON checkpoint_head TO caseladder_writer;
+GRANT SELECT, INSERT (place, number), UPDATE (number, at) ON checkpoint_place TO caseladder_writer;
 
 -- Payments.
 GRANT SELECT, INSERT (key, case_id, amount, state, reference, requested_at, settled_at, gateway, payee),

@@ -75,14 +75,16 @@ ALTER TABLE personal_look ALTER COLUMN hash SET NOT NULL;
 ALTER TABLE personal_look ENABLE TRIGGER personal_look_append_only;
 
 CREATE FUNCTION personal_look_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    last record;
 BEGIN
-    -- One after the other until it is committed, so that the order of the ids is that of the chain. The id that the
-    -- identity gave was taken before the wait, so another is taken here.
+    -- One after the other until it is committed, so that the order of the ids is that of the chain; the id that the
+    -- identity gave was taken before the wait.
     PERFORM pg_advisory_xact_lock(27424450402154855);
-    NEW.id := nextval(pg_get_serial_sequence('personal_look', 'id'));
+    SELECT id, hash INTO last FROM personal_look ORDER BY id DESC LIMIT 1;
+    NEW.id := greatest(NEW.id, coalesce(last.id, 0) + 1);
     NEW.hash := personal_look_hash(
-        coalesce((SELECT hash FROM personal_look ORDER BY id DESC LIMIT 1), ''),
-        NEW.id, NEW.case_id, NEW.caller, NEW.role, NEW.masked, NEW.at);
+        coalesce(last.hash, ''), NEW.id, NEW.case_id, NEW.caller, NEW.role, NEW.masked, NEW.at);
     RETURN NEW;
 END
 $$;
