@@ -14,6 +14,7 @@ from activities.access.access_log import AccessLog
 from activities.audit.everything import Everything, Verified
 from activities.audit.keys import Keys, new_key
 from activities.audit.make import Checkpoints
+from activities.database.migrate import migrate
 from activities.messages import Batch
 from activities.policies.store import Policies
 from cases.case import Case
@@ -22,7 +23,8 @@ from cases.vocabulary.commands import read_command
 from cases.vocabulary.facts import read_intake
 from tests.activities.forger import rewrite
 from tests.activities.ledger import RUN, behind_the_back
-from tests.casebook import Book
+from tests.casebook import Book, open_book
+from tests.postgres import Cluster
 
 START = datetime.fromisoformat("2026-03-09T09:00:00+08:00")
 POLICY = Policies().load("default")
@@ -227,6 +229,27 @@ async def test_looks_are_chained_as_they_come_whatever_they_say(cases: Book, sup
         'complaint:"A"\\', "张三\n\x01", datetime.fromisoformat("2026-03-09T09:00:00.000001+08:00"),
     )  # fmt: skip
     assert await said(cases) == []
+
+
+async def test_looks_of_an_earlier_release_are_chained_when_it_is_migrated(postgres: Cluster) -> None:
+    dsn = await postgres.fresh_database()
+    await migrate(dsn, "0012")
+    connection = await asyncpg.connect(dsn)
+    try:
+        for who in ("agent-1", "agent-2", "张三"):
+            await connection.execute(
+                "INSERT INTO personal_look (case_id, caller, role, masked) VALUES ('complaint:A', $1, 'agent', false)",
+                who,
+            )
+        await migrate(dsn)
+        async with open_book(dsn) as book:
+            await AccessLog(book.database).look("complaint:A", "agent-4", "agent", masked=True)
+            done = await verify(book)
+        assert (done.looks, done.faults) == (4, [])
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await connection.execute("UPDATE personal_look SET masked = true")
+    finally:
+        await connection.close()
 
 
 async def test_what_a_checkpoint_covers_is_not_read_again(
