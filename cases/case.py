@@ -460,6 +460,10 @@ class Case(Handlers):
     def after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
         """Do what waited for this approval."""
 
+    def unsafe_payment(self, command: str) -> Refused | None:
+        """Say what must be looked at before money goes out by hand; None unless a kind says so."""
+        return None
+
     def parcel(self) -> tuple[str | None, tuple[str, ...]]:
         """Return the waybill that is paid for once, and the other cases about it that may be paid all the same."""
         return None, ()

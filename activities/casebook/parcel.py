@@ -36,7 +36,7 @@ class Parcels:
         """
         async with self._database.connection() as connection:
             found = await self.of(connection, str(order.what["waybill"]), order.case_id)
-        return found.model_dump()
+        return found.model_dump(mode="json")
 
     @classmethod
     async def of(cls, connection: asyncpg.Connection, waybill: str, but: str) -> Found:
@@ -44,5 +44,7 @@ class Parcels:
         rows = await connection.fetch(cls._PARCEL, waybill, but, [Claim.KIND], [Inquiry.KIND], MOST_LISTED)
         return Found(
             claims=[OtherClaim(case=row["case_id"], state=row["state"]) for row in rows if not row["inquiry"]],
-            inquiries=[FoundInquiry(case=row["case_id"], on=row["day"]) for row in rows if row["inquiry"]],
+            inquiries=[
+                FoundInquiry(case=row["case_id"], recorded_at=row["recorded_at"]) for row in rows if row["inquiry"]
+            ],
         )

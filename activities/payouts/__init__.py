@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from standardwebhooks import Webhook
@@ -43,7 +44,8 @@ class CalledBack:
 
     case_id: str
     key: str
-    result: PayoutResult
+    # None while the gateway has not decided.
+    result: PayoutResult | None
 
 
 class Payouts:
@@ -121,10 +123,43 @@ class Payouts:
         if entry.amount != payout.amount:
             message = f"callback: amount = {entry.amount}: ordered were {payout.amount} yuan under {entry.key}"
             raise Refused("amount_differs", message)
+        if entry.state == "failed" and payout.state != "paid":
+            # An old word may come again while the next attempt is under way, so a no only makes us ask.
+            try:
+                now = await self._gateway.status(payout.key)
+            except PayoutUnknown:
+                raise Refused("busy", "callback: the gateway could not be asked; call back later") from None
+            if now is None or now.state == "pending":
+                return CalledBack(payout.case_id, payout.key, None)
+            entry = now
         settled = await self._book.settle(payout, entry)
         if settled.state == "paid" and settled.reference != entry.reference:
             raise Refused("already_paid", f"callback: {entry.key} is paid with the reference {settled.reference}")
         return CalledBack(settled.case_id, settled.key, _result(settled))
+
+    async def settle(self, key: str, *, paid: str | None = None, failed: str | None = None) -> PayoutResult:
+        """Write down what a gateway that is not there any more has said of an order, by letter or by telephone.
+
+        The case hears of it from its next attempt; what failed is then sent to the present gateway.
+
+        Args:
+            paid: the gateway's proof of the payment.
+            failed: why it was not paid, as a code.
+
+        Raises:
+            Refused: ``unknown_payout``; ``payout_settled`` where it is known what came of it;
+                ``payout_under_way`` where it was sent to the present gateway, which is asked by itself.
+        """
+        payout = await self._book.find(key)
+        if payout is None:
+            raise Refused("unknown_payout", f"key = {key!r}: no payout was sent under this key")
+        if payout.state != "requested":
+            raise Refused("payout_settled", f"key = {key!r}: it is known what came of it: {payout.state}")
+        if payout.gateway == self._gateway.name:
+            raise Refused("payout_under_way", f"key = {key!r}: {payout.gateway} is asked by itself")
+        state: Literal["paid", "failed"] = "failed" if paid is None else "paid"
+        entry = Entry(key, state, payout.amount, payout.case_id, paid or "", "" if failed is None else failed)
+        return _result(await self._book.settle(payout, entry))
 
     async def reconcile(self) -> Report:
         """Compare our books with the gateway's; see `activities.payouts.reconcile.reconcile`."""

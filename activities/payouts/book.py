@@ -100,12 +100,14 @@ class Book:
         if row["key"] is not None:
             return Payout(**dict([*row.items()][3:])), "new"
         payout = _same(order, amount, [Payout(**row) for row in await self._rows(connection, order)])
-        if payout.state == "failed" and retry:
+        # Of an agreement that the present one has taken the place of.
+        earlier = payout.key != order.key
+        if (payout.state == "failed" and (retry or earlier)) or (payout.state == "waiting" and earlier):
             row = await connection.fetchrow(
                 self._AGAIN, order.key, gateway, order.run, order.case_id, amount, order.payee
             )
             if row is not None:
-                return Payout(**row), "again" if payout.key == order.key else "new"
+                return Payout(**row), "new" if earlier else "again"
         return payout, "known"
 
     async def _rows(self, connection: asyncpg.Connection, order: PayoutOrder) -> list[asyncpg.Record]:
@@ -156,9 +158,9 @@ def _same(order: PayoutOrder, amount: Decimal, payouts: list[Payout]) -> Payout:
     payout = payouts[0]
     if any(other.case_id != order.case_id for other in payouts):
         raise PayoutConflict(f"{order.case_id}: the key {order.key} is another case's")
-    # What finance confirmed before the order came stands under a key of its own; what failed was for an agreement that
-    # the present one has taken the place of.
-    if payout.key != order.key and payout.state == "failed":
+    # What finance confirmed before the order came stands under a key of its own; what failed, or was left to finance,
+    # was for an agreement that the present one has taken the place of.
+    if payout.key != order.key and payout.state in ("failed", "waiting"):
         return payout
     if payout.key != order.key and payout.state != "paid":
         raise PayoutConflict(f"{order.case_id}: a payout is under way under the key {payout.key}")

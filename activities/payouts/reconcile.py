@@ -124,7 +124,7 @@ class _Comparison:
     def _against_ledger(self, row: Payout, claimed: _Claims) -> Iterator[Difference]:
         if not claimed.requested:
             yield self._of(row, "not_requested", "the case's ledger asks for no payout")
-        amounts = {*claimed.requested, *(amount for amount, _ in claimed.paid)} - {f"{row.amount:.2f}"}
+        amounts = {*claimed.requested[-1:], *(amount for amount, _ in claimed.paid)} - {f"{row.amount:.2f}"}
         for amount in sorted(amounts):
             detail = f"the case's ledger says {amount}, the payout book {row.amount}"
             yield self._of(row, "amount_differs", detail)

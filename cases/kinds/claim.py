@@ -91,7 +91,7 @@ class Claim(Case):
     ABOUT = "factor"
     MONEY = {"assessed": "assessment.total", "offered": "offered", "agreed": "agreed"}
     SUBJECTS = (OFFER, BACKDATING)
-    AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment"}
+    AFTER_RESOLVED = Case.AFTER_RESOLVED | {"dispute", "confirm_payment", "clear_waybill"}
     OPENED_BY = ("S0-A.5.1",)
 
     rule: ClaimTable
@@ -106,7 +106,8 @@ class Claim(Case):
         self.offered: Decimal | None = None
         self.ever_offered = False
         self.agreed: Decimal | None = None
-        self.offered_at: datetime | None = None
+        # Since when the claimant has been able to agree to what is on offer: to the amount, and to who is paid.
+        self.known_since: datetime | None = None
         self.negotiated = False
         self.disputes: list[str] = []
         # Whom the money goes to, where somebody named it; who assessed, offered or named; who overrode the formula.
@@ -259,7 +260,7 @@ class Claim(Case):
 
     def _is_beyond(self, amount: Decimal, by: Actor) -> bool:
         """Whether an amount in yuan is this actor's own discretion: more than the formula, or somebody else, gave."""
-        own = self.overrode is not None and self.overrode.who == by.who
+        own = by.is_same(self.overrode)
         return self.assessment is None or amount > (self._by_formula if own else self._total)
 
     def second_person(self, subject: str, amount: Decimal, by: Actor) -> tuple[str, ...] | None:
@@ -280,11 +281,13 @@ class Claim(Case):
         return beyond and not self.policy.authority_of.covers(by.role, amount)
 
     def objection(self, approval: Approval, by: Actor) -> Refused | None:
-        """Let nobody approve an offer that rests on their own override, or that must be looked at first."""
+        """Let nobody approve what rests on their own override or filing, or what must be looked at first."""
+        if approval.subject == BACKDATING:
+            return self.dates.objection(by)
         if approval.subject != OFFER:
             return None
-        duties, overrode = self.duties, self.overrode
-        if duties is not None and duties.second_person and overrode is not None and overrode.who == by.who:
+        duties = self.duties
+        if duties is not None and duties.second_person and by.is_same(self.overrode):
             message = f"approve: by.id = {by.id!r} overrode the assessment; somebody else approves it"
             return Refused("duties", message, "S1-5.9.10")
         return self._unsafe("approve")
@@ -305,6 +308,9 @@ class Claim(Case):
     # --- agreeing and disputing -------------------------------------------------------------------
 
     def _may_name_payee(self, by: Actor, at: datetime) -> None:
+        if self.duties is None:
+            message = "name_payee: the policy that the claim is pinned to has no duties, so the claimant is paid"
+            raise Refused("duties", message, "S0-A.1")
         self.payout.refuse_paid("name_payee")
         self.payout.refuse_under_way("name_payee")
         if self.payout.attempt == "waiting" and by.role not in self.policy.permitted("confirm_payment", self.KIND):
@@ -322,21 +328,19 @@ class Claim(Case):
     def _may_accept_offer(self, by: Actor, at: datetime) -> None:
         self._refuse_without_offer("accept_offer", "S0-A.5.4")
         duties = self.duties
-        if duties is None or not duties.separate_acceptance or by.role in CLAIMANTS:
-            return
-        if by.who in self.involved:
+        if duties is not None and duties.separate_acceptance and not by.names.isdisjoint(self.involved):
             message = f"accept_offer: by.id = {by.id!r} assessed, offered or named the payee; somebody else records it"
             raise Refused("duties", message, "S1-5.9.10")
 
     def _check_accept_offer(self, command: AcceptOffer, at: datetime, by: Actor) -> None:
         duties = self.duties
-        if duties is None or by.role in CLAIMANTS or self.offered is None or self.offered_at is None:
+        if duties is None or by.role in CLAIMANTS or self.offered is None or self.known_since is None:
             return
         said = command.said_at or at
         if command.channel is None:
             raise _unproven("channel is missing: by which channel the claimant said so")
-        if not self.offered_at <= said <= at:
-            span = f"{self.offered_at.isoformat()} to {at.isoformat()}"
+        if not self.known_since <= said <= at:
+            span = f"{self.known_since.isoformat()} to {at.isoformat()}"
             raise _unproven(
                 f"said_at = {said.isoformat()}: the claimant said so after the offer and before now: {span}"
             )
@@ -424,6 +428,10 @@ class Claim(Case):
 
     # --- what the casebook knows of the parcel ------------------------------------------------------
 
+    def unsafe_payment(self, command: str) -> Refused | None:
+        """Say which other claims on the parcel stand against the payment."""
+        return self.waybill.refusal(command)
+
     def looking(self) -> bool:
         """Whether the casebook was asked about the parcel and has not answered."""
         return self.waybill.looking
@@ -442,7 +450,8 @@ class Claim(Case):
 
     def payout_blocked(self, found: Mapping[str, Any], at: datetime) -> None:
         """Take in that nothing was paid, since the parcel is claimed elsewhere too."""
-        self.waybill.found(self.events[-1].seq, Found.model_validate(found), at)
+        claims = Found.model_validate(found).claims
+        self.waybill.found(self.events[-1].seq, Found(claims=claims, inquiries=self.waybill.inquiries), at)
         self.payout.failed("waybill_claimed", at)
 
     # --- what others see --------------------------------------------------------------------------
@@ -477,18 +486,21 @@ class Claim(Case):
         self.facts = _merged(self.facts, data.found)
         self.approvals.outdate()
         self.assessment = {name: value for name, value in event.data.items() if name != "found"}
-        self.involved.add(event.actor.who)
+        self.involved |= event.actor.names
         self.overrode = event.actor if data.overridden is not None else None
         if self.duties is not None:
             self.waybill.look_up(event)
 
     def _on_offered(self, data: Offered, event: Event) -> None:
-        self.offered, self.offered_at, self.ever_offered = data.amount, event.at, True
-        self.involved |= {event.actor.who, *self.approvals.askers(OFFER)}
+        self.offered, self.known_since, self.ever_offered = data.amount, event.at, True
+        self.involved |= event.actor.names | self.approvals.involved(OFFER)
 
     def _on_payee_named(self, data: PayeeNamed, event: Event) -> None:
-        self.payee = (data.relation, data.payee)
-        self.involved.add(event.actor.who)
+        self.payee, self.known_since = (data.relation, data.payee), event.at
+        if event.actor.role not in CLAIMANTS:
+            # Whoever is to agree hears from a new offer who is paid.
+            self.offered = None
+            self.involved |= event.actor.names
         if self.agreed is not None:
             self.agreed = None
             self.payout.take_back()

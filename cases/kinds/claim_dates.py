@@ -78,7 +78,7 @@ class Dates(Part):
         preserves = self.case.policy.compensation.inquiry_preserves_claim
         if inquired is not None and preserves and self._filed_on() > last and not self._inquired_by(last):
             yield "inquiry_recorded_on"
-        if facts.factor == "delay":
+        if facts.factor in ("delay", "loss"):
             yield from (name for name in ("promised_at", "delivered_at") if getattr(shipment, name) is not None)
 
     def _filed_on(self) -> date:
@@ -87,7 +87,8 @@ class Dates(Part):
 
     def _inquired_by(self, last: date) -> bool:
         """Whether the casebook has an inquiry about the parcel from within the year."""
-        return any(date.fromisoformat(one.on) <= last for one in self.case.waybill.inquiries)
+        local = self.case.policy.local
+        return any(local(one.recorded_at).date() <= last for one in self.case.waybill.inquiries)
 
     def turns(self) -> Iterable[Turn]:
         """Yield when somebody is asked to look at a claim that was filed long after its receipt: as it is filed."""
@@ -97,6 +98,17 @@ class Dates(Part):
     def _ask(self, at: datetime) -> None:
         asker = self.filed_by or self.case.events[0].actor
         self.case.approvals.ask(BACKDATING, None, self.case.policy.compensation.discretion_from, at, by=asker)
+
+    def objection(self, by: Actor) -> Refused | None:
+        """Say why this actor may not approve that it was filed long after its receipt, or None."""
+        authority, least = self.case.policy.authority_of, self.case.policy.compensation.discretion_from
+        if by.is_same(self.filed_by):
+            return Refused("duties", f"approve: by.id = {by.id!r} filed it; somebody else approves it", CLAUSE)
+        if authority.rank(by.role) < authority.rank(least):
+            return Refused(
+                "authority", f"by.role = {by.role!r} may not approve {BACKDATING}: {least} or above may", CLAUSE
+            )
+        return None
 
     def refusal(self, command: str) -> Refused | None:
         """Say which date stands against what would pay by it."""

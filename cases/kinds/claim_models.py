@@ -10,7 +10,7 @@ from cases.policy.tables import Duration, PaymentTable
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EventData
 from cases.vocabulary.parcels import OtherClaim
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, Role, Text, Token, Yuan
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PayeeToken, Role, Text, Token, Yuan
 from cases.vocabulary.views import CaseView, ViewModel
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class NamePayee(Command):
     NAME = "name_payee"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"relation": "beneficiary", "payee": "payee-3f6d0c9e"}
     relation: Relation
-    payee: Token
+    payee: PayeeToken
 
 
 class AcceptOffer(Command):

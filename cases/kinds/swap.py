@@ -242,7 +242,7 @@ class ShiftSwap(Case):
         self.emit(data, at, by=by, clauses=(CLAUSE,))
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
-        if by.who in {Actor(one, "").who for one in self.people}:
+        if any(by.is_same(Actor(one, "")) for one in self.people):
             raise Refused("four_eyes", f"sign: by.id = {by.id!r} swaps the shift; somebody else signs", CLAUSE)
         if self.agreed is None:
             message = f"sign: {self.swap.counterparty.id} has not agreed yet; the signature comes last"

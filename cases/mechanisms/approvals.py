@@ -151,19 +151,31 @@ class Approvals(Part):
         """Return the highest amount in yuan that stands approved for a subject, if need be by somebody else."""
         amounts = [
             one.amount
-            for one in self._all[self.stale :]
-            if one.subject == subject and one.state == "approved" and one.amount is not None
-            if but_by is None or one.decided_by is None or one.decided_by.who != but_by.who
+            for one in self._standing(subject)
+            if one.amount is not None
+            if but_by is None or not but_by.is_same(one.decided_by)
         ]
         return max(amounts, default=None)
 
-    def askers(self, subject: str) -> list[str]:
-        """List who asked for what happened by itself once it was approved (`Actor.who`)."""
-        return [one.asked_by.who for one in self if one.subject == subject and one.waits and one.state == "approved"]
+    def _standing(self, subject: str) -> list[Approval]:
+        """List what was approved of a subject and counts: not what was followed by other numbers, or by a no."""
+        standing: list[Approval] = []
+        for one in self._all[self.stale :]:
+            if one.subject == subject and one.state == "rejected":
+                standing.clear()
+            elif one.subject == subject and one.state == "approved":
+                standing.append(one)
+        return standing
+
+    def involved(self, subject: str) -> frozenset[str]:
+        """Return who asked for what was approved of a subject, and who approved it (`Actor.names`)."""
+        people = [actor for one in self._standing(subject) for actor in (one.asked_by, one.decided_by) if actor]
+        return frozenset().union(*(actor.names for actor in people))
 
     def is_approved(self, subject: str) -> bool:
-        """Whether somebody has ever approved a subject that has no amount."""
-        return any(one.subject == subject and one.state == "approved" for one in self)
+        """Whether somebody has approved a subject, whatever the numbers were."""
+        decided = [one.state for one in self if one.subject == subject and one.state in ("approved", "rejected")]
+        return decided[-1:] == ["approved"]
 
     def ask(
         self,
@@ -246,7 +258,7 @@ class Approvals(Part):
 
     def _refusal(self, approval: Approval, by: Actor) -> Refused | None:
         """Say why this actor may not decide an approval, or None."""
-        if approval.asked_by.who == by.who:
+        if by.is_same(approval.asked_by):
             return Refused("four_eyes", f"by.id = {by.id!r} asked for it; somebody else must decide", "S1-5.9.10")
         if by.role in approval.also:
             return None

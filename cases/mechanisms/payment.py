@@ -171,6 +171,8 @@ class Payment(Part):
             raise Refused("nothing_to_pay", "confirm_payment: nothing is agreed", self.CLAUSE)
         self.refuse_paid("confirm_payment")
         self.refuse_under_way("confirm_payment")
+        if (refusal := self.case.unsafe_payment("confirm_payment")) is not None:
+            raise refusal
 
     def _do_confirm_payment(self, command: ConfirmPayment, at: datetime, by: Actor) -> None:
         self.made(command.reference, at, by)

@@ -146,7 +146,7 @@ class Route(Part):
         """
         for step in (self.step - 1, self.step):
             for role, (_, signature) in self.signed.get(step, {}).items():
-                if signature.actor.who == by.who and role != by.role:
+                if by.is_same(signature.actor) and role != by.role:
                     message = f"by.id = {by.id!r} has signed step {step} as {role}; somebody else must sign"
                     raise Refused("four_eyes", message, self.CLAUSE)
 

@@ -61,6 +61,7 @@ class Waybill(Part):
         self.claims: list[OtherClaim] = []
         self.inquiries: list[FoundInquiry] = []
         self.cleared: list[str] = []
+        self._of = 0
 
     @property
     def waybill(self) -> str | None:
@@ -116,7 +117,9 @@ class Waybill(Part):
 
     def _on_waybill_looked_up(self, data: WaybillLookedUp, event: Event) -> None:
         self.case.came_out(ActivityCall, data.of)
-        self.claims, self.inquiries = data.claims, data.inquiries
+        # What was asked first may be answered last.
+        if data.of >= self._of:
+            self._of, self.claims, self.inquiries = data.of, data.claims, data.inquiries
 
     def _on_waybill_cleared(self, data: WaybillCleared, event: Event) -> None:
         self.cleared += [one for one in data.claims if one not in self.cleared]

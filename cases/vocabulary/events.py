@@ -99,9 +99,14 @@ class Actor:
     person: str | None = None
 
     @property
-    def who(self) -> str:
-        """What tells one person from another: not the account, nor how its id is written."""
-        return unicodedata.normalize("NFKC", (self.person or self.id)).casefold()
+    def names(self) -> frozenset[str]:
+        """What the person is known by, however it is written: the account, and what several accounts have in common."""
+        known = (self.id,) if self.person is None else (self.id, self.person)
+        return frozenset(unicodedata.normalize("NFKC", one).casefold() for one in known)
+
+    def is_same(self, other: Actor | None) -> bool:
+        """Whether both are one person; also where only one of them was sent with what their accounts have in common."""
+        return other is not None and not self.names.isdisjoint(other.names)
 
     def as_json(self) -> dict[str, str]:
         """Return the actor as events carry it."""

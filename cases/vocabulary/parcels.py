@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cases.vocabulary.values import Model, Token
+from cases.vocabulary.values import Model, Moment, Token
 
 
 class OtherClaim(Model):
@@ -17,10 +17,10 @@ class OtherClaim(Model):
 
 
 class FoundInquiry(Model):
-    """An inquiry about the same parcel, and the day on which it was recorded."""
+    """An inquiry about the same parcel, and when it was recorded, whatever its receipt is said to have been."""
 
     case: Token
-    on: str
+    recorded_at: Moment
 
 
 class Found(Model):

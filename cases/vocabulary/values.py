@@ -92,6 +92,18 @@ Text = Annotated[
 ]
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+
+
+def _no_account(text: str) -> str:
+    if not text.startswith("payee-") and re.search("[0-9]{8}", text):
+        raise ValueError("a token stands for an account and is none: no eight digits in a row")
+    return text
+
+
+# Who is paid and how, as a door or a payment service named it: never an account number or an address.
+PayeeToken = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._:/-]{0,127}$"), AfterValidator(_no_account)
+]
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Severity = Literal["normal", "serious", "critical"]
 ShippingRoute = Literal["same_city", "domestic", "hk_mo_tw", "international"]

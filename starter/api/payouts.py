@@ -32,4 +32,4 @@ async def called_back(request: Request) -> Response:
         if len(body) > LONGEST:
             raise Refused("too_large", f"a callback has at most {LONGEST} bytes")
     taken = await services.payouts.called_back(request.headers, bytes(body))
-    return JSONResponse({"key": taken.key, "state": taken.result.state})
+    return JSONResponse({"key": taken.key, "state": taken.result.state if taken.result else "pending"})

@@ -1,11 +1,11 @@
-"""The command ``payouts reconcile``."""
+"""The commands ``payouts reconcile`` and ``payouts settle``."""
 
 from __future__ import annotations
 
 from cyclopts import App
 
 from starter.cli import output
-from starter.cli.errors import FAILED, OK
+from starter.cli.errors import FAILED, OK, BadInput
 from starter.cli.options import STACK, StackOptions
 
 app = App(name="payouts", help="The money: compare the books about it.")
@@ -54,3 +54,29 @@ async def reconcile(*, options: StackOptions = STACK) -> int:
         [(one.kind, one.case_id, one.key, one.detail) for one in report.differences],
     )
     return FAILED
+
+
+@app.command
+async def settle(
+    key: str, /, *, paid: str | None = None, failed: str | None = None, options: StackOptions = STACK
+) -> int:
+    """Write down what came of an order to a gateway that is not there any more, as it said by letter or telephone.
+
+    The case hears of it from its next attempt; what failed is then sent to the present gateway.
+
+    Args:
+        key: of the order, like claim:form-7/payout.
+        paid: the gateway's proof of the payment.
+        failed: why it was not paid, as a code like account_closed.
+    """
+    from starter.payouts import payouts_of
+
+    if (paid is None) == (failed is None):
+        raise BadInput("give one of --paid REFERENCE and --failed CODE")
+    async with options.database() as database:
+        result = await payouts_of(options.settings(), database).settle(key, paid=paid, failed=failed)
+    if options.json:
+        output.print_json({"key": key, "state": result.state, "reference": result.reference, "reason": result.reason})
+    else:
+        output.line(f"{key}: {result.state} {result.reference or result.reason}")
+    return OK

@@ -14,12 +14,14 @@ from activities.messages import CallOrder, PayoutOrder, PayoutResult
 from activities.payouts import Payouts
 from activities.payouts.ledger import LedgerGateway
 from cases.kinds.claim import Claim
+from cases.kinds.inquiry import Inquiry
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.parcels import Found
 from tests.activities.ledger import behind_the_back, somebody_waits
 from tests.activities.test_payouts import attempt
 from tests.activities.test_search import opened, record
 from tests.casebook import Book
-from tests.core.support import AGENT, CUSTOMER, at, do
+from tests.core.support import AGENT, CUSTOMER, at, default_policy, do
 
 DAY = "03-05"
 PARCEL = {"waybill": "YT-9", "posted_on": "2026-03-01", "base_freight": "20.00", "weight_kg": "0.8"}
@@ -70,7 +72,11 @@ async def test_it_finds_what_is_open_agreed_or_paid_and_not_what_came_to_nothing
     paid.payout_made("BANK-1", at(f"{DAY} 10:03:00"))
     withdrawn = claim("d-withdrawn")
     do(withdrawn, f"{DAY} 10:00:00", "withdraw", CUSTOMER)
-    inquiry = opened("inquiry", "q-1", f"{DAY} 09:00:00", shipment={"waybill": "YT-9", "posted_on": "2026-03-01"})
+    said = {"key": "q-1", "received_at": at(f"{DAY} 09:00:00").isoformat()}
+    parcel = {"waybill": "YT-9", "posted_on": "2026-03-01"}
+    inquiry = Inquiry.open(
+        read_intake(Inquiry.INTAKE, {**said, "facts": {"shipment": parcel}}), default_policy(), at(f"{DAY} 09:30:00")
+    )
     complaint = opened("complaint", "x-1", f"{DAY} 09:00:00", shipment=PARCEL)
     await record(
         book, claim("a-open"), agreed("b-agreed"), paid, withdrawn, claim("e-other", "YT-10"), inquiry, complaint
@@ -79,7 +85,8 @@ async def test_it_finds_what_is_open_agreed_or_paid_and_not_what_came_to_nothing
     assert [(one.case, one.state) for one in found.claims] == [
         ("claim:a-open", "open"), ("claim:b-agreed", "agreed"), ("claim:c-paid", "paid"),
     ]  # fmt: skip
-    assert [(one.case, one.on) for one in found.inquiries] == [("inquiry:q-1", "2026-03-05")]
+    # When it was recorded, whatever its receipt is said to have been.
+    assert [(one.case, one.recorded_at) for one in found.inquiries] == [("inquiry:q-1", at(f"{DAY} 09:30:00"))]
     # However somebody wrote it, and without the case that asks.
     assert await look(book, "yt-9") == found
     assert [one.case for one in (await look(book, but="claim:a-open")).claims] == ["claim:b-agreed", "claim:c-paid"]

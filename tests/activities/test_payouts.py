@@ -555,6 +555,7 @@ async def test_a_callback_settles_the_book_and_the_activity_asks_no_more(
     [(headers, body)] = received
     called = await payouts.called_back(headers, body)
     assert (called.case_id, called.key) == (CASE, KEY)
+    assert called.result is not None
     assert (called.result.state, called.result.reference) == ("paid", "GW-1")
     assert await payouts.called_back(headers, body) == called
     requests = len(pending.requests)
@@ -580,7 +581,9 @@ async def test_a_callback_that_it_was_paid_after_all_outdoes_a_failure(
     gateway.posts = ["refuse"]
     await attempt(payouts)
     gateway.enter(KEY, "120.00", case=CASE)
-    assert (await payouts.called_back(*gateway.signed(KEY))).result.state == "paid"
+    called = (await payouts.called_back(*gateway.signed(KEY))).result
+    assert called is not None
+    assert called.state == "paid"
     assert (await attempt(payouts)).reference == "GW-1"
     assert gateway.requests == [("POST", "/payouts")]
 
@@ -915,7 +918,9 @@ async def test_the_settings_choose_the_gateway(pool: Tables, gateway: Misbehavin
     over_http = {"payout_url": gateway.url, "payout_token": TOKEN, "payout_callback_secret": SECRET}
     outside = payouts_of(load_settings(**over_http), pool)
     assert (await attempt(outside, PayoutOrder("claim:C-3", "c3", "1.00", RUN, 1))).reference == "GW-1"
-    assert (await outside.called_back(*gateway.signed("c3"))).result.state == "paid"
+    called = (await outside.called_back(*gateway.signed("c3"))).result
+    assert called is not None
+    assert called.state == "paid"
 
 
 async def test_what_payouts_cannot_run_with_is_said_at_once(pool: Tables) -> None:
@@ -1215,3 +1220,62 @@ async def test_a_new_agreement_waits_for_the_outcome_of_the_old_one(
         await attempt(payouts)
     with pytest.raises(PayoutConflict, match="a payout is under way"):
         await attempt(payouts, dataclasses.replace(ORDER, key=f"{KEY}/2", payee="payee-2"))
+
+
+async def test_an_old_no_that_is_said_again_ends_no_later_attempt(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["fail"]
+    assert (await attempt(payouts)).state == "failed"
+    old = gateway.signed(KEY)
+    gateway.posts = ["pending"]
+    with pytest.raises(PayoutPending):
+        await attempt(payouts)
+    assert (await payouts.called_back(*old)).result is None
+    assert (await row(pool))["state"] == "requested"
+    gateway.decide(KEY)
+    assert (await attempt(payouts, number=2)).state == "paid"
+    assert gateway.paid() == {KEY: ["120.00"]}
+
+
+async def test_a_no_is_taken_only_from_a_gateway_that_can_be_asked(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["pending"]
+    with pytest.raises(PayoutPending):
+        await attempt(payouts)
+    gateway.decide(KEY, "failed")
+    gateway.gets = ["500"]
+    with pytest.raises(Refused) as caught:
+        await payouts.called_back(*gateway.signed(KEY))
+    assert caught.value.code == "busy"
+    assert (await row(pool))["state"] == "requested"
+
+
+async def test_what_was_left_to_finance_for_one_payee_is_left_to_it_for_the_next(pool: Tables) -> None:
+    by_hand = Payouts(pool, ManualGateway())
+    assert (await attempt(by_hand, dataclasses.replace(ORDER, payee="payee-1"))).state == "waiting"
+    again = dataclasses.replace(ORDER, key=f"{KEY}/2", payee="payee-2", amount="130.00")
+    for number in (1, 2):
+        assert (await attempt(by_hand, again, number)).state == "waiting"
+    [kept] = await pool.fetch("SELECT key, payee, amount, state FROM payout WHERE case_id = $1", CASE)
+    assert tuple(kept) == (again.key, "payee-2", Decimal("130.00"), "waiting")
+
+
+async def test_what_a_gateway_that_is_gone_has_said_is_written_down(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    gateway.posts = ["pending"]
+    with pytest.raises(PayoutPending):
+        await attempt(payouts)
+    with pytest.raises(Refused, match="is asked by itself"):
+        await payouts.settle(KEY, failed="closed_down")
+    present = Payouts(pool, LedgerGateway(pool))
+    with pytest.raises(PayoutUnknown, match="must be asked"):
+        await attempt(present)
+    with pytest.raises(Refused, match="no payout was sent"):
+        await present.settle("nobody", failed="closed_down")
+    assert await present.settle(KEY, failed="closed_down") == PayoutResult("failed", reason="closed_down")
+    with pytest.raises(Refused, match="it is known what came of it"):
+        await present.settle(KEY, paid="GW-1")
+    assert (await attempt(present)).state == "paid"

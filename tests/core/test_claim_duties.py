@@ -37,6 +37,7 @@ from tests.core.test_claim import FINANCE, LOST, OTHER, SENDER, SHIPMENT, agreed
 S1 = "S1-5.9.10"
 SAID = {"channel": "phone", "said_at": "2026-03-05T10:20:00+08:00", "evidence": "call-1"}
 GM_2 = {"id": "gm-2", "role": "general_manager"}
+IN_THE_YEAR = at("06-01 09:00:00").replace(year=2025)
 OTHERS = (OtherClaim(case="claim:form-1", state="paid"),)
 
 
@@ -47,7 +48,7 @@ def beyond(by: dict[str, str], amount: str = "1000000.00") -> Claim:
     return case
 
 
-# --- the two attacks ------------------------------------------------------------------------------
+# --- the two attacks, and their kin ------------------------------------------------------------------------------
 
 
 def test_one_agent_does_not_bring_a_claim_to_its_payment() -> None:
@@ -78,6 +79,24 @@ def test_the_override_of_the_highest_rung_is_not_approved_by_itself_through_some
     refuse(case, "03-05 10:11:00", "duties", "approve", "overrode", by=GM, clause=S1)
     do(case, "03-05 10:12:00", "approve", FINANCE)
     assert only(case, "offered").data["amount"] == "1000000.00"
+
+
+@pytest.mark.parametrize("self", [
+    {"id": "agent-7", "role": "customer"},
+    {"id": "x", "role": "customer", "person": "agent-7"},
+    {"id": "agent-7", "role": "agent", "person": "p-7"},
+])  # fmt: skip
+def test_nobody_is_somebody_else_by_another_role_or_a_key_that_came_later(self: dict[str, str]) -> None:
+    refuse(offered(), "03-05 10:21:00", "duties", "accept_offer", by=self, clause=S1, **SAID)
+
+
+def test_a_later_no_takes_an_earlier_yes_back() -> None:
+    case = assessed()
+    for minute, (name, by) in enumerate((("approve", SUPERVISOR), ("reject", QA))):
+        do(case, f"03-05 10:1{minute}:00", "request_approval", OTHER, subject="offer", amount="150.00")
+        do(case, f"03-05 10:1{minute}:30", name, by, reason="r")
+    do(case, "03-05 10:20:00", "offer", amount="150.00")
+    assert found(case, "offered") == []
 
 
 def test_who_overrode_does_not_offer_that_alone() -> None:
@@ -116,9 +135,12 @@ def test_two_accounts_of_one_person_are_one(same: dict[str, str]) -> None:
 
 
 def test_an_id_is_compared_as_unicode_means_it() -> None:
-    assert Actor("ａgent-7", "agent").who == Actor("AGENT-7", "agent").who
-    assert Actor("straße", "agent").who == Actor("STRASSE", "agent").who
-    assert Actor("a", "agent", "p-1").who == Actor("b", "agent", "P-1").who != Actor("a", "agent").who
+    assert Actor("ａgent-7", "agent").is_same(Actor("AGENT-7", "agent"))
+    assert Actor("straße", "agent").is_same(Actor("STRASSE", "agent"))
+    assert Actor("a", "agent", "p-1").is_same(Actor("b", "agent", "P-1"))
+    assert Actor("a", "agent", "p-1").is_same(Actor("a", "agent"))
+    assert Actor("a", "agent", "b").is_same(Actor("b", "agent"))
+    assert not Actor("a", "agent", "p-1").is_same(Actor("b", "agent", "p-2"))
 
 
 def test_the_record_says_who_an_account_belongs_to() -> None:
@@ -234,7 +256,10 @@ def test_seven_days_count_from_when_the_claimant_said_so() -> None:
 def looked_up(case: Claim, claims: tuple[OtherClaim, ...] = (), inquiries: tuple[FoundInquiry, ...] = ()) -> Claim:
     """The casebook answers all that it was asked."""
     for call in [one for one in case.outbox if isinstance(one, ActivityCall)]:
-        result = {"claims": [one.model_dump() for one in claims], "inquiries": [one.model_dump() for one in inquiries]}
+        result = {
+            "claims": [one.model_dump() for one in claims],
+            "inquiries": [one.model_dump(mode="json") for one in inquiries],
+        }
         case.activity_done(call, result, case.events[-1].at)
     assert not case.looking()
     return case
@@ -287,6 +312,20 @@ def test_what_waits_for_approval_is_not_approved_past_another_claim() -> None:
     do(case, "03-05 10:11:00", "reject", SUPERVISOR, reason="r")
 
 
+def test_what_was_asked_first_and_answered_last_takes_nothing_back() -> None:
+    case = assessed()
+    first, second = [one for one in case.outbox if isinstance(one, ActivityCall)]
+    for call, claims in ((second, OTHERS), (first, ())):
+        case.activity_done(call, {"claims": [one.model_dump() for one in claims]}, at("03-05 10:01:00"))
+    refuse(case, "03-05 10:10:00", "waybill_claimed", "offer", clause="S0-A.1")
+
+
+def test_nobody_confirms_by_hand_past_another_claim() -> None:
+    case = looked_up(agreed())
+    case.payout_blocked({"claims": [{"case": "claim:form-1", "state": "paid"}]}, at("03-05 11:01:00"))
+    refuse(case, "03-05 11:05:00", "waybill_claimed", "confirm_payment", by=FINANCE, clause="S0-A.1", reference="B")
+
+
 def test_a_payment_that_the_parcel_stops_goes_out_once_it_is_cleared() -> None:
     case = looked_up(agreed())
     case.payout_blocked({"claims": [{"case": "claim:form-1", "state": "agreed"}]}, at("03-05 11:00:05"))
@@ -320,6 +359,7 @@ def test_only_the_sender_or_whom_the_sender_names_is_paid() -> None:
 def test_who_named_the_payee_does_not_record_the_acceptance() -> None:
     case = offered()
     do(case, "03-05 10:15:00", "name_payee", OTHER, relation="sender", payee="payee-1")
+    do(case, "03-05 10:16:00", "offer")
     refuse(case, "03-05 10:21:00", "duties", "accept_offer", by=OTHER, clause=S1, **SAID)
 
 
@@ -330,6 +370,9 @@ def test_a_change_of_the_payee_needs_the_acceptance_anew() -> None:
     case.payout_failed("account_closed", at("03-05 11:02:00"))
     do(case, "03-05 11:03:00", "name_payee", CUSTOMER, **other)
     assert (case.agreed, case.offered, case.payout.owed) == (None, Decimal("100.00"), False)
+    # The yes of before was for another payee.
+    old = {**SAID, "said_at": "2026-03-05T10:30:00+08:00"}
+    refuse(case, "03-05 11:04:00", "acceptance_unproven", "accept_offer", "said_at", by=OTHER, clause=S1, **old)
     pass_time(case, "03-06 11:03:00")
     assert len(found(case, "payout_requested")) == 1
     refuse(case, "03-06 11:04:00", "nothing_to_pay", "confirm_payment", by=FINANCE, clause="S0-A.5.4", reference="B")
@@ -345,7 +388,26 @@ def test_while_finance_may_be_paying_by_hand_only_finance_lets_the_payee_change(
     other = {"relation": "sender", "payee": "payee-2"}
     refuse(case, "03-05 11:01:00", "payout_under_way", "name_payee", "finance", by=AGENT, clause="S0-A.5.4", **other)
     do(case, "03-05 11:02:00", "name_payee", FINANCE, **other)
-    assert case.agreed is None
+    # What the staff names is offered anew, so that whoever agrees knows who is paid.
+    assert (case.agreed, case.offered) == (None, None)
+
+
+def test_an_acceptance_from_before_the_payee_was_named_is_none() -> None:
+    case = offered()
+    mule = {"relation": "beneficiary", "payee": "payee-mule"}
+    do(case, "03-05 10:30:00", "name_payee", AGENT, **mule)
+    refuse(case, "03-05 10:31:00", "no_offer", "accept_offer", by=CUSTOMER, clause="S0-A.5.4")
+    do(case, "03-05 10:32:00", "offer")
+    refuse(case, "03-05 10:40:00", "acceptance_unproven", "accept_offer", "said_at", by=OTHER, clause=S1, **SAID)
+    case = offered()
+    do(case, "03-05 10:30:00", "name_payee", CUSTOMER, **mule)
+    refuse(case, "03-05 10:40:00", "acceptance_unproven", "accept_offer", "said_at", by=OTHER, clause=S1, **SAID)
+    do(case, "03-05 10:41:00", "accept_offer", CUSTOMER)
+
+
+@pytest.mark.parametrize("payee", ["6222021234567890123", "zhang@alipay.com", "a12345678"])
+def test_no_account_number_is_a_token(payee: str) -> None:
+    refuse(offered(), "03-05 10:30:00", "invalid", "name_payee", "payee", relation="sender", payee=payee)
 
 
 # --- dates ----------------------------------------------------------------------------------------
@@ -385,6 +447,15 @@ def test_back_dating_beyond_the_bound_is_marked_and_approved_by_somebody_else() 
     assert len(found(case, "offered")) == 1
 
 
+@pytest.mark.parametrize("by", [SUPERVISOR, OTHER])
+def test_nobody_asks_for_an_easier_approval_of_it(by: dict[str, str]) -> None:
+    case = filed("03-05 09:00:00", "03-13 09:00:00", SUPERVISOR)
+    do(case, "03-13 09:10:00", "reject", QA, reason="no trace of it")
+    do(case, "03-13 10:00:00", "request_approval", AGENT, subject="backdating", amount="0.01")
+    code = "duties" if by is SUPERVISOR else "authority"
+    refuse(case, "03-13 10:01:00", code, "approve", by=by, clause=S1)
+
+
 def test_within_the_bound_nobody_is_asked() -> None:
     case = filed("03-05 09:00:00", "03-12 09:00:00", SUPERVISOR)
     assert case.view()["backdated"] is False
@@ -410,13 +481,16 @@ def late(**more: Any) -> Claim:
 
 
 def test_an_inquiry_that_keeps_a_claim_alive_is_looked_up() -> None:
-    case = looked_up(late(), inquiries=(FoundInquiry(case="inquiry:q-1", on="2025-06-01"),))
+    case = looked_up(
+        late(),
+        inquiries=(FoundInquiry(case="inquiry:q-1", recorded_at=at("03-01 09:00:00").replace(year=2025, month=6)),),
+    )
     assert case.view()["unproven"] == []
     do(case, "03-05 10:10:00", "offer")
 
 
 def test_or_needs_evidence() -> None:
-    case = looked_up(late(), inquiries=(FoundInquiry(case="inquiry:q-1", on="2026-03-02"),))
+    case = looked_up(late(), inquiries=(FoundInquiry(case="inquiry:q-1", recorded_at=at("03-02 09:00:00")),))
     assert case.view()["unproven"] == ["inquiry_recorded_on"]
     refuse(case, "03-05 10:10:00", "date_unproven", "offer", "inquiry_recorded_on", clause=S1)
     wrong: dict[str, Any] = {"date": "delivered_at", "evidence": "hotline-1"}
@@ -439,6 +513,10 @@ def test_the_times_of_a_delay_that_staff_typed_in_are_proven() -> None:
     for name in times:
         do(case, "03-05 10:11:00", "prove_date", date=name, evidence="scan-1")
     do(case, "03-05 10:12:00", "offer")
+    # What has become lost goes by them too.
+    lost = filed("03-15 09:00:00", "03-15 09:00:00", AGENT, factor="loss", loss=None,
+                 shipment={"promised_at": times["promised_at"]})  # fmt: skip
+    assert lost.view()["unproven"] == ["promised_at"]
     # A backend system knows.
     case = filed("03-05 09:00:00", "03-05 09:00:00", {"id": "tms", "role": "system"}, factor="delay", loss=None,
                  shipment=times)  # fmt: skip
@@ -457,6 +535,7 @@ def test_a_case_whose_policy_names_no_duties_keeps_its_rules() -> None:
     del document["claim"]["duties"], document["claim"]["permissions"]
     case = assessed(Policy.from_document(canonical(document)))
     assert not case.looking()
+    refuse(case, "03-05 10:05:00", "duties", "name_payee", clause="S0-A.1", relation="sender", payee="payee-1")
     do(case, "03-05 10:10:00", "offer", SUPERVISOR, amount="150.00")
     do(case, "03-05 10:11:00", "accept_offer", SUPERVISOR)
     assert only(case, "agreed").data["amount"] == "150.00"

@@ -109,12 +109,16 @@ WITH head AS (
     -- What a gateway paid, the book knows already, unless an older one was restored; which gateway it was, only a
     -- booking tells. What finance confirmed by hand it learns here, so that an order under way or still to come
     -- finds it paid, and nobody pays a second time.
-    INSERT INTO payout AS p (key, case_id, amount, state, reference, requested_at, settled_at, gateway)
+    INSERT INTO payout AS p (key, case_id, amount, state, reference, requested_at, settled_at, gateway, payee)
     SELECT $1 || CASE WHEN by_gateway THEN '/payout' ELSE '/by-hand' END, $1, amount, 'paid', reference, at, at,
-           CASE WHEN booking IS NOT NULL THEN 'ledger' WHEN by_gateway THEN '' ELSE 'manual' END
+           CASE WHEN booking IS NOT NULL THEN 'ledger' WHEN by_gateway THEN '' ELSE 'manual' END,
+           coalesce((SELECT body::jsonb -> 'data' ->> 'payee' FROM case_event
+                     WHERE case_id = $1 AND type = 'payout_requested' ORDER BY seq DESC LIMIT 1), '')
     FROM settled
     ON CONFLICT (case_id) DO UPDATE
     SET state = 'paid', reference = excluded.reference, reason = '', settled_at = excluded.settled_at,
+        -- What finance paid by hand may be of a later agreement than the order that was left to it.
+        amount = excluded.amount, payee = coalesce(nullif(excluded.payee, ''), p.payee),
         gateway = coalesce(nullif(excluded.gateway, ''), p.gateway)
     WHERE p.state <> 'paid'
 ), kept AS (
