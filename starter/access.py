@@ -48,6 +48,8 @@ _AND_BELOW = frozenset({"supervisor", "area_office"})
 _OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
 # Who reads what was looked at by whom.
 _OVERSEERS = _SEE_ALL
+# Who checks the whole record, which takes as long as it takes.
+_VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,11 @@ def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
 def may_read_names(caller: Caller) -> bool:
     """Whether a caller may read the names of the staff: the customer's and the operator's people may not."""
     return caller.kind == "person" and caller.role not in OUTSIDE
+
+
+def may_verify(caller: Caller) -> bool:
+    """Whether a caller may check the whole record, and take proofs and checkpoints of it to others."""
+    return caller.kind == "person" and caller.role in _VERIFIERS
 
 
 def may_read_looks(caller: Caller) -> bool:

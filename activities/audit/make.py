@@ -214,6 +214,19 @@ class Checkpoints:
         async with self._database.connection() as connection:
             return await connection.fetchval(self._LEAVES, number, timeout=AUDIT_TIMEOUT) or ""
 
+    async def newest(self) -> str:
+        """Return the last checkpoint as it is handed out; empty where there is none.
+
+        Raises:
+            Untrue: nobody who is trusted has signed it.
+        """
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._LAST, timedelta())
+        last = self._last(row)
+        if last is None:
+            return ""
+        return head_line(Signed(last, json.loads(row["envelope"])), row["peaks"]) + await self.leaves(last.number)
+
     async def handed_out(self, after: int = 0) -> AsyncIterator[tuple[Signed, str]]:
         """Yield each checkpoint after a number, with the text in which it is handed out."""
         for signed, peaks in await self.stored():

@@ -6,6 +6,7 @@ the signed checkpoint with that root. ``docs/verify_proof.py`` and ``docs/verify
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -34,14 +35,14 @@ async def prove(database: Database, keys: Keys, case_id: str, *, texts: bool = F
         texts: whether what people wrote freely is in it, as far as it was not erased.
 
     Raises:
-        Refused: ``not_found``: no checkpoint has the case.
+        Refused: ``no_checkpoint``: there is none yet, or none that has the case.
         Untrue: the case is not as it was signed.
         DatabaseAway: see `Database.connection`.
     """
     async with database.audit() as connection:
         row = await connection.fetchrow(_LAST, timedelta())
         if row["envelope"] is None:
-            raise Refused("not_found", "there is no checkpoint yet: make one with `caseladder audit checkpoint`")
+            raise Refused("no_checkpoint", "there is no checkpoint yet: make one with `caseladder audit checkpoint`")
         try:
             signed = read_envelope(json.loads(row["envelope"]), keys)
         except (BadCheckpoint, ValueError) as error:
@@ -52,8 +53,9 @@ async def prove(database: Database, keys: Keys, case_id: str, *, texts: bool = F
                 place, found = len(leaves), head
             leaves.append(head_leaf(*head))
         if found is None:
-            raise Refused("not_found", f"checkpoint {own.number} of {own.at} does not have the case {case_id}")
-        way = inclusion_proof(leaves, place)
+            raise Refused("no_checkpoint", f"checkpoint {own.number} of {own.at} does not have the case {case_id}")
+        # It hashes all leaves, while whoever else is served waits for nothing.
+        way = await asyncio.to_thread(inclusion_proof, leaves, place)
         if root_of(leaves[place], place, len(leaves), way) != bytes.fromhex(own.cases_root):
             raise Untrue(f"the heads of the cases are not those that checkpoint {own.number} was signed over")
         rows = await connection.fetch(_ROWS, case_id, found["seq"], timeout=AUDIT_TIMEOUT)

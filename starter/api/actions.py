@@ -15,10 +15,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from activities.access.idempotency import Answer
+from activities.audit.keys import BadKeys, Keys, read_keys
+from activities.audit.make import Checkpoints, Untrue
+from activities.audit.prove import prove
 from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.policy.model import Policy
@@ -37,10 +41,12 @@ from starter.access import (
     may_read_looks,
     may_read_personal,
     may_see,
+    may_verify,
 )
 from starter.api import schemas
 from starter.api.services import Services
 
+log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.
 PATIENCE = 10
 
@@ -151,6 +157,56 @@ async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
     if not may_read_looks(caller):
         raise Refused("role", f"role {caller.role!r} may not read who looked; QA, the general manager and auditors may")
     return await services.access_log.looks(case_id)
+
+
+async def proof(services: Services, caller: Caller, case_id: str) -> str:
+    """Return the proof of a case, which a stranger checks offline; see `activities.audit.prove.prove`.
+
+    Raises:
+        Refused: ``role``, ``not_found``; ``no_checkpoint``: none has the case yet; ``untrue``: it is not as
+            it was signed.
+    """
+    await find(services, caller, case_id)
+    keys = _verifying(services, caller)
+    try:
+        return await prove(services.database, keys, case_id)
+    except Untrue as error:
+        raise _untrue(error) from None
+
+
+async def checkpoint(services: Services, caller: Caller) -> str:
+    """Return the newest checkpoint as it is handed out.
+
+    Raises:
+        Refused: ``role``, ``scope``; ``no_checkpoint``: there is none yet; ``untrue``: nobody who is trusted has
+            signed it.
+    """
+    check_scope(caller, "read")
+    keys = _verifying(services, caller)
+    try:
+        text = await Checkpoints(services.database, keys).newest()
+    except Untrue as error:
+        raise _untrue(error) from None
+    if not text:
+        raise Refused("no_checkpoint", "there is no checkpoint yet")
+    return text
+
+
+def _verifying(services: Services, caller: Caller) -> Keys:
+    """Return the keys of checkpoints for a caller who may verify. They are read each time, since they may change."""
+    if not may_verify(caller):
+        raise Refused("role", f"role {caller.role!r} may not verify; QA, the general manager and auditors may")
+    try:
+        return read_keys(services.settings.key_file)
+    except BadKeys:
+        raise Refused(
+            "no_checkpoint", "CASELADDER_CHECKPOINT_KEY: this server has no key that checks checkpoints"
+        ) from None
+
+
+def _untrue(error: Untrue) -> Refused:
+    log.error("record_untrue", reason=str(error))
+    return Refused("untrue", f"nothing is proved: {error}")
 
 
 def mask(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
@@ -295,6 +295,33 @@ async def personal(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
 async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """Who looked at the personal facts of a case; for QA, the general manager and auditors."""
     return JSONResponse({"looks": await actions.looks(services, caller, case_id)})
+
+
+@router.get(
+    "/cases/{case_id:case}/proof",
+    tags=["record"],
+    responses={200: {"model": shapes.Proof}, **shapes.problems(404, 409)},
+)
+async def proof(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """Return the proof of a case up to the last checkpoint, to be kept byte by byte and checked offline.
+
+    For QA, the general manager and auditors.
+    """
+    return Response(await actions.proof(services, caller, case_id), media_type="application/json")
+
+
+@router.get(
+    "/audit/checkpoint",
+    tags=["record"],
+    response_class=PlainTextResponse,
+    responses={200: shapes.CHECKPOINT, **shapes.problems(404, 409)},
+)
+async def checkpoint(services: ServicesOf, caller: CallerOf) -> Response:
+    """Return the newest checkpoint as it is handed out, for `caseladder audit verify --against`.
+
+    For QA, the general manager and auditors.
+    """
+    return PlainTextResponse(await actions.checkpoint(services, caller))
 
 
 @router.get(

@@ -123,6 +123,34 @@ class Looks(_Answer):
     looks: list[Look]
 
 
+class Signature(_Answer):
+    """An Ed25519 signature of a DSSE envelope."""
+
+    keyid: str
+    sig: str
+
+
+class Envelope(_Answer):
+    """A signed checkpoint: a DSSE envelope, whose payload is canonical JSON in Base64."""
+
+    payloadType: str
+    payload: str
+    signatures: list[Signature]
+
+
+class Proof(_Answer):
+    """The proof of a case: its events as they were recorded, the way to the root of all cases, a checkpoint."""
+
+    format: str
+    case: str
+    number: str
+    events: list[str]
+    texts: list[Any]
+    index: int
+    path: list[str]
+    checkpoint: Envelope
+
+
 class Actions(_Answer):
     """The commands that the caller may send to a case now; the case has the last word."""
 
@@ -148,6 +176,13 @@ class PolicyAnswer(_Answer):
     hash: str
     names: list[str]
     policy: dict[str, Any]
+
+
+# A text, so that a model tells only what its first line is.
+CHECKPOINT: dict[str, Any] = {
+    "description": "A line with an `Envelope` and the `peaks` of the tree before it; a line for each run of events.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -33,6 +33,7 @@ PAGES: dict[str, Handler] = {
     "/case/personal": case.personal,
     "/case/verify": case.verify,
     "/case/events": case.events,
+    "/case/proof": case.proof,
     "/approvals": approvals.approvals,
     "/approvals/next": approvals.following,
     "/approvals/waiting": approvals.waiting,

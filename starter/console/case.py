@@ -17,7 +17,7 @@ from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
-from starter.access import may_change, may_read_personal, sees
+from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console import drawing
@@ -107,6 +107,16 @@ async def events(look: Look) -> Response:
     text = json.dumps(shown.recorded, ensure_ascii=False, indent=1)
     name = f"{shown.view['kind']}-{shown.view['number'] or 'case'}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+async def proof(look: Look) -> Response:
+    """Give the proof of the case, which a stranger checks, as `caseladder audit prove` does."""
+    shown = await _find(look)
+    if not may_verify(look.who):
+        raise NotForYou
+    text = await actions.proof(look.services, look.who, shown.view["id"])
+    headers = {"Content-Disposition": f'attachment; filename="{shown.view["kind"]}-proof.json"'}
     return Response(text, media_type="application/json", headers=headers)
 
 
@@ -283,6 +293,7 @@ async def _page(look: Look, shown: Shown, form: Json | None, seen: Json | None =
         seen=seen,
         may_change=may_change(look.who),
         may_read=may_read_personal(look.who, view),
+        may_verify=may_verify(look.who),
         has_customer=shown.case.FILED,
         **told,
     )

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from activities.audit import keys as signing
+from activities.audit.make import Checkpoints
 from activities.database.database import Database
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
@@ -109,6 +111,23 @@ class ApiServer:
         case_id: str = answer.json()["id"]
         await self.recorded(case_id)
         return case_id
+
+    async def checkpoint(self, case_id: str | None = None) -> signing.Keys:
+        """Make checkpoints until they have a case, with a key that is made where there is none; return the keys."""
+        file = self.services.settings.key_file
+        keys = signing.read_keys(file) if file.exists() else signing.new_key(file)
+
+        async def covered() -> bool:
+            # What was recorded a moment ago may not be settled yet.
+            await Checkpoints(self.services.database, keys).make()
+            return case_id is None or await self._covered(case_id)
+
+        await eventually(covered, bool)
+        return keys
+
+    async def _covered(self, case_id: str) -> bool:
+        async with self.services.database.connection() as connection:
+            return bool(await connection.fetchval("SELECT true FROM checkpoint_head WHERE case_id = $1", case_id))
 
     async def recorded(self, case_id: str, events: int = 1) -> Json:
         """Wait until the casebook has so many events of a case, and return its view."""

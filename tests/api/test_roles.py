@@ -43,6 +43,8 @@ GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 F F + 4 U
 GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 F F + 4 U
 GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 F F + 4 U
 GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 F F F 4 U
+GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 F F F 4 U
+GET  /audit/checkpoint                    F F F F F F + + + F F F F F F U
 POST /cases/complaint                     + F F + F + + + F F F + F F F U
 POST /cases/claim                         + F F + F + + + F F F + F F F U
 POST /cases/exception                     + F F + F + + + F F + + F F F U
@@ -80,7 +82,12 @@ async def test_who_gets_where(keyed: ApiServer, line: list[str]) -> None:
     assert len(signs) == len(COLUMNS)
     if re.search("COMPLAINT|CLAIM|EXCEPTION", path):
         kind = path.split("/")[2]
-        path = path.replace(kind, quoted(await keyed.file(kind.lower(), "north")))
+        case_id = await keyed.file(kind.lower(), "north")
+        path = path.replace(kind, quoted(case_id))
+        if path.endswith("/proof"):
+            await keyed.checkpoint(case_id)
+    if path == "/audit/checkpoint":
+        await keyed.checkpoint(await keyed.file("complaint", "north"))
     answers = await asyncio.gather(*(_ask(keyed, WHO[column], method, path) for column in COLUMNS))
     for column, sign, (status, text) in zip(COLUMNS, signs, answers, strict=True):
         # Whether an extension is granted depends on the law; that the role may ask is the matter here.

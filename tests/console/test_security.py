@@ -13,6 +13,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
+from activities.audit.keys import new_key
+from activities.audit.make import Checkpoints
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person
 from starter.console.session import Session
@@ -283,12 +285,33 @@ async def test_away_from_this_machine_cookies_travel_by_https_only(console: Cons
     assert "Secure" in answer.headers["set-cookie"]
 
 
+async def test_only_who_may_verify_takes_the_proof_of_a_case(console: ConsoleServer) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    keys = new_key(console.services.settings.key_file)
+
+    async def ask(person: str, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=console.url, cookies=_cookie(console, person)[0]) as client:
+            return await client.get(path, params={"id": case_id})
+
+    async def proved() -> httpx.Response:
+        await Checkpoints(console.services.database, keys).make()
+        return await ask("ada-1", "/console/case/proof")
+
+    assert "/console/case/proof" in (await ask("ada-1", "/console/case")).text
+    given = await eventually(proved, lambda answer: answer.status_code == 200)
+    assert (given.json()["case"], given.headers["content-disposition"]) == (
+        case_id, 'attachment; filename="complaint-proof.json"',
+    )  # fmt: skip
+    assert "/console/case/proof" not in (await ask("sue-1", "/console/case")).text
+    assert (await ask("sue-1", "/console/case/proof")).status_code == 404
+
+
 async def test_what_a_person_may_not_see_is_not_there(console: ConsoleServer) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "east", "customer": {"name": "Otto Hahn"}})
     cookies, csrf = _cookie(console, "ann-7")
     unknown = f"{case_id}-no"
     async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
-        for path in ("/console/case", "/console/case/body", "/console/case/events"):
+        for path in ("/console/case", "/console/case/body", "/console/case/events", "/console/case/proof"):
             hidden = await client.get(path, params={"id": case_id})
             missing = await client.get(path, params={"id": unknown})
             assert hidden.status_code == missing.status_code == 404
