@@ -1,4 +1,4 @@
-"""Verifying everything: the chains, each case folded again, policies, personal facts, numbers, the log of looks.
+"""Verifying everything: the chains, each case folded again, policies, personal facts, numbers, payees, looks.
 
 What a checkpoint covers is not read again, unless all of it is asked for: of those cases only the heads are compared
 with what was signed.
@@ -24,6 +24,7 @@ from activities.casebook.audit import wrong_number
 from activities.casebook.chains import Chain, Chains
 from activities.casebook.ledger import Fault
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
+from activities.payouts.payees import fits, is_erased
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
@@ -65,6 +66,7 @@ class Everything:
     _COVERED = statement(__package__, "everything_covered")
     _ORPHANS = statement(__package__, "everything_orphans")
     _POLICIES = statement(__package__, "everything_policies")
+    _PAYEES = statement(__package__, "everything_payees")
     _LOOKS = statement(__package__, "everything_looks")
 
     def __init__(self, database: Database, keys: Keys | None = None, second_look: float = SECOND_LOOK) -> None:
@@ -98,6 +100,7 @@ class Everything:
                     break
                 if done.cases % 50 == 0:
                     progress(done.cases, done.events)
+            await self._payees(connection, case_id, done)
             if case_id is None:
                 await self._beside(connection, done)
         progress(done.cases, done.events)
@@ -146,6 +149,13 @@ class Everything:
             except Refused as refusal:
                 done.faults.append(Fault("", 0, "changed", f"the policy {row['hash']}: {refusal.message}"))
         return found.get
+
+    async def _payees(self, connection: asyncpg.Connection, case_id: str | None, done: Verified) -> None:
+        """Check that each token of a payee still stands for whom it was given for; no name is told, the token is."""
+        async for row in connection.cursor(self._PAYEES, case_id, prefetch=PREFETCH, timeout=AUDIT_TIMEOUT):
+            if not is_erased(row) and not fits(row):
+                wrong = f"the payee {row['token']} is not the one that this token was given for"
+                done.faults.append(Fault(row["case_id"], 0, "changed", wrong))
 
     async def _looks(self, connection: asyncpg.Connection, done: Verified) -> None:
         """Check the chain of the log of looks; the first bad row is named."""

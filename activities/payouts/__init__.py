@@ -70,7 +70,8 @@ class Payouts:
         Raises:
             PayoutPending: the gateway has not decided; retried.
             PayoutUnknown: the gateway gave no usable answer, or the order was sent to another one; retried.
-            PayoutConflict: the order contradicts our book or the gateway's; not retried.
+            PayoutConflict: the order contradicts our book or the gateway's, or the payee's details were changed; not
+                retried.
             Superseded: another run holds the case; not retried.
             Recovering: the casebook is being recovered; retried.
         """

@@ -14,6 +14,7 @@ from activities.casebook.errors import Recovering, Superseded
 from activities.database.database import Database, statement
 from activities.messages import PayoutOrder
 from activities.payouts.gateway import Entry, Payout, PayoutConflict
+from activities.payouts.payees import fits, is_erased
 from cases.vocabulary.parcels import Found, OtherClaim
 
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -115,10 +116,22 @@ class Book:
         return rows
 
     async def details(self, payout: Payout) -> dict[str, Any] | None:
-        """Return who the payee of a payout is, as a door took it; None where nothing is kept of them."""
+        """Return who the payee of a payout is, as a door took it; None where nothing is kept of them.
+
+        Raises:
+            PayoutConflict: what is kept is not what the token was made of, so somebody has changed it.
+        """
         async with self._database.connection() as connection:
-            found: dict[str, Any] | None = await connection.fetchval(self._DETAILS, payout.payee, payout.case_id)
-        return found
+            row = await connection.fetchrow(self._DETAILS, payout.payee, payout.case_id)
+        if row is None or is_erased(row):
+            return None
+        if not fits(row):
+            raise PayoutConflict(
+                f"{payout.key}: name and account of the payee {payout.payee} are not those that this token was given "
+                "for: they were changed behind the record, so nobody is paid"
+            )
+        details: dict[str, Any] = row["details"]
+        return details
 
     async def find(self, key: str) -> Payout | None:
         """Return the order under a key; None when there is none."""

@@ -16,6 +16,7 @@ from activities.audit.keys import Keys, new_key
 from activities.audit.make import Checkpoints
 from activities.database.migrate import migrate
 from activities.messages import Batch
+from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
 from cases.case import Case
 from cases.registry import KINDS
@@ -205,6 +206,32 @@ async def test_policies_are_those_of_their_hashes(cases: Book, superuser: asyncp
 async def test_rows_of_a_case_that_is_none_are_found(cases: Book, superuser: asyncpg.Connection) -> None:
     await superuser.execute("INSERT INTO personal (case_id, facts) VALUES ('complaint:Z', '{}')")
     assert await said(cases) == ["complaint:Z seq 0: inserted: there are personal facts of a case that is none"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payee SET details = jsonb_set(details, '{account}', '\"6333\"') WHERE token = $1",
+        "UPDATE payee SET details = jsonb_set(details, '{name}', '\"李四\"') WHERE token = $1",
+        "UPDATE payee SET case_id = 'complaint:A' WHERE token = $1",
+        "UPDATE payee SET salt = sha256('another') WHERE token = $1",
+    ],
+)
+async def test_whom_a_token_stands_for_is_whom_it_was_given_for(
+    cases: Book, keys: Keys, superuser: asyncpg.Connection, statement: str
+) -> None:
+    token, _ = [
+        await Payees(cases.database).add("claim:B", PayeeDetails(name="张三", account=account, method="bank"))
+        for account in ("6222", "6223")
+    ]
+    await Checkpoints(cases.database, keys).make()
+    assert await said(cases, keys) == []
+    await superuser.execute(statement, token)
+    case_id = await superuser.fetchval("SELECT case_id FROM payee WHERE token = $1", token)
+    named = [f"{case_id} seq 0: changed: the payee {token} is not the one that this token was given for"]
+    assert await said(cases, keys) == await said(cases, case_id=case_id) == named
+    await superuser.execute("UPDATE payee SET details = NULL, salt = NULL, erased_at = now() WHERE token = $1", token)
+    assert await said(cases, keys) == []
 
 
 @pytest.mark.parametrize(

@@ -1189,6 +1189,53 @@ async def test_the_account_of_another_case_is_told_to_nobody(
     assert "details" not in gateway.sent[0]
 
 
+BANK = PayeeDetails(name="Zhang San", account="6222", method="bank", bank="某银行")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "details = jsonb_set(details, '{account}', '\"6333\"')",
+        "details = details - 'bank'",
+        "salt = sha256('another')",
+        "details = (SELECT details FROM payee WHERE token = $2), salt = (SELECT salt FROM payee WHERE token = $2)",
+    ],
+)
+async def test_details_that_somebody_changed_are_not_paid(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway, change: str
+) -> None:
+    token = await Payees(pool).add(CASE, BANK)
+    other = await Payees(pool).add(CASE, PayeeDetails(name="Li Si", account="6333", method="bank"))
+    given = (token, other) if "$2" in change else (token,)
+    await pool.execute(f"UPDATE payee SET {change} WHERE token = $1", *given)
+    with pytest.raises(PayoutConflict, match=f"the payee {token} are not those") as refused:
+        await attempt(payouts, dataclasses.replace(ORDER, payee=token))
+    assert not any(text in str(refused.value) for text in ("Zhang", "Li Si", "6222", "6333"))
+    assert gateway.sent == []
+    assert gateway.paid() == {}
+
+
+async def test_details_that_were_put_under_a_token_of_the_payment_service_are_not_paid(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    token = await Payees(pool).add(CASE, BANK)
+    await pool.execute("UPDATE payee SET token = 'acct-7' WHERE token = $1", token)
+    with pytest.raises(PayoutConflict, match="the payee acct-7 are not those"):
+        await attempt(payouts, dataclasses.replace(ORDER, payee="acct-7"))
+    assert gateway.sent == []
+
+
+async def test_details_that_were_erased_are_told_to_nobody(
+    pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
+) -> None:
+    token = await Payees(pool).add(CASE, BANK)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute("UPDATE payee SET details = NULL, erased_at = now() WHERE token = $1", token)
+    await pool.execute("UPDATE payee SET details = NULL, salt = NULL, erased_at = now() WHERE token = $1", token)
+    assert (await attempt(payouts, dataclasses.replace(ORDER, payee=token))).state == "paid"
+    assert "details" not in gateway.sent[0]
+
+
 async def test_another_payee_under_the_same_key_is_no_repeat(pool: Tables, payouts: Payouts) -> None:
     await attempt(payouts, dataclasses.replace(ORDER, payee="payee-1"))
     with pytest.raises(PayoutConflict, match="somebody else is paid"):

@@ -1,2 +1,2 @@
 -- Whom the token $1 of the case $2 stands for.
-SELECT details FROM payee WHERE token = $1 AND case_id = $2
+SELECT token, case_id, details, salt, erased_at FROM payee WHERE token = $1 AND case_id = $2
