@@ -225,7 +225,7 @@ class Recorder:
         return row["number"], row["waits"]
 
     async def erase_personal(self, case_id: str) -> bool:
-        """Erase the personal facts of a case; the ledger and its chain stay as they are.
+        """Erase the personal facts of a case and the accounts of its payees; the ledger and its chain stay as they are.
 
         Returns:
             Whether there was something to erase.

@@ -43,7 +43,7 @@ GRANT SELECT, INSERT (key, case_id, amount, state, reference, requested_at, sett
     UPDATE (key, amount, state, reference, reason, settled_at, gateway, payee)
     ON payout TO caseladder_writer;
 GRANT SELECT, INSERT (number, key, case_id, amount, booked_at, payee) ON payout_booking TO caseladder_writer;
-GRANT SELECT, INSERT (token, case_id, details, salt) ON payee TO caseladder_writer;
+GRANT SELECT, INSERT (token, case_id, details, salt), UPDATE (details, salt, erased_at) ON payee TO caseladder_writer;
 GRANT EXECUTE ON FUNCTION payout_booking_raise(bigint) TO caseladder_writer;
 
 -- People, working days, doors, subscribers.
