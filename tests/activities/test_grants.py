@@ -202,7 +202,7 @@ ATTACKS = {
     "change a text": "UPDATE case_text SET text = ''",
     "remove a payout": "DELETE FROM payout",
     "a payout of another case": "UPDATE payout SET case_id = ''",
-    "change a payee": "UPDATE payee SET details = NULL",
+    "a payee of another case": "UPDATE payee SET case_id = ''",
     "remove a payee": "DELETE FROM payee",
     "a booking changed": "UPDATE payout_booking SET amount = 1",
 }
