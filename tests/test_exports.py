@@ -64,6 +64,7 @@ def claim() -> Case:
     do(case, f"{DAY} 09:03:00", "offer", AGENT, reason=SECRET)
     do(case, f"{DAY} 09:04:00", "approve", SUPERVISOR, reason=SECRET)
     do(case, f"{DAY} 09:04:30", "accept_offer", CUSTOMER)
+    case.payout_waits(at(f"{DAY} 09:04:31"))
     do(case, f"{DAY} 09:04:40", "confirm_payment", FINANCE, reference="BANK-1")
     return case
 

@@ -123,8 +123,11 @@ async def test_by_keyboard_alone(console: ConsoleServer, browser: Browser) -> No
 
 
 async def _tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has this text has the focus, which must be seen on the way."""
-    for _ in range(30):
+    """Press Tab until what has this text has the focus, which must be seen on the way.
+
+    Where a part of the page is taken in anew meanwhile, the way begins again.
+    """
+    for _ in range(120):
         await page.keyboard.press("Tab")
         outline, text, tag = await page.evaluate(FOCUSED)
         # Between a part that goes and the one that comes in its place nothing has the focus.
