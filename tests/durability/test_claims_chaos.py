@@ -235,10 +235,12 @@ async def check(claims: list[Claim], views: list[Json], gateway: MisbehavingGate
             }
             proof = proofs[claim.payout_key]
             assert found["paid"] == [{"amount": claim.amount, "reference": proof}], claim
-            assert found["offered"] == found["agreed"] == [{"amount": claim.amount}], claim
+            to = {"amount": claim.amount, "payee": "claimant"}
+            assert found["offered"] == [{"amount": claim.amount}], claim
+            assert found["agreed"] == [{**to, "relation": "sender"}], claim
             assert len(found["approved"]) == (claim.approval is not None), claim
             # It was ordered again only after a refusal.
-            assert found["payout_requested"] == [{"amount": claim.amount}] * (1 + len(found["payout_failed"])), claim
+            assert found["payout_requested"] == [to] * (1 + len(found["payout_failed"])), claim
             assert (view["paid"], view["agreed"], view["outcome"]) == (proof, claim.amount, "resolved"), claim
             assert [event["seq"] for event in recorded] == list(range(1, view["events"] + 1)), claim
             failures += len(found["payout_failed"])

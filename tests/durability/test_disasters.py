@@ -54,7 +54,9 @@ T = TypeVar("T")
 # How many of each kind; 200 together.
 HOW_MANY = {"complaint": 80, "claim": 60, "exception": 30, "inquiry": 14, "handover": 6, "swap": 6, "summary": 4}
 # What only says how something outside came out.
-OUTCOMES = ("notified", "report_sent", "opening_done", "paid", "payout_failed", "payout_waiting")
+OUTCOMES = (
+    "notified", "report_sent", "opening_done", "paid", "payout_failed", "payout_waiting", "waybill_looked_up",
+)  # fmt: skip
 PEOPLE = {role: {"id": f"{role}-1", "role": role} for role in
           ("agent", "supervisor", "qa_manager", "general_manager", "customer", "project_manager")}  # fmt: skip
 HOUR = timedelta(hours=1)
@@ -128,7 +130,8 @@ def filed(kind: str, number: int, chance: random.Random) -> tuple[str, Json]:
                 "shipment": parcel,
             }
         case "claim":
-            facts = claim(**({"insured_amount": "500.00"} if chance.random() < 0.4 else {}))
+            insured = {"insured_amount": "500.00"} if chance.random() < 0.4 else {}
+            facts = claim(waybill=f"W-claim-{number}", **insured)
         case "exception":
             facts = {"source": chance.choice(["customer_complaint", "self_found"]), "category": "damage"}
             facts |= {"known_at": received.isoformat(), "estimated_amount": "900.00"}
