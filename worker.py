@@ -40,6 +40,7 @@ from activities.people.handover import Handovers
 from activities.people.swap import RosterChanges, Swaps
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
+from activities.senders.gate import check_sender
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.checkpoints import check_settings, keep_making
 from starter.client import CaseClient
@@ -50,6 +51,7 @@ from starter.payouts import payouts_of
 from starter.recovery.deployment import version_of
 from starter.recovery.waiting import tell_while_waiting
 from starter.retention import advise
+from starter.senders import guard_of, signer_of
 from starter.settings import Settings, SettingsError, load_settings
 from starter.subscriptions import ensure_workflows
 from workflows.registry import EVENTS_QUEUE, JOBS, RUNNER, case_workflows
@@ -90,6 +92,7 @@ async def polling(
     check_settings(settings)
     async with Database.open(url, connections=connections, records=True, only_writes=True, program=PROGRAM) as database:
         await database.check_role()
+        guard = guard_of(settings)
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
@@ -103,7 +106,7 @@ async def polling(
         )
         subscriptions = Subscriptions(database, Guard(settings.private_subscribers))
         beside = _beside(database, settings) if tell else nullcontext()
-        async with worker, _delivering(client, subscriptions), beside:
+        async with guard, worker, _delivering(client, subscriptions), beside:
             yield worker
 
 
@@ -126,10 +129,11 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
     """
     casebook, directory, calendar = Casebook(database), DirectoryBook(database), CalendarYears(database)
     policies = Policies(settings.policies, calendar.current)
-    cases = CaseClient(client, casebook)
+    cases = CaseClient(client, casebook, signer_of(settings))
     handovers = Handovers(casebook, Search(database), directory, policies, cases.command)
     return [
         Beginnings(database, policies).begin,
+        check_sender,
         Loader(database).load_case,
         Openings(database, cases.open).open_case,
         Recorder(database).record,
@@ -226,7 +230,13 @@ async def work(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with polling(client, settings, tell=True):
-        log.info("polling", task_queue=TASK_QUEUE, namespace=client.namespace, metrics_port=settings.metrics_port)
+        log.info(
+            "polling",
+            task_queue=TASK_QUEUE,
+            namespace=client.namespace,
+            commands=settings.commands,
+            metrics_port=settings.metrics_port,
+        )
         await stop.wait()
         log.info("draining", seconds=DRAIN.total_seconds())
     log.info("stopped")

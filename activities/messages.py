@@ -9,8 +9,11 @@ from typing import Any, Literal
 # plain dataclass anew (milliseconds a case); it also refuses a payload of another shape.
 from pydantic.dataclasses import dataclass
 
+from activities.senders.statement import Said
+
 # Activity names are part of recorded histories: they stay as they are.
 BEGIN = "begin"
+CHECK_SENDER = "check_sender"
 LOAD = "load_case"
 OPEN_CASE = "open_case"
 RECORD = "record"
@@ -37,11 +40,15 @@ class BeginOrder:
         case_id: the workflow id, ``{kind}:{key}``.
         policy: the name of the policy to pin.
         run: the id of the first run of the workflow, the same however often it continues as new.
+        said: the intake with the proof of who files it; None where it has none.
+        at: when it was filed, RFC 3339; empty in histories of before there were proofs.
     """
 
     case_id: str
     policy: str
     run: str
+    said: Said | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,35 @@ class Request:
 
 
 @dataclass(frozen=True)
+class SenderOrder:
+    """Whether a signal is of who it says.
+
+    Args:
+        said: the command with its proof; None where it has none.
+        at: when it was looked at, RFC 3339.
+    """
+
+    said: Said | None
+    at: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a sender proved, and the events that it led to.
+
+    Args:
+        first, seq: of the first and the last of these events.
+        body: canonical JSON (`activities.senders.statement.kept`).
+        salts: under which its texts are committed to, in hex.
+    """
+
+    first: int
+    seq: int
+    body: str
+    salts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Batch:
     """The events of one or more whole steps, recorded together in one transaction.
 
@@ -88,6 +124,7 @@ class Batch:
         requests: those that led to these events.
         intake: the SHA-256 of the intake's content, in hex; only beside the event with ``seq`` 1.
         number: the number that the case knows it was given, which a restored ledger takes over.
+        sent: what senders proved of these events.
     """
 
     case_id: str
@@ -100,6 +137,7 @@ class Batch:
     requests: list[Request] = field(default_factory=list)
     intake: str | None = None
     number: str | None = None
+    sent: list[Sent] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

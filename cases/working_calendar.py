@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
 
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Model, Text
+from cases.vocabulary.values import Model, Stated
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MIDNIGHT = time(0)
@@ -40,7 +40,7 @@ class PublishedYear(Model):
 
     holidays: Days = ()
     make_up_days: Days = ()
-    source: Text
+    source: Stated
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:

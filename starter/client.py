@@ -31,6 +31,7 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.senders.sign import Signer
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -78,11 +79,13 @@ class CaseClient:
     Args:
         client: a connection that uses Temporal's pydantic data converter; `connect` makes one.
         ledger: the casebook, where it can be read. Without it a case is known for as long as the engine keeps it.
+        signer: proves who sends what is not signed yet; without it that is sent as it is.
     """
 
-    def __init__(self, client: Client, ledger: Ledger | None = None) -> None:
+    def __init__(self, client: Client, ledger: Ledger | None = None, signer: Signer | None = None) -> None:
         self._client = client
         self._ledger = ledger
+        self._signer = signer
         self._turns = Turns()
 
     @classmethod
@@ -123,6 +126,7 @@ class CaseClient:
             view, _ = await self.open(kind, intake)
             return view
         case, case_id = _read(kind, intake)
+        intake = self._signed_intake(kind, intake)
 
         async def start() -> None:
             try:
@@ -148,6 +152,7 @@ class CaseClient:
             Refused: see `file`.
         """
         case, case_id = _read(kind, intake)
+        intake = self._signed_intake(kind, intake)
 
         async def opened() -> tuple[Json, bool]:
             start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **_options(case_id))
@@ -160,6 +165,9 @@ class CaseClient:
 
         # A run that was met may end before it is asked: then there is none, and the next try starts one.
         return await self._insist(case_id, opened, RETRYABLE | {RPCStatusCode.NOT_FOUND})
+
+    def _signed_intake(self, kind: str, intake: Mapping[str, Any]) -> Mapping[str, Any]:
+        return intake if self._signer is None else self._signer.intake(kind, intake)
 
     async def _start_and_wait(self, start: WithStartWorkflowOperation[Any, Any], intake: Mapping[str, Any]) -> Json:
         try:
@@ -190,6 +198,7 @@ class CaseClient:
             Refused: the case refused the command (code of the rules), is closed (``closed``), does not exist
                 (``not_found``), has lost its workflow (``workflow_missing``), or has too much to do (``busy``).
         """
+        body = self._signed(case_id, name, body)
         handle, update_id = self._handle(case_id), _update_id(name, body)
 
         async def send() -> Json:
@@ -214,10 +223,16 @@ class CaseClient:
         Raises:
             Refused: code ``closed``, ``not_found`` or ``workflow_missing``.
         """
+        body = self._signed(case_id, name, body)
         try:
             await self._handle(case_id).signal(name, dict(body))
         except RPCError as error:
             raise await self._explained(error, case_id) from None
+
+    def _signed(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._signer is None or case_id.partition(":")[0] not in KINDS:
+            return body
+        return self._signer.command(case_id, name, body)
 
     async def _insist(self, case_id: str, send: Callable[[], Awaitable[T]], retryable: frozenset[RPCStatusCode]) -> T:
         """Send something to a case when it is its turn, and again while that is harmless and may help.
@@ -470,4 +485,6 @@ def _update_id(name: str, body: Mapping[str, Any]) -> str:
     request_id = body.get("request_id")
     if request_id is None:
         return uuid4().hex
-    return hashlib.sha256(f"{name}{canonical(dict(body))}".encode()).hexdigest()
+    # The proof is another at each sending.
+    content = canonical({field: value for field, value in body.items() if field != "proof"})
+    return hashlib.sha256(f"{name}{content}".encode()).hexdigest()

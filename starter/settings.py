@@ -20,6 +20,8 @@ from activities.database import CONNECTIONS, FEWEST
 from starter.embedded import DATA
 
 PREFIX = "CASELADDER_"
+# Where an embedded stack that takes signed commands keeps its key set, and the key that signs for everybody.
+SENDERS, SENDER_KEY = "senders.toml", "sender-key.pem"
 # Their values may hold a password or a token, so a message never repeats them.
 _SECRET = frozenset(
     {
@@ -105,6 +107,21 @@ class Settings(BaseSettings):
     )
     checkpoint_retain_days: int = Field(
         3650, ge=1, le=36500, description="days for which a bucket keeps a checkpoint, whoever asks for its removal"
+    )
+    commands: Literal["open", "signed"] = Field(
+        "open",
+        description="what workers take: open (any client is taken at its word) or signed (every command and filing"
+        " proves its sender)",
+    )
+    senders: Path | None = Field(
+        None,
+        description="file of the key set: which key may sign for whom, and people's passkeys (TOML); for workers,"
+        " servers and audits",
+    )
+    sender_key: Path | None = Field(
+        None,
+        description="file with the Ed25519 key that this process, or who types, signs commands with, in PEM"
+        " (caseladder sign key)",
     )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
@@ -227,16 +244,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; allowed: https://HOST or https://HOST:PORT")
         return value
 
-    @field_validator("access")
+    @field_validator("access", "contacts", "senders", "sender_key")
     @classmethod
-    def _check_access(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("there is no such file")
-        return value
-
-    @field_validator("contacts")
-    @classmethod
-    def _check_contacts(cls, value: Path | None) -> Path | None:
+    def _check_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError("there is no such file")
         return value
@@ -277,6 +287,8 @@ class Settings(BaseSettings):
                 if self.checkpoint_places is None
                 else self.checkpoint_places,
                 "link_secret": self.link_secret or _secret_in(self.data),
+                "senders": self.senders or _file_in(self.data / SENDERS),
+                "sender_key": self.sender_key or _file_in(self.data / SENDER_KEY),
                 "private_subscribers": self.private_subscribers
                 if "private_subscribers" in self.model_fields_set
                 else "loopback",
@@ -287,6 +299,10 @@ class Settings(BaseSettings):
 def link_secret_file(data: Path) -> Path:
     """Where an embedded stack keeps the key behind its links."""
     return data / "link-secret"
+
+
+def _file_in(file: Path) -> Path | None:
+    return file if file.is_file() else None
 
 
 def _newest_first(secrets: SecretStr | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.messages import BEGIN, LOAD, BeginOrder, Begun, Loaded, LoadOrder, Mark
+from activities.senders.statement import Said
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.vocabulary.contract import refusal_of
@@ -35,14 +36,18 @@ class Taken:
     mark: Mark | None
 
 
-async def begin(policy: str) -> Begun:
-    """Ask for the policy of a new case, and whether the ledger has the case already.
+async def begin(policy: str, said: Said | None) -> Begun:
+    """Ask for the policy of a new case, whether the ledger has the case already, and whether it is its sender's.
+
+    Args:
+        said: the intake with its proof; None where it has none.
 
     Raises:
-        Refused: nobody knows the policy.
+        Refused: nobody knows the policy, or ``unsigned``.
     """
     info = workflow.info()
-    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, info.first_execution_run_id), Begun)
+    filed = info.workflow_start_time.isoformat()
+    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, info.first_execution_run_id, said, filed), Begun)
 
 
 async def load(case: type[Case], wanted: state.FromLedger) -> Taken:

@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.messages import RECORD, Batch, Recorded, Request
+from activities.messages import RECORD, Batch, Recorded, Request, Sent
 from cases.case import Case
 from cases.vocabulary.events import Event, canonical, lacks_text
 from cases.vocabulary.facts import Intake
@@ -36,12 +36,14 @@ class Known:
         recorded: how many events the ledger has.
         number: the case number, once there is one.
         seen: the request ids that were decided.
+        sent: what senders proved, oldest first; not of before this run was started from the ledger.
     """
 
     intake: Intake | None
     recorded: int = 0
     number: str | None = None
     seen: dict[str, Seen] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
 
 
 class Recording:
@@ -119,6 +121,7 @@ class Recording:
                 ],
                 intake=begins.digest() if begins else None,
                 number=known.number,
+                sent=[one for one in known.sent if first < one.seq <= last],
             )
             self._told()
             self.under_way = True

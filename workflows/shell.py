@@ -17,24 +17,28 @@ from typing import Any, ClassVar, NoReturn, Self
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import Mark
+    from activities.messages import CHECK_SENDER, Mark, SenderOrder, Sent
     from activities.refusals import failure
+    from activities.senders import statement
+    from activities.senders.gate import GATE
     from cases import rules
     from cases.case import Case, closed
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
-    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing
+    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing, refusal_of
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
+    from cases.vocabulary.proof import Proof
     from cases.vocabulary.refusals import Refused
 
 from workflows import state
 from workflows.beginning import begin, load
 from workflows.effects import Outside
 from workflows.moving import go_on, moving
-from workflows.recording import MOST_WAITING, Known, bytes_of
+from workflows.recording import BACK_OFF, MOST_WAITING, Known, bytes_of
 
 # Commands that are signals too, without an answer; everything else is an update (design contract "Commands").
 SIGNALS = frozenset({"approve", "reject", "escalate", "acknowledge"})
@@ -81,9 +85,11 @@ class Shell:
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._rang = False
-        # The events packed for the next run, and how many they are; or that they are too large to be carried.
-        self._packed = (0, "")
+        # How many events are packed for the next run, they, and what senders proved; or that they are too large.
+        self._packed = (0, "", "")
         self._too_large = False
+        # Commands are taken in the order in which they came, however long it takes to see who sent a signal.
+        self._turn = asyncio.Lock()
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
@@ -102,7 +108,8 @@ class Shell:
     def _restore(self, carried: state.Carried) -> None:
         case = self.CASE.replay(Policy.from_document(carried.policy_document), state.unpack(carried.events))
         self._mark = carried.mark
-        self._take(case, Known(self._start.intake, carried.recorded, carried.number, dict(carried.seen)))
+        sent = state.unpack_sent(carried.sent)
+        self._take(case, Known(self._start.intake, carried.recorded, carried.number, dict(carried.seen), sent))
 
     def _take(self, case: Case, known: Known) -> None:
         self._outside = Outside(case, known, self._now, self._rehearsal is not None)
@@ -122,7 +129,8 @@ class Shell:
             if name in self.CASE.LOOKS_FIRST:
                 await self._looked(outside)
             outside.spoke()
-            self._apply(outside, command)
+            async with self._turn:
+                self._apply(outside, command)
             return outside.view()
         except Refused as refusal:
             fail(refusal)
@@ -132,10 +140,31 @@ class Shell:
         """Turn away what is badly formed before anything is written."""
         try:
             if name not in (OPENED, RECORD_AGAIN):
-                self._read(name, args)
+                command = self._read(name, args)
+                self._refuse_unsigned(command)
                 self._refuse_busy()
         except Refused as refusal:
             fail(refusal)
+
+    def _refuse_unsigned(self, command: Command) -> None:
+        """Refuse what its sender does not prove, if they have to. Only for a validator, which is never replayed.
+
+        Raises:
+            Refused: code ``unsigned``. It is counted and logged, since a validator writes nothing.
+        """
+        if self._rehearsal is not None:
+            return
+        try:
+            GATE.check(_said(command), workflow.now())
+        except Refused as refusal:
+            counter = workflow.metric_meter().create_counter(
+                "caseladder_unsigned", "Commands that were refused for want of a proof of their sender"
+            )
+            counter.add(1, {"command": command.NAME})
+            workflow.logger.warning(
+                "an unsigned command was refused", extra={"command": command.NAME, "reason": refusal.message}
+            )
+            raise
 
     def _refuse_busy(self) -> None:
         # Not in the handler: the engine would keep the refusal and repeat it under the same id.
@@ -158,15 +187,35 @@ class Shell:
             return
         outside.heard()
         case, by = outside.case, SYSTEM
+        async with self._turn:
+            try:
+                if name not in SIGNALS:
+                    raise Refused("unknown_command", f"signal = {name!r}: allowed: {', '.join(sorted(SIGNALS))}")
+                command = self._read(name, args)
+                await self._check_sender(command)
+                by = command.by.actor()
+                self._apply(outside, command)
+            except Refused as refusal:
+                known = name if name in self.CASE.COMMANDS else "unknown"
+                case.refused(known, by, refusal, self._now())
+
+    async def _check_sender(self, command: Command) -> None:
+        """Have the worker say whether a signal is of its sender: within the same task, so that no query comes between.
+
+        Raises:
+            Refused: code ``unsigned``.
+        """
+        if self._rehearsal is not None:
+            return
         try:
-            if name not in SIGNALS:
-                raise Refused("unknown_command", f"signal = {name!r}: allowed: {', '.join(sorted(SIGNALS))}")
-            command = self._read(name, args)
-            by = command.by.actor()
-            self._apply(outside, command)
-        except Refused as refusal:
-            known = name if name in self.CASE.COMMANDS else "unknown"
-            case.refused(known, by, refusal, self._now())
+            await workflow.execute_local_activity(
+                CHECK_SENDER,
+                SenderOrder(_said(command), workflow.now().isoformat()),
+                start_to_close_timeout=timedelta(seconds=5),
+                retry_policy=BACK_OFF,
+            )
+        except ActivityError as error:
+            raise refusal_of(error.cause) or error from None
 
     async def _answer_opened(self, args: Sequence[RawValue]) -> dict[str, Any]:
         """Answer with the view once the case is open, and whoever files it, with whether this run opened it.
@@ -305,6 +354,8 @@ class Shell:
         except Refused as refusal:
             refused = refusal
         self._settle(case.policy.local(at))
+        if command.proof is not None and len(case.events) > before:
+            self._keep(outside, before + 1, _said(command), list(command.proof.salts.values()))
         if command.request_id:
             seq = len(case.events) if refused is None and len(case.events) > before else None
             why_not = None if refused is None else refused.as_json()
@@ -313,6 +364,12 @@ class Shell:
                 del requests[next(iter(requests))]
         if refused is not None:
             raise refused
+
+    def _keep(self, outside: Outside, first: int, said: statement.Said | None, salts: list[str]) -> None:
+        """Keep what a sender proved beside the events that it led to."""
+        if said is not None and self._rehearsal is None:
+            body = statement.kept(said, rules.RULES)
+            outside.recording.known.sent.append(Sent(first, len(outside.case.events), body, salts))
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -334,7 +391,7 @@ class Shell:
             # The engine knows nothing of it, and nothing may be recorded for long.
             outside.tell_attributes()
         recorder = None if self._rehearsal else asyncio.create_task(outside.recording.keep_recording())
-        while not _finished(outside):
+        while not _is_over(outside):
             rang, self._rang = self._rang, False
             self._elapse(case, rang)
             outside.start()
@@ -347,7 +404,6 @@ class Shell:
                 # would hang it, and the next run does all of it again.
                 go_on(next_input)
             await workflow.wait_condition(lambda: self._has_work(outside))
-        await workflow.wait_condition(workflow.all_handlers_finished)
         if outside.recording.superseded:
             fail(Refused("superseded", "another run of this case has taken over"))
         if recorder is not None:
@@ -369,10 +425,12 @@ class Shell:
             self._take(taken.case, Known(None, len(taken.case.events), taken.number, taken.seen))
             return
         assert start.intake is not None
+        proof = None if self._rehearsal is not None else start.intake.proof
+        said = None if proof is None else _with(statement.of_intake(workflow.info().workflow_id, start.intake), proof)
         if self._rehearsal is not None:
             document = self._rehearsal.policy_document
         else:
-            begun = await begin(start.intake.policy)
+            begun = await begin(start.intake.policy, said)
             document, self._recorded_view = begun.policy_document, begun.known
             if begun.mark is not None:
                 # Others may file under this key by now: they get the case, whatever becomes of this intake.
@@ -384,6 +442,8 @@ class Shell:
             started = self._on_the_case(workflow.info().workflow_start_time)
             case = self.CASE.open(start.intake, Policy.from_document(document), started)
             self._take(case, Known(start.intake))
+            if self._outside is not None and proof is not None:
+                self._keep(self._outside, 1, said, list(proof.salts.values()))
             self._settle(case.events[-1].at)
 
     def _elapse(self, case: Case, rang: bool) -> None:
@@ -403,7 +463,7 @@ class Shell:
         due = outside.case.due()
         nearer = due is not None and (self._alarm_at is None or due < self._alarm_at)
         waiting = self._rang or nearer or bool(outside.startable())
-        return waiting or outside.news or _finished(outside) or self._next_input(outside) is not None
+        return waiting or outside.news or _is_over(outside) or self._next_input(outside) is not None
 
     def _arm(self, case: Case) -> bool:
         """Wake up no later than the case is due. Returns whether that took a new timer.
@@ -442,8 +502,8 @@ class Shell:
         if self._rehearsal is None and len(case.events) > state.MOST_EVENTS_CARRIED:
             self._too_large = True
         if not self._too_large and self._packed[0] != len(case.events):
-            self._packed = (len(case.events), state.pack(case.events))
-            self._too_large = self._rehearsal is None and len(self._packed[1]) > state.MOST_CARRIED
+            self._packed = (len(case.events), state.pack(case.events), state.pack_sent(outside.recording.known.sent))
+            self._too_large = self._rehearsal is None and sum(map(len, self._packed[1:])) > state.MOST_CARRIED
         if self._too_large:
             if not recording.complete or recording.under_way:
                 return None
@@ -455,6 +515,7 @@ class Shell:
             recorded=known.recorded,
             number=known.number,
             mark=self._mark,
+            sent=self._packed[2],
             seen=known.seen,
         )
         return {**self._raw_start(), state.CARRIED: carried.model_dump(mode="json")}
@@ -469,8 +530,25 @@ class Shell:
         return raw
 
 
-def _finished(outside: Outside) -> bool:
-    return outside.recording.superseded or (outside.case.status == "closed" and outside.idle)
+def _said(command: Command) -> statement.Said | None:
+    """Return what a command says with the proof of it; None where it has none.
+
+    Raises:
+        Refused: code ``unsigned``: the proof lacks a salt.
+    """
+    if command.proof is None:
+        return None
+    return _with(statement.of_command(workflow.info().workflow_id, command), command.proof)
+
+
+def _with(said: statement.Statement, proof: Proof) -> statement.Said:
+    return statement.Said(said, proof.model_dump(mode="json", exclude_none=True))
+
+
+def _is_over(outside: Outside) -> bool:
+    finished = outside.recording.superseded or (outside.case.status == "closed" and outside.idle)
+    # A signal whose sender is being looked at may still leave something to be recorded.
+    return finished and workflow.all_handlers_finished()
 
 
 def _conflict(key: str) -> Refused:

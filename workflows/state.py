@@ -8,14 +8,14 @@ import hmac
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import from_json
 
-from activities.messages import Mark
+from activities.messages import Mark, Sent
 from cases.case import Case
 from cases.policy.tables import LONGEST
 from cases.vocabulary.events import Event
@@ -85,7 +85,10 @@ class Seen(Model):
 
 
 class Carried(Model):
-    """What goes into the next run. The case itself is its events, packed small; what is owed follows from them."""
+    """What goes into the next run. The case itself is its events, packed small; what is owed follows from them.
+
+    ``sent`` is what senders proved of them, packed too; empty where they proved nothing.
+    """
 
     version: Literal[2] = 2
     policy_document: str
@@ -93,6 +96,7 @@ class Carried(Model):
     recorded: int
     number: str | None
     mark: Mark | None = None
+    sent: str = ""
     seen: dict[str, Seen] = Field(default_factory=dict)
 
 
@@ -173,8 +177,22 @@ def matches(mark: Mark, digest: str) -> bool:
 
 def pack(events: Iterable[Event]) -> str:
     """Events as one compressed text: a payload is limited in size, and texts repeat themselves."""
-    text = json.dumps([event.as_json() for event in events], ensure_ascii=False, separators=(",", ":"))
+    return _pack_json([event.as_json() for event in events])
+
+
+def _pack_json(rows: list[dict[str, Any]]) -> str:
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(), 6)).decode("ascii")
+
+
+def pack_sent(sent: list[Sent]) -> str:
+    """Return what senders proved as one compressed text, an empty one for nothing."""
+    return _pack_json([asdict(one) for one in sent]) if sent else ""
+
+
+def unpack_sent(packed: str) -> list[Sent]:
+    """Return what `pack_sent` packed."""
+    return [Sent(**row) for row in unpack_json(packed)] if packed else []
 
 
 def unpack(packed: str) -> list[Event]:
@@ -187,6 +205,6 @@ def unpack(packed: str) -> list[Event]:
 
 
 def unpack_json(packed: str) -> list[dict[str, Any]]:
-    """Return the public JSON of the events that `pack` packed, whatever build they are of."""
+    """Return the JSON of what was packed, whatever build it is of."""
     rows: list[dict[str, Any]] = json.loads(zlib.decompress(base64.b64decode(packed)))
     return rows

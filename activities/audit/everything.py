@@ -25,6 +25,7 @@ from activities.casebook.chains import Chain, Chains
 from activities.casebook.ledger import Fault
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
 from activities.payouts.payees import fits, is_erased
+from activities.senders.key_set import KeySet
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
@@ -43,6 +44,7 @@ class Verified:
         cases, events: how many were read.
         covered: the checkpoint whose cases were not read again; None where all were.
         looks: rows of the log of looks.
+        proofs: of senders, whether they were checked or not.
         faults: what is not as it was recorded, at most `MOST`.
     """
 
@@ -50,6 +52,7 @@ class Verified:
     events: int = 0
     covered: Checkpoint | None = None
     looks: int = 0
+    proofs: int = 0
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -58,6 +61,7 @@ class Everything:
 
     Args:
         keys: whose checkpoints are believed; without keys everything is read.
+        senders: by which proofs of senders are checked; without it they are not.
         second_look: seconds.
     """
 
@@ -69,8 +73,14 @@ class Everything:
     _PAYEES = statement(__package__, "everything_payees")
     _LOOKS = statement(__package__, "everything_looks")
 
-    def __init__(self, database: Database, keys: Keys | None = None, second_look: float = SECOND_LOOK) -> None:
-        self._database, self._keys, self._second_look = database, keys, second_look
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys | None = None,
+        second_look: float = SECOND_LOOK,
+        senders: KeySet | None = None,
+    ) -> None:
+        self._database, self._keys, self._second_look, self._senders = database, keys, second_look, senders
 
     async def verify(
         self, case_id: str | None = None, *, full: bool = False, progress: Progress = lambda cases, events: None
@@ -89,9 +99,10 @@ class Everything:
             policies = await self._policies(connection, done)
             chains = Chains(connection)
             grown = done.covered is not None
-            cases = chains.each(lambda chain: _look(chain, policies), case_id, grown=grown, derived=True)
+            cases = chains.each(lambda chain: self._look(chain, policies), case_id, grown=grown, derived=True)
             async for chain, (whole, differing) in cases:
                 done.cases, done.events = done.cases + 1, done.events + chain.count
+                done.proofs += 0 if chain.derived is None else len(chain.derived["sent"] or ())
                 if not whole and (fault := await chains.fault(chain)) is not None:
                     done.faults.append(fault)
                 elif differing:
@@ -179,18 +190,18 @@ class Everything:
         async with self._database.audit() as connection:
             for case_id, before in doubtful.items():
                 chains = Chains(connection)
-                async for chain, (whole, now) in chains.each(lambda one: _look(one, policies), case_id, derived=True):
+                looks = chains.each(lambda one: self._look(one, policies), case_id, derived=True)
+                async for chain, (whole, now) in looks:
                     if not whole and (fault := await chains.fault(chain)) is not None:
                         faults.append(fault)
                     else:
                         faults += [fault for fault in now if fault in before]
         return faults
 
-
-def _look(chain: Chain, policies: Callable[[str], Policy | None]) -> tuple[bool, list[Fault]]:
-    """Return whether the chain of a case is whole, and where what is derived from it is not what it makes."""
-    whole = chain.is_whole()
-    return whole, list(differences(chain, policies)) if whole else []
+    def _look(self, chain: Chain, policies: Callable[[str], Policy | None]) -> tuple[bool, list[Fault]]:
+        """Return whether the chain of a case is whole, and where what is derived from it is not what it makes."""
+        whole = chain.is_whole()
+        return whole, list(differences(chain, policies, self._senders)) if whole else []
 
 
 def _behind(row: asyncpg.Record, own: Checkpoint) -> Fault:

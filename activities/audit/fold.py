@@ -12,9 +12,11 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from activities.audit.sent import unproven
 from activities.casebook.chains import Chain
 from activities.casebook.ledger import Fault
 from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
+from activities.senders.key_set import KeySet
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical
@@ -31,12 +33,13 @@ _NOTICE: dict[str, Any] = {"notice": None, "roles": None, "outcome": None, "chan
 }  # fmt: skip
 
 
-def differences(chain: Chain, policy: Callable[[str], Policy | None]) -> Iterator[Fault]:
-    """Find what is derived from the events of a case, and is not what they make.
+def differences(chain: Chain, policy: Callable[[str], Policy | None], senders: KeySet | None = None) -> Iterator[Fault]:
+    """Find what is derived from the events of a case, and is not what they make; and what its senders did not send.
 
     Args:
         chain: of which the hashes are right.
         policy: returns a pinned policy by its hash; None where the casebook has none.
+        senders: by which proofs of senders are checked; without it they are not.
     """
     derived, case_id = chain.derived, chain.case_id
     if derived is None:
@@ -58,6 +61,8 @@ def differences(chain: Chain, policy: Callable[[str], Policy | None]) -> Iterato
         else:
             view = {**KINDS[opened["kind"]].replay(pinned, events).view(), "number": file["number"]}
             yield from _file(changed, view, file, chain.at[-1])
+            if senders is not None:
+                yield from unproven(case_id, raws, events, derived["sent"] or [], pinned, senders)
     except (Refused, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError) as error:
         yield changed(f"its events make no case ({type(error).__name__})")
         return

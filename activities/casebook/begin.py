@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import asyncpg
 from temporalio import activity
@@ -12,6 +13,7 @@ from activities.database.errors import DatabaseAway
 from activities.messages import BEGIN, BeginOrder, Begun, Mark
 from activities.policies.store import Policies
 from activities.refusals import failure
+from activities.senders.gate import GATE
 from cases.vocabulary.refusals import Refused
 
 # Seconds for the casebook to answer. Nobody waits longer for a case to open: the first record tells as well.
@@ -33,8 +35,14 @@ class Beginnings:
         While the casebook is away, the case is taken for a new one.
 
         Raises:
-            ApplicationError: type ``Refused``, not retried: nobody knows the policy, or it cannot be read.
+            ApplicationError: type ``Refused``, not retried: nobody knows the policy, or it cannot be read; or
+                ``unsigned``: who files it has to prove it, and does not.
         """
+        if order.at:
+            try:
+                GATE.check(order.said, datetime.fromisoformat(order.at))
+            except Refused as refusal:
+                raise failure(refusal) from None
         row = await self._recorded(order)
         try:
             document = (await self._policies.in_force(order.policy)).document

@@ -19,9 +19,9 @@ from temporalio import activity
 
 from activities.casebook.errors import BadBatch, LedgerBehind, LedgerConflict, Recovering, Superseded
 from activities.casebook.ledger import Head, chain, genesis
-from activities.casebook.texts import PERSONAL, SALT, commitment, mark, seal, seal_as, written
+from activities.casebook.texts import COMMITMENT, PERSONAL, SALT, commitment, mark, seal, seal_as, written
 from activities.database.database import Database, statement
-from activities.messages import RECORD, Batch, Recorded
+from activities.messages import RECORD, Batch, Recorded, Sent
 from cases.vocabulary.events import canonical
 
 # A case number: its year, its month and the serial.
@@ -163,9 +163,11 @@ class Recorder:
             The case number, None when the chain ends elsewhere or another run holds the case; and whether
             a new case would have to wait for its number.
         """
-        sealed = [seal(entry.event) for entry in fresh]
+        sent = [one for one in batch.sent if one.first >= fresh[0].seq]
+        sealed = [seal(entry.event, _salts(entry, sent)) for entry in fresh]
         salt = os.urandom(SALT)
         if batch.personal is not None and fresh[0].seq == 1:
+            salt = _salt_of(canonical(batch.personal), sent) or salt
             sealed[0][0]["data"][PERSONAL] = commitment(salt, canonical(batch.personal))
         bodies, texts = [canonical(event) for event, _ in sealed], [text for _, texts in sealed for text in texts]
         hashes = chain(head.hash, bodies)
@@ -208,12 +210,15 @@ class Recorder:
                 None if batch.intake is None else intake_salt,
                 None if batch.intake is None else mark(batch.intake, intake_salt),
                 None if batch.personal is None else salt,
+                [one.first for one in sent],
+                [one.seq for one in sent],
+                [one.body for one in sent],
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "case_file_number" and number is not None:
                 # Given twice, before and after an older casebook was restored: who came first keeps it.
                 return await self._append(connection, batch, fresh, head, None)
-            if error.constraint_name not in ("case_file_pkey", "case_event_pkey", "case_text_pkey"):
+            if error.constraint_name not in ("case_file_pkey", "case_event_pkey", "case_text_pkey", "case_proof_pkey"):
                 raise
             return None, False
         except (asyncpg.DataError, UnicodeEncodeError) as error:
@@ -232,6 +237,25 @@ class Recorder:
         """
         async with self._database.connection() as connection:
             return bool(await connection.fetchval(self._ERASE, case_id))
+
+
+def _salts(entry: _Entry, sent: Sequence[Sent]) -> dict[str, bytes]:
+    """Return the salts that the sender of an event chose for its texts, by text."""
+    by_whom = [one for one in sent if one.first <= entry.seq <= one.seq]
+    if not by_whom:
+        return {}
+    texts = written(entry.type, entry.event["data"]).values()
+    chosen = {text: _salt_of(text, by_whom) for text in texts}
+    return {text: salt for text, salt in chosen.items() if salt is not None}
+
+
+def _salt_of(text: str, sent: Sequence[Sent]) -> bytes | None:
+    """Return the salt under which one of these senders has committed to a text."""
+    for one in sent:
+        for salt in map(bytes.fromhex, one.salts):
+            if commitment(salt, text)[COMMITMENT] in one.body:
+                return salt
+    return None
 
 
 def _entries(batch: Batch) -> list[_Entry]:
@@ -271,6 +295,8 @@ def _entries(batch: Batch) -> list[_Entry]:
         raise BadBatch(f"{batch.case_id} seq {first}: personal facts and intake come beside seq 1 only")
     if not all(first <= request.seq <= last for request in batch.requests):
         raise BadBatch(f"{batch.case_id} seq {first} to {last}: a request belongs to one of the events")
+    if not all(first <= one.first <= one.seq <= last for one in batch.sent):
+        raise BadBatch(f"{batch.case_id} seq {first} to {last}: a proof belongs to events that were sent with it")
     return entries
 
 

@@ -64,14 +64,18 @@ def written(type_: str, data: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def seal(event: Mapping[str, Any]) -> tuple[Json, list[Text]]:
+def seal(event: Mapping[str, Any], salts: Mapping[str, bytes] | None = None) -> tuple[Json, list[Text]]:
     """Take the texts out of an event: return it with commitments in their places, and the texts.
+
+    Args:
+        salts: by text, where its sender has chosen one; for other texts a new one is made.
 
     Raises:
         ValueError: what should be a text is none.
     """
-    seq, data = event["seq"], event["data"]
-    texts = [Text(seq, name, os.urandom(SALT), text) for name, text in written(event["type"], data).items()]
+    seq, data, given = event["seq"], event["data"], salts or {}
+    found = written(event["type"], data).items()
+    texts = [Text(seq, name, given.get(text) or os.urandom(SALT), text) for name, text in found]
     return {**event, "data": {**data, **{each.field: commitment(each.salt, each.text) for each in texts}}}, texts
 
 

@@ -10,7 +10,7 @@ from cases.policy.tables import Duration, PaymentTable
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EventData
 from cases.vocabulary.parcels import OtherClaim
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PayeeToken, Role, Text, Token, Yuan
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PayeeToken, Role, Stated, Text, Token, Yuan
 from cases.vocabulary.views import CaseView, ViewModel
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class OverrideBy(Model):
     """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
 
     amount: Yuan
-    reason: Text
+    reason: Stated
 
 
 class Assess(Command):

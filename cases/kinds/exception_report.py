@@ -20,7 +20,7 @@ from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PositiveYuan, Role, Text, Yuan
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PositiveYuan, Role, Stated, Text, Yuan
 from cases.vocabulary.views import CaseView
 
 EXCESS = "excess_goods"
@@ -36,7 +36,7 @@ class Checklist(Model):
     witnesses: tuple[Role, ...] = ()
     photographs: Annotated[int, Field(ge=0)] = 0
     resealed: bool = False
-    label: Text | None = None
+    label: Stated | None = None
 
 
 class ExceptionFacts(Facts):
@@ -88,7 +88,7 @@ class HoldGoods(Command):
 
     NAME = "hold_goods"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "a dispute about who carries it"}
-    reason: Text
+    reason: Stated
 
 
 class Find(Command):
@@ -96,8 +96,8 @@ class Find(Command):
 
     NAME = "find"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "a strap was loose", "report": "genuine"}
-    cause: Text
-    responsibility: Text | None = None
+    cause: Stated
+    responsibility: Stated | None = None
     report: Literal["genuine", "concealed", "false"] | None = None
 
 
@@ -109,7 +109,7 @@ class Correct(Command):
 
     NAME = "correct"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"action": "straps are checked at every loading"}
-    action: Text
+    action: Stated
     carried_out: bool = True
     why_not: Text | None = None
 

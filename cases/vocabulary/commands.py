@@ -15,8 +15,9 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
+from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused, invalid
-from cases.vocabulary.values import Instant, Model, Sha256, Text, Token, Yuan
+from cases.vocabulary.values import Instant, Model, Sha256, Stated, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
@@ -26,7 +27,7 @@ COMMANDS: dict[str, type[Command]] = {}
 class Command(Model):
     """Base of all commands.
 
-    ``request_id`` makes a repeat harmless; ``at`` is taken only by a rehearsed case.
+    ``request_id`` makes a repeat harmless; ``at`` is taken only by a rehearsed case; ``proof`` says who sent it.
     """
 
     NAME: ClassVar[str] = ""
@@ -36,6 +37,7 @@ class Command(Model):
     by: By
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     at: Instant | None = None
+    proof: Annotated[Proof | None, Field(repr=False)] = None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -52,8 +54,8 @@ class Command(Model):
     def digest(self) -> str:
         """Return the SHA-256 of name and content, to tell a repeated request from a different one."""
         # Without defaults: see `Intake.digest`.
-        # Nor with what the directory knows of the sender, which may change until a repeat.
-        left_out: dict[str, Any] = {"request_id": True, "by": {"person"}}
+        # Nor with what may change until a repeat: what the directory knows of the sender, and the proof of a sending.
+        left_out: dict[str, Any] = {"request_id": True, "proof": True, "by": {"person"}}
         content = canonical(self.model_dump(mode="json", exclude=left_out, exclude_defaults=True))
         return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
 
@@ -238,7 +240,7 @@ class Sign(Command):
 
     NAME = "sign"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Cause and prevention are as listed."}
-    text: Text | None = None
+    text: Stated | None = None
 
 
 class LoadCalendar(Command):

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, ConfigDict
 
-from cases.vocabulary.values import Model, Written
+from cases.vocabulary.values import Model, is_written
 
 # The model of each type of event, in the order of declaration.
 EVENTS: dict[str, type[EventData]] = {}
@@ -54,7 +54,7 @@ class EventData(Model):
         EVENTS[type_] = cls
         fields = cls.model_fields.items()
         cls._OPTIONAL = tuple(field.alias or name for name, field in fields if not field.is_required())
-        cls.TEXTS = tuple(name for name, field in fields if _is_written((field.annotation, *field.metadata)))
+        cls.TEXTS = tuple(name for name, field in fields if is_written(field))
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -71,10 +71,6 @@ class EventData(Model):
             if dumped[name] is None:
                 del dumped[name]
         return dumped
-
-
-def _is_written(annotations: Iterable[Any]) -> bool:
-    return any(isinstance(one, Written) or _is_written(get_args(one)) for one in annotations)
 
 
 def _known(name: str) -> str:

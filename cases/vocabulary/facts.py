@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 
 from cases.vocabulary.by import By
 from cases.vocabulary.events import SYSTEM, Actor, canonical
+from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import invalid
 from cases.vocabulary.values import (
     Instant,
@@ -93,7 +94,7 @@ class Intake(BaseModel):
     """The input of a case's workflow: one JSON object (design contract "Input").
 
     ``received_at`` defaults to the moment of start. ``parent`` is the id of the case that this
-    one re-submits (S1-5.9.8) or springs from. ``by`` is who files it: the doors say so.
+    one re-submits (S1-5.9.8) or springs from. ``by`` is who files it: the doors say so, and ``proof`` proves it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,6 +104,7 @@ class Intake(BaseModel):
     policy: Token = "default"
     parent: Token | None = None
     by: By | None = None
+    proof: Proof | None = None
     facts: Facts
 
     def open_facts(self) -> dict[str, Any]:
@@ -120,7 +122,7 @@ class Intake(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the content as the caller gave it: the same intake filed again, by whomever, has the same."""
         # Without defaults, so that a field that a later release adds changes no digest of what was filed before.
-        content = canonical(self.model_dump(mode="json", exclude={"by"}, exclude_defaults=True))
+        content = canonical(self.model_dump(mode="json", exclude={"by", "proof"}, exclude_defaults=True))
         return hashlib.sha256(content.encode()).hexdigest()
 
 

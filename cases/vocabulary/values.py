@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +19,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
+from pydantic.fields import FieldInfo
 
 # So many entries stand in a list that a case carries along, with texts of at most so many characters.
 MOST_LISTED, BRIEF = 200, 200
@@ -81,15 +83,28 @@ class Written:
 
 
 FreeText = Annotated[str, Written()]
+
+
+def is_written(field: FieldInfo) -> bool:
+    """Whether a field of a model is marked as `Written`."""
+    return _marked((field.annotation, *field.metadata))
+
+
+def _marked(annotations: Iterable[Any]) -> bool:
+    return any(isinstance(one, Written) or _marked(get_args(one)) for one in annotations)
+
+
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
 # Yuan: at most two decimals, never negative.
 Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen), InYuan()]
 PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen), InYuan()]
 Positive = Annotated[Exact, Field(gt=0)]
 NotNegative = Annotated[Exact, Field(ge=0)]
-Text = Annotated[
+# What the record keeps for good, such as the cause of an exception; and what stands apart there, and can be erased.
+Stated = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_storable)
 ]
+Text = Annotated[Stated, Written()]
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 

@@ -39,8 +39,8 @@ def whole(model: type[BaseModel], ref: str = "#/$defs/{model}") -> dict[str, Any
     """Return the schema of a model with its ``$defs``; without what the caller does not say."""
     made: dict[str, Any] = model.model_json_schema(ref_template=ref, schema_generator=_Schema)
     if issubclass(model, (Command, Intake)):
-        # The API knows who sends it; only a rehearsed case takes a time.
-        for name in ("by", "at"):
+        # The API knows who sends it and signs for them; only a rehearsed case takes a time.
+        for name in ("by", "at", "proof"):
             made["properties"].pop(name, None)
         made["required"] = [name for name in made.get("required", ()) if name != "by"]
         if not made["required"]:

@@ -36,6 +36,7 @@ from starter.api.live import Live
 from starter.client import CaseClient
 from starter.connection import connect
 from starter.payouts import payouts_of
+from starter.senders import signer_of
 from starter.settings import Settings, SettingsError
 
 # Seconds between two times at which old answers are forgotten.
@@ -107,7 +108,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             worklist=Worklist(database),
             statistics=Statistics(database),
             audit=Audit(database),
-            cases=CaseClient(temporal, casebook),
+            cases=CaseClient(temporal, casebook, signer_of(settings)),
             directory=directory,
             policies=policies,
             keys=keys,

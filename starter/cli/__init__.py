@@ -24,6 +24,7 @@ from starter.cli import (
     policies,
     recover,
     shifts,
+    sign,
     staff,
     subscriptions,
     summary,
@@ -57,6 +58,7 @@ def _app() -> App:
     app.command(staff.duty)
     app.command(shifts.handover)
     app.command(shifts.swap)
+    app.command(sign.app)
     app.command(notices.app)
     app.command(subscriptions.app)
     app.command(export.export)

@@ -41,7 +41,8 @@ async def verify(
     The hash chain of each case, the case folded again from its events and compared with its file, notices and payouts,
     numbers, pinned policies, texts and personal facts, the log of looks. What the last checkpoint covers is not read
     again, unless one of the options says so. Compared with checkpoints, it names everything that was changed, cut,
-    removed, renumbered or inserted since, also by somebody who computed every hash anew.
+    removed, renumbered or inserted since, also by somebody who computed every hash anew. By the key set of senders
+    (CASELADDER_SENDERS), it names what nobody has signed, and what is not what was signed.
 
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007); everything without it.
@@ -54,6 +55,7 @@ async def verify(
     from activities.audit.compare import Compared, compare
     from activities.audit.everything import Everything
     from activities.audit.handed_out import HandedOut, read_files
+    from starter.senders import key_set_of
 
     if case is not None and (against or all_checkpoints or full):
         raise BadInput("CASE is checked by itself: give it without --against, --all-checkpoints and --full")
@@ -66,10 +68,12 @@ async def verify(
         except BadCheckpoint as error:
             raise BadInput(str(error)) from None
     case_id = None if case is None else await options.case_id(case)
+    senders = key_set_of(options.settings())
     compared = Compared()
     async with options.database() as database:
         with following() as progress:
-            done = await Everything(database, keys).verify(case_id, full=asked or full, progress=progress)
+            everything = Everything(database, keys, senders=senders)
+            done = await everything.verify(case_id, full=asked or full, progress=progress)
         if keys is not None and (asked or full):
             async with database.audit() as connection:
                 compared = await compare(connection, keys, files)
@@ -80,7 +84,7 @@ async def verify(
     if options.json:
         said = [dataclasses.asdict(fault) for fault in faults]
         shown = {"ok": not faults, "cases": done.cases, "events": done.events, "checkpoints": compared.checkpoints}
-        beside = {"covered_by": None if covered is None else covered.number, "looks": done.looks}
+        beside = {"covered_by": None if covered is None else covered.number, "looks": done.looks, "proofs": done.proofs}
         output.print_json(
             {**shown, **beside, "fault": said[0] if said else None, "faults": said, "notes": compared.notes}
         )
@@ -93,6 +97,9 @@ async def verify(
         more = f" ({len(faults)} faults)" if len(faults) > 1 else ""
         say(f"the record is not as it was written: {faults[0]}{more}")
         return FAILED
+    if not options.json and done.proofs:
+        proven = "are right" if senders is not None else "were not checked: CASELADDER_SENDERS names no key set"
+        output.line(f"{output.count(done.proofs, 'proof')} of senders {proven}")
     if not options.json:
         output.line(f"{done.events} events of {done.cases} cases are as they were recorded; none is missing")
         if covered is not None:

@@ -58,7 +58,7 @@ async def file(
     if key is not None:
         intake["key"] = key
     SenderOptions(by, role).add_to(intake)
-    _check_intake(kind, intake)
+    check_intake(kind, intake)
     await options.add_person(intake)
     client = await options.client()
     async with options.answer_within_timeout("it may be filed already; filing it again is harmless"):
@@ -66,7 +66,7 @@ async def file(
     return _print(view, options, output.print_view)
 
 
-def _check_intake(kind: str, intake: dict[str, Any]) -> None:
+def check_intake(kind: str, intake: dict[str, Any]) -> None:
     """Validate an intake before connecting to anything.
 
     Raises:

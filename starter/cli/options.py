@@ -127,9 +127,11 @@ class StackOptions(OutputOptions):
         """
         from starter.client import CaseClient
         from starter.connection import connect
+        from starter.senders import signer_of
 
         settings = self.settings()
-        return CaseClient(await connect(settings.data), None if settings.database_url is None else _Recorded(self))
+        recorded = None if settings.database_url is None else _Recorded(self)
+        return CaseClient(await connect(settings.data), recorded, signer_of(settings))
 
     async def add_person(self, body: dict[str, Any]) -> None:
         """Add to who acts what their accounts have in common, where the directory says so and can be asked."""

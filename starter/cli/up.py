@@ -22,7 +22,8 @@ from starter.cli.staff import import_sample
 from starter.cli.welcome import Sample, next_steps, welcome
 from starter.embedded import Addresses, Stack, StackError
 from starter.embedded.server import Server
-from starter.settings import link_secret_file
+from starter.senders import signer_of
+from starter.settings import SENDER_KEY, SENDERS, link_secret_file
 
 if TYPE_CHECKING:  # half a second to import, which other commands do not need
     from temporalio.client import Client
@@ -183,6 +184,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         _point_environment_at(settings, addresses)
         _make_link_secret(settings)
         _make_checkpoint_key(settings)
+        _make_sender_key(settings)
         tell("bringing the database schema up to date")
         await migrate(options.owner_url())
         if folder is not None:
@@ -208,7 +210,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             servers = (stack.postgres, stack.temporal, worker, api)
             supervisors = [asyncio.create_task(_restart_when_ended(server, tell)) for server in servers]
             async with options.database() as database:
-                cases = CaseClient(client)
+                cases = CaseClient(client, signer=signer_of(options.settings()))
                 samples = [] if folder is None else await _file_samples(folder, cases, Casebook(database))
                 steps = await next_steps(cases, Search(database), options)
             people = await known_people(options) if settings.access is None else []
@@ -265,6 +267,20 @@ def _make_checkpoint_key(settings: Settings) -> None:
 
     if settings.checkpoint_key is None and not settings.key_file.exists():
         new_key(settings.key_file)
+
+
+def _make_sender_key(settings: Settings) -> None:
+    """Create the key by which the servers of this folder sign for everybody, where commands are to be signed.
+
+    Nothing is made where a key set is configured, or the folder has one.
+    """
+    if settings.commands != "signed" or settings.senders is not None or (settings.data / SENDERS).exists():
+        return
+    from activities.audit.keys import new_key
+    from activities.senders.key_set import ANY, entry
+
+    keys = new_key(settings.data / SENDER_KEY)
+    (settings.data / SENDERS).write_text(entry(keys, ANY, [ANY]), encoding="ascii")
 
 
 async def _restart_when_ended(server: Server, tell: Callable[[str], None]) -> None:

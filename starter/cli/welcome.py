@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 # How many sample people are listed.
 MOST_PEOPLE = 20
+# What is asked of whoever sends commands.
+_COMMANDS = {
+    "open": "open: whoever reaches Temporal is taken at their word (CASELADDER_COMMANDS=signed asks for proof)",
+    "signed": "signed: everything that is sent proves its sender",
+}
 # Seconds to wait for the view of a case that is only an example.
 _TIMEOUT = 5
 
@@ -109,6 +114,7 @@ def welcome(
         "namespace": addresses.namespace,
         "database": _without_password(settings.database_url),
         "mail": _without_password(settings.smtp_url),
+        "commands": settings.commands,
         "logs": str(log.parent),
     }
     if options.json:
@@ -131,6 +137,7 @@ def welcome(
             ("Temporal", f"{shown['temporal']} (namespace {shown['namespace']})"),
             ("PostgreSQL", f"{shown['database']}{password}"),
             ("Mail", shown["mail"]),
+            ("Commands", _COMMANDS[settings.commands]),
             ("Logs", shown["logs"]),
             ("Taken", f"{' and '.join(map(str, taken))} by another program, so free ports are used" if taken else None),
         ]

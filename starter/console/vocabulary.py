@@ -36,7 +36,7 @@ UNSTATED = "unstated"
 # The form of a contact proposes it; otherwise channels are those of notices.
 PHONE = "phone"
 # Fields of commands that the console fills in, or that only a rehearsed case or the system takes.
-OWN = frozenset({"by", "request_id", "at", "held_by"})
+OWN = frozenset({"by", "request_id", "at", "held_by", "proof"})
 # Facts that a page shows elsewhere than among the facts, or not at all; and those that it shows as one.
 APART = frozenset({"unit", "severity", "exceptions", "counts"})
 AS_ONE = frozenset({"initiator", "counterparty", "outgoing", "relief", "given", "returned", "cases"})

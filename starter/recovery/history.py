@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.messages import LOAD, RECORD, Request
+from activities.messages import LOAD, RECORD, Request, Sent
 from cases import rules
 from cases.registry import KINDS
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN
@@ -50,6 +50,7 @@ class Remembered:
         last_run: the id of the last run.
         running: whether that goes on.
         events: public event JSON by seq, as far as histories reach back; free texts may be missing.
+        sent: what senders proved, by the last seq of it.
         confirmed: up to which seq the ledger has told that it has them, as far as histories reach back.
         answered: commands, in the order of their answers.
         signals: names of signals, with the instants at which they came.
@@ -70,6 +71,7 @@ class Remembered:
     events: dict[int, Json] = field(default_factory=dict)
     confirmed: int = 0
     requests: dict[str, Request] = field(default_factory=dict)
+    sent: dict[int, Sent] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
     signals: list[tuple[str, datetime]] = field(default_factory=list)
     unrecorded: list[tuple[str, datetime]] = field(default_factory=list)
@@ -249,6 +251,7 @@ def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) 
     found.confirmed = max(found.confirmed, carried["recorded"])
     found.policy_document = found.policy_document or carried["policy_document"]
     found.number = found.number or carried["number"]
+    found.sent.update((one.seq, one) for one in state.unpack_sent(carried.get("sent", "")))
     for id, seen in carried["seen"].items():
         # Under a salt it comes from the ledger.
         if seen["seq"] is not None and not seen["salt"]:
@@ -262,6 +265,7 @@ def _recorded(batch: Json, told: dict[int, Json], found: Remembered) -> int:
     found.personal = batch.get("personal") or found.personal
     found.intake = batch.get("intake") or found.intake
     found.number = found.number or batch.get("number")
+    found.sent.update((one["seq"], Sent(**one)) for one in batch.get("sent") or ())
     for request in batch.get("requests") or ():
         found.requests.setdefault(request["id"], Request(**request))
     return max((event["seq"] for event in batch["events"]), default=0)

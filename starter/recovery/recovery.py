@@ -365,6 +365,7 @@ class Recovery:
                 requests=[one for one in remembered.requests.values() if first < one.seq <= last],
                 intake=None if first else remembered.intake,
                 number=remembered.number,
+                sent=[one for one in remembered.sent.values() if first < one.seq <= last],
             )
             await self._recorder.record(batch)
             first = last

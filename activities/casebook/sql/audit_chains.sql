@@ -20,6 +20,8 @@ SELECT e.case_id, count(*) AS count, max(e.seq) AS last,
                'payout', (SELECT jsonb_build_object('amount', p.amount::text, 'state', p.state, 'reference', p.reference,
                                                     'payee', p.payee)
                           FROM payout AS p WHERE p.case_id = e.case_id),
+               'sent', (SELECT jsonb_agg(jsonb_build_array(s.first, s.seq, s.body) ORDER BY s.seq)
+                        FROM case_proof AS s WHERE s.case_id = e.case_id),
                'search', (SELECT to_jsonb(s) FROM case_search AS s WHERE s.case_id = e.case_id),
                'numbers', (SELECT jsonb_agg(g.number) FROM case_number_given AS g
                            WHERE g.kind = f.kind AND g.number = f.number AND g.case_id = e.case_id),

@@ -12,6 +12,7 @@
 --  $21 seqs   $22 fields   $23 salts   $24 texts
 --  $25 seqs   $26 ids   $27 salts   $28 digests of requests
 --  $29 salt and $30 digest of the intake, or null   $31 salt of the personal facts, or null
+--  $32 first seqs   $33 last seqs   $34 bodies of proofs of senders
 WITH head AS (
     SELECT ($6::int[])[cardinality($6)] AS seq,
            ($12::bytea[])[cardinality($12)] AS hash,
@@ -76,6 +77,10 @@ WITH head AS (
     -- A run remembers so many requests only; one that it has forgotten may come again.
     ON CONFLICT (case_id, request_id) DO UPDATE
     SET seq = excluded.seq, salt = excluded.salt, digest = excluded.digest
+), proven AS (
+    INSERT INTO case_proof (case_id, first, seq, body)
+    SELECT $1, p.*
+    FROM filed, unnest($32::int[], $33::int[], $34::text[]) AS p(first, seq, body)
 ), told AS (
     INSERT INTO notification (
         case_id, seq, notice, roles, outcome, channel, at, id, meant, attempts, reasons, remarks)

@@ -8,6 +8,7 @@
 -- The record: it grows, and nothing in it changes.
 GRANT SELECT, INSERT (case_id, seq, type, at, recorded_at, body, prev_hash, hash) ON case_event TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, seq, field, salt, text) ON case_text TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, first, seq, body) ON case_proof TO caseladder_writer;
 GRANT SELECT, INSERT (kind, number, case_id) ON case_number_given TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, caller, role, masked) ON personal_look TO caseladder_writer;
 GRANT SELECT, INSERT (hash, name, document) ON policy TO caseladder_writer;

@@ -1,0 +1,201 @@
+"""What senders proved, held against the events that it led to. Pure.
+
+The signature says who sent what. That it led to these events is found by doing it again: the case as it was before is
+given the command, by the rules of its time, and has to answer with the events that are recorded. So neither an amount
+nor a deadline that a person signed can be another one in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from activities.casebook.ledger import Fault
+from activities.casebook.texts import COMMITMENT, PERSONAL, commitments
+from activities.senders.check import verify
+from activities.senders.key_set import KeySet
+from activities.senders.statement import FILE, Said, said_again
+from cases.case import Case
+from cases.policy.model import Policy
+from cases.registry import KINDS
+from cases.rules import RULES
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import EVENTS, SYSTEM, Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.proof import Proof
+from cases.vocabulary.refusals import Refused
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Proven:
+    """What was proved of the events from ``first`` to ``last``; ``rules`` is the number that they came about by."""
+
+    first: int
+    last: int
+    said: Said
+    rules: int
+
+
+def unproven(
+    case_id: str,
+    raws: Sequence[Json],
+    events: Sequence[Event],
+    rows: Sequence[Sequence[Any]],
+    policy: Policy,
+    keys: KeySet,
+) -> Iterator[Fault]:
+    """Find what was not sent by whom the events of a case name.
+
+    Args:
+        raws: the bodies of the events.
+        events: the same without their texts.
+        rows: first seq, last seq and body of each proof, in order.
+        policy: that the case is pinned to.
+        keys: who may sign for whom, and from when on everything has to be signed.
+    """
+
+    def wrong(detail: str, seq: int) -> Fault:
+        return Fault(case_id, seq, "changed", detail)
+
+    proofs: list[_Proven] = []
+    for first, last, body in rows:
+        try:
+            raw = json.loads(body)
+            proven = _Proven(first, last, said_again(case_id, raw), raw["rules"])
+            verify(proven.said.statement, Proof.model_validate(proven.said.proof), keys)
+        except Refused as refusal:
+            yield wrong(f"who sent it is not proven: {refusal.message}", last)
+        except (ValueError, TypeError, KeyError) as error:
+            yield wrong(f"what proves who sent it is no proof ({type(error).__name__})", last)
+        else:
+            if not (proofs[-1].last if proofs else 0) < first <= last <= len(events):
+                yield wrong("what proves who sent it is of other events", last)
+            else:
+                proofs.append(proven)
+    yield from _unsigned(case_id, raws, proofs, keys.signed_since)
+    yield from _differing(raws, events, proofs, policy, wrong)
+
+
+def _unsigned(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], since: datetime | None) -> Iterator[Fault]:
+    """Find events that somebody has to have sent, and of whom nothing proves it."""
+    proven: dict[int, Json] = {}
+    for one in proofs:
+        proven.update(dict.fromkeys(range(one.first, one.last + 1), one.said.statement.by))
+    for raw in raws:
+        seq, actor = raw["seq"], raw["actor"]
+        # What the case does by itself is by nobody; that it was filed is always by somebody.
+        if actor == SYSTEM.as_json() and (seq > 1 or seq in proven):
+            continue
+        if seq in proven and actor != proven[seq]:
+            yield Fault(case_id, seq, "changed", f"it is by {actor['id']}, and {proven[seq]['id']} has proven it")
+        elif seq not in proven and since is not None and datetime.fromisoformat(raw["recorded_at"]) >= since:
+            yield Fault(case_id, seq, "inserted", f"nothing proves that {actor['id']} as {actor['role']} sent it")
+
+
+def _differing(
+    raws: Sequence[Json],
+    events: Sequence[Event],
+    proofs: Sequence[_Proven],
+    policy: Policy,
+    wrong: Callable[[str, int], Fault],
+) -> Iterator[Fault]:
+    """Do what was proved once more, and find the first events that are not those that it leads to."""
+    kind = KINDS.get(raws[0]["data"]["kind"])
+    if kind is None or not proofs:
+        return
+    case, known = kind(policy), 0
+    for one in proofs:
+        case.follow(events[known : one.first - 1])
+        case.end_step()
+        known = one.last
+        recorded = events[one.first - 1 : one.last]
+        if one.rules != RULES:
+            # Under other rules it led to what it led to then.
+            case.follow(recorded)
+            case.end_step()
+            continue
+        statement = one.said.statement
+        content = json.loads(statement.content)
+        try:
+            case = _done(case, kind, one, content, policy, recorded[-1].recorded_at)
+        except (Refused, ValueError, TypeError, KeyError, AssertionError) as error:
+            why = f"is not possible there ({type(error).__name__})"
+            yield wrong(f"{statement.command} as it was signed {why}", one.last)
+            return
+        texts = set(_commitments(content))
+        personal = content.get(PERSONAL)
+        made = [_sealed(event, texts, personal) for event in case.events[one.first - 1 :]]
+        for raw, again in zip(raws[one.first - 1 : one.last], made, strict=False):
+            if raw != _with_own_texts(raw, again):
+                yield wrong(f"it is not what {statement.command} as it was signed leads to", raw["seq"])
+                return
+        if len(made) != len(recorded):
+            yield wrong(f"{statement.command} as it was signed leads to {len(made)} events, not {len(recorded)}", known)
+            return
+
+
+def _done(case: Case, kind: type[Case], one: _Proven, content: Json, policy: Policy, at: datetime) -> Case:
+    """Return the case after what was proved was done again.
+
+    Raises:
+        Refused: it cannot be read, or no case comes of it.
+    """
+    statement = one.said.statement
+    by = {"by": statement.by}
+    if statement.command == FILE:
+        known = {name: value for name, value in content.items() if name != PERSONAL}
+        return kind.open(read_intake(kind.INTAKE, {**known, **by}), policy, at)
+    # A text is nothing to the rules, so its commitment stands for it.
+    sent = {**_standing_in(content), **by, "request_id": statement.request_id, "proof": one.said.proof}
+    command = read_command(kind.COMMANDS, statement.command, sent)
+    try:
+        case.decide(command, at)
+    except Refused:
+        # What it was refused for is on record, or what fell due before.
+        if len(case.events) < one.first:
+            raise
+    case.end_step()
+    return case
+
+
+def _commitments(content: Any) -> Iterator[str]:
+    if isinstance(content, dict) and {*content} == {COMMITMENT}:
+        yield content[COMMITMENT]
+    elif isinstance(content, dict | list):
+        for inner in content.values() if isinstance(content, dict) else content:
+            yield from _commitments(inner)
+
+
+def _standing_in(content: Any) -> Any:
+    """Return a content with each commitment in place of its text."""
+    if isinstance(content, dict):
+        if {*content} == {COMMITMENT}:
+            return content[COMMITMENT]
+        return {name: _standing_in(inner) for name, inner in content.items()}
+    return [_standing_in(inner) for inner in content] if isinstance(content, list) else content
+
+
+def _with_own_texts(raw: Json, again: Json) -> Json:
+    """Return an event with the recorded commitments in place of what the rules themselves wrote as a text."""
+    said = {
+        name: raw["data"][name]
+        for name in EVENTS[again["type"]].TEXTS
+        if isinstance(again["data"].get(name), str) and name in commitments(raw["data"])
+    }
+    return {**again, "data": {**again["data"], **said}}
+
+
+def _sealed(event: Event, texts: set[str], personal: Json | None) -> Json:
+    """Return an event as it is recorded, where a commitment stands for each text."""
+    raw = event.as_json()
+    for name in EVENTS[event.type].TEXTS:
+        if raw["data"].get(name) in texts:
+            raw["data"][name] = {COMMITMENT: raw["data"][name]}
+    if event.seq == 1 and personal is not None:
+        raw["data"][PERSONAL] = personal
+    return raw
