@@ -31,7 +31,6 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.senders.sign import Signer
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -71,6 +70,16 @@ class Ledger(Protocol):
 
     async def policy_document(self, policy_hash: str) -> str | None:
         """Return the policy that a case was pinned to."""
+
+
+class Signer(Protocol):
+    """Who proves who sends what; `activities.senders.sign.Signer` is one."""
+
+    def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Json:
+        """Return a command with its proof."""
+
+    def intake(self, kind: str, raw: Mapping[str, Any]) -> Json:
+        """Return an intake with its proof."""
 
 
 class CaseClient:

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, NoReturn, Self
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.messages import CHECK_SENDER, Mark, SenderOrder, Sent
@@ -28,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.case import Case, closed
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
-    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing, refusal_of
+    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.proof import Proof
@@ -155,16 +154,19 @@ class Shell:
         if self._rehearsal is not None:
             return
         try:
-            GATE.check(_said(command), workflow.now())
+            # The library of signatures imports when it is first used, which it does not survive in the sandbox.
+            with workflow.unsafe.imports_passed_through():
+                GATE.check(_said(command), workflow.now())
         except Refused as refusal:
-            counter = workflow.metric_meter().create_counter(
-                "caseladder_unsigned", "Commands that were refused for want of a proof of their sender"
-            )
-            counter.add(1, {"command": command.NAME})
-            workflow.logger.warning(
-                "an unsigned command was refused", extra={"command": command.NAME, "reason": refusal.message}
-            )
+            self._count_unsigned(command, refusal.message)
             raise
+
+    def _count_unsigned(self, command: Command, reason: str) -> None:
+        counter = workflow.metric_meter().create_counter(
+            "caseladder_unsigned", "Commands that were refused for want of a proof of their sender"
+        )
+        counter.add(1, {"command": command.NAME})
+        workflow.logger.warning("an unsigned command was refused", extra={"command": command.NAME, "reason": reason})
 
     def _refuse_busy(self) -> None:
         # Not in the handler: the engine would keep the refusal and repeat it under the same id.
@@ -207,15 +209,16 @@ class Shell:
         """
         if self._rehearsal is not None:
             return
-        try:
-            await workflow.execute_local_activity(
-                CHECK_SENDER,
-                SenderOrder(_said(command), workflow.now().isoformat()),
-                start_to_close_timeout=timedelta(seconds=5),
-                retry_policy=BACK_OFF,
-            )
-        except ActivityError as error:
-            raise refusal_of(error.cause) or error from None
+        why_not: str = await workflow.execute_local_activity(
+            CHECK_SENDER,
+            SenderOrder(_said(command), workflow.now().isoformat()),
+            result_type=str,
+            start_to_close_timeout=timedelta(seconds=5),
+            retry_policy=BACK_OFF,
+        )
+        if why_not:
+            self._count_unsigned(command, why_not)
+            raise Refused(statement.UNSIGNED, why_not)
 
     async def _answer_opened(self, args: Sequence[RawValue]) -> dict[str, Any]:
         """Answer with the view once the case is open, and whoever files it, with whether this run opened it.

@@ -128,7 +128,7 @@ def _differing(
             yield wrong(f"{statement.command} as it was signed {why}", one.last)
             return
         texts = set(_commitments(content))
-        personal = content.get(PERSONAL)
+        personal = content.get(PERSONAL) if statement.command == FILE else None
         made = [_sealed(event, texts, personal) for event in case.events[one.first - 1 :]]
         for raw, again in zip(raws[one.first - 1 : one.last], made, strict=False):
             if raw != _with_own_texts(raw, again):

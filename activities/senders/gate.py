@@ -18,7 +18,6 @@ import structlog
 from temporalio import activity
 
 from activities.messages import CHECK_SENDER, SenderOrder
-from activities.refusals import failure
 from activities.senders.check import check
 from activities.senders.key_set import NOBODY, BadKeySet, KeySet, read_key_set
 from activities.senders.statement import UNSIGNED, Said
@@ -64,16 +63,13 @@ GATE = Gate()
 
 
 @activity.defn(name=CHECK_SENDER)
-async def check_sender(order: SenderOrder) -> None:
-    """Check who sent a signal.
-
-    Raises:
-        ApplicationError: type ``Refused``, not retried: code ``unsigned``.
-    """
+async def check_sender(order: SenderOrder) -> str:
+    """Check who sent a signal: return why it is refused with the code ``unsigned``, or nothing."""
     try:
         GATE.check(order.said, datetime.fromisoformat(order.at))
     except Refused as refusal:
-        raise failure(refusal) from None
+        return refusal.message
+    return ""
 
 
 @asynccontextmanager

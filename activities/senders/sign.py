@@ -65,8 +65,7 @@ class Signer:
         given = read_intake(model, raw)
         if given.proof is not None:
             return dict(raw)
-        salts = {PERSONAL: os.urandom(SALT).hex()} if given.personal() else {}
-        prepared = {**raw, "proof": {"at": _now(), "salts": salts}}
+        prepared = {**raw, "proof": {"at": _now(), "salts": {PERSONAL: os.urandom(SALT).hex()}}}
         intake = read_intake(model, prepared)
         assert intake.proof is not None
         return self._sign(prepared, of_intake(f"{kind}:{intake.key}", intake), intake.proof)

@@ -86,8 +86,7 @@ def of_intake(case_id: str, intake: Intake) -> Statement:
     salts = {} if intake.proof is None else intake.proof.salts
     exclude: dict[str, Any] = {"by": True, "proof": True, "facts": set(Facts.PERSONAL)}
     content = intake.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
-    if personal := intake.personal():
-        content[PERSONAL] = commitment(_salt(salts, PERSONAL), canonical(personal))
+    content[PERSONAL] = commitment(_salt(salts, PERSONAL), canonical(intake.personal()))
     return Statement(case_id, FILE, canonical(content), intake.filer().as_json())
 
 

@@ -164,7 +164,13 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(
-    env: WorkflowEnvironment, database: str, folder: Path, *, smtp: str | None = None, cache: int = CACHE
+    env: WorkflowEnvironment,
+    database: str,
+    folder: Path,
+    *,
+    smtp: str | None = None,
+    cache: int = CACHE,
+    **more: Any,
 ) -> AsyncIterator[Backend]:
     """A backend with one worker on the task queue of the server, until the block ends.
 
@@ -174,6 +180,7 @@ async def open_backend(
         folder: holds the contacts, the policies and, without an SMTP server, the mails.
         smtp: the address of an SMTP server.
         cache: how many workflows the worker keeps in memory.
+        more: settings of the worker.
     """
     contacts, policies = folder / "contacts.toml", folder / "policies"
     contacts.write_text(CONTACTS)
@@ -186,6 +193,7 @@ async def open_backend(
         policies=policies,
         # Time passes in leaps here, and a digest must not wait for a minute.
         digest_hold=0,
+        **more,
     )
     async with open_book(database) as book, polling(env.client, settings, cache=cache) as worker:
         yield Backend(env, worker, book, folder, database)

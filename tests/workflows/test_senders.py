@@ -1,0 +1,367 @@
+"""Commands that say who sent them: on a worker that asks for proof, a plain client is nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from activities.audit.everything import Everything
+from activities.audit.keys import new_key
+from activities.casebook.texts import commitment
+from activities.database.database import Database
+from activities.senders.gate import GATE, LOOK_AGAIN, guarding
+from activities.senders.key_set import ANY, entry, read_key_set
+from activities.senders.sign import Signer
+from cases.vocabulary.contract import RECORD_AGAIN, refusal_of
+from cases.vocabulary.refusals import Refused
+from starter.client import CaseClient
+from tests.activities.ledger import behind_the_back
+from tests.postgres import Cluster
+from tests.temporal import eventually, time_skipping
+from tests.workflows.backend import Backend, Handle, Json, open_backend
+from tests.workflows.test_claims import FACTS, SHIPMENT, _case
+
+AGENT = {"id": "agent-1", "role": "agent"}
+GM = {"id": "gm-1", "role": "general_manager"}
+SINCE = "signed_since = 2020-01-01T00:00:00+08:00\n"
+
+
+@dataclass(frozen=True)
+class Signing:
+    """A worker that asks for proof, the key of a server, and a client that signs with it."""
+
+    backend: Backend
+    server: Signer
+    senders: Path
+
+    @property
+    def client(self) -> CaseClient:
+        """A client that signs for everybody."""
+        return CaseClient(self.backend.env.client, self.backend.book, self.server)
+
+    async def file(self, kind: str = "complaint", **facts: Any) -> Handle:
+        """File a case with a signature."""
+        key = uuid4().hex[:12]
+        await self.client.file(kind, {"key": key, "by": AGENT, "facts": facts or {"category": "delay"}})
+        return self.backend.handle(f"{kind}:{key}")
+
+    async def do(self, case: Handle, command: str, by: Json = AGENT, **fields: Any) -> Json:
+        """Send a command with a signature."""
+        return await self.client.command(case.id, command, {"by": by, **fields})
+
+    async def faults(self, case: Handle) -> list[str]:
+        """Wait until the ledger has a case, and return what an audit finds."""
+        await self.backend.recorded(case)
+        async with Database.open(self.backend.database) as database:
+            senders = read_key_set(self.senders)
+            done = await Everything(database, second_look=0, senders=senders).verify(case.id)
+        return [str(fault) for fault in done.faults]
+
+
+@pytest.fixture(scope="module")
+async def demanding(
+    postgres: Cluster, casebook_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Signing]:
+    """A backend that asks for proof."""
+    folder = tmp_path_factory.mktemp("demanding")
+    server, senders = Signer(folder / "server.pem"), folder / "senders.toml"
+    senders.write_text(SINCE + entry(new_key(server.file), ANY, [ANY]), "utf-8")
+    database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
+    async with (
+        time_skipping() as env,
+        open_backend(env, database, folder, commands="signed", senders=senders, sender_key=server.file) as backend,
+    ):
+        yield Signing(backend, server, senders)
+
+
+@pytest.fixture
+def signing(demanding: Signing) -> Iterator[Signing]:
+    """The same, with the key set and the key that it had before."""
+    kept = {file: file.read_bytes() for file in (demanding.senders, demanding.server.file)}
+    keys = GATE.keys
+    yield demanding
+    for file, content in kept.items():
+        file.write_bytes(content)
+    GATE.keys = keys
+
+
+@pytest.fixture
+async def superuser(demanding: Signing) -> AsyncIterator[asyncpg.Connection]:
+    """Who may do anything behind the back of the product."""
+    connection = await asyncpg.connect(demanding.backend.database)
+    yield connection
+    await connection.close()
+
+
+async def refused(client: CaseClient, case_id: str, command: str, body: Json) -> str:
+    """Send a command that is refused for want of a proof, and return why."""
+    with pytest.raises(Refused) as error:
+        await client.command(case_id, command, body)
+    assert error.value.code == "unsigned", error.value
+    return error.value.message
+
+
+# --- updates --------------------------------------------------------------------------------------
+
+
+async def test_a_plain_client_is_nobody(signing: Signing, caplog: pytest.LogCaptureFixture) -> None:
+    """The attack: an override of 500,000.00 as the general manager, by whoever reaches the port."""
+    claim = await signing.file("claim", **{**FACTS, "shipment": {**SHIPMENT, "waybill": uuid4().hex}})
+    await signing.do(claim, "acknowledge")
+    before = await signing.backend.recorded(claim)
+    override = {"amount": "500000.00", "reason": "pay him"}
+
+    said = await refused(
+        signing.backend.client, claim.id, "assess", {"by": GM, "cause": "company", "override": override}
+    )
+
+    assert said == "proof is missing: commands are signed here (docs/operations.md)"
+    assert await signing.backend.timeline(claim) == before
+    assert "an unsigned command was refused" in caplog.text
+    assert await signing.faults(claim) == []
+
+
+async def test_a_signed_command_is_taken_and_its_proof_stands_with_its_events(signing: Signing) -> None:
+    case = await signing.file(category="delay", customer={"name": "Zhang San", "phone": "13800000000"})
+    await signing.do(case, "acknowledge")
+    await signing.do(case, "note", text="Called the depot.")
+
+    assert await signing.faults(case) == []
+    async with Database.open(signing.backend.database) as database, database.connection() as connection:
+        rows = await connection.fetch("SELECT * FROM case_proof WHERE case_id = $1 ORDER BY seq", case.id)
+        texts = await connection.fetch("SELECT * FROM case_text WHERE case_id = $1", case.id)
+    assert [row["body"].count('"command":"note"') for row in rows] == [0, 0, 1]
+    assert not any(said in row["body"] for row in rows for said in ("Called", "Zhang", "13800000000"))
+    # The ledger commits to the text as its sender did, so that the proof is of it also after the text is erased.
+    [note] = [row for row in texts if row["text"] == "Called the depot."]
+    assert commitment(note["salt"], note["text"])["commitment"] in rows[-1]["body"]
+
+
+async def test_what_was_signed_counts_once_and_for_one_case(signing: Signing) -> None:
+    case, other = await signing.file(), await signing.file()
+    plain, body = signing.backend.client, signing.server.command(case.id, "note", {"by": AGENT, "text": "once"})
+
+    await plain.command(case.id, "note", body)
+    await plain.command(case.id, "note", body)
+
+    assert len(await signing.backend.timeline(case, "noted")) == 1
+    assert "signature" in await refused(plain, other.id, "note", body)
+    for change in ({"text": "twice"}, {"by": GM}, {"request_id": "another"}):
+        assert "signature" in await refused(plain, case.id, "note", {**body, **change})
+    assert len(await signing.backend.timeline(case, "noted")) == 1
+
+
+async def test_a_command_may_come_again_with_a_new_proof(signing: Signing) -> None:
+    case = await signing.file()
+    for _ in range(2):
+        await signing.do(case, "note", text="once", request_id="r-1")
+
+    assert len(await signing.backend.timeline(case, "noted")) == 1
+    with pytest.raises(Refused, match="used with other content"):
+        await signing.do(case, "note", text="twice", request_id="r-1")
+
+
+async def test_a_person_signs_for_themselves_and_for_nobody_else(signing: Signing, tmp_path: Path) -> None:
+    person = Signer(tmp_path / "gm.pem")
+    lines = entry(new_key(person.file), GM["id"], [GM["role"]])
+    signing.senders.write_text(signing.senders.read_text() + lines, "utf-8")
+    case, plain = await signing.file(), signing.backend.client
+    await asyncio.sleep(LOOK_AGAIN + 0.5)
+
+    await plain.command(case.id, "note", person.command(case.id, "note", {"by": GM, "text": "seen"}))
+
+    forged = person.command(case.id, "note", {"by": AGENT, "text": "seen"})
+    assert await refused(plain, case.id, "note", forged) == (
+        f"proof: key = {person.keys().id!r} may not sign for agent-1 as agent"
+    )
+    assert await signing.faults(case) == []
+
+
+async def test_keys_rotate_without_a_pause_and_old_proofs_stay(signing: Signing) -> None:
+    case = await signing.file()
+    old = signing.server.keys().id
+    before = signing.server.command(case.id, "note", {"by": AGENT, "text": "under the old key"})
+    await signing.backend.client.command(case.id, "note", before)
+    # First the new key becomes known, then the server signs with it, then the old one ends.
+    lines = signing.senders.read_text()
+    keys = new_key(signing.server.file)
+    signing.senders.write_text(f"{lines}until = {datetime.now(UTC).isoformat()}\n{entry(keys, ANY, [ANY])}", "utf-8")
+    await asyncio.sleep(LOOK_AGAIN + 0.5)
+
+    await signing.do(case, "note", text="under the new key")
+
+    assert signing.server.keys().id != old
+    assert GATE.keys is not None
+    assert {old, signing.server.keys().id} == set(GATE.keys.senders)
+    assert await signing.faults(case) == []
+
+
+async def test_half_a_key_set_turns_nobody_away(signing: Signing) -> None:
+    case = await signing.file()
+    signing.senders.write_text("[[sender", "utf-8")
+    await asyncio.sleep(LOOK_AGAIN + 0.5)
+
+    await signing.do(case, "acknowledge")
+
+
+# --- filings --------------------------------------------------------------------------------------
+
+
+async def test_an_unsigned_filing_opens_no_case(signing: Signing) -> None:
+    key = uuid4().hex
+    intake: Json = {"key": key, "by": AGENT, "facts": {"category": "delay"}}
+    plain = signing.backend.client
+
+    with pytest.raises(Refused) as error:
+        await plain.file("complaint", intake)
+
+    assert error.value.code == "unsigned"
+    assert await signing.backend.book.case(f"complaint:{key}") is None
+    started = await signing.backend.start("Complaint", intake, id=f"complaint:{key}")
+    with pytest.raises(WorkflowFailureError) as failed:
+        await started.result()
+    refusal = refusal_of(failed.value.cause)
+    assert refusal is not None
+    assert refusal.code == "unsigned"
+    # Nor with the signature of another intake.
+    signed = signing.server.intake("complaint", intake)
+    with pytest.raises(Refused, match="signature"):
+        await plain.file("complaint", {**signed, "facts": {"category": "damage"}})
+    # The key is still free for who may file.
+    view = await plain.file("complaint", signed)
+    assert view["status"] == "open"
+    assert await signing.faults(signing.backend.handle(view["id"])) == []
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+
+async def test_signals_are_checked_before_they_apply(signing: Signing) -> None:
+    case = await signing.file()
+
+    await case.signal("escalate", {"by": GM, "reason": "forged"})
+    await case.signal("escalate", signing.server.command(case.id, "escalate", {"by": AGENT, "reason": "angry"}))
+    await case.signal("acknowledge", {"by": GM})
+
+    events = await eventually(
+        lambda: signing.backend.timeline(case, "command_refused", "escalated"), lambda found: len(found) == 3
+    )
+    # Nobody is named that has proven nothing.
+    assert [(event["type"], event["actor"]["id"], event["data"].get("code")) for event in events] == [
+        ("command_refused", "caseladder", "unsigned"),
+        ("escalated", "agent-1", None),
+        ("command_refused", "caseladder", "unsigned"),
+    ]
+    assert await signing.faults(case) == []
+
+
+async def test_a_signal_and_what_follows_it_keep_their_order(signing: Signing) -> None:
+    case = await signing.file()
+    body = signing.server.command(case.id, "acknowledge", {"by": AGENT})
+
+    await asyncio.gather(
+        case.signal("acknowledge", body),
+        *(signing.do(case, "note", text=f"note {number}") for number in range(4)),
+        case.signal("escalate", signing.server.command(case.id, "escalate", {"by": AGENT, "reason": "angry"})),
+    )
+
+    await eventually(lambda: signing.backend.timeline(case, "escalated"), lambda found: len(found) == 1)
+    assert len(await signing.backend.timeline(case, "acknowledged")) == 1
+    assert len(await signing.backend.timeline(case, "noted")) == 4
+    assert await signing.faults(case) == []
+
+
+# --- whole lives ----------------------------------------------------------------------------------
+
+
+async def test_a_claim_is_paid_and_every_step_of_it_is_proven(signing: Signing) -> None:
+    shipment = {**SHIPMENT, "waybill": uuid4().hex, "insured_amount": "1000.00"}
+    complaint = await signing.file(category="damage", shipment=shipment, customer={"name": "Zhang San"})
+    claim = signing.backend.handle((await signing.do(complaint, "open_claim"))["claim"])
+    await eventually(lambda: _case(claim), lambda view: view.get("status") == "open")
+    await signing.do(claim, "acknowledge")
+    await signing.do(claim, "answer_claim", text="within 30 days")
+    await signing.do(claim, "assess", cause="company", loss={"total_value": "1000.00", "lost_value": "1000.00"})
+    await signing.do(claim, "offer")
+    approve = {"by": {"id": "supervisor-1", "role": "supervisor"}, "reason": "as assessed"}
+    await claim.signal("approve", signing.server.command(claim.id, "approve", approve))
+    await eventually(lambda: claim.query("case"), lambda view: view["offered"] is not None)
+    await signing.do(claim, "accept_offer", {"id": "portal", "role": "customer"})
+    await eventually(lambda: claim.query("case"), lambda view: view["paid"] is not None)
+
+    # Also what the complaint filed by itself, and what the system does.
+    assert await signing.faults(claim) == []
+    assert await signing.faults(complaint) == []
+
+
+async def test_what_the_ledger_lost_comes_again_with_proofs(signing: Signing, superuser: asyncpg.Connection) -> None:
+    case = await signing.file(category="delay", customer={"name": "Zhang San"})
+    await signing.do(case, "acknowledge")
+    await signing.do(case, "note", text="Called the depot.")
+    events = await signing.backend.recorded(case)
+    tables = ("case_event", "case_text", "case_proof", "case_request", "case_file", "notification", "personal")
+    gone = [f"DELETE FROM {table} WHERE case_id = '{case.id}'" for table in (*tables, "case_search")]
+    await behind_the_back(superuser, *gone)
+
+    await case.execute_update(RECORD_AGAIN)
+
+    assert await signing.backend.book.events(case.id) == events
+    assert await signing.faults(case) == []
+
+
+async def test_a_proof_that_is_taken_away_is_missed(signing: Signing, superuser: asyncpg.Connection) -> None:
+    case = await signing.file()
+    await signing.do(case, "note", text="seen")
+    await signing.backend.recorded(case)
+    seq = (await signing.backend.timeline(case, "noted"))[0]["seq"]
+    await behind_the_back(superuser, f"DELETE FROM case_proof WHERE case_id = '{case.id}' AND seq = {seq}")
+
+    assert await signing.faults(case) == [
+        f"{case.id} seq {seq}: inserted: nothing proves that agent-1 as agent sent it"
+    ]
+
+
+# --- in the open ----------------------------------------------------------------------------------
+
+
+async def test_in_the_open_anybody_is_taken_at_their_word_but_not_with_a_wrong_proof(signing: Signing) -> None:
+    plain = signing.backend.client
+    async with guarding("open", signing.senders):
+        case = await signing.backend.file()
+        await plain.command(case.id, "note", {"by": AGENT, "text": "unsigned"})
+        body = signing.server.command(case.id, "note", {"by": AGENT, "text": "signed"})
+        await plain.command(case.id, "note", body)
+        assert "signature" in await refused(plain, case.id, "note", {**body, "text": "changed", "request_id": "x"})
+
+    assert len(await signing.backend.timeline(case, "noted")) == 2
+    # With the day from which on everything has to be signed, the audit names what is not.
+    faults = await signing.faults(case)
+    assert [fault.partition(": ")[2] for fault in faults] == [
+        "inserted: nothing proves that caseladder as system sent it",
+        "inserted: nothing proves that agent-1 as agent sent it",
+    ]
+
+
+async def test_a_rehearsal_asks_nobody(signing: Signing) -> None:
+    case = await signing.backend.rehearse()
+    begin = datetime.fromisoformat("2026-03-04T10:01:00+08:00")
+
+    view: Json = await case.execute_update("acknowledge", {"by": AGENT, "at": begin.isoformat()})
+
+    assert view["acknowledged"]
+    await case.terminate()
+
+
+def test_the_lifetime_is_what_the_documents_say() -> None:
+    from activities.senders.check import AHEAD, LIFETIME
+
+    assert (timedelta(minutes=15), timedelta(minutes=1)) == (LIFETIME, AHEAD)
