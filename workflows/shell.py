@@ -89,6 +89,8 @@ class Shell:
         self._too_large = False
         # Commands are taken in the order in which they came, however long it takes to see who sent a signal.
         self._turn = asyncio.Lock()
+        # How many signals have come, and whether they need a proof.
+        self._signals, self._signed = 0, False
         try:
             content = _read_json("intake", () if raw is NO_INPUT else (raw,))
             info = workflow.info()
@@ -202,23 +204,33 @@ class Shell:
                 case.refused(known, by, refusal, self._now())
 
     async def _check_sender(self, command: Command) -> None:
-        """Have the worker say whether a signal is of its sender: within the same task, so that no query comes between.
+        """Have the worker say whether a signal is of its sender, if it has to be or says that it is.
 
         Raises:
             Refused: code ``unsigned``.
         """
-        if self._rehearsal is not None:
+        if self._rehearsal is not None or not (self._is_signed() or command.proof is not None):
             return
-        why_not: str = await workflow.execute_local_activity(
+        why_not: str = await workflow.execute_activity(
             CHECK_SENDER,
             SenderOrder(_said(command), workflow.now().isoformat()),
             result_type=str,
-            start_to_close_timeout=timedelta(seconds=5),
+            start_to_close_timeout=timedelta(seconds=20),
             retry_policy=BACK_OFF,
         )
         if why_not:
             self._count_unsigned(command, why_not)
             raise Refused(statement.UNSIGNED, why_not)
+
+    def _is_signed(self) -> bool:
+        """Whether signals need a proof: once a worker has said so, to the end of the run, which its history marks.
+
+        Asked once for each signal, so that a replay finds the mark at the one at which it was made.
+        """
+        self._signals += 1
+        if not self._signed and (workflow.unsafe.is_replaying() or GATE.mode == "signed"):
+            self._signed = workflow.patched(f"signed-{self._signals}")
+        return self._signed
 
     async def _answer_opened(self, args: Sequence[RawValue]) -> dict[str, Any]:
         """Answer with the view once the case is open, and whoever files it, with whether this run opened it.

@@ -1,7 +1,7 @@
 """What a worker asks of senders: a signature of everything, or nothing. One for the process.
 
 Validators of updates ask it, which the engine never runs again, so what it answers may change from one moment to the
-next; for signals a local activity does, and for filings the activity that begins a case.
+next; for signals an activity does, and for filings the activity that begins a case.
 """
 
 from __future__ import annotations
