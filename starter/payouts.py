@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
+from activities.audit.everything import Everything
 from activities.database.database import Database
 from activities.payouts import Payouts, gateway_of
 from activities.signatures import read_secret
+from starter.senders import key_set_of
 from starter.settings import Settings, SettingsError
 
 
@@ -22,4 +26,16 @@ def payouts_of(settings: Settings, database: Database) -> Payouts:
             raise SettingsError(f"CASELADDER_PAYOUT_CALLBACK_SECRET: {error}") from None
     token = settings.payout_token
     gateway = gateway_of(settings.payout_url, token.get_secret_value() if token else None, database)
-    return Payouts(database, gateway, secret)
+    return Payouts(database, gateway, secret, _faults_of(settings, database))
+
+
+def _faults_of(settings: Settings, database: Database) -> Callable[[str], Awaitable[Sequence[object]]] | None:
+    """Return who looks at the record before money is ordered, where everything in it has to be signed."""
+    if settings.commands != "signed":
+        return None
+
+    async def faults(case_id: str) -> Sequence[object]:
+        done = await Everything(database, senders=key_set_of(settings)).verify(case_id)
+        return done.faults
+
+    return faults

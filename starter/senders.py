@@ -39,4 +39,9 @@ def guard_of(settings: Settings) -> AbstractAsyncContextManager[None]:
         for name, given in (("SENDERS", keys), ("SENDER_KEY", settings.sender_key)):
             if given is None:
                 raise SettingsError(f"CASELADDER_{name} is missing: CASELADDER_COMMANDS is signed")
+        if keys is not None and keys.signed_since is None:
+            raise SettingsError(
+                f"CASELADDER_SENDERS: {settings.senders}: signed_since is missing: from when on everything is signed, "
+                "which audits and payments hold it to"
+            )
     return guarding(settings.commands, settings.senders)

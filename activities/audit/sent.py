@@ -19,6 +19,7 @@ from activities.senders.check import verify
 from activities.senders.key_set import KeySet
 from activities.senders.statement import FILE, Said, said_again
 from cases.case import Case
+from cases.mechanisms.payment import PayoutRequested
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.rules import RULES
@@ -78,6 +79,7 @@ def unproven(
             else:
                 proofs.append(proven)
     yield from _unsigned(case_id, raws, proofs, keys.signed_since)
+    yield from _unasked(case_id, raws, proofs, keys.signed_since)
     yield from _differing(raws, events, proofs, policy, wrong)
 
 
@@ -95,6 +97,22 @@ def _unsigned(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], sin
             yield Fault(case_id, seq, "changed", f"it is by {actor['id']}, and {proven[seq]['id']} has proven it")
         elif seq not in proven and since is not None and datetime.fromisoformat(raw["recorded_at"]) >= since:
             yield Fault(case_id, seq, "inserted", f"nothing proves that {actor['id']} as {actor['role']} sent it")
+
+
+def _unasked(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], since: datetime | None) -> Iterator[Fault]:
+    """Find what no case does by itself, and money that is asked for otherwise than somebody has sent it before."""
+    proven = {seq for one in proofs for seq in range(one.first, one.last + 1)}
+    asked: tuple[str, str | None] | None = None
+    for raw in raws:
+        seq, data = raw["seq"], raw["data"]
+        order = (data["amount"], data.get("payee")) if raw["type"] == PayoutRequested.TYPE else None
+        if seq in proven or since is None or datetime.fromisoformat(raw["recorded_at"]) < since:
+            asked = order or asked
+        elif raw["actor"] == SYSTEM.as_json():
+            if EVENTS[raw["type"]].BY_COMMAND:
+                yield Fault(case_id, seq, "inserted", f"no case does {raw['type']} by itself, and nobody has signed it")
+            elif order is not None and order != asked:
+                yield Fault(case_id, seq, "inserted", "it asks for other money than what was signed before")
 
 
 def _differing(

@@ -7,7 +7,7 @@ confirms by hand reaches the book in the transaction that records the case's ``p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,10 +53,18 @@ class Payouts:
 
     Args:
         callback_secret: what the gateway's callbacks are signed with; without it none is taken.
+        faults: finds what is wrong with the record of a case, before money is ordered for it; without it nothing is
+            looked for.
     """
 
-    def __init__(self, database: Database, gateway: Gateway, callback_secret: Webhook | None = None) -> None:
-        self._database, self._gateway, self._callback_secret = database, gateway, callback_secret
+    def __init__(
+        self,
+        database: Database,
+        gateway: Gateway,
+        callback_secret: Webhook | None = None,
+        faults: Callable[[str], Awaitable[Sequence[object]]] | None = None,
+    ) -> None:
+        self._database, self._gateway, self._callback_secret, self._faults = database, gateway, callback_secret, faults
         self._book = Book(database)
 
     @activity.defn(name=PAY)
@@ -65,7 +73,8 @@ class Payouts:
 
         A repeat of what is paid, or waits for finance, is answered from the book. What failed is
         tried again under the same key by a new activity; a retry of the activity that failed is
-        answered from the book too. Nothing is ordered where another claim on the parcel stands against it.
+        answered from the book too. Nothing is ordered where another claim on the parcel stands against it, or (code
+        ``unproven``) where somebody did not sign what led to it.
 
         Raises:
             PayoutPending: the gateway has not decided; retried.
@@ -76,6 +85,8 @@ class Payouts:
             Recovering: the casebook is being recovered; retried.
         """
         first_try = activity.info().attempt == 1
+        if await self._is_unproven(order):
+            return PayoutResult("failed", reason="unproven")
         try:
             payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)
         except Blocked as blocked:
@@ -96,6 +107,15 @@ class Payouts:
         if entry.state == "pending":
             raise PayoutPending(f"{payout.key}: the gateway has not decided yet")
         return await self._settle(payout, entry)
+
+    async def _is_unproven(self, order: PayoutOrder) -> bool:
+        """Whether the record of a case is not what was sent; what has been ordered before is seen to its end."""
+        if self._faults is None or await self._book.find(order.key) is not None:
+            return False
+        faults = await self._faults(order.case_id)
+        if faults:
+            log.error("a payment is not ordered", case=order.case_id, faults=[str(fault) for fault in faults[:10]])
+        return bool(faults)
 
     async def _settle(self, payout: Payout, entry: Entry) -> PayoutResult:
         settled = await self._book.settle(payout, entry)

@@ -118,6 +118,7 @@ class Assessed(EventData):
     """What the formula gives: lines in yuan, or why nothing is due; ``found`` went in beside the facts."""
 
     TYPE: ClassVar[str] = "assessed"
+    BY_COMMAND: ClassVar[bool] = True
     eligible: bool
     factor: str
     lines: list[dict[str, Any]]
@@ -136,6 +137,7 @@ class Offered(EventData):
     """An amount in yuan was offered; with ``discretion`` more than the formula gives (S0-2.3.4)."""
 
     TYPE: ClassVar[str] = "offered"
+    BY_COMMAND: ClassVar[bool] = True
     amount: Money
     discretion: bool | None = None
     reason: FreeText | None = None
@@ -153,6 +155,7 @@ class PayeeNamed(EventData):
     """Whom the money goes to; after an agreement it needs the acceptance anew."""
 
     TYPE: ClassVar[str] = "payee_named"
+    BY_COMMAND: ClassVar[bool] = True
     relation: str
     payee: str
 
@@ -161,6 +164,7 @@ class Agreed(EventData):
     """The claimant agreed to an amount in yuan, for a payee; recorded by the staff with how and when they said so."""
 
     TYPE: ClassVar[str] = "agreed"
+    BY_COMMAND: ClassVar[bool] = True
     amount: Money
     payee: str | None = None
     relation: str | None = None

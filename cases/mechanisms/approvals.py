@@ -44,6 +44,7 @@ class Approved(EventData):
     """Somebody with enough authority said yes."""
 
     TYPE: ClassVar[str] = "approved"
+    BY_COMMAND: ClassVar[bool] = True
     subject: str
     amount: Money | None
     reason: FreeText | None = None
@@ -53,6 +54,7 @@ class Rejected(EventData):
     """Somebody with enough authority said no."""
 
     TYPE: ClassVar[str] = "rejected"
+    BY_COMMAND: ClassVar[bool] = True
     subject: str
     amount: Money | None
     reason: FreeText

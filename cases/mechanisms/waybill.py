@@ -40,6 +40,7 @@ class WaybillCleared(EventData):
     """Somebody looked at other claims on the parcel and said why this is another matter."""
 
     TYPE: ClassVar[str] = "waybill_cleared"
+    BY_COMMAND: ClassVar[bool] = True
     claims: list[str]
     reason: FreeText
 

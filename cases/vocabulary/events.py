@@ -33,6 +33,8 @@ class EventData(Model):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     TYPE: ClassVar[str]
+    # Whether only what somebody sends leads to it: no case does it by itself.
+    BY_COMMAND: ClassVar[bool] = False
     # The optional fields, as the JSON names them.
     _OPTIONAL: ClassVar[tuple[str, ...]] = ()
     # The fields that hold what people wrote freely (`cases.vocabulary.values.Written`).

@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -280,7 +281,8 @@ def _make_sender_key(settings: Settings) -> None:
     from activities.senders.key_set import ANY, entry
 
     keys = new_key(settings.data / SENDER_KEY)
-    (settings.data / SENDERS).write_text(entry(keys, ANY, [ANY]), encoding="ascii")
+    since = f"signed_since = {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+    (settings.data / SENDERS).write_text(since + entry(keys, ANY, [ANY]), encoding="ascii")
 
 
 async def _restart_when_ended(server: Server, tell: Callable[[str], None]) -> None:

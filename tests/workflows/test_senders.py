@@ -13,17 +13,22 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
 from activities.audit.everything import Everything
 from activities.audit.keys import new_key
 from activities.casebook.texts import commitment
 from activities.database.database import Database
+from activities.messages import Batch, PayoutOrder
 from activities.senders.gate import GATE, LOOK_AGAIN, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
 from activities.senders.sign import Signer
 from cases.vocabulary.contract import RECORD_AGAIN, refusal_of
+from cases.vocabulary.events import SYSTEM
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
+from starter.payouts import payouts_of
+from starter.settings import Settings
 from tests.activities.ledger import behind_the_back
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
@@ -58,9 +63,10 @@ class Signing:
         """Send a command with a signature."""
         return await self.client.command(case.id, command, {"by": by, **fields})
 
-    async def faults(self, case: Handle) -> list[str]:
+    async def faults(self, case: Handle, *, settled: bool = True) -> list[str]:
         """Wait until the ledger has a case, and return what an audit finds."""
-        await self.backend.recorded(case)
+        if settled:
+            await self.backend.recorded(case)
         async with Database.open(self.backend.database) as database:
             senders = read_key_set(self.senders)
             done = await Everything(database, second_look=0, senders=senders).verify(case.id)
@@ -326,6 +332,35 @@ async def test_a_proof_that_is_taken_away_is_missed(signing: Signing, superuser:
     assert await signing.faults(case) == [
         f"{case.id} seq {seq}: inserted: nothing proves that agent-1 as agent sent it"
     ]
+
+
+@pytest.mark.parametrize("by", [SYSTEM.as_json(), GM], ids=["the system", "the general manager"])
+async def test_money_of_a_forged_record_does_not_go_out(signing: Signing, by: Json) -> None:
+    """The attack: whoever reaches Temporal has the worker's own activities record and pay, without any command."""
+    claim = await signing.file("claim", **{**FACTS, "shipment": {**SHIPMENT, "waybill": uuid4().hex}})
+    await signing.do(claim, "acknowledge")
+    events = await signing.backend.recorded(claim)
+    run = (await claim.describe()).raw_description.workflow_execution_info.first_run_id
+    last, asked = events[-1], {"amount": "500000.00", "payee": "claimant"}
+    forged = [
+        {**last, "seq": last["seq"] + 1, "type": "agreed", "actor": by, "data": {**asked, "relation": "sender"}},
+        {**last, "seq": last["seq"] + 2, "type": "payout_requested", "actor": SYSTEM.as_json(), "data": asked},
+    ]
+    view = await claim.query("case")
+    await signing.backend.book.record(Batch(claim.id, "claim", forged, view, run))
+    order = PayoutOrder(claim.id, f"{claim.id}/payout", "500000.00", run, last["seq"] + 2, "claimant")
+    settings = Settings(commands="signed", senders=signing.senders, sender_key=signing.server.file)
+    paying = payouts_of(settings, signing.backend.book.database)
+
+    result = await ActivityEnvironment().run(paying.pay, order)
+
+    assert (result.state, result.reason) == ("failed", "unproven")
+    found = await signing.faults(claim, settled=False)
+    assert any(f"seq {last['seq'] + 1}: inserted: " in fault for fault in found), found
+    # In the open it would have.
+    open_ = payouts_of(Settings(), signing.backend.book.database)
+    assert (await ActivityEnvironment().run(open_.pay, order)).state == "paid"
+    await claim.terminate()
 
 
 # --- in the open ----------------------------------------------------------------------------------
