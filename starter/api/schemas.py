@@ -105,5 +105,8 @@ def check(model: type[BaseModel], body: Mapping[str, Any], what: str) -> None:
         model.model_validate_json(canonical(dict(given)), strict=True)
     except ValidationError as error:
         raise Refused("malformed", invalid(error, what).message) from None
+    extra = sorted(sent.keys() - whole(model)["properties"].keys())
+    if extra:
+        raise Refused("malformed", f"{what}: {', '.join(extra)}: not taken here; the API says who sends it, and signs")
     wrong = [".".join(map(str, error.instance_path)) or "(the whole object)" for error in validator.iter_errors(sent)]
     raise Refused("malformed", f"{what}: {', '.join(wrong)}: not of the form that the schema says")

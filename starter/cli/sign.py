@@ -84,6 +84,8 @@ async def command(
         key: file with the key; without it CASELADDER_SENDER_KEY.
         options: which stack.
     """
+    from cases.registry import KINDS
+
     body: dict[str, Any] = {} if with_ is None else read_json_object(with_, "--with")
     assign(body, pairs, name)
     body = sender.add_to(body)
@@ -91,6 +93,8 @@ async def command(
         raise BadInput(f"{name}: by is missing; say who acts: --by agent-7 --role agent")
     check_text(body, name)
     case_id = await options.case_id(case)
+    if case_id.partition(":")[0] not in KINDS:
+        raise BadInput(f"CASE = {case!r}: its kind is none of {', '.join(KINDS)}")
     return _print(_signer(key, options).command(case_id, name, body))
 
 

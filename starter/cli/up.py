@@ -23,7 +23,6 @@ from starter.cli.staff import import_sample
 from starter.cli.welcome import Sample, next_steps, welcome
 from starter.embedded import Addresses, Stack, StackError
 from starter.embedded.server import Server
-from starter.senders import signer_of
 from starter.settings import SENDER_KEY, SENDERS, link_secret_file
 
 if TYPE_CHECKING:  # half a second to import, which other commands do not need
@@ -180,6 +179,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         from activities.casebook.search import Search
         from activities.database.migrate import migrate
         from starter.client import CaseClient
+        from starter.senders import signer_of
 
         settings = options.settings()
         _point_environment_at(settings, addresses)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 from unittest.mock import patch
 
@@ -92,9 +93,17 @@ class Up:
         options: further arguments.
         command: the program.
         cwd: the folder that it runs in.
+        given: variables of the environment.
     """
 
-    def __init__(self, data: Path, *options: str, command: Sequence[str] = COMMAND, cwd: Path = ROOT) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        command: Sequence[str] = COMMAND,
+        cwd: Path = ROOT,
+        given: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.data = data
         self.errors = data.parent / f"{data.name}.stderr"
         with self.errors.open("w") as errors:
@@ -102,7 +111,7 @@ class Up:
                 [*command, "up", "--json", "--data", str(data), *options],
                 cwd=cwd,
                 # A digest must not wait for a minute.
-                env=environment({"CASELADDER_DIGEST_HOLD": "0"}),
+                env=environment({"CASELADDER_DIGEST_HOLD": "0", **given}),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

@@ -81,11 +81,12 @@ class Session:
             self._up.end()
             self._up = None
             return []
-        if typed.startswith("caseladder up"):
+        if match := re.fullmatch(r"((?:[A-Z_]+=\S+ )*)caseladder up(.*)", typed):
             assert self._up is None
-            options = shlex.split(typed)[2:]
+            given = dict(one.split("=", 1) for one in match[1].split())
             program = [str(self._folder / "bin" / "caseladder")]
-            self._up = Up(self._folder / ".caseladder", *options, command=program, cwd=self._folder)
+            options = shlex.split(match[2])
+            self._up = Up(self._folder / ".caseladder", *options, command=program, cwd=self._folder, given=given)
             return []
         temporal = {} if self._up is None else {"TEMPORAL_ADDRESS": self._up.says["temporal"]}
         done = subprocess.run(
