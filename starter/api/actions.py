@@ -24,6 +24,7 @@ from activities.audit.keys import BadKeys, Keys, read_keys
 from activities.audit.make import Checkpoints, Untrue
 from activities.audit.prove import prove
 from activities.payouts.payees import PayeeDetails
+from activities.senders.statement import UNSIGNED
 from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -387,7 +388,8 @@ async def once(
     try:
         view = await do()
     except Refused as refusal:
-        if refusal.code in PASSING:
+        # Whose key is not known yet may be known a moment later.
+        if refusal.code in PASSING or refusal.code == UNSIGNED:
             raise
         await services.idempotency.end(who, key, Answer(409, json.dumps({"refused": refusal.as_json()})))
         raise

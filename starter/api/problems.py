@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from activities.database.errors import DatabaseAway, StatementFailed
+from activities.senders.statement import UNSIGNED
 from cases.vocabulary.refusals import Refused
 from starter.api.actions import NoAnswer
 from starter.api.auth import IssuerAway
@@ -24,7 +25,7 @@ STATUS = {
     **dict.fromkeys(("malformed", "bad_json", "bad_host"), 400),
     **dict.fromkeys(("unauthenticated", "bad_token", "bad_key", "bad_signature"), 401),
     **dict.fromkeys(("no_role", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
-    **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours"), 403),
+    **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours", UNSIGNED), 403),
     **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
     **dict.fromkeys(("unknown_payout", "no_checkpoint"), 404),
     **dict.fromkeys(("token_expired", "token_used"), 410),
