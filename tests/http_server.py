@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from starter.api.serve import Protocol
+from starter.api.serve import config
 from tests.temporal import eventually
 
 
@@ -25,12 +25,8 @@ def free_socket() -> socket.socket:
 
 @asynccontextmanager
 async def serving(app: Starlette) -> AsyncIterator[str]:
-    """Serve an application for the block, and yield its address."""
-    config = uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=3,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
+    """Serve an application for the block as the product does, and yield its address."""
+    server = uvicorn.Server(config(app, grace=3))
     with free_socket() as listening:
         # Without the server's signal handlers, since signals are handled by the test run.
         task = asyncio.create_task(server._serve([listening]))

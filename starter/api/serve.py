@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from starter.api.app import create_app
@@ -21,6 +22,10 @@ from starter.settings import Settings, SettingsError
 
 # Seconds that requests under way get to end when the process is asked to stop; streams end at once.
 GRACE = 7
+
+# Seconds that a connection may idle. A client that sends a request in the moment in which the server closes gets
+# a reset and may not repeat a POST, so the client should close first: nginx does after 60 s, Caddy after 120 s.
+IDLE = 150
 
 log = structlog.get_logger("caseladder.serve")
 
@@ -84,9 +89,14 @@ async def _check_retention(made: Services) -> None:
         log.warning("short_retention", reason=advice)
 
 
-async def _serve(made: Services, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(made),
+def config(app: ASGIApp, grace: int = GRACE) -> uvicorn.Config:
+    """Say how uvicorn serves an application.
+
+    Args:
+        grace: seconds that requests under way get to end.
+    """
+    return uvicorn.Config(
+        app,
         http=Protocol,
         ws="none",
         lifespan="off",
@@ -94,12 +104,16 @@ async def _serve(made: Services, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=grace,
         h11_max_incomplete_event_size=16384,
     )
+
+
+async def _serve(made: Services, listening: socket.socket) -> None:
     host, port, *_ = listening.getsockname()
     log.info("serving", host=host, port=port)
-    await Server(config, made).serve(sockets=[listening])
+    await Server(config(create_app(made)), made).serve(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

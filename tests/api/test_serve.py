@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,10 +97,32 @@ async def watch(base: str, token: str, into: list[tuple[str, int]], ready: async
     writer.close()
 
 
+@asynccontextmanager
+async def resting(base: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Open a connection that idles from now on, and yield what checks that it still answers."""
+    reader, writer = await asyncio.open_connection(*base.removeprefix("http://").split(":"))
+
+    async def ask() -> None:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readuntil(b'{"status":"alive"}')).startswith(b"HTTP/1.1 200 OK")
+
+    async def check() -> None:
+        # httpx keeps a connection for 5 s; it must be the client who closes, or a request meets a closed one.
+        await asyncio.sleep(max(0.0, began + 5.5 - time.monotonic()))
+        await ask()
+
+    try:
+        await ask()
+        began = time.monotonic()
+        yield check
+    finally:
+        writer.close()
+
+
 async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path: Path) -> None:
     book = backend.book
     cases = {unit: f"complaint:{new_key()}-{unit}" for unit in ("north", "east")}
-    async with serve(backend, tmp_path) as made:
+    async with serve(backend, tmp_path) as made, resting(made.base) as rested:
         tokens = {who: made.token(who) for who in WATCHERS}
         got: list[tuple[str, list[tuple[str, int]]]] = [(WATCHERS[n % 4], []) for n in range(STREAMS)]
         ready = asyncio.Semaphore(0)
@@ -129,6 +151,7 @@ async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path
 
         await eventually(missing, lambda streams: streams == 0)
         grown = psutil.Process(made.process.pid).memory_info().rss - memory
+        await rested()
         # Every stream is still open when it is asked to end.
         assert not any(task.done() for task in watching)
         took = await made.stop(signal.SIGTERM)

@@ -27,6 +27,7 @@ from cases.vocabulary.refusals import Refused
 from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_personal, read_access, sees, units_of
 from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys
 from starter.api.issuer import AUDIENCE, ISSUER, Issuer, check_loopback, sample_people
+from starter.api.serve import config
 from starter.settings import SettingsError
 from tests.api.server import STAFF, UNITS, ApiServer, open_api, problem
 from tests.http_server import free_socket
@@ -192,7 +193,7 @@ async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> 
     listening = free_socket()
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     app = Starlette(routes=[Route("/{path:path}", serve_keys)])
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = uvicorn.Server(config(app))
     path = tmp_path / "access.toml"
     path.write_text(
         TABLE.replace('jwks = "https://login.example.com/keys"\n', "").replace("https://login.example.com", base)
