@@ -53,8 +53,9 @@ def test_every_prefix_that_ends_a_step_gives_the_case_again(story: Story) -> Non
     case = teller.play()
     case.end_step()
 
+    ledger = list(map(without_texts, case.events))
     for length, then in remembered.items():
-        again = type(case).replay(POLICIES[story.policy], map(without_texts, case.events[:length]))
+        again = type(case).replay(POLICIES[story.policy], ledger[:length])
         assert known(again) == then
     # Nothing else is a place where the ledger may end.
     assert {step for step in case.steps if step >= min(remembered)} <= set(remembered)

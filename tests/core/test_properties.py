@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from tests.core.support import PERSONAL, at, default_policy, notices, policy_with, snapshot
 
+T = TypeVar("T")
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -71,6 +73,16 @@ class Story:
     steps: list[Step]
 
 
+# To make a strategy takes longer than to draw from it, so each is made once.
+
+
+@cache
+def sampled(*values: T) -> st.SearchStrategy[T]:
+    """One of the values."""
+    return st.sampled_from(values)
+
+
+@cache
 def durations(longest: timedelta) -> st.SearchStrategy[timedelta]:
     """Waits, often none or one that meets a limit exactly."""
     limits = [
@@ -180,17 +192,30 @@ PEOPLE = st.sampled_from(
 )
 
 
+WAITS = st.one_of(st.none(), durations(DAY))
+OFFS = st.sampled_from([timedelta(0), timedelta(0), -TICK, TICK])
+NO_FIELDS: st.SearchStrategy[dict[str, Any]] = st.just({})
+
+
+@cache
+def acts(kind: str) -> st.SearchStrategy[str]:
+    """What is done in one step."""
+    names = sorted(KINDS[kind].COMMANDS)
+    often = [*OFTEN, *MONEY * 3] if kind == "claim" else OFTEN * 3
+    return st.sampled_from([*often, *RARELY, *(name for name in names if name not in (*RARELY, "withdraw"))])
+
+
+@cache
 @st.composite
 def steps(draw: st.DrawFn, kind: str) -> Step:
     """One step of a story."""
-    names = sorted(KINDS[kind].COMMANDS)
-    often = [*OFTEN, *MONEY * 3] if kind == "claim" else OFTEN * 3
-    act = draw(st.sampled_from([*often, *RARELY, *(name for name in names if name not in (*RARELY, "withdraw"))]))
-    wait = draw(st.one_of(st.none(), durations(DAY)))
-    off = draw(st.sampled_from([timedelta(0), timedelta(0), -TICK, TICK])) if wait is None else timedelta(0)
-    return Step(wait, off, act, draw(PEOPLE), draw(FIELDS.get(act, st.just({}))))
+    act = draw(acts(kind))
+    wait = draw(WAITS)
+    off = draw(OFFS) if wait is None else timedelta(0)
+    return Step(wait, off, act, draw(PEOPLE), draw(FIELDS.get(act, NO_FIELDS)))
 
 
+@cache
 @st.composite
 def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
     """One step, or some that belong together and would rarely meet by chance, with others between."""
@@ -204,12 +229,12 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         return [*go("log_contact", "agent", reached=False), *go("log_contact", "agent", reached=True)]
 
     def extension() -> list[Step]:
-        name = draw(st.sampled_from(["answer", "resolution"]))
+        name = draw(sampled("answer", "resolution"))
         return go("extend", "supervisor", clock=name, due=draw(st.integers(2, 8)) * DAY, reason="r")
 
     def approval() -> list[Step]:
         asked = go("request_approval", "agent", subject="scene", amount=draw(AMOUNTS))
-        return [*asked, *go(draw(st.sampled_from(["approve", "reject"])), "general_manager", reason="r")]
+        return [*asked, *go(draw(sampled("approve", "reject")), "general_manager", reason="r")]
 
     def options() -> list[Step]:
         answers = [go("answer_option", "agent", accepted=draw(st.booleans())) for _ in range(2)]
@@ -218,7 +243,7 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
     def solution() -> list[Step]:
         solved = [*go("reply", "agent", stage="answer"), *go("resolve", "agent")]
         asked = go("follow_up", "agent", satisfied=draw(st.booleans()))
-        end = draw(st.sampled_from([go("reopen", "supervisor", reason="r"), go("close", "supervisor")]))
+        end = go("reopen", "supervisor", reason="r") if draw(st.booleans()) else go("close", "supervisor")
         return [*solved, *asked, *end]
 
     def correction() -> list[Step]:
@@ -232,8 +257,8 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         terms = draw(FIELDS["offer"])
         made = [*go("assess", "agent", cause="company"), *go("offer", draw(OFFERERS), **terms)]
         # Sometimes who asked would decide in another role.
-        decider = draw(st.sampled_from(["", "agent-1", "supervisor-1"]))
-        [*between, decision] = go(draw(st.sampled_from(["approve", "approve", "reject"])), draw(OFFERERS), reason="r")
+        decider = draw(sampled("", "agent-1", "supervisor-1"))
+        [*between, decision] = go(draw(sampled("approve", "approve", "reject")), draw(OFFERERS), reason="r")
         return [*made, *between, replace(decision, by=(decider or decision.by[0], decision.by[1]))]
 
     def again() -> list[Step]:
@@ -248,12 +273,12 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
             accepted = go("accept_offer", "customer")
         else:
             accepted = go("accept_offer", "agent", channel="phone", evidence="call-1")
-            accepted[-1] = replace(accepted[-1], by=(draw(st.sampled_from(["agent-1", "agent-2"])), "agent"))
+            accepted[-1] = replace(accepted[-1], by=(draw(sampled("agent-1", "agent-2")), "agent"))
         # What somebody's own decision did not let through, a second person does.
         [*between, second] = go("approve", "general_manager")
         agreed = [*offer(), *between, replace(second, by=("general_manager-2", "general_manager")), *accepted]
         if draw(st.booleans()):
-            agreed += go(draw(st.sampled_from(["resolve", "withdraw"])), "agent")
+            agreed += go(draw(sampled("resolve", "withdraw")), "agent")
         return [*agreed, *go("gateway", draw(OFFERERS)), *go("confirm_payment", "finance", reference="BANK-1")]
 
     whole = {
@@ -270,8 +295,14 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
     common = ["step"] * 4 + ["pause"] * 3 + ["extension"] * 2 + ["approval", "options", "solution"]
     claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["again", "again", "approval", "solution"]
     reported = ["step"] * 4 + ["correction"] * 2 + ["approval", "solution"]
-    chosen = draw(st.sampled_from({"claim": claimed, "exception": reported}.get(kind, common)))
+    chosen = draw(sampled(*{"claim": claimed, "exception": reported}.get(kind, common)))
     return [draw(steps(kind))] if chosen == "step" else whole[chosen]()
+
+
+@cache
+def tellings(kind: str) -> st.SearchStrategy[list[list[Step]]]:
+    """Some scenes, one after the other."""
+    return st.lists(scenes(kind), min_size=3, max_size=10)
 
 
 MIXED = ("complaint", "complaint", "complaint", "claim", "exception", "inquiry")
@@ -280,9 +311,9 @@ MIXED = ("complaint", "complaint", "complaint", "claim", "exception", "inquiry")
 @st.composite
 def stories(draw: st.DrawFn, *policies: str, kinds: tuple[str, ...] = MIXED) -> Story:
     """A case of one of the kinds, mostly complaints, which have more to get wrong."""
-    kind = draw(st.sampled_from(kinds))
+    kind = draw(sampled(*kinds))
     facts: dict[str, Any] = {
-        "severity": draw(st.sampled_from(["normal", "serious", "critical"])),
+        "severity": draw(sampled("normal", "serious", "critical")),
         "customer": PERSONAL,
         "description": "Zhang San waits",
     }
@@ -290,24 +321,24 @@ def stories(draw: st.DrawFn, *policies: str, kinds: tuple[str, ...] = MIXED) -> 
         facts["shipment"] = {"waybill": "SF1", "posted_on": "2026-01-05"}
         facts["question"] = "13800000000?"
     elif kind == "claim":
-        relation = draw(st.sampled_from(["sender", "sender", "sender", "recipient"]))
+        relation = draw(sampled("sender", "sender", "sender", "recipient"))
         shipment: dict[str, str | None] = {"waybill": "SF1", "posted_on": "2026-01-05", "base_freight": "20.00"}
         shipment["weight_kg"] = "0.8"
         facts |= {"factor": "damage", "claimant": {"relation": relation}, "shipment": shipment}
-        facts["loss"] = {"total_value": "3000.00", "lost_value": draw(st.sampled_from(["0.00", "1000.00", "3000.00"]))}
+        facts["loss"] = {"total_value": "3000.00", "lost_value": draw(sampled("0.00", "1000.00", "3000.00"))}
     elif kind == "exception":
-        facts["source"] = draw(st.sampled_from(["customer_complaint", "self_found", "excess_goods"]))
-        facts["category"], facts["estimated_amount"] = "damage", draw(st.sampled_from(["100.00", "48000.00"]))
+        facts["source"] = draw(sampled("customer_complaint", "self_found", "excess_goods"))
+        facts["category"], facts["estimated_amount"] = "damage", draw(sampled("100.00", "48000.00"))
     else:
         facts["category"] = "delay"
-        facts["source"] = draw(st.sampled_from(["customer", "platform", "network"]))
+        facts["source"] = draw(sampled("customer", "platform", "network"))
     received = at("02-10 00:00:00") + draw(durations(20 * DAY))
     if kind == "exception":
         facts["known_at"] = (received - draw(durations(2 * DAY))).isoformat()
-    fate = draw(st.sampled_from(["ok", "fail", "pending"]))
-    payout = draw(st.sampled_from(["ok", "fail", "manual"]))
-    policy = draw(st.sampled_from(policies or tuple(POLICIES)))
-    told = [step for scene in draw(st.lists(scenes(kind), min_size=3, max_size=10)) for step in scene]
+    fate = draw(sampled("ok", "fail", "pending"))
+    payout = draw(sampled("ok", "fail", "manual"))
+    policy = draw(sampled(*(policies or POLICIES)))
+    told = [step for scene in draw(tellings(kind)) for step in scene]
     return Story(kind, policy, received, facts, fate, payout, told)
 
 

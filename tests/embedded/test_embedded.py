@@ -205,7 +205,7 @@ async def test_a_port_lost_while_a_server_was_down_is_reported(stack: Stack) -> 
 
 
 OWNER = """
-import asyncio, sys, dataclasses, json
+import asyncio, dataclasses, json, signal, sys
 from pathlib import Path
 from starter.embedded import Ports, Stack
 
@@ -214,6 +214,8 @@ async def main():
         print(json.dumps(dataclasses.asdict(addresses)), flush=True)
         await asyncio.sleep(60)
 
+# A run of the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     asyncio.run(main())
 except KeyboardInterrupt:
