@@ -49,15 +49,17 @@ def pytest_report_header() -> list[str]:
 FIRST = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
 # Folders whose tests share servers, so that all of them are run by one process.
 TOGETHER = frozenset({"workflows", "console", "api", "cli"})
+# Files in them that have servers of their own, and take long.
+APART = frozenset({"test_recover.py", "test_used_keys.py"})
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships no types
-    """Distribution of tests in which one process runs all tests of a file or of a folder in `TOGETHER`."""
+    """Distribution of tests in which one process runs all tests of a file, or of a folder in `TOGETHER`."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        folder = Path(file).parent.name
-        return folder if folder in TOGETHER else file
+        folder, name = Path(file).parent.name, Path(file).name
+        return folder if folder in TOGETHER and name not in APART else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:

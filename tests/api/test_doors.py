@@ -66,6 +66,13 @@ async def test_a_closed_case_is_answered_from_the_ledger(api: ApiServer) -> None
     problem(await api.do("agent-n", case_id, "note", {"text": "x"}), 409, "closed")
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client try again for no more than a moment."""
+    monkeypatch.setattr(doors, "PAUSES", (0.05, 0.1))
+
+
+@pytest.mark.usefixtures("hasty")
 async def test_a_case_whose_workflow_is_gone_says_what_to_do(api: ApiServer) -> None:
     case_id, key = await api.file(), {"Idempotency-Key": new_key()}
     # What is under way when the run ends would still be recorded.
@@ -193,6 +200,7 @@ async def full(backend: Backend, case_id: str) -> AsyncIterator[None]:
         await handle.terminate()
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_what_other_processes_send_is_told_as_busy(
     backend: Backend, api: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ import pytest
 from temporalio.client import Client
 
 from cases.directory import Person
+from starter import client as doors
 from starter.cli.options import StackOptions
 from starter.cli.welcome import Sample, welcome
 from starter.embedded import Addresses, running
@@ -239,7 +240,9 @@ def test_what_is_up_to_date_is_left_alone(up: Up) -> None:
     assert answer["warnings"] == []
 
 
-def test_what_no_workflow_answers_for_is_said_by_the_ledger(up: Up) -> None:
+def test_what_no_workflow_answers_for_is_said_by_the_ledger(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Otherwise the client waits for seconds that somebody brings the case back.
+    monkeypatch.setattr(doors, "PAUSES", (0.1,))
     lost, ended = (
         up("file", "complaint", "--key", key, "--set", "facts.category=delay", "--json").json["id"]
         for key in ("lost", "ended")

@@ -291,7 +291,7 @@ async def test_at_every_door_at_once(used: Used) -> None:
     kind = case_id.partition(":")[0]
     async with used.unchanged(case_id):
         # Those that are told by the run that they met; the last run may be one that others have started.
-        doors = [by_client, by_client_alone, by_http] * 4
+        doors = [by_client, by_client_alone, by_http] * 2
         answers = await asyncio.gather(
             *(door(used, kind, content) for door in doors for content in (intake, changed(intake))),
             return_exceptions=True,
