@@ -52,24 +52,20 @@ def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from([True, True, True, False]).flatmap(lambda known: strategy if known else st.none())
 
 
-@st.composite
-def losses(draw: st.DrawFn) -> dict[str, Any]:
-    lost, total = draw(shares)
-    return {
-        "total_value": str(total),
-        "lost_value": str(lost),
-        "name_differs": draw(maybe_bool),
-        "declared_quantity": draw(st.integers(1, 100)),
-        "found_quantity": draw(st.integers(0, 120)),
-        "declared_weight_kg": draw(weight),
-        "found_weight_kg": draw(weight),
-    }
-
-
-@st.composite
-def claims(draw: st.DrawFn) -> dict[str, Any]:
-    """The raw facts of a claim, often incomplete, as they travel: plain JSON."""
-    fields = {
+# Made once, since to make a strategy takes longer than to draw from it.
+LOSSES = st.builds(
+    lambda share, **rest: {"total_value": str(share[1]), "lost_value": str(share[0]), **rest},
+    shares,
+    name_differs=maybe_bool,
+    declared_quantity=st.integers(1, 100),
+    found_quantity=st.integers(0, 120),
+    declared_weight_kg=weight,
+    found_weight_kg=weight,
+)
+SHIPMENTS = st.fixed_dictionaries(
+    {
+        "waybill": st.just("W1"),
+        "posted_on": st.just(str(POSTED)),
         "promised_at": maybe(moments.map(datetime.isoformat)),
         "delivered_at": maybe(moments.map(datetime.isoformat)),
         "route": st.sampled_from([None, "same_city", "domestic", "hk_mo_tw", "international"]),
@@ -83,20 +79,25 @@ def claims(draw: st.DrawFn) -> dict[str, Any]:
         "out_of_zone_notice": st.sampled_from([None, None, False, True]),
         "agreed_compensation": st.sampled_from([None, None, None, "0.00", "77.00"]),
     }
-    shipment = {"waybill": "W1", "posted_on": str(POSTED), **{name: draw(value) for name, value in fields.items()}}
-    return {
-        "factor": draw(st.sampled_from(["delay", "loss", "damage", "mismatch"])),
-        "claimant": {
-            "relation": draw(st.sampled_from(["sender", "sender", "sender", "beneficiary", "recipient"])),
-            "designated": draw(maybe_bool),
-        },
-        "cause": draw(st.sampled_from(CAUSES)),
-        "demand": draw(maybe(yuan)),
-        "inquiry_recorded_on": draw(maybe(st.dates(POSTED, date(2026, 8, 1)).map(str))),
-        "inspection_offered": draw(maybe_bool),
-        "loss": draw(maybe(losses())),
-        "shipment": shipment,
+)
+# The raw facts of a claim, often incomplete, as they travel: plain JSON.
+CLAIMS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "factor": st.sampled_from(["delay", "loss", "damage", "mismatch"]),
+        "claimant": st.fixed_dictionaries(
+            {
+                "relation": st.sampled_from(["sender", "sender", "sender", "beneficiary", "recipient"]),
+                "designated": maybe_bool,
+            }
+        ),
+        "cause": st.sampled_from(CAUSES),
+        "demand": maybe(yuan),
+        "inquiry_recorded_on": maybe(st.dates(POSTED, date(2026, 8, 1)).map(str)),
+        "inspection_offered": maybe_bool,
+        "loss": maybe(LOSSES),
+        "shipment": SHIPMENTS,
     }
+)
 
 
 Times = tuple[datetime, datetime]
@@ -112,7 +113,7 @@ def decide(
         return refused.code, refused.message
 
 
-@given(claims(), times, policies)
+@given(CLAIMS, times, policies)
 @settings(max_examples=300, deadline=None)
 def test_an_assessment_adds_up_and_gives_its_reasons(raw: dict[str, Any], when: Times, policy: str) -> None:
     result = decide(raw, *when, policy)
@@ -145,13 +146,13 @@ def turned(value: Any) -> Any:
     return value
 
 
-@given(claims(), times)
+@given(CLAIMS, times)
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_the_facts_does_not_matter(raw: dict[str, Any], when: Times) -> None:
     assert decide(turned(raw), *when) == decide(raw, *when)
 
 
-@given(claims(), times, st.integers(-12, 14))
+@given(CLAIMS, times, st.integers(-12, 14))
 @settings(max_examples=100, deadline=None)
 def test_the_offset_in_which_an_instant_is_written_does_not_matter(
     raw: dict[str, Any], when: Times, hours: int
@@ -225,7 +226,7 @@ def test_more_insured_amount_never_pays_less(
         assert paid(claim, policy, insured_amount=more).total >= paid(claim, policy).total
 
 
-@given(claims(), times, positive, positive)
+@given(CLAIMS, times, positive, positive)
 @settings(max_examples=100, deadline=None)
 def test_more_insured_amount_never_pays_less_in_any_claim(
     raw: dict[str, Any], when: Times, one: str, other: str
@@ -256,7 +257,7 @@ def test_more_lost_never_pays_less(
     assert paid(hurt(freight, kilograms, insured, more, whole), policy).total >= before.total
 
 
-@given(claims(), times, moments)
+@given(CLAIMS, times, moments)
 @settings(max_examples=100, deadline=None)
 def test_waiting_for_an_undelivered_parcel_never_pays_less(raw: dict[str, Any], when: Times, later: datetime) -> None:
     filed, now = when
