@@ -25,7 +25,7 @@ from activities.events.outbound import GuardedTransport
 from activities.events.subscriptions import Failure, Lease, Progress, State, Subscriptions
 from activities.messages import PUMP_EVENTS, DeliveryOrder, DeliveryResult
 from activities.notify.channels import Delayed, Undeliverable
-from activities.notify.channels.http import Poster, json_body
+from activities.notify.channels.http import Poster, json_body, trust
 from activities.signatures import sign
 from cases.vocabulary.events import fingerprint
 from cases.vocabulary.refusals import Refused
@@ -55,8 +55,7 @@ class Delivery:
     ) -> None:
         self._subscriptions = subscriptions
         self._timeout = timeout
-        # Loading the trust store takes tens of milliseconds: once, not once per subscription.
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or trust()
 
     @activity.defn(name=PUMP_EVENTS)
     async def deliver(self, order: DeliveryOrder) -> DeliveryResult:

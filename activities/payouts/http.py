@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +24,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from activities.notify.channels.http import TEMPORARY
+from activities.notify.channels.http import TEMPORARY, trust
 from activities.payouts.gateway import Entry, Payout, PayoutUnknown
 
 # Another request under the same key is being worked on.
@@ -90,8 +89,6 @@ class HttpGateway:
         if token is not None:
             self._headers["authorization"] = f"Bearer {token}"
         self._timeout = timeout
-        # Loading the trust store takes tens of milliseconds: once, not once per payout.
-        self._tls = ssl.create_default_context()
 
     @property
     def name(self) -> str:
@@ -156,7 +153,7 @@ class HttpGateway:
             # httpx limits each read; the outer limit holds for all of them together.
             async with (
                 asyncio.timeout(self._timeout),
-                httpx.AsyncClient(verify=self._tls, timeout=self._timeout, headers=self._headers) as client,
+                httpx.AsyncClient(verify=trust(), timeout=self._timeout, headers=self._headers) as client,
                 client.stream(method, url, headers=headers, content=content, follow_redirects=False) as answer,
             ):
                 async for chunk in answer.aiter_bytes():

@@ -105,8 +105,8 @@ class Poster:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    # Loading the trust store takes tens of milliseconds: once, not once a batch.
+def trust() -> ssl.SSLContext:
+    """Load the system's trust store, which takes tens of milliseconds: once for all clients."""
     return ssl.create_default_context()
 
 
@@ -117,7 +117,7 @@ async def open_poster(seconds: float) -> AsyncIterator[Poster]:
     Args:
         seconds: for one whole request.
     """
-    async with httpx.AsyncClient(verify=_trust(), timeout=seconds) as client:
+    async with httpx.AsyncClient(verify=trust(), timeout=seconds) as client:
         yield Poster(client, seconds)
 
 
