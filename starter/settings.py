@@ -27,6 +27,7 @@ _SECRET = frozenset(
     {
         "database_url",
         "database_owner_url",
+        "checkpoint_tsa",
         "smtp_url",
         "webhook_secret",
         "link_secret",
@@ -123,6 +124,14 @@ class Settings(BaseSettings):
         description="file with the Ed25519 key that this process, or who types, signs commands with, in PEM"
         " (caseladder sign key)",
     )
+    checkpoint_tsa: SecretStr | None = Field(
+        None,
+        description="http(s):// address of a timestamp authority (RFC 3161), which says when each checkpoint was made;"
+        " needs CASELADDER_CHECKPOINT_TSA_CERTIFICATES",
+    )
+    checkpoint_tsa_certificates: Path | None = Field(
+        None, description="file with the certificates of timestamp authorities that are trusted, in PEM, up to the root"
+    )
     policies: Path | None = Field(None, description="folder of policy files besides the shipped ones")
     access: Path | None = Field(
         None, description="file that says whose tokens count and for what; without it the development issuer's"
@@ -159,6 +168,13 @@ class Settings(BaseSettings):
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             _check_url(value, ("postgresql", "postgres"))
+        return value
+
+    @field_validator("checkpoint_tsa")
+    @classmethod
+    def _check_checkpoint_tsa(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value, ("http", "https"))
         return value
 
     @field_validator("smtp_url")

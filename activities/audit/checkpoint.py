@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -95,10 +95,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint with its envelope; see `read_envelope` for whether anybody has signed it."""
+    """A checkpoint with its envelope; see `read_envelope` for whether anybody has signed it.
+
+    ``timestamp`` is what an authority has answered (RFC 3161, in DER), if there is one; it is not checked here.
+    """
 
     checkpoint: Checkpoint
     envelope: Json
+    timestamp: bytes | None = None
 
     @property
     def hash(self) -> str:
@@ -109,6 +113,10 @@ class Signed:
     def key(self) -> str:
         """The id of the key that has signed."""
         return str(self.envelope["signatures"][0]["keyid"])
+
+    def with_timestamp(self, timestamp: bytes | None) -> Signed:
+        """Return the same checkpoint with a timestamp."""
+        return replace(self, timestamp=timestamp)
 
 
 def sign(checkpoint: Checkpoint, keys: Keys) -> Signed:
@@ -258,7 +266,10 @@ def read_leaves(signed: Signed, peaks: Sequence[bytes], lines: Iterable[str]) ->
 
 def head_line(signed: Signed, peaks: Sequence[bytes]) -> str:
     """Return the line with which a checkpoint begins where it is handed out."""
-    return canonical({**signed.envelope, "peaks": [peak.hex() for peak in peaks]}) + "\n"
+    line: Json = {**signed.envelope, "peaks": [peak.hex() for peak in peaks]}
+    if signed.timestamp is not None:
+        line["timestamp"] = base64.b64encode(signed.timestamp).decode()
+    return canonical(line) + "\n"
 
 
 def read_head_line(line: str, keys: Keys | None) -> tuple[Signed, list[bytes]]:
@@ -270,6 +281,8 @@ def read_head_line(line: str, keys: Keys | None) -> tuple[Signed, list[bytes]]:
     try:
         raw = json.loads(line)
         peaks = [bytes.fromhex(peak) for peak in raw.pop("peaks")]
+        packed = raw.pop("timestamp", None)
+        timestamp = None if packed is None else base64.b64decode(packed, validate=True)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadCheckpoint("this is no checkpoint") from None
-    return read_envelope(raw, keys), peaks
+    return read_envelope(raw, keys).with_timestamp(timestamp), peaks

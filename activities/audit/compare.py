@@ -10,12 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
+from cryptography.x509 import Certificate
 
+from activities.audit import timestamps
 from activities.audit.checkpoint import BadCheckpoint, Leaf, Signed, read_envelope, read_leaves
 from activities.audit.handed_out import HandedOut
 from activities.audit.keys import Keys
 from activities.audit.lineage import Lineage, Link, put_together
 from activities.audit.merkle import Tree
+from activities.audit.timestamps import Stamp
 from activities.casebook.ledger import Fault
 from activities.casebook.record import NUMBER
 from activities.database.database import AUDIT_TIMEOUT, statement
@@ -41,12 +44,14 @@ class Compared:
         events: how many events they cover.
         faults: everything that was changed since, in the order of recording.
         notes: what else somebody should know.
+        stamps: what the timestamps of checkpoints say that are right.
     """
 
     checkpoints: int = 0
     events: int = 0
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stamps: list[Stamp] = field(default_factory=list)
 
 
 async def lineage(connection: asyncpg.Connection, keys: Keys, files: Sequence[HandedOut]) -> Lineage:
@@ -57,7 +62,7 @@ async def lineage(connection: asyncpg.Connection, keys: Keys, files: Sequence[Ha
             signed = read_envelope(json.loads(row["envelope"]), keys)
             if signed.checkpoint.number != row["number"]:
                 raise BadCheckpoint(f"checkpoint {signed.checkpoint.number} stands as {row['number']}")
-            stored.append((signed, row["peaks"]))
+            stored.append((signed.with_timestamp(row["timestamp"]), row["peaks"]))
         except (BadCheckpoint, ValueError) as error:
             said = str(error) if isinstance(error, BadCheckpoint) else "this is no checkpoint"
             number = f"checkpoint {row['number']}: "
@@ -65,10 +70,24 @@ async def lineage(connection: asyncpg.Connection, keys: Keys, files: Sequence[Ha
     return put_together(stored, files)
 
 
-async def compare(connection: asyncpg.Connection, keys: Keys, files: Sequence[HandedOut] = ()) -> Compared:
-    """Compare the ledger with every checkpoint in the casebook, and with those that were handed out."""
+async def compare(
+    connection: asyncpg.Connection, keys: Keys, files: Sequence[HandedOut] = (), trusted: Sequence[Certificate] = ()
+) -> Compared:
+    """Compare the ledger with every checkpoint in the casebook, and with those that were handed out.
+
+    Args:
+        trusted: whose timestamps of checkpoints are believed.
+    """
     known = await lineage(connection, keys, files)
     done = Compared(len(known.links), 0, known.faults, known.notes)
+    stamps = timestamps.check(
+        [(file.signed, str(file.file)) for file in files]
+        + [(link.signed, "in the casebook") for link in known.links if link.file is None],
+        trusted,
+    )
+    done.stamps, done.faults = stamps.right, done.faults + stamps.faults
+    if stamps.unchecked:
+        done.notes.append(f"timestamps that were not checked: {stamps.unchecked}; {timestamps.UNCHECKED}")
     position = START
     serials: dict[tuple[str, int, int], int] = {}
     for link in known.links:

@@ -28,6 +28,10 @@ class HandedOut:
             lines.seek(self.offset)
             yield from (line.decode() for line in takewhile(lambda line: line.startswith(b"["), lines))
 
+    def has_events(self) -> bool:
+        """Whether it has events beside it: a mail has the signed head alone."""
+        return next(self.lines(), None) is not None
+
 
 def read_files(paths: Iterable[Path], keys: Keys) -> list[HandedOut]:
     """Find the checkpoints in files, and in the files ``*.checkpoint`` of folders, in the order of their numbers.
@@ -36,14 +40,17 @@ def read_files(paths: Iterable[Path], keys: Keys) -> list[HandedOut]:
         BadCheckpoint: a file holds something else, or one that nobody who is trusted has signed.
         OSError: it cannot be read.
     """
-    found: dict[tuple[int, str], HandedOut] = {}
+    found: dict[tuple[int, str, bytes], HandedOut] = {}
     for path in paths:
         files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
         if not files:
             raise BadCheckpoint(f"{path} holds no file *{SUFFIX}")
         for file in files:
             for one in _read_file(file, keys):
-                found.setdefault((one.signed.checkpoint.number, one.signed.hash), one)
+                # A second copy counts for its timestamp, and for the events that a mail does not have.
+                key = (one.signed.checkpoint.number, one.signed.hash, one.signed.timestamp or b"")
+                if key not in found or not found[key].has_events():
+                    found[key] = one
     return [found[key] for key in sorted(found)]
 
 

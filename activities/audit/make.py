@@ -24,6 +24,7 @@ from activities.audit.checkpoint import (
 )
 from activities.audit.keys import BadKeys, Keys
 from activities.audit.merkle import Tree
+from activities.audit.timestamps import Authority
 from activities.casebook.ledger import Head, genesis, link
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
 from activities.events.feed import START, read_position
@@ -56,6 +57,7 @@ class Checkpoints:
     _ADD = statement(__package__, "checkpoint_add")
     _LIST = statement(__package__, "checkpoint_list")
     _LEAVES = statement(__package__, "checkpoint_leaves")
+    _STAMP = statement(__package__, "checkpoint_stamp")
 
     def __init__(self, database: Database, keys: Keys, most: int = MOST) -> None:
         self._database, self._keys, self._most = database, keys, most
@@ -76,6 +78,16 @@ class Checkpoints:
         while (signed := await self._make_one(timedelta() if made else every)) is not None:
             made.append(signed)
         return made
+
+    async def stamp(self, signed: Signed, authority: Authority) -> None:
+        """Keep an authority's timestamp of a checkpoint that was just made, and is not handed out yet.
+
+        Raises:
+            NotStamped: there is none. The next checkpoint, which holds the hash of this one, makes up for it.
+        """
+        stamped = await authority.stamp(signed)
+        async with self._database.connection() as connection:
+            await connection.execute(self._STAMP, signed.checkpoint.number, stamped.timestamp)
 
     async def _make_one(self, every: timedelta) -> Signed | None:
         async with self._database.connection() as connection, connection.transaction():
@@ -207,7 +219,10 @@ class Checkpoints:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LIST)
-        return [(read_envelope(json.loads(row["envelope"]), None), row["peaks"]) for row in rows]
+        return [
+            (read_envelope(json.loads(row["envelope"]), None).with_timestamp(row["timestamp"]), row["peaks"])
+            for row in rows
+        ]
 
     async def leaves(self, number: int) -> str:
         """Return the events that a checkpoint adds, as they are handed out; empty where there is no such checkpoint."""
@@ -225,7 +240,8 @@ class Checkpoints:
         last = self._last(row)
         if last is None:
             return ""
-        return head_line(Signed(last, json.loads(row["envelope"])), row["peaks"]) + await self.leaves(last.number)
+        signed = Signed(last, json.loads(row["envelope"]), row["timestamp"])
+        return head_line(signed, row["peaks"]) + await self.leaves(last.number)
 
     async def handed_out(self, after: int = 0) -> AsyncIterator[tuple[Signed, str]]:
         """Yield each checkpoint after a number, with the text in which it is handed out."""

@@ -55,12 +55,14 @@ async def verify(
     from activities.audit.compare import Compared, compare
     from activities.audit.everything import Everything
     from activities.audit.handed_out import HandedOut, read_files
+    from starter.checkpoints import trusted_of
     from starter.senders import key_set_of
 
     if case is not None and (against or all_checkpoints or full):
         raise BadInput("CASE is checked by itself: give it without --against, --all-checkpoints and --full")
     asked = bool(against or all_checkpoints)
     keys = keys_of(options) if asked or options.configured().key_file.exists() else None
+    trusted = trusted_of(options.configured())
     files: list[HandedOut] = []
     if keys is not None and against:
         try:
@@ -76,7 +78,7 @@ async def verify(
             done = await everything.verify(case_id, full=asked or full, progress=progress)
         if keys is not None and (asked or full):
             async with database.audit() as connection:
-                compared = await compare(connection, keys, files)
+                compared = await compare(connection, keys, files, trusted)
     if case_id is not None and not done.cases:
         raise Refused("not_found", f"the casebook has no case {case_id}")
     faults = [*done.faults, *compared.faults]
@@ -85,12 +87,15 @@ async def verify(
         said = [dataclasses.asdict(fault) for fault in faults]
         shown = {"ok": not faults, "cases": done.cases, "events": done.events, "checkpoints": compared.checkpoints}
         beside = {"covered_by": None if covered is None else covered.number, "looks": done.looks, "proofs": done.proofs}
-        output.print_json(
-            {**shown, **beside, "fault": said[0] if said else None, "faults": said, "notes": compared.notes}
-        )
+        stamps = [{**dataclasses.asdict(one), "at": one.at.isoformat()} for one in compared.stamps]
+        named = {"fault": said[0] if said else None, "faults": said, "notes": compared.notes, "timestamps": stamps}
+        output.print_json({**shown, **beside, **named})
     else:
         for note in compared.notes:
             output.line(note)
+        if compared.stamps:
+            last = compared.stamps[-1]
+            output.line(f"checkpoint {last.checkpoint} was there at {last.at.isoformat()}, says {last.by}")
     if faults:
         for fault in faults[:SHOWN] if len(faults) > 1 and not options.json else []:
             output.line(str(fault))
@@ -139,23 +144,19 @@ async def checkpoint(
     from activities.audit.checkpoint import BadCheckpoint
     from activities.audit.keys import BadKeys
     from activities.audit.make import Checkpoints, Untrue
-    from activities.audit.places import HandingOut
     from activities.notify.channels import SettingError
-    from starter.checkpoints import places_of
+    from starter.checkpoints import make_and_hand_out
 
     keys = keys_of(options)
-    try:
-        places = places_of(options.settings())
-    except SettingError as error:
-        raise BadInput(str(error)) from None
     async with options.database() as database:
         maker = Checkpoints(database, keys)
         try:
-            made = await maker.make()
+            done = await make_and_hand_out(options.settings(), database, maker)
             stored = await maker.stored()
-            failed = await HandingOut(database, maker, places).hand_out()
         except BadKeys as error:
             raise BadInput(f"CASELADDER_CHECKPOINT_KEY: {error}") from None
+        except SettingError as error:
+            raise BadInput(str(error)) from None
         except (Untrue, BadCheckpoint) as error:
             raise Failed(f"nothing is signed: {error}") from None
         if out is not None:
@@ -165,23 +166,26 @@ async def checkpoint(
     last = stored[-1][0] if stored else None
     if options.json:
         envelope = None if last is None else {**last.envelope, "hash": last.hash}
-        numbers = [one.checkpoint.number for one in made]
-        output.print_json({"made": numbers, "last": envelope, "not_handed_out": failed})
+        numbers = [one.checkpoint.number for one in done.made]
+        output.print_json(
+            {"made": numbers, "last": envelope, "no_timestamp": done.unstamped or None, "not_handed_out": done.failed}
+        )
     elif last is None:
         output.line("the ledger is empty: there is nothing to sign")
     else:
         own = last.checkpoint
-        what = "made" if made else "nothing new since"
+        what = "made" if done.made else "nothing new since"
         output.line(f"checkpoint {own.number}: {what}, {output.instant(own.at)}")
         output.line(f"events    {own.events}")
         output.line(f"cases     {own.cases}")
         output.line(f"hash      {last.hash}")
         output.line(f"signed by {last.key}")
-    if failed:
-        place, why = next(iter(failed.items()))
+    if done.unstamped:
+        say(f"the checkpoint has no timestamp, the next one will make up for it: {done.unstamped}")
+    if done.failed:
+        place, why = next(iter(done.failed.items()))
         say(f"not every place has the checkpoint: {place}: {why}")
-        return FAILED
-    return OK
+    return FAILED if done.unstamped or done.failed else OK
 
 
 @app.command

@@ -16,6 +16,7 @@ GRANT INSERT (case_id, seq, notice, roles, outcome, channel, at, id, meant, atte
     ON notification TO caseladder_writer;
 GRANT SELECT, INSERT (swap, initiator, counterparty, months, moves, signed_at) ON shift_swap TO caseladder_writer;
 GRANT SELECT, INSERT (number, envelope, peaks, leaves) ON checkpoint TO caseladder_writer;
+GRANT SELECT, INSERT (number, response) ON checkpoint_timestamp TO caseladder_writer;
 GRANT SELECT, INSERT (number, began_at) ON ledger_epoch TO caseladder_writer;
 
 -- Read off the record, and what goes with it.
