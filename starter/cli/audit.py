@@ -106,9 +106,11 @@ async def verify(
         proven = "are right" if senders is not None else "were not checked: CASELADDER_SENDERS names no key set"
         output.line(f"{output.count(done.proofs, 'proof')} of senders {proven}")
     if not options.json:
-        output.line(f"{done.events} events of {done.cases} cases are as they were recorded; none is missing")
+        read = f"{output.count(done.events, 'event')} of {output.count(done.cases, 'case')}"
+        output.line(f"{read} are as they were recorded; none is missing")
         if covered is not None:
-            part = f"checkpoint {covered.number} covers {covered.events} events of {covered.cases} cases"
+            part = f"{output.count(covered.events, 'event')} of {output.count(covered.cases, 'case')}"
+            part = f"checkpoint {covered.number} covers {part}"
             output.line(f"{part}: what has not grown since was not read again (--full reads it)")
         if compared.checkpoints or asked:
             signed = f"{compared.events} events are those that were signed"
