@@ -8,7 +8,6 @@ texts put together are the record of all of them.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,8 @@ from cases.vocabulary.refusals import Refused
 
 PAYLOAD_TYPE = "application/vnd.caseladder.checkpoint+json"
 Json = dict[str, Any]
+# What comes of reading JSON that somebody else wrote: other types, numbers without an end, nested without an end.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 class BadCheckpoint(Exception):
@@ -155,7 +156,7 @@ def read_envelope(envelope: Json, keys: Keys | None) -> Signed:
         key, signed = str(signature["keyid"]), base64.b64decode(signature["sig"], validate=True)
         checkpoint = _read(json.loads(payload))
         same = checkpoint.payload() == payload and envelope["payloadType"] == PAYLOAD_TYPE
-    except (KeyError, TypeError, ValueError, AttributeError, Refused):
+    except (*_UNREADABLE, Refused):
         raise BadCheckpoint("this is no checkpoint") from None
     if not same:
         raise BadCheckpoint("this is no checkpoint")
@@ -163,6 +164,19 @@ def read_envelope(envelope: Json, keys: Keys | None) -> Signed:
         known = "its signature is wrong" if key in keys.trusted else f"its key {key[:16]!r} is not trusted"
         raise BadCheckpoint(f"checkpoint {checkpoint.number}: {known}")
     return Signed(checkpoint, {name: envelope[name] for name in ("payload", "payloadType", "signatures")})
+
+
+def read_stored(text: str, keys: Keys | None) -> Signed:
+    """Read a checkpoint from its envelope as the casebook keeps it: as text.
+
+    Raises:
+        BadCheckpoint: see `read_envelope`.
+    """
+    try:
+        envelope = json.loads(text)
+    except _UNREADABLE:
+        raise BadCheckpoint("this is no checkpoint") from None
+    return read_envelope(envelope, keys)
 
 
 def _read(raw: Json) -> Checkpoint:
@@ -236,7 +250,7 @@ def unpack(lines: Iterable[str]) -> Iterator[Leaf]:
                 raise ValueError
             if len(number) != (first == 1) or any(not isinstance(one, str) for one in number):
                 raise ValueError
-        except (ValueError, TypeError, binascii.Error):
+        except _UNREADABLE:
             raise BadCheckpoint("a line behind a checkpoint is no run of events") from None
         for at in range(0, len(hashes), 32):
             seq = first + at // 32
@@ -255,7 +269,7 @@ def read_leaves(signed: Signed, peaks: Sequence[bytes], lines: Iterable[str]) ->
     leaves, checkpoint = list(unpack(lines)), signed.checkpoint
     try:
         tree = Tree(checkpoint.events - len(leaves), list(peaks))
-    except ValueError:
+    except (ValueError, TypeError):
         tree = Tree()
     for leaf in leaves:
         tree.append(leaf.encode())
@@ -283,6 +297,6 @@ def read_head_line(line: str, keys: Keys | None) -> tuple[Signed, list[bytes]]:
         peaks = [bytes.fromhex(peak) for peak in raw.pop("peaks")]
         packed = raw.pop("timestamp", None)
         timestamp = None if packed is None else base64.b64decode(packed, validate=True)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         raise BadCheckpoint("this is no checkpoint") from None
     return read_envelope(raw, keys).with_timestamp(timestamp), peaks

@@ -5,15 +5,15 @@ It does not ask the hashes of the ledger, which whoever changes it can compute a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import asyncpg
 from cryptography.x509 import Certificate
 
 from activities.audit import timestamps
-from activities.audit.checkpoint import BadCheckpoint, Leaf, Signed, read_envelope, read_leaves
+from activities.audit.checkpoint import BadCheckpoint, Leaf, Signed, read_leaves, read_stored
 from activities.audit.handed_out import HandedOut
 from activities.audit.keys import Keys
 from activities.audit.lineage import Lineage, Link, put_together
@@ -30,6 +30,7 @@ _LIST = statement(__package__, "checkpoint_list")
 _LEAVES = statement(__package__, "checkpoint_leaves")
 _RANGE = statement(__package__, "compare_range")
 _ELSEWHERE = statement(__package__, "compare_elsewhere")
+_OUTSIDE = statement(__package__, "compare_outside")
 _SERIALS = statement(__package__, "compare_serials")
 _LOOKS = statement(__package__, "compare_look")
 _WHICH = "the checkpoints before tell which, give them too"
@@ -59,14 +60,13 @@ async def lineage(connection: asyncpg.Connection, keys: Keys, files: Sequence[Ha
     stored: list[tuple[Signed, Sequence[bytes]] | BadCheckpoint] = []
     for row in await connection.fetch(_LIST, timeout=AUDIT_TIMEOUT):
         try:
-            signed = read_envelope(json.loads(row["envelope"]), keys)
+            signed = read_stored(row["envelope"], keys)
             if signed.checkpoint.number != row["number"]:
                 raise BadCheckpoint(f"checkpoint {signed.checkpoint.number} stands as {row['number']}")
             stored.append((signed.with_timestamp(row["timestamp"]), row["peaks"]))
-        except (BadCheckpoint, ValueError) as error:
-            said = str(error) if isinstance(error, BadCheckpoint) else "this is no checkpoint"
+        except BadCheckpoint as error:
             number = f"checkpoint {row['number']}: "
-            stored.append(BadCheckpoint(number + said.removeprefix(number)))
+            stored.append(BadCheckpoint(number + str(error).removeprefix(number)))
     return put_together(stored, files)
 
 
@@ -107,6 +107,7 @@ async def compare(
                     month = (leaf.case_id.partition(":")[0], int(read[1]), int(read[2]))
                     serials[month] = max(serials.get(month, 0), int(read[3]))
         position, done.events = own.position, own.events
+    done.faults += await _outside(connection)
     done.faults = _once(done.faults) + await _lowered(connection, serials)
     done.faults += await _looks(connection, known.links)
     return done
@@ -130,12 +131,11 @@ async def _leaves(connection: asyncpg.Connection, link: Link) -> tuple[list[Leaf
     fault = None
     if link.file is not None:
         try:
-            lines = list(link.file.lines())
-            # A mail has the signed head alone.
-            if lines or not link.stored:
-                return read_leaves(link.signed, link.file.peaks, lines)[0], None
+            return read_leaves(link.signed, link.file.peaks, link.file.lines())[0], None
         except BadCheckpoint as error:
-            fault = Fault("", 0, "changed", f"{link.file.file}: {error}")
+            # A mail has the signed head alone.
+            if link.file.has_events():
+                fault = Fault("", 0, "changed", f"{link.file.file}: {error}")
     if link.stored:
         text = await connection.fetchval(_LEAVES, link.checkpoint.number, timeout=AUDIT_TIMEOUT)
         try:
@@ -191,8 +191,11 @@ async def _differences(connection: asyncpg.Connection, since: str, until: str, s
             faults.append(
                 Fault(leaf.case_id, leaf.seq, "inserted", "it was not there when what is around it was signed")
             )
+    for one, other in pairwise(sorted(there, key=lambda leaf: (leaf.case_id, leaf.seq))):
+        if (one.case_id, one.seq) == (other.case_id, other.seq):
+            faults.append(Fault(one.case_id, one.seq, "inserted", "it stands there twice"))
     if not faults:
-        moved = next(one for one, other in zip(there, signed, strict=False) if one != other)
+        moved = next(one for one, other in zip(there, signed, strict=True) if one != other)
         faults.append(Fault(moved.case_id, moved.seq, "changed", "it was not recorded in this order"))
     return sorted(faults, key=lambda fault: (fault.case_id, fault.seq))
 
@@ -208,6 +211,13 @@ def _gone(gone: Iterable[Leaf], elsewhere: dict[tuple[str, int], bytes]) -> Iter
             cut[leaf.case_id] = leaf.seq
             whole = f"the case with the number {leaf.number} is gone as a whole"
             yield Fault(leaf.case_id, leaf.seq, "removed", whole if leaf.seq == 1 else "it was signed, and is gone")
+
+
+async def _outside(connection: asyncpg.Connection) -> list[Fault]:
+    """Find events that no checkpoint reaches, made or to be made."""
+    rows = await connection.fetch(_OUTSIDE, *read_position(START), timeout=AUDIT_TIMEOUT)
+    said = "it stands outside of the order of recording"
+    return [Fault(row["case_id"], row["seq"], "inserted", said) for row in rows]
 
 
 async def _lowered(connection: asyncpg.Connection, given: dict[tuple[str, int, int], int]) -> list[Fault]:

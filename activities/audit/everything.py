@@ -15,7 +15,7 @@ from hashlib import sha256
 
 import asyncpg
 
-from activities.audit.checkpoint import BadCheckpoint, Checkpoint, head_leaf, read_envelope
+from activities.audit.checkpoint import BadCheckpoint, Checkpoint, head_leaf, read_stored
 from activities.audit.fold import differences
 from activities.audit.keys import Keys
 from activities.audit.make import PREFETCH
@@ -133,8 +133,8 @@ class Everything:
         if self._keys is None or row["envelope"] is None:
             return None
         try:
-            own = read_envelope(json.loads(row["envelope"]), self._keys).checkpoint
-        except (BadCheckpoint, ValueError) as error:
+            own = read_stored(row["envelope"], self._keys).checkpoint
+        except BadCheckpoint as error:
             done.faults.append(Fault("", 0, "changed", f"the last checkpoint in the casebook: {error}"))
             return None
         tree = Tree()
@@ -173,7 +173,8 @@ class Everything:
         last = b""
         async for row in connection.cursor(self._LOOKS, prefetch=PREFETCH, timeout=AUDIT_TIMEOUT):
             done.looks += 1
-            at = row["at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            # One without an end has no time zone: it was not recorded so.
+            at = row["at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if row["at"].tzinfo else ""
             content = [row["id"], row["case_id"], row["caller"], row["role"], row["masked"], at]
             last = sha256(last + json.dumps(content, ensure_ascii=False).encode()).digest()
             if last != row["hash"]:

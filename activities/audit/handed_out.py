@@ -26,7 +26,9 @@ class HandedOut:
         """Yield the lines of the events that it adds."""
         with self.file.open("rb") as lines:
             lines.seek(self.offset)
-            yield from (line.decode() for line in takewhile(lambda line: line.startswith(b"["), lines))
+            for line in takewhile(lambda line: line.startswith(b"["), lines):
+                # What is no text is no event either, and leads to no root.
+                yield line.decode(errors="replace")
 
     def has_events(self) -> bool:
         """Whether it has events beside it: a mail has the signed head alone."""

@@ -56,7 +56,8 @@ def put_together(
     One that was handed out and is not in the casebook is a fault, unless an epoch that began later replaced it.
     """
     found = Lineage()
-    kept: dict[int, Link] = {}
+    # By number and hash: of two of one number, the ledger cannot agree with both.
+    kept: dict[tuple[int, str], Link] = {}
     expected = 1
     for one in stored:
         if isinstance(one, BadCheckpoint):
@@ -67,21 +68,23 @@ def put_together(
         number = signed.checkpoint.number
         if number > expected:
             found.faults.append(Fault("", 0, "removed", f"checkpoint {expected} is not in the casebook"))
-        kept[number] = Link(signed, peaks, None, True)
+        kept[number, signed.hash] = Link(signed, peaks, None, True)
         expected = number + 1
     for file in files:
         _add(found, kept, file)
-    found.links = [kept[number] for number in sorted(kept)]
+    found.links = [kept[key] for key in sorted(kept)]
     found.faults += _broken(found.links)
     return found
 
 
-def _add(found: Lineage, kept: dict[int, Link], file: HandedOut) -> None:
-    own = file.signed.checkpoint
-    there = kept.get(own.number)
-    if there is not None and there.signed.hash == file.signed.hash:
-        kept[own.number] = Link(file.signed, file.peaks, file, there.stored)
+def _add(found: Lineage, kept: dict[tuple[int, str], Link], file: HandedOut) -> None:
+    own, key = file.signed.checkpoint, (file.signed.checkpoint.number, file.signed.hash)
+    if (same := kept.get(key)) is not None:
+        # A copy that has the events goes before one that lacks them, as a mail does.
+        if same.file is None or not same.file.has_events():
+            kept[key] = Link(file.signed, file.peaks, file, same.stored)
         return
+    there = next((link for (number, _), link in kept.items() if number == own.number), None)
     if (epoch := _replaced_by(own, kept)) is not None:
         found.notes.append(
             f"checkpoint {own.number} of {own.at} was replaced: the recovery of {epoch.epoch.began_at} went on from "
@@ -97,14 +100,14 @@ def _add(found: Lineage, kept: dict[int, Link], file: HandedOut) -> None:
     else:
         say = f"two checkpoints {own.number} were handed out, of {there.checkpoint.at} and {own.at}"
         found.faults.append(Fault("", 0, "changed", say))
-    kept[own.number] = Link(file.signed, file.peaks, file, False)
+    kept[key] = Link(file.signed, file.peaks, file, False)
 
 
-def _replaced_by(own: Checkpoint, kept: Mapping[int, Link]) -> Checkpoint | None:
-    """Return a checkpoint of an epoch that replaced one: it began later, and goes on from before it."""
+def _replaced_by(own: Checkpoint, kept: Mapping[tuple[int, str], Link]) -> Checkpoint | None:
+    """Return a checkpoint of an epoch that replaced one: a later one, which goes on from before it."""
     for link in kept.values():
         epoch = link.checkpoint.epoch
-        if epoch.began_at is None or epoch.after >= own.number:
+        if epoch.began_at is None or epoch.after >= own.number or epoch.number <= own.epoch.number:
             continue
         if datetime.fromisoformat(epoch.began_at) > datetime.fromisoformat(own.at):
             return link.checkpoint

@@ -18,8 +18,8 @@ from activities.audit.checkpoint import (
     head_leaf,
     head_line,
     pack,
-    read_envelope,
     read_leaves,
+    read_stored,
     sign,
 )
 from activities.audit.keys import BadKeys, Keys
@@ -138,15 +138,16 @@ class Checkpoints:
         if row["envelope"] is None:
             return None
         try:
-            return read_envelope(json.loads(row["envelope"]), self._keys).checkpoint
-        except (BadCheckpoint, ValueError) as error:
+            return read_stored(row["envelope"], self._keys).checkpoint
+        except BadCheckpoint as error:
             raise Untrue(f"the last checkpoint in the casebook: {error}") from None
 
     async def _tree(self, connection: asyncpg.Connection, last: Checkpoint, peaks: Sequence[bytes]) -> Tree:
         """Return the tree of all events up to the last checkpoint."""
         text = await connection.fetchval(self._LEAVES, last.number, timeout=AUDIT_TIMEOUT)
         try:
-            return read_leaves(Signed(last, {}), peaks, text.splitlines())[1]
+            # It is none where a checkpoint stands under another number than its own.
+            return read_leaves(Signed(last, {}), peaks, (text or "").splitlines())[1]
         except BadCheckpoint as error:
             raise Untrue(str(error)) from None
 
@@ -219,10 +220,9 @@ class Checkpoints:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LIST)
-        return [
-            (read_envelope(json.loads(row["envelope"]), None).with_timestamp(row["timestamp"]), row["peaks"])
-            for row in rows
-        ]
+        if any(None in row["peaks"] for row in rows):
+            raise BadCheckpoint("this is no checkpoint")
+        return [(read_stored(row["envelope"], None).with_timestamp(row["timestamp"]), row["peaks"]) for row in rows]
 
     async def leaves(self, number: int) -> str:
         """Return the events that a checkpoint adds, as they are handed out; empty where there is no such checkpoint."""

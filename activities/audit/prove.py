@@ -7,11 +7,10 @@ the signed checkpoint with that root. ``docs/verify_proof.py`` and ``docs/verify
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import timedelta
 from typing import Any
 
-from activities.audit.checkpoint import BadCheckpoint, head_leaf, read_envelope
+from activities.audit.checkpoint import BadCheckpoint, head_leaf, read_stored
 from activities.audit.keys import Keys
 from activities.audit.make import PREFETCH, Untrue
 from activities.audit.merkle import inclusion_proof, root_of
@@ -44,8 +43,8 @@ async def prove(database: Database, keys: Keys, case_id: str, *, texts: bool = F
         if row["envelope"] is None:
             raise Refused("no_checkpoint", "there is no checkpoint yet: make one with `caseladder audit checkpoint`")
         try:
-            signed = read_envelope(json.loads(row["envelope"]), keys)
-        except (BadCheckpoint, ValueError) as error:
+            signed = read_stored(row["envelope"], keys)
+        except BadCheckpoint as error:
             raise Untrue(f"the last checkpoint in the casebook: {error}") from None
         own, leaves, place, found = signed.checkpoint, list[bytes](), 0, None
         async for head in connection.cursor(_HEADS, prefetch=PREFETCH, timeout=AUDIT_TIMEOUT):

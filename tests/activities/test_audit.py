@@ -4,72 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from activities.access.access_log import AccessLog
-from activities.audit.checkpoint import BadCheckpoint, Signed, read_envelope, sign
-from activities.audit.compare import Compared, compare
+from activities.audit.checkpoint import BadCheckpoint, read_envelope, sign
 from activities.audit.handed_out import read_files
-from activities.audit.keys import BadKeys, Keys, new_key, read_keys
+from activities.audit.keys import BadKeys, new_key, read_keys
 from activities.audit.make import Checkpoints, Untrue
 from activities.casebook.restored import Restored
 from activities.messages import Batch
 from tests.activities.forger import remove, rewrite
 from tests.activities.ledger import RUN, batch, behind_the_back, event, restored, view_of
+from tests.activities.record import A, B, C, Record, two_checkpoints
 from tests.casebook import Book
-
-A, B, C = (f"complaint:{key}" for key in "ABC")
-
-
-@dataclass
-class Record:
-    """A casebook, a key that is not in it, and the folder outside that checkpoints go to."""
-
-    book: Book
-    keys: Keys
-    folder: Path
-    superuser: asyncpg.Connection
-
-    async def checkpoint(self, most: int = 100_000) -> list[Signed]:
-        """Make checkpoints, and hand all of them out."""
-        maker = Checkpoints(self.book.database, self.keys, most)
-        made = await maker.make()
-        async for signed, text in maker.handed_out():
-            file = self.folder / f"{signed.checkpoint.number:06}-{signed.hash[:8]}.checkpoint"
-            file.write_text(text, encoding="utf-8")
-        return made
-
-    async def compare(self, *files: Path) -> Compared:
-        async with self.book.database.audit() as connection:
-            return await compare(connection, self.keys, read_files(files, self.keys))
-
-    async def faults(self, *files: Path) -> list[tuple[str, int, str]]:
-        return [(fault.case_id, fault.seq, fault.what) for fault in (await self.compare(*files)).faults]
-
-    async def said(self, *files: Path) -> list[str]:
-        return [str(fault) for fault in (await self.compare(*files)).faults]
-
-    def newest(self) -> Path:
-        return max(self.folder.glob("*.checkpoint"))
 
 
 @pytest.fixture
 async def record(book: Book, superuser: asyncpg.Connection, tmp_path: Path) -> Record:
-    """Cases A, B and C of five events each: three of one checkpoint and two of another."""
-    folder = tmp_path / "outside"
-    folder.mkdir()
-    made = Record(book, new_key(tmp_path / "key.pem"), folder, superuser)
-    for case_id in (A, B, C):
-        await book.record(batch(1, 3, case_id))
-    await made.checkpoint()
-    for case_id in (A, B, C):
-        await book.record(batch(4, 5, case_id))
-    await made.checkpoint()
-    return made
+    return await two_checkpoints(book, superuser, tmp_path)
 
 
 # --- making ---------------------------------------------------------------------------------------

@@ -235,6 +235,22 @@ async def test_functions_of_the_owner_look_up_nothing_where_the_writer_says(writ
         assert await writer.fetchval("SELECT last_value FROM pg_temp.payout_booking_number_seq") == 1
 
 
+async def test_the_chain_of_looks_is_led_astray_by_no_table_of_the_session(writer: asyncpg.Connection) -> None:
+    look = (
+        "INSERT INTO public.personal_look (case_id, caller, role, masked) VALUES ('', '', '', true) RETURNING id, hash"
+    )
+    async with _undone(writer):
+        await writer.execute("CREATE TEMP TABLE personal_look (id bigint, hash bytea)")
+        await writer.execute("INSERT INTO pg_temp.personal_look VALUES (1000000000000, 'x')")
+        first, second = await writer.fetchrow(look), await writer.fetchrow(look)
+        assert second["id"] == first["id"] + 1 < 1_000_000
+        await writer.execute("DROP TABLE pg_temp.personal_look")
+        rows = await writer.fetch("SELECT * FROM public.personal_look ORDER BY id")
+        last = rows[-2]["hash"] if len(rows) > 1 else b""
+        hash = "SELECT personal_look_hash($1, $2, '', '', '', true, $3)"
+        assert await writer.fetchval(hash, last, second["id"], rows[-1]["at"]) == second["hash"]
+
+
 async def test_order_and_transaction_are_the_database_s_own(address: str, owner: asyncpg.Connection) -> None:
     async with open_book(address) as book:
         await book.record(batch(1, 3))

@@ -1,6 +1,6 @@
--- The last checkpoint, the epoch that the ledger is in, and the last look; one row.
+-- The last checkpoint, the epoch that the ledger is in, which begins in no future, and the last look; one row.
 SELECT c.envelope, c.peaks, c.timestamp, c.made_at > now() - $1::interval AS fresh,
-       e.number AS epoch, e.began_at, l.id AS look, l.hash AS look_hash
+       e.number AS epoch, least(e.began_at, now()) AS began_at, l.id AS look, l.hash AS look_hash
 FROM (SELECT) AS once
 LEFT JOIN (
     SELECT c.envelope, c.peaks, c.made_at, t.response AS timestamp
