@@ -2,7 +2,8 @@
 """Verify the proof of a case: ``python verify_proof.py PROOF.json PUBLIC.pem``.
 
 Needs Python 3.9 and the package cryptography, nothing else, and no network. PUBLIC.pem holds the public keys of whoever
-signs; get it from them by a way that you trust, not together with the proof. Exit code 0: the case is as it was signed.
+signs; get it from them by a way that you trust, not together with the proof. Exit code 0: the case is as it was signed;
+1: it is refused; 2: a file cannot be read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 import sys
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 FORMAT = "caseladder case proof 1"
@@ -36,9 +38,18 @@ def canonical(value: object) -> str:
 
 
 def public_keys(pem: bytes) -> dict[str, Any]:
-    """Return the public keys in a text, by their ids: 16 hex digits of the SHA-256 of the key."""
+    """Return the public keys in a text, by their ids: 16 hex digits of the SHA-256 of the key.
+
+    Raises:
+        Wrong: it holds none, or something else.
+    """
     blocks = re.findall(b"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", pem, re.DOTALL)
-    keys = [load_pem_public_key(block) for block in blocks]
+    try:
+        keys = [load_pem_public_key(block) for block in blocks]
+    except (ValueError, UnsupportedAlgorithm):
+        keys = []
+    if not keys or not all(isinstance(key, Ed25519PublicKey) for key in keys):
+        raise Wrong("the file of keys holds no public keys, or others than Ed25519: nothing was checked")
     return {sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hex()[:16]: key for key in keys}
 
 
@@ -102,7 +113,7 @@ def verify(raw: bytes, pem: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         return proof, checkpoint
     except InvalidSignature:
         raise Wrong("the signature is wrong") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Wrong("this is no proof of a case") from None
 
 
@@ -111,8 +122,12 @@ def main() -> int:
     if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)
         return 2
-    with open(sys.argv[1], "rb") as file, open(sys.argv[2], "rb") as keys:
-        raw, pem = file.read(), keys.read()
+    try:
+        with open(sys.argv[1], "rb") as file, open(sys.argv[2], "rb") as keys:
+            raw, pem = file.read(), keys.read()
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     try:
         proof, checkpoint = verify(raw, pem)
     except Wrong as wrong:

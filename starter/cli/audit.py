@@ -61,8 +61,11 @@ async def verify(
     if case is not None and (against or all_checkpoints or full):
         raise BadInput("CASE is checked by itself: give it without --against, --all-checkpoints and --full")
     asked = bool(against or all_checkpoints)
-    keys = keys_of(options) if asked or options.configured().key_file.exists() else None
-    trusted = trusted_of(options.configured())
+    settings = options.configured()
+    # A key that is named is there, or the mistake is told: nobody is to think that it was used.
+    named = settings.checkpoint_key is not None or settings.key_file.exists()
+    keys = keys_of(options) if asked or named else None
+    trusted = trusted_of(settings)
     files: list[HandedOut] = []
     if keys is not None and against:
         try:
@@ -88,8 +91,8 @@ async def verify(
         shown = {"ok": not faults, "cases": done.cases, "events": done.events, "checkpoints": compared.checkpoints}
         beside = {"covered_by": None if covered is None else covered.number, "looks": done.looks, "proofs": done.proofs}
         stamps = [{**dataclasses.asdict(one), "at": one.at.isoformat()} for one in compared.stamps]
-        named = {"fault": said[0] if said else None, "faults": said, "notes": compared.notes, "timestamps": stamps}
-        output.print_json({**shown, **beside, **named})
+        told = {"fault": said[0] if said else None, "faults": said, "notes": compared.notes, "timestamps": stamps}
+        output.print_json({**shown, **beside, **told})
     else:
         for note in compared.notes:
             output.line(note)
@@ -256,7 +259,13 @@ def key(*, new: Flag = False, options: StackOptions = STACK) -> int:
 
 @contextmanager
 def private_file(path: Path) -> Iterator[IO[str]]:
-    """Write a file for its owner alone, which takes the place of another one when it is whole."""
+    """Write a file for its owner alone, which takes the place of another one when it is whole.
+
+    Raises:
+        BadInput: it is a folder.
+    """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; name a file in it")
     new = path.with_name(f"{path.name}.new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         yield file

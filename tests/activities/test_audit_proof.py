@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from types import ModuleType
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from activities.audit.keys import Keys, new_key
 from activities.audit.make import Checkpoints, Untrue
@@ -22,6 +25,7 @@ from tests.activities.ledger import batch, behind_the_back
 from tests.casebook import Book
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "verify_proof.py"
+RSA = rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 TEXT = 'the customer 张三 says "late"\n\\ 迟到\u2028'
 
 
@@ -80,7 +84,18 @@ async def test_any_changed_byte_is_refused(signed: Book, keys: Keys, script: Mod
         for other in {byte ^ 1, byte ^ 0x20, byte ^ 0x80}:
             with pytest.raises(script.Wrong):
                 script.verify(raw[:place] + bytes([other]) + raw[place + 1 :], pem)
-    for changed in (raw + b"\n", raw[:-1], b" " + raw, raw.replace(b",", b", ", 1), b"", b"{}", b"[]", b"null"):
+    for changed in (
+        raw + b"\n",
+        raw[:-1],
+        b" " + raw,
+        raw.replace(b",", b", ", 1),
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        re.sub(rb'"index":\d+', b'"index":Infinity', raw),
+    ):
         with pytest.raises(script.Wrong):
             script.verify(changed, pem)
 
@@ -131,7 +146,19 @@ async def test_the_script_runs_by_itself(signed: Book, keys: Keys, tmp_path: Pat
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("REFUSED: the events are not those")
     assert run().returncode == 2
-    assert len(SCRIPT.read_text().splitlines()) < 130
+    assert len(SCRIPT.read_text().splitlines()) < 150
+    # Who chooses other files is told so, not where in the script it went wrong.
+    for files, code, said in (
+        (("none.json", "public.pem"), 2, "none.json: No such file or directory\n"),
+        (("proof.json", "."), 2, ".: Is a directory\n"),
+        (("public.pem", "proof.json"), 1, "REFUSED: this is no proof of a case\n"),
+        (("proof.json", "proof.json"), 1, "REFUSED: the file of keys holds no public keys"),
+        (("proof.json", "rsa.pem"), 1, "REFUSED: the file of keys holds no public keys, or others than Ed25519"),
+    ):
+        (alone / "rsa.pem").write_bytes(RSA)
+        done = run(*files)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith(said), done.stderr
 
 
 async def test_what_no_checkpoint_has_is_not_proved(signed: Book, keys: Keys, superuser: asyncpg.Connection) -> None:

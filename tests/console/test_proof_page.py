@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.async_api import Browser, Page
 
 from activities.audit.checkpoint import Checkpoint, Epoch, head_leaf, sign
@@ -17,13 +19,16 @@ from activities.casebook.ledger import chain, genesis
 from activities.casebook.texts import commitment
 from cases.vocabulary.events import canonical
 
+RSA = (
+    rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+).decode()
 PAGE = Path(__file__).parents[2] / "docs" / "verify_proof.html"
 CASE, TEXT = "complaint:C", '迟到了 <b>"late"</b>\u2028'
 
 
-def proof_of(keys: Keys, index: int = 2, size: int = 5) -> str:
+def proof_of(keys: Keys, index: int = 2, size: int = 5, text: str = TEXT) -> str:
     """The proof of a case of two events, the second with a text, among others."""
-    said = {"text": commitment(b"salt", TEXT)}
+    said = {"text": commitment(b"salt", text)}
     event = {"type": "noted", "at": "2026-03-10T09:00:00+08:00", "actor": {"id": "agent-7", "role": "agent"}}
     bodies = [canonical({**event, "seq": 1, "data": {}}), canonical({**event, "seq": 2, "data": said})]
     leaves = [b"another %d" % place for place in range(size)]
@@ -37,7 +42,7 @@ def proof_of(keys: Keys, index: int = 2, size: int = 5) -> str:
     )  # fmt: skip
     return canonical({
         "format": FORMAT, "case": CASE, "number": "2026-03-0003", "events": bodies,
-        "texts": [[2, "text", b"salt".hex(), TEXT]], "index": index,
+        "texts": [[2, "text", b"salt".hex(), text]], "index": index,
         "path": [other.hex() for other in inclusion_proof(leaves, index)],
         "checkpoint": sign(checkpoint, keys).envelope,
     }) + "\n"  # fmt: skip
@@ -95,7 +100,8 @@ async def test_the_page_says_why_it_refuses(page: Page, keys: Keys, tmp_path: Pa
         (proof.replace(",", ", "), pem, "written anew"),
         ("{}", pem, "this is no proof of a case"),
         (proof, new_key(tmp_path / "other.pem").public_pem(), "is not among yours"),
-        (proof, "", "is not among yours"),
+        (proof, "", "holds no public keys"),
+        (proof, RSA, "holds no public keys, or others than Ed25519"),
     ):
         verdict = await choose(page, changed, with_keys)
         assert verdict.startswith("核验不通过 · REFUSED"), changed
@@ -119,3 +125,18 @@ async def test_the_page_refuses_any_changed_byte(page: Page, keys: Keys) -> None
         [raw, keys.public_pem()],
     )
     assert passed == []
+
+
+async def test_the_page_refuses_what_is_no_unicode(page: Page, keys: Keys) -> None:
+    """Half a surrogate pair is hashed as the sign that stands for no character."""
+    replaced = TEXT.replace("迟", "\ufffd")
+    proof = proof_of(keys, text=replaced)
+    assert "Verified" in await choose(page, proof, keys.public_pem())
+    assert "\ufffd" in proof
+    assert "REFUSED" in await choose(page, proof.replace("\ufffd", "\\ud800"), keys.public_pem())
+
+
+async def test_a_verdict_goes_with_the_files_that_it_was_on(page: Page, keys: Keys) -> None:
+    assert "Verified" in await choose(page, proof_of(keys), keys.public_pem())
+    await page.locator("#keys").set_input_files([])
+    assert await page.locator("#verdict").inner_text() == "请选择两个文件 · Choose both files"
