@@ -33,10 +33,15 @@ class Casebook:
         async with self._database.connection() as connection:
             return [row["view"] for row in await connection.fetch(self._BY_NUMBER, number, kind)]
 
-    async def events(self, case_id: str) -> list[dict[str, Any]]:
-        """Return the recorded events of a case, in order; empty when there are none. Erased texts are left out."""
+    async def events(self, case_id: str, *, erased: str | None = None) -> list[dict[str, Any]]:
+        """Return the recorded events of a case, in order; empty when there are none.
+
+        Args:
+            erased: what stands for a text that was erased; without it such a text is left out.
+        """
         async with self._database.connection() as connection:
-            return [join(row["body"], row["texts"]) for row in await connection.fetch(self._EVENTS, case_id)]
+            rows = await connection.fetch(self._EVENTS, case_id)
+        return [join(row["body"], row["texts"], erased=erased) for row in rows]
 
     async def assigned_for(self, reason: str) -> list[str]:
         """Return the ids of the cases that were assigned for this very reason."""

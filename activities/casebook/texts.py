@@ -99,19 +99,20 @@ def seal_as(event: Mapping[str, Any], recorded: Mapping[str, Any], salts: Mappin
     return {**event, "data": data}
 
 
-def join(body: str, texts: Mapping[str, str] | None) -> Json:
-    """Return the public JSON of a recorded event; an erased text is left out.
+def join(body: str, texts: Mapping[str, str] | None, *, erased: str | None = None) -> Json:
+    """Return the public JSON of a recorded event.
 
     Args:
         texts: by field.
+        erased: what stands for a text that was erased; without it such a text is left out.
     """
     event: Json = json.loads(body)
     committed, texts = commitments(event.get("data", {})), texts or {}
     if committed:
         event["data"] = {
-            name: texts[name] if name in committed else value
+            name: texts.get(name, erased) if name in committed else value
             for name, value in event["data"].items()
-            if name not in committed or name in texts
+            if name not in committed or name in texts or (erased is not None and name != PERSONAL)
         }
     return event
 

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from activities.casebook.held import PAGE, Held
 from activities.casebook.read import Casebook
+from activities.casebook.texts import PERSONAL
 from activities.database.database import Database
 from cases.vocabulary.events import EVENTS
 from starter import retention
@@ -36,7 +37,7 @@ _SAID: Mapping[What, str] = {
     "cut": "is not in the ledger, which had it",
     "never_recorded": "is in no ledger, and its run has ended",
     "not_in_engine": "is in the ledger, and the engine knows nothing of it",
-    "unreadable": "the ledger's events cannot be read",
+    "unreadable": "what the ledger has of it cannot be read",
     "no_case": "the engine has its workflow, and the ledger no case",
     "no_workflow": "the ledger has the case, and the engine no workflow",
     "workflow_ended": "the case is open in the ledger, and its workflow has ended",
@@ -155,12 +156,17 @@ class Comparison:
             # The ledger first: whatever it has then, the engine had before.
             view = await self._casebook.case(case_id)
             try:
-                ledger = _by_seq(await self._casebook.events(case_id))
-            except (ValueError, TypeError, AttributeError):
-                # Who forges an event may write what they like there.
+                _check_view(view)
+                ledger = _by_seq(await self._casebook.events(case_id, erased=""))
+            except (ValueError, TypeError, AttributeError, KeyError):
+                # Who forges an event or a case file may write what they like there.
                 return Compared(case_id, differences=(Difference(0, "unreadable"),))
             engine = await recall(self._client, case_id)
+            personal = None if engine is None else engine.personal
+            same = not (personal and 1 in ledger) or await self._held.commits_to(case_id, personal)
         differences = [*self._of_the_case(view, bool(ledger), engine)]
+        if not same:
+            differences.append(Difference(1, "differs", (PERSONAL,)))
         if engine is None or not engine.events or (view is None and not ledger and engine.confirmed):
             return Compared(case_id, not_held=len(ledger), differences=tuple(differences))
         ends = max(engine.events)
@@ -204,6 +210,20 @@ async def _named(case_ids: Sequence[str]) -> AsyncIterator[str]:
         yield case_id
 
 
+def _check_view(view: Json | None) -> None:
+    """Check that a view has what a comparison looks at.
+
+    Raises:
+        ValueError, TypeError, KeyError: it has not.
+    """
+    if view is None:
+        return
+    if not isinstance(view["status"], str) or "number" not in view:
+        raise TypeError("no view")
+    if view["status"] == "closed" and datetime.fromisoformat(view["closed_at"]).tzinfo is None:
+        raise ValueError("no time zone")
+
+
 def _by_seq(events: Sequence[Json]) -> dict[int, Json]:
     """Return events by their seq.
 
@@ -233,18 +253,19 @@ def _in_rows(differences: Sequence[Difference]) -> Iterator[Difference]:
 def differing(engine: Json, ledger: Json) -> tuple[str, ...]:
     """Return the names of the fields in which an event differs, from public event JSON.
 
-    A text counts only where both have it: a run that was started from the ledger has none, and it may have been erased.
+    A text counts only where both know it: a run that was started from the ledger has an empty one in its place, and so
+    has the ledger where it was erased.
     """
     fields = [name for name in _ENVELOPE if engine.get(name) != ledger.get(name)]
     model = EVENTS.get(engine["type"])
     texts = frozenset(() if model is None else model.TEXTS)
     told, kept = engine["data"], ledger["data"]
     for name, value in told.items():
-        if name in texts and (value == "" or name not in kept):
+        if name in texts and "" in (value, kept.get(name)):
             continue
         if name not in kept or kept[name] != value:
             fields.append(f"data.{name}")
     # Names that only the ledger has may be anything, so they are not told.
-    if {*kept} - {*told} - texts:
+    if {*kept} - {*told}:
         fields.append("data")
     return tuple(fields)

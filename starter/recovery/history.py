@@ -103,7 +103,8 @@ async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | 
     try:
         description = await client.get_workflow_handle(case_id).describe()
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
+        # It takes no id that is too long, so it knows none.
+        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             raise
         return None
     found = Remembered("", description.run_id, description.status is WorkflowExecutionStatus.RUNNING)

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from activities.casebook.ledger import chain, genesis
-from activities.casebook.texts import commitment
+from activities.casebook.texts import PERSONAL, commitment
 from cases.vocabulary.events import canonical
 from starter.recovery import compare
 from starter.recovery.compare import Difference, differing
@@ -62,7 +62,8 @@ async def setup(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(compare, "LOOK_AGAIN", 0.2)
         async with time_skipping() as env, installation.running(env, database) as backend:
-            case, closed = await backend.file(), await backend.file("inquiry")
+            personal = {"category": "delay", "customer": {"name": "Zhang San"}}
+            case, closed = await backend.file(facts=personal), await backend.file("inquiry")
             await backend.do(case, "note", text=SECRET)
             await backend.do(closed, "note", text=SECRET)
             await backend.do(closed, "withdraw", "customer")
@@ -171,6 +172,62 @@ async def test_a_forged_text_with_its_commitment_is_named(setup: Setup, superuse
         "UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = $1 AND seq = $2", case.id, seq
     )
     assert (await setup.compare())[0] == 0
+
+
+async def test_a_text_that_was_taken_out_with_its_commitment_is_named(
+    setup: Setup, superuser: asyncpg.Connection
+) -> None:
+    seq = next(event["seq"] for event in await setup.backend.book.events(setup.open.id) if event["type"] == "noted")
+    await forge(superuser, setup.open.id, changed(seq, data={}))
+    await superuser.execute("DELETE FROM case_text WHERE case_id = $1 AND seq = $2", setup.open.id, seq)
+    await passes(setup)
+    assert await setup.differences(setup.open) == [(seq, 0, "differs", ("data.text",))]
+
+
+async def test_other_personal_facts_with_their_commitment_are_named(
+    setup: Setup, superuser: asyncpg.Connection
+) -> None:
+    kept = await superuser.fetchrow("SELECT facts, salt FROM personal WHERE case_id = $1", setup.open.id)
+    forged, salt = {"customer": {"name": FORGED}}, b"s" * 16
+    facts = "UPDATE personal SET facts = $2, salt = $3 WHERE case_id = $1"
+    first = json.loads(
+        await superuser.fetchval("SELECT body FROM case_event WHERE case_id = $1 AND seq = 1", setup.open.id)
+    )
+    assert PERSONAL in first["data"]
+    said = {**first["data"], PERSONAL: commitment(salt, canonical(forged))}
+    await forge(superuser, setup.open.id, changed(1, data=said))
+    await superuser.execute(facts, setup.open.id, json.dumps(forged), salt)
+    try:
+        await passes(setup)
+        assert await setup.differences(setup.open) == [(1, 0, "differs", ("personal_facts",))]
+        # What was erased is no difference.
+        await superuser.execute(facts, setup.open.id, None, None)
+        assert (await setup.compare())[0] == 0
+    finally:
+        await superuser.execute(facts, setup.open.id, kept["facts"], kept["salt"])
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["{}", "[]", "7", '{"status": "closed"}', '{"status": "closed", "closed_at": "x", "number": null}',
+     '{"status": "closed", "closed_at": "2026-01-01T00:00:00", "number": null}', '{"status": [], "number": 7}'],
+)  # fmt: skip
+async def test_a_case_file_that_cannot_be_read_is_named(setup: Setup, superuser: asyncpg.Connection, view: str) -> None:
+    await superuser.execute("UPDATE case_file SET view = ($2::text)::jsonb WHERE case_id = $1", setup.open.id, view)
+    assert {one[2] for one in await setup.differences(setup.open)} <= {"unreadable", "differs"}
+
+
+async def test_a_case_whose_id_the_engine_takes_for_none_is_named(setup: Setup, superuser: asyncpg.Connection) -> None:
+    made = "complaint:" + "x" * 2000
+    await behind_the_back(
+        superuser,
+        f"CREATE TEMP TABLE longer AS SELECT * FROM case_file WHERE case_id = '{setup.open.id}'",
+        f"UPDATE longer SET case_id = '{made}', number = '2026-01-9998'",
+        "INSERT INTO case_file TABLE longer",
+    )
+    code, said = await setup.compare()
+    assert (code, said["differing"]) == (1, 1)
+    assert [(one["case_id"], one["what"]) for one in said["differences"]] == [(made, "no_workflow")]
 
 
 async def test_a_field_that_only_the_ledger_has_is_told_without_its_name(
@@ -340,8 +397,11 @@ def test_texts_count_only_where_both_have_them() -> None:
         "type": "noted", "at": "x", "recorded_at": "x", "actor": {}, "clauses": [], "seq": 1, "data": {"text": "one"},
     }  # fmt: skip
     assert differing(event, event) == ()
-    assert differing(event, {**event, "data": {}}) == ()
+    assert differing(event, {**event, "data": {"text": ""}}) == ()
     assert differing({**event, "data": {"text": ""}}, event) == ()
+    # One that was never there, and one that was added, are others.
+    assert differing(event, {**event, "data": {}}) == ("data.text",)
+    assert differing({**event, "data": {}}, event) == ("data",)
     assert differing(event, {**event, "data": {"text": "other"}}) == ("data.text",)
     assert differing(event, {**event, "clauses": ["S1-1"], "type": "x"}) == ("type", "clauses")
 
