@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from activities.audit.checkpoint import BadCheckpoint, Checkpoint, Signed
+from activities.audit.checkpoint import BadCheckpoint, Checkpoint, Epoch, Signed
 from activities.audit.handed_out import HandedOut
 from activities.casebook.ledger import Fault
 
@@ -70,27 +70,42 @@ def put_together(
             found.faults.append(Fault("", 0, "removed", f"checkpoint {expected} is not in the casebook"))
         kept[number, signed.hash] = Link(signed, peaks, None, True)
         expected = number + 1
+    signed_ones = [link.checkpoint for link in kept.values()] + [file.signed.checkpoint for file in files]
+    epochs = sorted({one.epoch for one in signed_ones if one.epoch.began_at}, key=lambda epoch: epoch.number)
+    first = {number: link for (number, _), link in kept.items()}
     for file in files:
-        _add(found, kept, file)
+        _add(found, kept, first, epochs, file)
     found.links = [kept[key] for key in sorted(kept)]
     found.faults += _broken(found.links)
     return found
 
 
-def _add(found: Lineage, kept: dict[tuple[int, str], Link], file: HandedOut) -> None:
+def _add(
+    found: Lineage,
+    kept: dict[tuple[int, str], Link],
+    first: dict[int, Link],
+    epochs: Sequence[Epoch],
+    file: HandedOut,
+) -> None:
+    """Add a checkpoint that was handed out.
+
+    Args:
+        first: of each number the one that was found first.
+        epochs: those that a recovery began.
+    """
     own, key = file.signed.checkpoint, (file.signed.checkpoint.number, file.signed.hash)
     if (same := kept.get(key)) is not None:
         # A copy that has the events goes before one that lacks them, as a mail does.
         if same.file is None or not same.file.has_events():
             kept[key] = Link(file.signed, file.peaks, file, same.stored)
         return
-    there = next((link for (number, _), link in kept.items() if number == own.number), None)
-    if (epoch := _replaced_by(own, kept)) is not None:
+    if (epoch := _replaced_by(own, epochs)) is not None:
         found.notes.append(
-            f"checkpoint {own.number} of {own.at} was replaced: the recovery of {epoch.epoch.began_at} went on from "
-            f"checkpoint {epoch.epoch.after}"
+            f"checkpoint {own.number} of {own.at} was replaced: the recovery of {epoch.began_at} went on from "
+            f"checkpoint {epoch.after}"
         )
         return
+    there = first.get(own.number)
     if there is None:
         say = f"checkpoint {own.number} of {own.at}, which was handed out, is not in the casebook"
         found.faults.append(Fault("", 0, "removed", say))
@@ -101,16 +116,16 @@ def _add(found: Lineage, kept: dict[tuple[int, str], Link], file: HandedOut) -> 
         say = f"two checkpoints {own.number} were handed out, of {there.checkpoint.at} and {own.at}"
         found.faults.append(Fault("", 0, "changed", say))
     kept[key] = Link(file.signed, file.peaks, file, False)
+    first.setdefault(own.number, kept[key])
 
 
-def _replaced_by(own: Checkpoint, kept: Mapping[tuple[int, str], Link]) -> Checkpoint | None:
-    """Return a checkpoint of an epoch that replaced one: a later one, which goes on from before it."""
-    for link in kept.values():
-        epoch = link.checkpoint.epoch
+def _replaced_by(own: Checkpoint, epochs: Iterable[Epoch]) -> Epoch | None:
+    """Return the epoch that replaced a checkpoint: a later one, which goes on from before it."""
+    for epoch in epochs:
         if epoch.began_at is None or epoch.after >= own.number or epoch.number <= own.epoch.number:
             continue
         if datetime.fromisoformat(epoch.began_at) > datetime.fromisoformat(own.at):
-            return link.checkpoint
+            return epoch
     return None
 
 

@@ -364,6 +364,18 @@ async def test_a_recovery_begins_an_epoch_that_names_what_it_replaced(record: Re
     (note,) = done.notes
     assert note.startswith("checkpoint 2 of ")
     assert f"was replaced: the recovery of {own.epoch.began_at} went on from checkpoint 1" in note
+    # The files alone say the same, whichever of the two is read first.
+    kept = await record.superuser.fetch("SELECT * FROM checkpoint")
+    await behind_the_back(record.superuser, "TRUNCATE checkpoint")
+    alone = await record.compare(record.folder)
+    assert alone.notes == done.notes
+    assert [str(fault).partition(" of ")[0] for fault in alone.faults] == [
+        "removed: checkpoint 1",
+        "removed: checkpoint 2",
+    ]
+    await record.superuser.executemany(
+        "INSERT INTO checkpoint VALUES ($1, $2, $3, $4, $5)", [tuple(row) for row in kept]
+    )
     # The epoch goes on, and a further recovery begins a further one.
     await record.book.record(batch(7, 7, A))
     (third,) = await record.checkpoint()
