@@ -17,14 +17,13 @@ from typing import Any
 
 from activities.audit.keys import Keys
 from activities.audit.merkle import Tree
+from activities.casebook.ledger import UNREADABLE
 from activities.events.feed import read_position
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
 
 PAYLOAD_TYPE = "application/vnd.caseladder.checkpoint+json"
 Json = dict[str, Any]
-# What comes of reading JSON that somebody else wrote: other types, numbers without an end, nested without an end.
-_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 class BadCheckpoint(Exception):
@@ -156,7 +155,7 @@ def read_envelope(envelope: Json, keys: Keys | None) -> Signed:
         key, signed = str(signature["keyid"]), base64.b64decode(signature["sig"], validate=True)
         checkpoint = _read(json.loads(payload))
         same = checkpoint.payload() == payload and envelope["payloadType"] == PAYLOAD_TYPE
-    except (*_UNREADABLE, Refused):
+    except (*UNREADABLE, Refused):
         raise BadCheckpoint("this is no checkpoint") from None
     if not same:
         raise BadCheckpoint("this is no checkpoint")
@@ -174,7 +173,7 @@ def read_stored(text: str, keys: Keys | None) -> Signed:
     """
     try:
         envelope = json.loads(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise BadCheckpoint("this is no checkpoint") from None
     return read_envelope(envelope, keys)
 
@@ -250,7 +249,7 @@ def unpack(lines: Iterable[str]) -> Iterator[Leaf]:
                 raise ValueError
             if len(number) != (first == 1) or any(not isinstance(one, str) for one in number):
                 raise ValueError
-        except _UNREADABLE:
+        except UNREADABLE:
             raise BadCheckpoint("a line behind a checkpoint is no run of events") from None
         for at in range(0, len(hashes), 32):
             seq = first + at // 32
@@ -297,6 +296,6 @@ def read_head_line(line: str, keys: Keys | None) -> tuple[Signed, list[bytes]]:
         peaks = [bytes.fromhex(peak) for peak in raw.pop("peaks")]
         packed = raw.pop("timestamp", None)
         timestamp = None if packed is None else base64.b64decode(packed, validate=True)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise BadCheckpoint("this is no checkpoint") from None
     return read_envelope(raw, keys).with_timestamp(timestamp), peaks

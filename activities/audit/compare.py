@@ -139,7 +139,7 @@ async def _leaves(connection: asyncpg.Connection, link: Link) -> tuple[list[Leaf
     if link.stored:
         text = await connection.fetchval(_LEAVES, link.checkpoint.number, timeout=AUDIT_TIMEOUT)
         try:
-            return read_leaves(link.signed, link.peaks, text.splitlines())[0], fault
+            return read_leaves(link.signed, link.peaks, (text or "").splitlines())[0], fault
         except BadCheckpoint as error:
             fault = fault or Fault("", 0, "changed", f"in the casebook: {error}")
     return None, fault

@@ -22,7 +22,7 @@ from activities.audit.make import PREFETCH
 from activities.audit.merkle import Tree
 from activities.casebook.audit import wrong_number
 from activities.casebook.chains import Chain, Chains
-from activities.casebook.ledger import Fault
+from activities.casebook.ledger import UNREADABLE, Fault
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
 from activities.payouts.payees import fits, is_erased
 from activities.senders.key_set import KeySet
@@ -152,11 +152,13 @@ class Everything:
         """Check the documents of all policies; return how those that are whole are found."""
         found: dict[str, Policy] = {}
         for row in await connection.fetch(self._POLICIES, timeout=AUDIT_TIMEOUT):
-            if sha256(row["document"].encode()).hexdigest() != row["hash"]:
+            if sha256((row["document"] or "").encode()).hexdigest() != row["hash"]:
                 done.faults.append(Fault("", 0, "changed", f"the policy {row['hash']} has another text"))
                 continue
             try:
-                found[row["hash"]] = Policy.from_document(row["document"])
+                policy = found[row["hash"]] = Policy.from_document(row["document"])
+                if policy.name != row["name"]:
+                    done.faults.append(Fault("", 0, "changed", f"the policy {row['hash']} has another name"))
             except Refused as refusal:
                 done.faults.append(Fault("", 0, "changed", f"the policy {row['hash']}: {refusal.message}"))
         return found.get
@@ -170,11 +172,17 @@ class Everything:
 
     async def _looks(self, connection: asyncpg.Connection, done: Verified) -> None:
         """Check the chain of the log of looks; the first bad row is named."""
+        try:
+            await self._chain_of_looks(connection, done)
+        except UNREADABLE as error:
+            wrong = f"the log of looks cannot be read behind its first {done.looks} rows ({type(error).__name__})"
+            done.faults.append(Fault("", 0, "changed", wrong))
+
+    async def _chain_of_looks(self, connection: asyncpg.Connection, done: Verified) -> None:
         last = b""
         async for row in connection.cursor(self._LOOKS, prefetch=PREFETCH, timeout=AUDIT_TIMEOUT):
             done.looks += 1
-            # One without an end has no time zone: it was not recorded so.
-            at = row["at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if row["at"].tzinfo else ""
+            at = row["at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             content = [row["id"], row["case_id"], row["caller"], row["role"], row["masked"], at]
             last = sha256(last + json.dumps(content, ensure_ascii=False).encode()).digest()
             if last != row["hash"]:

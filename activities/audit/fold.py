@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import nan
 from typing import Any
 
 from pydantic_core import from_json
@@ -112,7 +113,11 @@ def _file(changed: Callable[[str], Fault], view: Json, file: Json, updated_at: f
 
 
 def _seconds(instant: str | None) -> float | None:
-    return None if instant is None else datetime.fromisoformat(instant).timestamp()
+    try:
+        return None if instant is None else datetime.fromisoformat(instant).timestamp()
+    except ValueError:
+        # One that PostgreSQL has and Python does not, which is equal to none.
+        return nan
 
 
 def _personal(changed: Callable[..., Fault], first: Json, personal: Json | None) -> Iterator[Fault]:

@@ -220,7 +220,7 @@ class Checkpoints:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LIST)
-        if any(None in row["peaks"] for row in rows):
+        if any(row["peaks"] is None or None in row["peaks"] for row in rows):
             raise BadCheckpoint("this is no checkpoint")
         return [(read_stored(row["envelope"], None).with_timestamp(row["timestamp"]), row["peaks"]) for row in rows]
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from activities.casebook.ledger import Fault, Head, Row, bad_text, check, genesis
+from activities.casebook.ledger import UNREADABLE, Fault, Head, Row, bad_text, check, genesis
 from activities.casebook.texts import COMMITMENT
 from activities.database.database import AUDIT_TIMEOUT, statement
 
@@ -56,6 +56,12 @@ class Chain:
 
         Where this cannot be told at once the answer is no, and `check` tells.
         """
+        try:
+            return self._agrees()
+        except UNREADABLE:
+            return False
+
+    def _agrees(self) -> bool:
         head, count = self.head, self.count
         if head is None or not len(self.bodies) == len(self.types) == count == self.last == head.seq:
             return False
@@ -143,8 +149,12 @@ class Chains:
 
     async def fault(self, chain: Chain) -> Fault | None:
         """Name the first bad row of a case, from a second look at its rows, one by one."""
-        rows = await self._connection.fetch(self._ROWS, chain.case_id, timeout=AUDIT_TIMEOUT)
-        return check(chain.case_id, [Row(*row[1:]) for row in rows], chain.head)
+        try:
+            rows = await self._connection.fetch(self._ROWS, chain.case_id, timeout=AUDIT_TIMEOUT)
+            return check(chain.case_id, [Row(*row[1:]) for row in rows], chain.head)
+        except UNREADABLE as error:
+            said = f"its rows cannot be read ({type(error).__name__})"
+            return Fault(chain.case_id or "", 0, "changed", said)
 
 
 def _chain(row: asyncpg.Record) -> Chain:

@@ -20,6 +20,10 @@ from typing import Any, Literal
 
 from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
 
+# What comes of reading what somebody else wrote, in files and in rows without their constraints: other types, nothing,
+# dates and numbers without an end, JSON nested without an end.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

@@ -16,10 +16,13 @@ from activities.audit.everything import Everything
 from activities.audit.handed_out import read_files
 from activities.audit.make import Untrue
 from activities.casebook.restored import Restored
+from activities.policies.store import Policies
 from tests.activities.forger import rewrite
 from tests.activities.ledger import batch, behind_the_back, event, restored
 from tests.activities.record import A, B, C, Record, two_checkpoints
 from tests.casebook import Book
+
+DEFAULT = Policies().load("default")
 
 
 @pytest.fixture
@@ -241,4 +244,57 @@ async def test_a_look_without_a_date_is_named(
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert [fault for fault in done.faults if "at personal data" in fault.detail]
+    assert [fault for fault in done.faults if "look" in fault.detail], done.faults
+
+
+@pytest.mark.timeout(20)
+async def test_a_counter_that_was_raised_without_bound_is_named_soon(record: Record) -> None:
+    """Who writes may raise it."""
+    await record.superuser.execute("UPDATE case_number SET serial = 2147483647")
+    fault = (await record.book.verify()).fault
+    assert str(fault) == "removed: the case with the number complaint 2026-03-0004 is gone"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "case_event ALTER body DROP NOT NULL: body = NULL",
+        "case_event ALTER prev_hash DROP NOT NULL: prev_hash = NULL",
+        "case_event: body = repeat('[', 100000)",
+        "case_event: at = '0001-01-01 BC'",
+        "case_event: recorded_at = 'infinity'",
+        "case_file ALTER head_hash DROP NOT NULL: head_hash = NULL",
+    ],
+)
+async def test_rows_that_cannot_be_read_are_named(record: Record, change: str) -> None:
+    table, _, assignment = change.partition(": ")
+    name, _, alter = table.partition(" ")
+    if alter:
+        await record.superuser.execute(f"ALTER TABLE {name} {alter}")
+    where = " AND seq = 2" if name == "case_event" else ""
+    await behind_the_back(record.superuser, f"UPDATE {name} SET {assignment} WHERE case_id = 'complaint:B'{where}")
+    try:
+        done = await Everything(record.book.database, record.keys, second_look=0).verify(full=True)
+        assert B in [fault.case_id for fault in done.faults if "make no case" not in fault.detail]
+        assert (await record.book.verify()).fault is not None
+    finally:
+        if alter:
+            await behind_the_back(record.superuser, f"DELETE FROM {name}")
+            await record.superuser.execute(f"ALTER TABLE {name} {alter.replace('DROP', 'SET')}")
+
+
+async def test_a_policy_under_another_name_is_named(record: Record) -> None:
+    await record.superuser.execute("INSERT INTO policy VALUES ($1, 'other', $2)", DEFAULT.hash, DEFAULT.document)
+    done = await Everything(record.book.database, record.keys, second_look=0).verify(full=True)
+    assert f"changed: the policy {DEFAULT.hash} has another name" in map(str, done.faults)
+
+
+async def test_an_event_that_stands_nowhere_is_found(record: Record) -> None:
+    await record.book.record(batch(1, 1, "complaint:D"))
+    await record.superuser.execute("ALTER TABLE case_event ALTER tx DROP NOT NULL")
+    await behind_the_back(record.superuser, "UPDATE case_event SET tx = NULL WHERE case_id = 'complaint:D'")
+    try:
+        assert await record.faults(record.folder) == [("complaint:D", 1, "inserted")]
+    finally:
+        await behind_the_back(record.superuser, "DELETE FROM case_event")
+        await record.superuser.execute("ALTER TABLE case_event ALTER tx SET NOT NULL")

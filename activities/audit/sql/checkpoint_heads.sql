@@ -1,2 +1,4 @@
 -- The heads of all cases as the last checkpoint has them.
-SELECT case_id, number, seq, hash FROM checkpoint_head ORDER BY case_id
+SELECT coalesce(h.case_id, '') AS case_id, h.number, h.seq, coalesce(h.hash, '') AS hash
+FROM checkpoint_head AS h
+ORDER BY h.case_id

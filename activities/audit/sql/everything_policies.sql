@@ -1,2 +1,2 @@
 -- Every policy that a case was pinned to.
-SELECT hash, document FROM policy ORDER BY hash
+SELECT hash, name, document FROM policy ORDER BY hash
