@@ -226,7 +226,7 @@ async def _lowered(connection: asyncpg.Connection, given: dict[tuple[str, int, i
     return [
         Fault("", 0, "changed", f"the counter of {kind} numbers was lowered: {year}-{month:02}-{serial:04} was given")
         for (kind, year, month), serial in sorted(given.items())
-        if now.get((kind, year, month), 0) < serial
+        if (now.get((kind, year, month)) or 0) < serial
     ]
 
 

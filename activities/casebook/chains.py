@@ -162,7 +162,8 @@ def _chain(row: asyncpg.Record) -> Chain:
     for seq, field, salt, text in row["texts"] or ():
         texts.setdefault(seq, {})[field] = (salt, text)
     return Chain(
-        row["case_id"],
+        # A column that lost its constraints may hold nothing.
+        row["case_id"] or "",
         row["count"],
         row["last"],
         row["bodies"].encode().split(b"\n"),
@@ -178,4 +179,4 @@ def _chain(row: asyncpg.Record) -> Chain:
 
 
 def _empty(row: asyncpg.Record) -> Chain:
-    return Chain(row["case_id"], 0, 0, [], [], [], [], b"", b"", {}, Head(row["head_seq"], row["head_hash"]))
+    return Chain(row["case_id"] or "", 0, 0, [], [], [], [], b"", b"", {}, Head(row["head_seq"], row["head_hash"]))

@@ -380,6 +380,12 @@ def test_what_is_no_checkpoint_and_no_key_is_refused(up: Up, tmp_path: Path) -> 
     for command in (["checkpoint"], ["verify", "--all-checkpoints"], ["key"], ["key", "--new"]):
         line = call("audit", *command, "--data", str(up.data), env=none).refused(2)
         assert line.startswith(f"CASELADDER_CHECKPOINT_KEY: {file}: allowed are PEM blocks of Ed25519 keys"), line
+    # One that is named is not passed over because it is not there.
+    missing = {"CASELADDER_CHECKPOINT_KEY": str(tmp_path / "missing.pem")}
+    assert "missing.pem: No such file" in call(
+        "audit", "verify", "--full", "--data", str(up.data), env=missing
+    ).refused(2)
+    assert f"{tmp_path} is a folder" in up("audit", "checkpoint", "-o", str(tmp_path)).refused(2)
     key = {"CASELADDER_CHECKPOINT_KEY": str(tmp_path / "key.pem")}
     first = call("audit", "key", "--new", "--json", env=key).json
     second = call("audit", "key", "--new", "--json", env=key).json
