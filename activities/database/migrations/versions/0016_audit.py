@@ -5,7 +5,7 @@ from __future__ import annotations
 from activities.database.migrations import execute_file
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 
 
 def upgrade() -> None:
