@@ -173,7 +173,11 @@ class CaseClient:
             return answer["view"], answer["new"]
 
         # A run that was met may end before it is asked: then there is none, and the next try starts one.
-        return await self._insist(case_id, opened, RETRYABLE | {RPCStatusCode.NOT_FOUND})
+        try:
+            return await self._insist(case_id, opened, RETRYABLE | {RPCStatusCode.NOT_FOUND})
+        except Refused as refusal:
+            # A closed case is no obstacle to filing it again: there were only too many who did at the same time.
+            raise (busy(case_id) if refusal.code == closed().code else refusal) from None
 
     def _signed_intake(self, kind: str, intake: Mapping[str, Any]) -> Mapping[str, Any]:
         return intake if self._signer is None else self._signer.intake(kind, intake)

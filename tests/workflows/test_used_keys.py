@@ -291,14 +291,17 @@ async def test_at_every_door_at_once(used: Used) -> None:
     kind = case_id.partition(":")[0]
     async with used.unchanged(case_id):
         # Those that are told by the run that they met; the last run may be one that others have started.
-        doors = [by_client, by_client_alone, by_http] * 2
+        doors = [by_client, by_client_alone, by_http] * 4
         answers = await asyncio.gather(
             *(door(used, kind, content) for door in doors for content in (intake, changed(intake))),
             return_exceptions=True,
         )
-    assert {str(answer) for answer in answers[0::2] if isinstance(answer, BaseException)} == set()
-    assert len({gist(answer) for answer in answers[0::2] if not isinstance(answer, BaseException)}) == 1
-    assert {getattr(answer, "code", answer) for answer in answers[1::2]} == {"conflict"}
+    # Each run ends at once, and some may meet so many in turn that they are told to come again.
+    gists = {gist(answer) for answer in answers[0::2] if not isinstance(answer, BaseException)}
+    codes = [{getattr(answer, "code", "") for answer in half} for half in (answers[0::2], answers[1::2])]
+    assert len(gists) == 1
+    assert codes[0] <= {"", "busy"}
+    assert {"conflict"} <= codes[1] <= {"conflict", "busy"}
 
 
 async def test_no_offer_is_made_and_none_is_taken(used: Used) -> None:
