@@ -114,6 +114,11 @@ class Approvals(Part):
         """Return the approval of a subject that waits for a decision."""
         return next((approval for approval in self.open() if approval.subject == subject), None)
 
+    def needs_passkey(self, amount: Decimal | None) -> bool:
+        """Whether whoever approves so many yuan confirms them with a passkey."""
+        rule = self.case.policy.approvals
+        return rule is not None and amount is not None and amount >= rule.passkey_from
+
     def refuse_open(self, subject: str, what: str) -> None:
         """Refuse something while a subject waits for its decision.
 
@@ -233,6 +238,7 @@ class Approvals(Part):
         approval = self._asked(command.subject, by)
         if (refusal := self._objection(approval, by)) is not None:
             raise refusal
+        self._refuse_unconfirmed(approval, command)
         data = Approved(subject=approval.subject, amount=approval.amount, reason=command.reason)
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
         self.case.clocks.meet(at, approval.clock)
@@ -244,6 +250,19 @@ class Approvals(Part):
         data = Rejected(subject=approval.subject, amount=approval.amount, reason=command.reason)
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
         self.case.clocks.meet(at, approval.clock)
+
+    def _refuse_unconfirmed(self, approval: Approval, command: commands.Approve) -> None:
+        """Refuse an approval of another amount than is asked, and one that lacks the passkey that its amount needs."""
+        asked, rule = approval.amount, self.case.policy.approvals
+        if command.amount is not None and command.amount != asked:
+            now = "no amount is asked" if asked is None else f"{asked:.2f} is asked"
+            raise Refused("another_amount", f"amount = {command.amount:.2f}: {now}", "S1-5.9.10")
+        if rule is None or not self.needs_passkey(asked):
+            return
+        for field, given in (("amount", command.amount), ("proof.passkey", command.proof and command.proof.passkey)):
+            if given is None:
+                message = f"{field} is missing: {asked:.2f} is confirmed with a passkey, in the console"
+                raise Refused("passkey_required", message, rule.clause)
 
     def _asked(self, subject: str | None, by: Actor) -> Approval:
         """Return the approval that is meant, if this actor may decide it."""

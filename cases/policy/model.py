@@ -21,6 +21,7 @@ from cases.authority import Authority
 from cases.policy.earlier import PINNED, as_it_was_meant, pinned
 from cases.policy.inheritance import layered
 from cases.policy.tables import (
+    ApprovalsRule,
     AuthorityRule,
     CalendarRule,
     CompensationRule,
@@ -63,6 +64,8 @@ class Policy(Model):
     permissions: dict[str, tuple[str, ...]]
     compensation: CompensationRule
     notice: tuple[NoticeRoute, ...] = ()
+    # Without it, authority alone approves.
+    approvals: ApprovalsRule | None = None
     # Without it, every notice goes out by itself.
     digest: DigestRule | None = None
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.

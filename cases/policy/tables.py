@@ -111,6 +111,17 @@ class AuthorityRule(Model):
     clause: str
 
 
+class ApprovalsRule(Model):
+    """What an approval needs beside authority.
+
+    Args:
+        passkey_from: from so many yuan on, whoever approves confirms the amount with a passkey.
+    """
+
+    passkey_from: Yuan
+    clause: str
+
+
 class SeverityRule(Model):
     """The rung at which a case of each severity starts (S1-2.5)."""
 

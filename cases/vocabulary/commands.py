@@ -163,11 +163,15 @@ class RequestApproval(Command):
 
 
 class Approve(Command):
-    """Approve what is asked; without a subject the only open approval."""
+    """Approve what is asked; without a subject the only open approval.
+
+    With ``amount`` only while so many yuan are asked, so that nobody approves another amount than they saw.
+    """
 
     NAME = "approve"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "as assessed"}
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "350.00", "reason": "as assessed"}
     subject: Token | None = None
+    amount: Yuan | None = None
     reason: Text | None = None
 
 

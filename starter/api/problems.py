@@ -25,7 +25,7 @@ STATUS = {
     **dict.fromkeys(("malformed", "bad_json", "bad_host"), 400),
     **dict.fromkeys(("unauthenticated", "bad_token", "bad_key", "bad_signature"), 401),
     **dict.fromkeys(("no_role", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
-    **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours", UNSIGNED), 403),
+    **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours", UNSIGNED, "passkey_required"), 403),
     **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
     **dict.fromkeys(("unknown_payout", "no_checkpoint"), 404),
     **dict.fromkeys(("token_expired", "token_used"), 410),

@@ -120,6 +120,9 @@ def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
     for rung in ladder.rungs:
         limit = policy.authority.limits.get(rung)
         yield f"{rung} decides", "any amount" if limit is None else f"up to {limit} yuan", policy.authority.clause
+    if policy.approvals is not None:
+        asked = f"from {policy.approvals.passkey_from} yuan on with a passkey"
+        yield "approvals", asked, policy.approvals.clause
     for level, rung in policy.severity.starts_at.items():
         yield f"severity {level}", f"starts at {rung}", policy.severity.clause
     for day in WEEKDAYS:

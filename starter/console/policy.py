@@ -69,6 +69,9 @@ def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
         limit = policy.authority.limits.get(rung)
         allowed = say("policy.any_amount") if limit is None else say("policy.up_to", amount=limit)
         yield say("policy.decides", role=words.word("role", rung)), allowed, policy.authority.clause
+    if policy.approvals is not None:
+        from_on = say("policy.passkey_from", amount=policy.approvals.passkey_from)
+        yield say("policy.approvals"), from_on, policy.approvals.clause
     for level, rung in policy.severity.starts_at.items():
         started = say("policy.starts_at", role=words.word("role", rung))
         yield say("policy.severity", severity=words.word("severity", level)), started, policy.severity.clause
