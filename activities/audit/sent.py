@@ -2,7 +2,8 @@
 
 The signature says who sent what. That it led to these events is found by doing it again: the case as it was before is
 given the command, by the rules of its time, and has to answer with the events that are recorded. So neither an amount
-nor a deadline that a person signed can be another one in the ledger.
+nor a deadline that a person signed can be another one in the ledger. An amount that the policy wants confirmed with a
+passkey is approved only by whoever has that passkey, whatever else is signed or not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from activities.casebook.ledger import Fault
@@ -19,11 +21,12 @@ from activities.senders.check import verify
 from activities.senders.key_set import KeySet
 from activities.senders.statement import FILE, Said, said_again
 from cases.case import Case
+from cases.mechanisms.approvals import ApprovalRequested, Approved
 from cases.mechanisms.payment import PayoutRequested
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.rules import RULES
-from cases.vocabulary.commands import read_command
+from cases.vocabulary.commands import Approve, read_command
 from cases.vocabulary.events import EVENTS, SYSTEM, Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.proof import Proof
@@ -80,6 +83,7 @@ def unproven(
                 proofs.append(proven)
     yield from _unsigned(case_id, raws, proofs, keys.signed_since)
     yield from _unasked(case_id, raws, proofs, keys.signed_since)
+    yield from _unconfirmed(case_id, raws, proofs, policy)
     yield from _differing(raws, events, proofs, policy, wrong)
 
 
@@ -113,6 +117,32 @@ def _unasked(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], sinc
                 yield Fault(case_id, seq, "inserted", f"no case does {raw['type']} by itself, and nobody has signed it")
             elif order is not None and order != asked:
                 yield Fault(case_id, seq, "inserted", "it asks for other money than what was signed before")
+
+
+def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], policy: Policy) -> Iterator[Fault]:
+    """Find approvals that somebody has to have confirmed with a passkey, and did not."""
+    if policy.approvals is None:
+        return
+    least = policy.approvals.passkey_from
+    asked: dict[str, str | None] = {}
+    confirmed = [one for one in proofs if one.said.proof.get("passkey") and one.said.statement.command == Approve.NAME]
+    for raw in raws:
+        seq, data = raw["seq"], raw["data"]
+        if raw["type"] == ApprovalRequested.TYPE:
+            asked[data["subject"]] = data["amount"]
+        if raw["type"] != Approved.TYPE:
+            continue
+        # The case goes by what was asked, its readers by what stands in the event.
+        amounts = {Decimal(each) for each in (asked.get(data["subject"]), data["amount"]) if each is not None}
+        if not any(amount >= least for amount in amounts):
+            continue
+        found = next((one for one in confirmed if one.first <= seq <= one.last), None)
+        said = {} if found is None else json.loads(found.said.statement.content)
+        if found is None or amounts != {Decimal(said["amount"])} or said.get("subject") not in (None, data["subject"]):
+            yield Fault(case_id, seq, "inserted", f"nothing proves that {raw['actor']['id']} confirmed {max(amounts)}")
+        else:
+            # One confirmation is of one approval.
+            confirmed.remove(found)
 
 
 def _differing(

@@ -152,6 +152,11 @@ def entry(keys: Keys, id: str, roles: Iterable[str], person: str | None = None) 
     return "\n".join([*lines, f'key = "{base64.b64encode(raw).decode()}"', ""])
 
 
+def passkey_entry(id: str, origin: str, credential: str, key: str) -> str:
+    """Return the lines of a key set by which somebody confirms with an authenticator; see `Passkey`."""
+    return f'[[passkey]]\nid = "{id}"\norigin = "{origin}"\ncredential = "{credential}"\nkey = "{key}"\n'
+
+
 def read_key_set(file: Path) -> KeySet:
     """Read a key set.
 

@@ -29,6 +29,7 @@ from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Prepared
 from starter.rehearsal.scenario import load_scenario
+from tests.authenticator import Authenticator
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.toml"))
 POLICIES = Policies()
@@ -84,8 +85,11 @@ def _texts(of: Intake | Command) -> list[tuple[str, str]]:
     return found
 
 
-def play(prepared: Prepared, signer: Signer) -> Signed | None:
-    """Run a scenario, with everything that is sent signed; None where there is no case."""
+def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed | None:
+    """Run a scenario, with everything that is sent signed; None where there is no case.
+
+    What stands there for a passkey is one.
+    """
     kind, effects = KINDS[prepared.kind], prepared.effects
     case_id = f"{prepared.kind}:{prepared.key}"
     intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}))
@@ -107,6 +111,8 @@ def play(prepared: Prepared, signer: Signer) -> Signed | None:
         by = Actor(step.by, step.role or case.ladder.rung, step.person)
         raw = {**step.fields, "by": by.as_json(), "request_id": f"r-{number}"}
         before = len(case.events)
+        if raw.pop("proof", None) is not None:
+            raw = passkey.command(case_id, step.command, raw)
         try:
             command = read_command(kind.COMMANDS, step.command, signer.command(case_id, step.command, raw))
         except Refused:
@@ -123,10 +129,11 @@ def play(prepared: Prepared, signer: Signer) -> Signed | None:
 
 @dataclass(frozen=True)
 class Keys:
-    """A server's key, a person's, and the key set that knows both."""
+    """A server's key, a person's, a passkey, and the key set that knows them."""
 
     server: Signer
     person: Signer
+    passkey: Authenticator
     known: KeySet
 
 
@@ -134,16 +141,15 @@ class Keys:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     folder = tmp_path_factory.mktemp("senders")
     server, person, file = folder / "server.pem", folder / "gm.pem", folder / "senders.toml"
-    since = "signed_since = 2020-01-01T00:00:00+08:00\n"
-    file.write_text(
-        since + entry(new_key(server), ANY, [ANY]) + entry(new_key(person), "gm-1", ["general_manager"]), "utf-8"
-    )
-    return Keys(Signer(server), Signer(person), read_key_set(file))
+    since, passkey = "signed_since = 2020-01-01T00:00:00+08:00\n", Authenticator("qa-1")
+    senders = entry(new_key(server), ANY, [ANY]) + entry(new_key(person), "gm-1", ["general_manager"])
+    file.write_text(since + senders + passkey.entry(), "utf-8")
+    return Keys(Signer(server), Signer(person), passkey, read_key_set(file))
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=[path.stem for path in SCENARIOS])
 def test_what_was_signed_leads_to_what_is_recorded(path: Path, keys: Keys) -> None:
-    signed = play(load_scenario(path, POLICIES).case, keys.server)
+    signed = play(load_scenario(path, POLICIES).case, keys.server, keys.passkey)
     if signed is None:
         return
     assert signed.faults(keys.known) == []
@@ -156,7 +162,7 @@ def test_what_was_signed_leads_to_what_is_recorded(path: Path, keys: Keys) -> No
 
 def _played(keys: Keys, name: str) -> Signed:
     path = next(path for path in SCENARIOS if path.stem.startswith(name))
-    signed = play(load_scenario(path, POLICIES).case, keys.server)
+    signed = play(load_scenario(path, POLICIES).case, keys.server, keys.passkey)
     assert signed is not None
     return signed
 
