@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console.now import STREAM
+from starter.console.passkeys import confirming
 from starter.console.web import Look, Message
 
 # Of more than these the ones that fall due first are shown.
@@ -49,7 +51,9 @@ async def _asked(look: Look) -> list[Json]:
         may = case.choices("approve", look.who.actor(), actions.now_in(case))["subject"]
         if asked["approval"]["subject"] in may:
             limit = case.policy.authority.limits.get(look.who.role)
-            found.append({**asked, "limit": None if limit is None else f"{limit:.2f}"})
+            amount = asked["approval"]["amount"]
+            passkey = case.approvals.needs_passkey(None if amount is None else Decimal(amount))
+            found.append({**asked, "limit": None if limit is None else f"{limit:.2f}", "passkey": passkey})
     return found
 
 
@@ -80,11 +84,18 @@ async def _page(look: Look, draft: Any = None, *, status: int = 200) -> Response
 async def _decide(look: Look) -> Response:
     case_id, subject = look.request.query_params.get("id", ""), look.request.query_params.get("subject", "")
     decision = "approve" if look.field("decision") == "approve" else "reject"
-    body = {"subject": subject}
+    body: Json = {"subject": subject}
+    if decision == "approve" and (amount := look.field("amount")):
+        body["amount"] = amount
     if reason := (look.field("reason") or "").replace("\r\n", "\n").strip():
         body["reason"] = reason
     try:
-        await actions.command(look.services, look.who, case_id, decision, body, look.field("request_id"))
+        case = await actions.replayed(look.services, await actions.find(look.services, look.who, case_id))
+        sent = confirming(look, case, decision, body)
+        if isinstance(sent, Response):
+            return sent
+        request_id = sent.get("request_id") or look.field("request_id")
+        await actions.command(look.services, look.who, case_id, decision, sent, request_id)
     except Refused as refusal:
         look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         return await _page(look, status=422)

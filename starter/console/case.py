@@ -16,12 +16,14 @@ from starlette.responses import Response
 from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.policy.model import Policy
+from cases.vocabulary.commands import Approve
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console import drawing
 from starter.console.forms import Field, Options, body_of, fields_of
+from starter.console.passkeys import confirming
 from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url
 
@@ -135,8 +137,14 @@ def ordered(names: list[str]) -> list[str]:
 async def _send(look: Look, shown: Shown, name: str) -> Response:
     form = await _form(look, shown, name, look.fields)
     body = body_of(form["fields"], look.fields, ZoneInfo(shown.policy.zone))
-    request_id = look.field("request_id") or uuid4().hex
+    # What was shown of the subject that was chosen.
+    if name == Approve.NAME and (amount := look.field(f"amount.{body.get('subject')}")):
+        body["amount"] = amount
     try:
+        sent = confirming(look, shown.case, name, body)
+        if isinstance(sent, Response):
+            return sent
+        body, request_id = sent, sent.get("request_id") or look.field("request_id") or uuid4().hex
         details = body.pop(_DETAILS, None)
         if details is not None:
             body["payee"] = await actions.add_payee(look.services, look.who, shown.view["id"], details)
@@ -165,9 +173,18 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
     values |= {field: shown.view.get(field) or "" for field in ("offered", "agreed")}
     consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""
     fields = fields_of(model, look.words, await _options(look, shown, choices))
+    amounts: dict[str, str] = {}
+    if name == Approve.NAME:
+        # Nobody types the amount: it is the one that they are shown.
+        fields = tuple(field for field in fields if field.name != "amount")
+        open_ = shown.case.approvals.open()
+        amounts = {one.subject: f"{one.amount:.2f}" for one in open_ if one.amount is not None}
+        if any(shown.case.approvals.needs_passkey(one.amount) for one in open_):
+            consequence = f"{consequence} {look.say('passkeys.will_ask')}".strip()
     return {
         "name": name,
         "fields": _with_details(look, fields) if name == "name_payee" else fields,
+        "amounts": amounts,
         "typed": typed or _suggested(shown, name, choices),
         "consequence": consequence,
         "request_id": (typed.get("request_id") or [uuid4().hex])[0],

@@ -79,10 +79,13 @@ class ConsoleServer:
 
 
 @asynccontextmanager
-async def open_console(env: WorkflowEnvironment, database: str, folder: Path) -> AsyncIterator[ConsoleServer]:
-    """Serve the console over a new backend for the block."""
-    async with open_backend(env, database, folder) as backend:
-        settings = Settings(data=folder, database_url=SecretStr(as_writer(database)), policies=folder / "policies")
+async def open_console(
+    env: WorkflowEnvironment, database: str, folder: Path, **more: Any
+) -> AsyncIterator[ConsoleServer]:
+    """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
+    async with open_backend(env, database, folder, **more) as backend:
+        address = SecretStr(as_writer(database))
+        settings = Settings(data=folder, database_url=address, policies=folder / "policies", **more)
         async with services(settings, env.client) as made:
             await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
             async with serving(create_app(made)) as url:
