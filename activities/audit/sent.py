@@ -125,7 +125,11 @@ def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], 
         return
     least = policy.approvals.passkey_from
     asked: dict[str, str | None] = {}
-    confirmed = [one for one in proofs if one.said.proof.get("passkey") and one.said.statement.command == Approve.NAME]
+    # What is confirmed once is one approval, however often it is said.
+    confirmed: dict[str | None, _Proven] = {}
+    for one in proofs:
+        if one.said.proof.get("passkey") and one.said.statement.command == Approve.NAME:
+            confirmed.setdefault(one.said.statement.request_id, one)
     for raw in raws:
         seq, data = raw["seq"], raw["data"]
         if raw["type"] == ApprovalRequested.TYPE:
@@ -136,13 +140,12 @@ def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], 
         amounts = {Decimal(each) for each in (asked.get(data["subject"]), data["amount"]) if each is not None}
         if not any(amount >= least for amount in amounts):
             continue
-        found = next((one for one in confirmed if one.first <= seq <= one.last), None)
+        found = next((one for one in confirmed.values() if one.first <= seq <= one.last), None)
         said = {} if found is None else json.loads(found.said.statement.content)
         if found is None or amounts != {Decimal(said["amount"])} or said.get("subject") not in (None, data["subject"]):
             yield Fault(case_id, seq, "inserted", f"nothing proves that {raw['actor']['id']} confirmed {max(amounts)}")
         else:
-            # One confirmation is of one approval.
-            confirmed.remove(found)
+            del confirmed[found.said.statement.request_id]
 
 
 def _differing(

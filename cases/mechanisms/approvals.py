@@ -259,7 +259,7 @@ class Approvals(Part):
             raise Refused("another_amount", f"amount = {command.amount:.2f}: {now}", "S1-5.9.10")
         if rule is None or not self.needs_passkey(asked):
             return
-        for field, given in (("amount", command.amount), ("proof.passkey", command.proof and command.proof.passkey)):
+        for field, given in (("proof.passkey", command.proof and command.proof.passkey), ("amount", command.amount)):
             if given is None:
                 message = f"{field} is missing: {asked:.2f} is confirmed with a passkey, in the console"
                 raise Refused("passkey_required", message, rule.clause)

@@ -184,6 +184,19 @@ def test_an_approval_that_was_confirmed_is_right_and_without_it_is_named(known: 
     ]
 
 
+def test_a_confirmation_that_is_used_again_is_named(known: Known) -> None:
+    case = asked()
+    body = known.server.command(CASE, "approve", known.mine.command(CASE, "approve", {"by": QA, "amount": AMOUNT}))
+    first = send(case, "approve", body)
+    send(case, "request_approval", {"by": {"id": "agent-7", "role": "agent"}, "subject": "refund", "amount": AMOUNT})
+    # A case knows a repeat by its request id; whoever writes into the ledger does not ask it.
+    again = send(case, "approve", body)
+
+    assert faults(raws_of(case), [first, again], known.keys) == [
+        f"{CASE} seq {again[0]}: inserted: nothing proves that qa-1 confirmed 6000.00"
+    ]
+
+
 @pytest.mark.parametrize(
     ("place", "data"),
     [

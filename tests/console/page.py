@@ -17,6 +17,7 @@ expect.set_options(timeout=TIMEOUT)
 PAGES = {
     "now": "/console/",
     "approvals": "/console/approvals",
+    "passkeys": "/console/passkeys",
     "find": "/console/find",
     "numbers": "/console/numbers",
     "policy": "/console/policy?with=cross_company",

@@ -144,6 +144,7 @@ async def test_a_large_amount_is_approved_with_ones_own_passkey_and_no_other_way
         await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text(
             "Your passkey has not confirmed this"
         )
+        await expect(page.get_by_role("textbox", name="Reason")).to_have_value("as assessed")
         # Nor is another amount approved than the one that is asked.
         await page.evaluate("document.querySelector('[name=amount]').value = '60000.00'")
         await page.get_by_role("button", name="Approve").click()
@@ -168,8 +169,8 @@ async def test_a_large_amount_is_approved_with_ones_own_passkey_and_no_other_way
         await expect(page.locator(".history li.approved")).to_contain_text("qin-1")
     assert await place.approved(first) == [("qin-1", "6000.00")]
     assert await place.approved(second) == [("qin-1", "7000.00")]
-    reason = [one for one in await console.backend.book.events(first) if one["type"] == "approved"][0]["data"]["reason"]
-    assert reason == "as assessed"
+    recorded = await console.backend.book.events(first)
+    assert next(one for one in recorded if one["type"] == "approved")["data"]["reason"] == "as assessed"
     assert await place.faults() == []
 
 
