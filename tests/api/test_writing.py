@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -112,6 +114,28 @@ async def test_refusals_are_problems_with_code_and_clause(api: ApiServer) -> Non
     assert problem(await api.do("agent-n", case_id, "note", {"text": "x"}), 409, "closed")["clause"] == "S1-5.9.8"
     for code in STATUS:
         assert 400 <= status_of(Refused(code, "x")) < 500
+
+
+async def test_an_approval_that_needs_a_passkey_says_where_to_give_it(api: ApiServer) -> None:
+    policy = Path(__file__).parents[1] / "scenarios" / "policies" / "passkeys.toml"
+    there = api.backend.folder / "policies" / policy.name
+    shutil.copy(policy, there)
+    try:
+        filed = await api.post("gm-1", "/cases/complaint", {**intake(), "policy": "passkeys"})
+        case_id = filed.json()["id"]
+        await api.recorded(case_id)
+    finally:
+        there.unlink()
+    ask = {"subject": "voucher", "amount": "9000.00"}
+    assert (await api.do("super-n", case_id, "request_approval", ask)).status_code == 200
+    for body in ({}, {"amount": "9000.00"}):
+        found = problem(await api.do("qa-1", case_id, "approve", body), 403, "passkey_required")
+        assert found["clause"] == "S1-5.9.10 [INVENTED]"
+        assert found["detail"] == "proof.passkey is missing: 9000.00 is confirmed with a passkey, in the console"
+    problem(await api.do("qa-1", case_id, "approve", {"amount": "900.00"}), 409, "another_amount")
+    # The API signs for its callers; a proof is nothing that they send.
+    problem(await api.do("qa-1", case_id, "approve", {"proof": {"at": "2026-03-10T09:00:00Z"}}), 400, "malformed")
+    assert (await api.do("qa-1", case_id, "reject", {"reason": "no photographs"})).status_code == 200
 
 
 def _extension() -> dict[str, Any]:
