@@ -128,6 +128,13 @@ def test_another_persons_passkey_is_refused_and_an_unknown_one(known: Known) -> 
     assert refusal_of(Gate(), known.mine.command(CASE, "approve", approve())) is not None
 
 
+def test_a_passkey_counts_until_its_last_instant(known: Known, tmp_path: Path) -> None:
+    file, body = tmp_path / "senders.toml", known.mine.command(CASE, "approve", approve())
+    for until, right in (("2100-01-01T00:00:00Z", True), ("2026-01-01T00:00:00Z", False)):
+        file.write_text(f"{known.mine.entry()}until = {until}\n", "utf-8")
+        assert (refusal_of(Gate("open", read_key_set(file)), body) is None) == right
+
+
 # --- the audit ------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,13 @@ def test_commands_without_a_server_do_not_wait_for_temporals_client() -> None:
     assert done.stderr == "[]\n"
 
 
+def test_from_which_amount_on_approvals_need_a_passkey_is_shown_where_they_do() -> None:
+    policy = Path(__file__).parents[1] / "scenarios" / "policies" / "passkeys.toml"
+    assert "from 5000.00 yuan on with a passkey" in call("policy", "show", str(policy)).out
+    assert call("policy", "check", str(policy)).code == 0
+    assert "passkey" not in call("policy", "show").out
+
+
 def test_a_policy_is_shown_with_its_clauses() -> None:
     shown = call("policy", "show")
     assert shown.code == 0

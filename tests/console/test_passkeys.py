@@ -136,6 +136,7 @@ async def test_a_large_amount_is_approved_with_ones_own_passkey_and_no_other_way
         await page.get_by_role("textbox", name="Reason").fill("as assessed")
         await page.get_by_role("button", name="Approve").click()
         await expect(page.locator(".big")).to_contain_text("6,000.00")
+        await expect(page.get_by_text("This needs JavaScript")).to_be_hidden()
         await page.evaluate(
             "(() => { const one = document.querySelector('[name=prepared]');"
             " one.value = one.value.replace('6000.00', '60000.00'); })()"
@@ -223,6 +224,21 @@ async def test_a_small_amount_needs_no_passkey_and_a_no_needs_none(place: Place,
         await page.get_by_role("button", name="Reject").click()
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Reject")
     assert await place.approved(small) == [("qin-1", "4999.99")]
+
+
+async def test_without_the_script_a_sentence_says_what_to_do(place: Place, browser: Browser) -> None:
+    case_id = await place.asked("6000.00")
+    await place.trust(Authenticator("qin-1", place.console.url).entry())
+    async with open_page(browser, place.console, "qin-1", errors=None, java_script_enabled=False) as page:
+        await page.goto(f"{place.console.url}/console/case?id={case_id}&do=approve")
+        await page.get_by_role("button", name="Approve").click()
+        await expect(page.get_by_text("This needs JavaScript")).to_be_visible()
+        await page.get_by_role("button", name="Confirm and approve").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Your passkey has not confirmed this")
+        # What the policy asks for stands on its page.
+        await page.goto(f"{place.console.url}/console/policy?name=passkeys")
+        await expect(page.get_by_text("from ¥ 5000.00 on confirmed with a passkey")).to_be_visible()
+    assert await place.approved(case_id) == []
 
 
 async def test_an_address_of_numbers_says_where_to_go(place: Place, browser: Browser) -> None:

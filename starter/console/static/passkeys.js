@@ -25,6 +25,7 @@
   };
   for (const form of document.querySelectorAll("form[data-passkey]")) {
     const failed = form.querySelector("[data-failed]");
+    form.querySelector("[data-without]").hidden = true;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       failed.hidden = true;
