@@ -154,7 +154,9 @@ def entry(keys: Keys, id: str, roles: Iterable[str], person: str | None = None) 
 
 def passkey_entry(id: str, origin: str, credential: str, key: str) -> str:
     """Return the lines of a key set by which somebody confirms with an authenticator; see `Passkey`."""
-    return f'[[passkey]]\nid = "{id}"\norigin = "{origin}"\ncredential = "{credential}"\nkey = "{key}"\n'
+    said = {"id": id, "origin": origin, "credential": credential, "key": key}
+    # Quoted, so that no name of somebody's becomes another line.
+    return "".join(["[[passkey]]\n", *(f"{name} = {json.dumps(value)}\n" for name, value in said.items())])
 
 
 def read_key_set(file: Path) -> KeySet:
