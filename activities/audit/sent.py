@@ -142,7 +142,8 @@ def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], 
             continue
         found = next((one for one in confirmed.values() if one.first <= seq <= one.last), None)
         said = {} if found is None else json.loads(found.said.statement.content)
-        if found is None or amounts != {Decimal(said["amount"])} or said.get("subject") not in (None, data["subject"]):
+        meant = {Decimal(said["amount"])} if "amount" in said else None
+        if found is None or amounts != meant or said.get("subject") not in (None, data["subject"]):
             yield Fault(case_id, seq, "inserted", f"nothing proves that {raw['actor']['id']} confirmed {max(amounts)}")
         else:
             del confirmed[found.said.statement.request_id]

@@ -191,6 +191,16 @@ def test_an_approval_that_was_confirmed_is_right_and_without_it_is_named(known: 
     ]
 
 
+def test_a_confirmation_of_no_amount_is_named(known: Known) -> None:
+    case = KINDS["complaint"].replay(Policies().load("default"), asked().events)
+    row = send(case, "approve", known.server.command(CASE, "approve", known.mine.command(CASE, "approve", {"by": QA})))
+    row[2] = canonical({**json.loads(row[2]), "rules": RULES - 1})
+
+    assert faults(raws_of(case), [row], known.keys) == [
+        f"{CASE} seq {row[0]}: inserted: nothing proves that qa-1 confirmed 6000.00"
+    ]
+
+
 def test_a_confirmation_that_is_used_again_is_named(known: Known) -> None:
     case = asked()
     body = known.server.command(CASE, "approve", known.mine.command(CASE, "approve", {"by": QA, "amount": AMOUNT}))
