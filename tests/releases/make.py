@@ -21,15 +21,18 @@ from cases.policy.model import Policy
 from cases.rules import REASONS, RULES
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
+from starter.rehearsal.scenario import load_scenario
 from tests.releases.scenarios import FILES, emitted
 from tests.releases.stored import FOLDERS, PRESENT, write_lines
 from tests.workflows import make_histories
 
 
 def make_policies() -> None:
-    """Store the built-in policies, and one that says only what a policy must say, with what is read in it."""
+    """Store the policies of cases, and one that says only what a policy must say, with what is read in it."""
     default = Policies().load("default")
-    made = {f"policy-{name}.json": Policies().load(name).document for name in Policies().names()}
+    pinned = [Policies().load(name) for name in Policies().names()]
+    pinned += [load_scenario(path, Policies()).case.policy for path in FILES.values()]
+    made = {f"policy-{policy.name}.json": policy.document for policy in pinned}
     made["policy-least.json"] = document = least(default)
     made["least-as-read.json"] = canonical(Policy.from_document(document).model_dump(mode="json", exclude={"document"}))
     for name, text in made.items():
