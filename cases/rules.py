@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 RULES = 2
+# The first by which senders prove what they send.
+FIRST_PROVEN = 2
 REASONS: Mapping[int, str] = {
     1: "the rules of release 0.1",
     2: "money by two people: separate duties, one claim for a parcel, the payee, dates that are proven",

@@ -17,15 +17,16 @@ from typing import Any
 
 from activities.casebook.ledger import Fault
 from activities.casebook.texts import COMMITMENT, PERSONAL, commitments
-from activities.senders.check import verify
+from activities.senders.check import AHEAD, verify
 from activities.senders.key_set import KeySet
-from activities.senders.statement import FILE, Said, said_again
+from activities.senders.statement import FILE, Said, said_again, signed_bytes
+from cases import rules
 from cases.case import Case
+from cases.kinds.claim_dates import BACKDATING
 from cases.mechanisms.approvals import ApprovalRequested, Approved
-from cases.mechanisms.payment import PayoutRequested
+from cases.mechanisms.payment import Paid, PayoutRequested
 from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.rules import RULES
 from cases.vocabulary.commands import Approve, read_command
 from cases.vocabulary.events import EVENTS, SYSTEM, Event
 from cases.vocabulary.facts import read_intake
@@ -37,12 +38,20 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Proven:
-    """What was proved of the events from ``first`` to ``last``; ``rules`` is the number that they came about by."""
+    """What was proved of the events from ``first`` to ``last``.
+
+    Args:
+        rules: the number that they came about by, which nobody signs.
+    """
 
     first: int
     last: int
     said: Said
     rules: int
+
+    def proof(self) -> Proof:
+        """Return the proof itself."""
+        return Proof.model_validate(self.said.proof)
 
 
 def unproven(
@@ -66,12 +75,18 @@ def unproven(
     def wrong(detail: str, seq: int) -> Fault:
         return Fault(case_id, seq, "changed", detail)
 
+    if keys.policies is not None and policy.hash not in keys.policies:
+        yield wrong(f"it is pinned to the policy {policy.hash}, which is not among those of the key set", 1)
     proofs: list[_Proven] = []
+    taken: set[bytes] = set()
     for first, last, body in rows:
         try:
             raw = json.loads(body)
             proven = _Proven(first, last, said_again(case_id, raw), raw["rules"])
-            verify(proven.said.statement, Proof.model_validate(proven.said.proof), keys)
+            # Somebody files at the time at which the case was received; a command may wait for a worker.
+            filed = _recorded_at(raws[0]) if proven.said.statement.command == FILE else None
+            verify(proven.said.statement, proven.proof(), keys, filed)
+            message = signed_bytes(proven.said.statement, proven.proof())
         except Refused as refusal:
             yield wrong(f"who sent it is not proven: {refusal.message}", last)
         except (ValueError, TypeError, KeyError) as error:
@@ -79,15 +94,32 @@ def unproven(
         else:
             if not (proofs[-1].last if proofs else 0) < first <= last <= len(events):
                 yield wrong("what proves who sent it is of other events", last)
+            elif message in taken:
+                yield wrong("what proves who sent it was sent once, and is taken a second time", last)
             else:
+                taken.add(message)
                 proofs.append(proven)
-    yield from _unsigned(case_id, raws, proofs, keys.signed_since)
-    yield from _unasked(case_id, raws, proofs, keys.signed_since)
+                if _recorded_at(raws[first - 1]) < proven.proof().at - AHEAD:
+                    yield wrong("it is recorded as of before it was signed", first)
+    signed = {seq for one in proofs for seq in range(one.first, one.last + 1)}
+    asked_for = _asked_for(raws, keys.signed_since)
+    yield from _unsigned(case_id, raws, proofs, asked_for)
+    yield from _unasked(case_id, raws, signed, asked_for)
     yield from _unconfirmed(case_id, raws, proofs, policy)
     yield from _differing(raws, events, proofs, policy, wrong)
 
 
-def _unsigned(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], since: datetime | None) -> Iterator[Fault]:
+def _recorded_at(raw: Json) -> datetime:
+    return datetime.fromisoformat(raw["recorded_at"])
+
+
+def _asked_for(raws: Sequence[Json], since: datetime | None) -> set[int]:
+    """Return which events have to be proven: what follows one of that time is of that time, whatever it says."""
+    late = next((raw["seq"] for raw in raws if since is not None and _recorded_at(raw) >= since), None)
+    return set() if late is None else set(range(late, len(raws) + 1))
+
+
+def _unsigned(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], asked_for: set[int]) -> Iterator[Fault]:
     """Find events that somebody has to have sent, and of whom nothing proves it."""
     proven: dict[int, Json] = {}
     for one in proofs:
@@ -99,24 +131,33 @@ def _unsigned(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], sin
             continue
         if seq in proven and actor != proven[seq]:
             yield Fault(case_id, seq, "changed", f"it is by {actor['id']}, and {proven[seq]['id']} has proven it")
-        elif seq not in proven and since is not None and datetime.fromisoformat(raw["recorded_at"]) >= since:
+        elif seq not in proven and seq in asked_for and not _asks_for_the_filer(raw, raws[0]):
             yield Fault(case_id, seq, "inserted", f"nothing proves that {actor['id']} as {actor['role']} sent it")
 
 
-def _unasked(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], since: datetime | None) -> Iterator[Fault]:
-    """Find what no case does by itself, and money that is asked for otherwise than somebody has sent it before."""
-    proven = {seq for one in proofs for seq in range(one.first, one.last + 1)}
-    asked: tuple[str, str | None] | None = None
+def _asks_for_the_filer(raw: Json, first: Json) -> bool:
+    """Whether an event is the one question that a claim asks by itself in the name of whoever filed it."""
+    question = (ApprovalRequested.TYPE, BACKDATING, None, first["actor"])
+    return (raw["type"], raw["data"].get("subject"), raw["data"].get("amount"), raw["actor"]) == question
+
+
+def _unasked(case_id: str, raws: Sequence[Json], signed: set[int], asked_for: set[int]) -> Iterator[Fault]:
+    """Find what no case does by itself, and amounts that are other ones than somebody has sent before."""
+    asked: dict[tuple[str, str | None], tuple[str | None, str | None]] = {}
     for raw in raws:
-        seq, data = raw["seq"], raw["data"]
-        order = (data["amount"], data.get("payee")) if raw["type"] == PayoutRequested.TYPE else None
-        if seq in proven or since is None or datetime.fromisoformat(raw["recorded_at"]) < since:
-            asked = order or asked
-        elif raw["actor"] == SYSTEM.as_json():
-            if EVENTS[raw["type"]].BY_COMMAND:
-                yield Fault(case_id, seq, "inserted", f"no case does {raw['type']} by itself, and nobody has signed it")
-            elif order is not None and order != asked:
-                yield Fault(case_id, seq, "inserted", "it asks for other money than what was signed before")
+        seq, type_, data = raw["seq"], raw["type"], raw["data"]
+        what = (type_, data.get("subject"))
+        money = (data["amount"], data.get("payee")) if "amount" in data else None
+        by_itself = raw["actor"] == SYSTEM.as_json() and seq in asked_for - signed
+        if by_itself and EVENTS[type_].BY_COMMAND:
+            yield Fault(case_id, seq, "inserted", f"no case does {type_} by itself, and nobody has signed it")
+        elif by_itself and money is not None:
+            # What was paid is what was asked for; everything else is asked for again as it was.
+            known = asked.get((PayoutRequested.TYPE, None) if type_ == Paid.TYPE else what)
+            if known is None or money[0] != known[0] or (type_ != Paid.TYPE and money[1] != known[1]):
+                yield Fault(case_id, seq, "inserted", "it is about other money than what was signed before")
+        elif money is not None:
+            asked[what] = money
 
 
 def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], policy: Policy) -> Iterator[Fault]:
@@ -160,13 +201,18 @@ def _differing(
     kind = KINDS.get(raws[0]["data"]["kind"])
     if kind is None or not proofs:
         return
-    case, known = kind(policy), 0
+    case, known, before = kind(policy), 0, rules.FIRST_PROVEN
     for one in proofs:
+        if not before <= one.rules <= rules.RULES:
+            # Nobody signs the number, and a case never goes back to earlier rules.
+            yield wrong(f"it is said to have come about by rules {one.rules}, which cannot be", one.last)
+            return
+        before = one.rules
         case.follow(events[known : one.first - 1])
         case.end_step()
         known = one.last
         recorded = events[one.first - 1 : one.last]
-        if one.rules != RULES:
+        if one.rules != rules.RULES:
             # Under other rules it led to what it led to then.
             case.follow(recorded)
             case.end_step()

@@ -33,22 +33,26 @@ def check(said: Said, keys: KeySet, now: datetime) -> None:
         if said.statement.request_id is None:
             # The case knows a repeat by it, so that nobody sends what was signed once a second time.
             raise Refused(UNSIGNED, "request_id is missing: what is signed needs one")
-    verify(said.statement, proof, keys)
+    verify(said.statement, proof, keys, now)
 
 
-def verify(statement: Statement, proof: Proof, keys: KeySet) -> None:
+def verify(statement: Statement, proof: Proof, keys: KeySet, sent: datetime | None = None) -> None:
     """Check a proof, whenever it was made.
+
+    Args:
+        sent: when it was sent, where that is known: whoever has a key that counts no more may say that they signed
+            before.
 
     Raises:
         Refused: code ``unsigned``.
     """
     if proof.key is not None or proof.passkey is None:
-        _verify_key(statement, proof, keys)
+        _verify_key(statement, proof, keys, proof.at if sent is None else max(proof.at, sent - LIFETIME))
     if proof.passkey is not None:
         passkeys.verify(statement, proof, proof.passkey, keys)
 
 
-def _verify_key(statement: Statement, proof: Proof, keys: KeySet) -> None:
+def _verify_key(statement: Statement, proof: Proof, keys: KeySet, at: datetime) -> None:
     if proof.key is None or proof.signature is None:
         raise _wrong("key and signature are missing")
     if not keys.verifies(proof.key, _bytes(proof.signature), signed_bytes(statement, proof)):
@@ -59,8 +63,8 @@ def _verify_key(statement: Statement, proof: Proof, keys: KeySet) -> None:
     able = [sender for sender in keys.senders[proof.key] if sender.may_say(by)]
     if not able:
         raise _wrong(f"key = {proof.key!r} may not sign for {by['id']} as {by['role']}")
-    if not any(sender.until is None or proof.at <= sender.until for sender in able):
-        raise _wrong(f"key = {proof.key!r} was for signatures before {proof.at.isoformat()}")
+    if not any(sender.until is None or at <= sender.until for sender in able):
+        raise _wrong(f"key = {proof.key!r} was for signatures before {at.isoformat()}")
 
 
 def _bytes(text: str) -> bytes:

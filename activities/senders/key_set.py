@@ -3,6 +3,7 @@
 ::
 
     signed_since = 2026-12-01T00:00:00+08:00    # from when on the audit wants a proof of everything
+    policies = ["0d2c..."]                      # the only ones that cases are pinned to; optional
 
     [[sender]]                                  # a server, which knows who asks it
     id = "*"
@@ -41,7 +42,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from activities.audit.keys import BadKeys, Keys, key_id
 from cases.vocabulary.proof import Base64Url
 from cases.vocabulary.refusals import invalid
-from cases.vocabulary.values import Instant, Model, Role, Token
+from cases.vocabulary.values import Instant, Model, Role, Sha256, Token
 
 # Stands for everybody, or for every role.
 ANY: Literal["*"] = "*"
@@ -106,6 +107,7 @@ class Passkey(Model):
 
 class _File(Model):
     signed_since: Instant | None = None
+    policies: Annotated[list[Sha256], Field(min_length=1)] | None = None
     sender: list[Sender] = Field(default_factory=list)
     passkey: list[Passkey] = Field(default_factory=list)
 
@@ -118,11 +120,14 @@ class KeySet:
         senders: by the id of the key; one key may stand for several.
         passkeys: by the id of the credential.
         signed_since: from when on everything that people and systems sent has to have a proof.
+        policies: hashes of those that cases may be pinned to, since a policy says what is paid, and nobody signs it;
+            None where any may be.
     """
 
     senders: dict[str, list[Sender]]
     passkeys: dict[str, Passkey]
     signed_since: Instant | None = None
+    policies: frozenset[str] | None = None
 
     def verifies(self, key: str, signature: bytes, message: bytes) -> bool:
         """Whether a key of the set has signed a message."""
@@ -177,4 +182,5 @@ def read_key_set(file: Path) -> KeySet:
     senders: dict[str, list[Sender]] = {}
     for sender in read.sender:
         senders.setdefault(key_id(sender.public()), []).append(sender)
-    return KeySet(senders, {one.credential: one for one in read.passkey}, read.signed_since)
+    policies = None if read.policies is None else frozenset(read.policies)
+    return KeySet(senders, {one.credential: one for one in read.passkey}, read.signed_since, policies)

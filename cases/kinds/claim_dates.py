@@ -44,6 +44,7 @@ class DateProven(EventData):
     """Somebody named what proves a date that decides money."""
 
     TYPE: ClassVar[str] = "date_proven"
+    BY_COMMAND: ClassVar[bool] = True
     date: str
     evidence: str
 

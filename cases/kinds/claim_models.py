@@ -110,6 +110,7 @@ class ClaimAnswered(EventData):
     """The claim form was answered with the limit by which a proposal is made."""
 
     TYPE: ClassVar[str] = "claim_answered"
+    BY_COMMAND: ClassVar[bool] = True
     limit_due: Moment
     text: FreeText | None = None
 
@@ -147,6 +148,7 @@ class OfferDeclined(EventData):
     """The claimant turned an offer down, perhaps with a counter-demand in yuan."""
 
     TYPE: ClassVar[str] = "offer_declined"
+    BY_COMMAND: ClassVar[bool] = True
     amount: Money
     counter: Money | None
 
@@ -177,6 +179,7 @@ class Disputed(EventData):
     """The claimant takes a way of dispute."""
 
     TYPE: ClassVar[str] = "disputed"
+    BY_COMMAND: ClassVar[bool] = True
     path: str
 
 

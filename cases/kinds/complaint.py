@@ -114,6 +114,7 @@ class ClaimOpened(EventData):
     """A claim was opened for what the complaint is about: the case id of the claim."""
 
     TYPE: ClassVar[str] = "claim_opened"
+    BY_COMMAND: ClassVar[bool] = True
     claim: str
     factor: str
     claimant: dict[str, Any]

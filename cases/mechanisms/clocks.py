@@ -82,6 +82,7 @@ class CalendarLoaded(EventData):
     """A year was published: ``published`` as `cases.working_calendar.PublishedYear`."""
 
     TYPE: ClassVar[str] = "calendar_loaded"
+    BY_COMMAND: ClassVar[bool] = True
     year: int
     published: dict[str, Any]
 
@@ -102,6 +103,7 @@ class Extended(EventData):
     """Somebody granted a later target."""
 
     TYPE: ClassVar[str] = "extended"
+    BY_COMMAND: ClassVar[bool] = True
     clock: str
     due: Moment
     reason: FreeText

@@ -33,6 +33,7 @@ class Withdrawn(EventData):
     """The customer took the matter back."""
 
     TYPE: ClassVar[str] = "withdrawn"
+    BY_COMMAND: ClassVar[bool] = True
     reason: FreeText | None = None
 
 
@@ -40,6 +41,7 @@ class Noted(EventData):
     """Somebody wrote a remark into the record."""
 
     TYPE: ClassVar[str] = "noted"
+    BY_COMMAND: ClassVar[bool] = True
     text: FreeText
 
 
@@ -47,6 +49,7 @@ class Attached(EventData):
     """A document that is stored elsewhere was referenced; ``size`` in bytes."""
 
     TYPE: ClassVar[str] = "attached"
+    BY_COMMAND: ClassVar[bool] = True
     name: FreeText
     sha256: str
     where: FreeText
@@ -57,6 +60,7 @@ class ContactAttempted(EventData):
     """Somebody tried to reach the customer."""
 
     TYPE: ClassVar[str] = "contact_attempted"
+    BY_COMMAND: ClassVar[bool] = True
     reached: bool
     channel: str | None
     reason: FreeText | None
@@ -66,6 +70,7 @@ class Promised(EventData):
     """The customer was promised a reply by an instant."""
 
     TYPE: ClassVar[str] = "promised"
+    BY_COMMAND: ClassVar[bool] = True
     reply_by: Moment
 
 
@@ -73,6 +78,7 @@ class Replied(EventData):
     """The customer was replied to: ``stage`` is interim or answer."""
 
     TYPE: ClassVar[str] = "replied"
+    BY_COMMAND: ClassVar[bool] = True
     stage: str
     text: FreeText | None = None
 
@@ -88,6 +94,7 @@ class FollowedUp(EventData):
     """The customer was asked for their opinion."""
 
     TYPE: ClassVar[str] = "followed_up"
+    BY_COMMAND: ClassVar[bool] = True
     satisfied: bool
     text: FreeText | None = None
 
@@ -96,6 +103,7 @@ class Reopened(EventData):
     """A resolved case was taken up again."""
 
     TYPE: ClassVar[str] = "reopened"
+    BY_COMMAND: ClassVar[bool] = True
     reason: FreeText
 
 

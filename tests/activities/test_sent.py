@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from activities.senders.sign import Signer
 from activities.senders.statement import Said, Statement, kept, of_command, of_intake
 from cases.case import Case
 from cases.registry import KINDS
-from cases.rules import RULES
+from cases.rules import FIRST_PROVEN, RULES
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.events import Actor, Event, canonical
 from cases.vocabulary.facts import Intake, read_intake
@@ -85,6 +85,14 @@ def _texts(of: Intake | Command) -> list[tuple[str, str]]:
     return found
 
 
+@contextmanager
+def signing_at(instant: datetime) -> Iterator[None]:
+    """Have what is signed in the block say that it was signed then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("activities.senders.sign._now", instant.isoformat)
+        yield
+
+
 def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed | None:
     """Run a scenario, with everything that is sent signed; None where there is no case.
 
@@ -92,7 +100,8 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
     """
     kind, effects = KINDS[prepared.kind], prepared.effects
     case_id = f"{prepared.kind}:{prepared.key}"
-    intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}))
+    with signing_at(prepared.received_at):
+        intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}))
     try:
         signed = Signed(kind.open(intake, prepared.policy, prepared.received_at))
     except Refused:
@@ -111,10 +120,11 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
         by = Actor(step.by, step.role or case.ladder.rung, step.person)
         raw = {**step.fields, "by": by.as_json(), "request_id": f"r-{number}"}
         before = len(case.events)
-        if raw.pop("proof", None) is not None:
-            raw = passkey.command(case_id, step.command, raw)
+        confirmed = raw.pop("proof", None) is not None
         try:
-            command = read_command(kind.COMMANDS, step.command, signer.command(case_id, step.command, raw))
+            with signing_at(step.at):
+                raw = passkey.command(case_id, step.command, raw) if confirmed else raw
+                command = read_command(kind.COMMANDS, step.command, signer.command(case_id, step.command, raw))
         except Refused:
             continue
         with suppress(Refused):
@@ -160,9 +170,12 @@ def test_what_was_signed_leads_to_what_is_recorded(path: Path, keys: Keys) -> No
         assert bool(less.faults(keys.known)) == by_somebody
 
 
+def _path(name: str) -> Path:
+    return next(path for path in SCENARIOS if path.stem.startswith(name))
+
+
 def _played(keys: Keys, name: str) -> Signed:
-    path = next(path for path in SCENARIOS if path.stem.startswith(name))
-    signed = play(load_scenario(path, POLICIES).case, keys.server, keys.passkey)
+    signed = play(load_scenario(_path(name), POLICIES).case, keys.server, keys.passkey)
     assert signed is not None
     return signed
 
@@ -234,13 +247,135 @@ def test_a_statement_that_was_changed_is_named(keys: Keys) -> None:
     )
 
 
-def test_what_came_about_by_other_rules_is_not_done_again(keys: Keys) -> None:
+def test_what_came_about_by_other_rules_is_not_done_again(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = _played(keys, "10b")
+    _forge(signed, "approved", amount="1000000.00")
+    monkeypatch.setattr("cases.rules.RULES", RULES + 1)
+
+    assert signed.faults(keys.known) == []
+
+
+@pytest.mark.parametrize("number", [FIRST_PROVEN - 1, RULES + 1])
+def test_nobody_says_that_other_rules_were_in_force(keys: Keys, number: int) -> None:
+    """The attack: a number that is not signed, so that nothing is done again."""
     signed = _played(keys, "10b")
     _forge(signed, "approved", amount="1000000.00")
     for row in signed.rows:
-        row[2] = canonical({**json.loads(row[2]), "rules": RULES - 1})
+        row[2] = canonical({**json.loads(row[2]), "rules": number})
 
+    assert signed.faults(keys.known) == [
+        f"claim:10b seq {signed.rows[0][1]}: changed: it is said to have come about by rules {number}, which cannot be"
+    ]
+
+
+def test_no_case_goes_back_to_earlier_rules(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = _played(keys, "10b")
+    signed.rows[0][2] = canonical({**json.loads(signed.rows[0][2]), "rules": RULES + 1})
+    monkeypatch.setattr("cases.rules.RULES", RULES + 1)
+
+    assert signed.faults(keys.known) == [
+        f"claim:10b seq {signed.rows[1][1]}: changed: it is said to have come about by rules {RULES}, which cannot be"
+    ]
+
+
+def test_what_was_signed_is_not_taken_twice(keys: Keys) -> None:
+    """The attack: a signed command stands a second time, further on, where it leads to what stands there."""
+    signed = _played(keys, "10b")
+    first, last, body = next(row for row in signed.rows if json.loads(row[2])["command"] == "acknowledge")
+    end = len(signed.raws)
+    again = [{**raw, "seq": end + 1 + place} for place, raw in enumerate(signed.raws[first - 1 : last])]
+    signed.raws += again
+    signed.rows.append([end + 1, len(signed.raws), body])
+
+    assert any("was sent once, and is taken a second time" in fault for fault in signed.faults(keys.known))
+
+
+def test_an_event_of_before_everything_was_signed_does_not_follow_one_of_after(keys: Keys) -> None:
+    """The attack: a forged event says that it was recorded when nobody had to sign."""
+    signed = _played(keys, "10b")
+    last = signed.raws[-1]
+    by = {"id": "gm-1", "role": "general_manager"}
+    forged = {**last, "seq": last["seq"] + 1, "type": "disputed", "actor": by, "data": {"path": "appeal"}}
+    signed.raws.append({**forged, "recorded_at": "2019-12-31T00:00:00+08:00"})
+
+    assert signed.faults(keys.known) == [
+        f"claim:10b seq {last['seq'] + 1}: inserted: nothing proves that gm-1 as general_manager sent it"
+    ]
+
+
+def test_nothing_is_recorded_as_of_before_it_was_signed(keys: Keys) -> None:
+    """The attack: a claim that was filed too late is recorded as of in time, and everything that followed from it."""
+    signed = _played(keys, "10b")
+    with signing_at(datetime.fromisoformat("2026-09-01T10:00:00+08:00")):
+        late = keys.server.intake("claim", {"by": FILER, **load_scenario(_path("10b"), POLICIES).case.intake})
+    intake = read_intake(KINDS["claim"].INTAKE, late)
+    assert intake.proof is not None
+    statement = of_intake("claim:10b", intake)
+    signed.rows[0][2] = kept(Said(statement, intake.proof.model_dump(mode="json", exclude_none=True)), RULES)
+
+    assert "claim:10b seq 1: changed: it is recorded as of before it was signed" in signed.faults(keys.known)
+
+
+def test_another_policy_than_the_key_set_knows_is_named(keys: Keys) -> None:
+    """The attack: a policy by which the same signed commands lead to more money."""
+    signed = _played(keys, "10b")
+    known = signed.case.policy.hash
+
+    assert signed.faults(KeySet(keys.known.senders, {}, keys.known.signed_since, frozenset([known]))) == []
+    assert signed.faults(KeySet(keys.known.senders, {}, keys.known.signed_since, frozenset(["0" * 64]))) == [
+        f"claim:10b seq 1: changed: it is pinned to the policy {known}, which is not among those of the key set"
+    ]
+
+
+def test_what_is_approved_is_what_somebody_asked_for(keys: Keys) -> None:
+    """The attack: the question that a signed approval answers is another one, as if the case had asked by itself."""
+    signed = _played(keys, "10b")
+    seq = _seq_of(signed, "approval_requested")
+    first, last, _ = next(row for row in signed.rows if row[0] <= seq <= row[1])
+    signed.rows = [row for row in signed.rows if row[0] != first]
+    for raw in signed.raws[first - 1 : last]:
+        raw["actor"] = {"id": "caseladder", "role": "system"}
+    _forge(signed, "approval_requested", amount="1000000.00")
+
+    assert f"claim:10b seq {seq}: inserted: it is about other money than what was signed before" in signed.faults(
+        keys.known
+    )
+
+
+@pytest.mark.parametrize("type_", ["date_proven", "withdrawn", "disputed", "replied"])
+def test_a_case_does_not_do_by_itself_what_only_people_do(keys: Keys, type_: str) -> None:
+    signed = _played(keys, "10b")
+    last = signed.raws[-1]
+    by, data = {"id": "caseladder", "role": "system"}, {"date": "promised_at", "evidence": "x", "path": "appeal"}
+    signed.raws.append(
+        {**last, "seq": last["seq"] + 1, "type": type_, "actor": by, "data": {**data, "stage": "answer"}}
+    )
+
+    assert f"claim:10b seq {last['seq'] + 1}: inserted: no case does {type_} by itself, and nobody has signed it" in (
+        signed.faults(keys.known)
+    )
+
+
+def test_a_claim_that_was_filed_late_asks_in_the_name_of_whoever_filed_it(keys: Keys) -> None:
+    """It does so by itself, a moment after its opening, so nobody has signed the question, and it is no fault."""
+    prepared = load_scenario(_path("10b"), POLICIES).case
+    filed = prepared.received_at + timedelta(days=40)
+    raw = {**prepared.intake, "by": {"id": "super-2", "role": "supervisor"}}
+    raw["received_at"] = prepared.received_at.isoformat()
+    with signing_at(filed):
+        intake = read_intake(KINDS["claim"].INTAKE, keys.server.intake("claim", raw))
+    signed = Signed(KINDS["claim"].open(intake, prepared.policy, filed))
+    signed.take(1, of_intake("claim:10b", intake), intake)
+    signed.case.elapse(filed)
+    signed.record()
+    [asked] = [raw for raw in signed.raws if raw["type"] == "approval_requested"]
+
+    assert (asked["actor"]["id"], asked["seq"] > signed.rows[0][1]) == ("super-2", True)
     assert signed.faults(keys.known) == []
+    asked["data"]["amount"] = "500.00"
+    assert signed.faults(keys.known) == [
+        f"claim:10b seq {asked['seq']}: inserted: nothing proves that super-2 as supervisor sent it"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +466,7 @@ def test_a_key_counts_until_its_last_instant_and_proves_what_it_signed_before(ke
         ("[[sender]]\nid = 'gm-1'\nkey = 'x'\n", "sender.0.roles is missing"),
         ("[[sender]]\nid = 'gm-1'\nroles = []\nkey = 'x'\n", "sender.0.roles"),
         ("[[sender]]\nid = 'gm-1'\nroles = ['*']\nkey = 'x'\n", "must be 32 bytes of Ed25519 in base64"),
-        ("[[sendre]]\nid = 'gm-1'\n", "sendre is not a known field; allowed: passkey, sender, signed_since"),
+        ("[[sendre]]\nid = 'gm-1'\n", "sendre is not a known field; allowed: passkey, policies, sender, signed_since"),
         ("signed_since = 2026-01-01\n", "signed_since"),
         ("[[passkey]]\nid = 'gm-1'\norigin = 'example.com'\ncredential = 'x'\nkey = 'x'\n", "passkey.0.origin"),
     ],
@@ -345,3 +480,19 @@ def test_a_wrong_key_set_is_named(tmp_path: Path, text: str, said: str) -> None:
 
     assert str(error.value).startswith(str(file))
     assert said in str(error.value)
+
+
+def test_whoever_has_a_key_that_counts_no_more_does_not_file_as_of_before(keys: Keys, tmp_path: Path) -> None:
+    """The attack: an intake has no lifetime, so one that a stolen key signs says that it was signed before."""
+    file, until = tmp_path / "senders.toml", datetime.now(UTC) - timedelta(hours=1)
+    file.write_text(entry(keys.server.keys(), ANY, [ANY]) + f"until = {until.isoformat()}\n", "utf-8")
+    with signing_at(until - timedelta(seconds=1)):
+        raw = keys.server.intake("complaint", {"key": "1", "by": FILER, "facts": {"category": "delay"}})
+    intake = read_intake(KINDS["complaint"].INTAKE, raw)
+    assert intake.proof is not None
+    said = Said(of_intake("complaint:1", intake), intake.proof.model_dump(mode="json", exclude_none=True))
+
+    with pytest.raises(Refused, match="was for signatures before"):
+        check(said, read_key_set(file), datetime.now(UTC))
+    # What was on its way when the key ended still counts.
+    check(said, read_key_set(file), until + timedelta(minutes=5))
