@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from activities.senders.statement import Said
+from cases.vocabulary.effects import Payment
 
 # Activity names are part of recorded histories: they stay as they are.
 BEGIN = "begin"
@@ -381,6 +382,20 @@ class PayoutOrder:
     payee: str = ""
     waybill: str | None = None
     cleared: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, case_id: str, run: str, payment: Payment) -> PayoutOrder:
+        """Return the order of what a case owes."""
+        return cls(
+            case_id,
+            f"{case_id}/payout" if payment.order == 1 else f"{case_id}/payout/{payment.order}",
+            f"{payment.amount:.2f}",
+            run=run,
+            seq=payment.seq,
+            payee=payment.payee or "",
+            waybill=payment.waybill,
+            cleared=list(payment.cleared),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from activities.audit.everything import Everything
 from activities.database.database import Database
+from activities.messages import PayoutOrder
 from activities.payouts import Payouts, gateway_of
 from activities.signatures import read_secret
 from starter.senders import key_set_of
@@ -29,13 +30,13 @@ def payouts_of(settings: Settings, database: Database) -> Payouts:
     return Payouts(database, gateway, secret, _faults_of(settings, database))
 
 
-def _faults_of(settings: Settings, database: Database) -> Callable[[str], Awaitable[Sequence[object]]] | None:
+def _faults_of(settings: Settings, database: Database) -> Callable[[PayoutOrder], Awaitable[Sequence[object]]] | None:
     """Return who looks at the record before money is ordered, where everything in it has to be signed."""
     if settings.commands != "signed":
         return None
 
-    async def faults(case_id: str) -> Sequence[object]:
-        done = await Everything(database, senders=key_set_of(settings)).verify(case_id)
-        return done.faults
+    async def faults(order: PayoutOrder) -> Sequence[object]:
+        done = await Everything(database, senders=key_set_of(settings), order=order).verify(order.case_id)
+        return done.faults if done.cases else ["it is not recorded"]
 
     return faults

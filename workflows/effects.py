@@ -258,17 +258,8 @@ class Outside:
     # --- paying and opening -----------------------------------------------------------------------
 
     async def _pay(self, payment: Payment) -> None:
-        case_id = workflow.info().workflow_id
-        order = PayoutOrder(
-            case_id,
-            f"{case_id}/payout" if payment.order == 1 else f"{case_id}/payout/{payment.order}",
-            f"{payment.amount:.2f}",
-            run=workflow.info().first_execution_run_id,
-            seq=payment.seq,
-            payee=payment.payee or "",
-            waybill=payment.waybill,
-            cleared=list(payment.cleared),
-        )
+        info = workflow.info()
+        order = PayoutOrder.of(info.workflow_id, info.first_execution_run_id, payment)
         result: PayoutResult | None = None
         while result is None:
             try:

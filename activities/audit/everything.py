@@ -24,6 +24,7 @@ from activities.casebook.audit import wrong_number
 from activities.casebook.chains import Chain, Chains
 from activities.casebook.ledger import UNREADABLE, Fault
 from activities.database.database import AUDIT_TIMEOUT, Database, statement
+from activities.messages import PayoutOrder
 from activities.payouts.payees import fits, is_erased
 from activities.senders.key_set import KeySet
 from cases.policy.model import Policy
@@ -63,6 +64,7 @@ class Everything:
         keys: whose checkpoints are believed; without keys everything is read.
         senders: by which proofs of senders are checked; without it they are not.
         second_look: seconds.
+        order: of money, which each case that is read has to owe.
     """
 
     _LAST = statement(__package__, "checkpoint_last")
@@ -79,8 +81,10 @@ class Everything:
         keys: Keys | None = None,
         second_look: float = SECOND_LOOK,
         senders: KeySet | None = None,
+        order: PayoutOrder | None = None,
     ) -> None:
         self._database, self._keys, self._second_look, self._senders = database, keys, second_look, senders
+        self._order = order
 
     async def verify(
         self, case_id: str | None = None, *, full: bool = False, progress: Progress = lambda cases, events: None
@@ -210,7 +214,7 @@ class Everything:
     def _look(self, chain: Chain, policies: Callable[[str], Policy | None]) -> tuple[bool, list[Fault]]:
         """Return whether the chain of a case is whole, and where what is derived from it is not what it makes."""
         whole = chain.is_whole()
-        return whole, list(differences(chain, policies, self._senders)) if whole else []
+        return whole, list(differences(chain, policies, self._senders, self._order)) if whole else []
 
 
 def _behind(row: asyncpg.Record, own: Checkpoint) -> Fault:

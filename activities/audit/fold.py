@@ -17,9 +17,12 @@ from activities.audit.sent import unproven
 from activities.casebook.chains import Chain
 from activities.casebook.ledger import Fault
 from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
+from activities.messages import PayoutOrder
 from activities.senders.key_set import KeySet
+from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
+from cases.vocabulary.effects import Payment
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical
 from cases.vocabulary.refusals import Refused
 
@@ -34,13 +37,19 @@ _NOTICE: dict[str, Any] = {"notice": None, "roles": None, "outcome": None, "chan
 }  # fmt: skip
 
 
-def differences(chain: Chain, policy: Callable[[str], Policy | None], senders: KeySet | None = None) -> Iterator[Fault]:
+def differences(
+    chain: Chain,
+    policy: Callable[[str], Policy | None],
+    senders: KeySet | None = None,
+    order: PayoutOrder | None = None,
+) -> Iterator[Fault]:
     """Find what is derived from the events of a case, and is not what they make; and what its senders did not send.
 
     Args:
         chain: of which the hashes are right.
         policy: returns a pinned policy by its hash; None where the casebook has none.
         senders: by which proofs of senders are checked; without it they are not.
+        order: of money, which the case has to owe.
     """
     derived, case_id = chain.derived, chain.case_id
     if derived is None:
@@ -60,8 +69,10 @@ def differences(chain: Chain, policy: Callable[[str], Policy | None], senders: K
         elif opened["kind"] not in KINDS:
             yield changed(f"this build knows no kind {opened['kind']!r}", 1)
         else:
-            view = {**KINDS[opened["kind"]].replay(pinned, events).view(), "number": file["number"]}
-            yield from _file(changed, view, file, chain.at[-1])
+            case = KINDS[opened["kind"]].replay(pinned, events)
+            yield from _file(changed, {**case.view(), "number": file["number"]}, file, chain.at[-1])
+            if order is not None and order not in _orders(case, order):
+                yield changed(f"its events do not owe what is ordered: {order.amount} yuan")
             if senders is not None:
                 yield from unproven(case_id, raws, events, derived["sent"] or [], pinned, senders)
     except (Refused, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError) as error:
@@ -69,6 +80,11 @@ def differences(chain: Chain, policy: Callable[[str], Policy | None], senders: K
         return
     yield from _notices(changed, raws, derived["notices"] or [])
     yield from _payout(changed, raws, derived["payout"])
+
+
+def _orders(case: Case, like: PayoutOrder) -> list[PayoutOrder]:
+    """Return the orders of the money that a case owes."""
+    return [PayoutOrder.of(like.case_id, like.run, one) for one in case.owed() if isinstance(one, Payment)]
 
 
 def _events(bodies: list[bytes], raws: list[Any]) -> list[Event]:

@@ -36,6 +36,8 @@ from cases.vocabulary.refusals import Refused
 __all__ = ["CalledBack", "Gateway", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "gateway_of"]
 
 log = structlog.get_logger(__name__)
+# Why a payment failed that its case's record does not prove.
+UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Payouts:
 
     Args:
         callback_secret: what the gateway's callbacks are signed with; without it none is taken.
-        faults: finds what is wrong with the record of a case, before money is ordered for it; without it nothing is
-            looked for.
+        faults: finds what is wrong with the record of a case that is to be paid for, also that it does not owe what is
+            ordered; without it nothing is looked for.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Payouts:
         database: Database,
         gateway: Gateway,
         callback_secret: Webhook | None = None,
-        faults: Callable[[str], Awaitable[Sequence[object]]] | None = None,
+        faults: Callable[[PayoutOrder], Awaitable[Sequence[object]]] | None = None,
     ) -> None:
         self._database, self._gateway, self._callback_secret, self._faults = database, gateway, callback_secret, faults
         self._book = Book(database)
@@ -85,8 +87,9 @@ class Payouts:
             Recovering: the casebook is being recovered; retried.
         """
         first_try = activity.info().attempt == 1
-        if await self._is_unproven(order):
-            return PayoutResult("failed", reason="unproven")
+        known = self._faults is not None and await self._book.find(order.key) is not None
+        if not known and await self._is_unproven(order):
+            return PayoutResult("failed", reason=UNPROVEN)
         try:
             payout, standing = await self._book.order(order, self._gateway.name, retry=first_try)
         except Blocked as blocked:
@@ -100,6 +103,9 @@ class Payouts:
             )
         entry = None if standing == "new" else await self._gateway.status(payout.key)
         if entry is None or (standing == "again" and entry.state == "failed"):
+            # The book's word that it was looked at is no proof; what the gateway has heard of is seen to its end.
+            if known and await self._is_unproven(order):
+                return await self._settle(payout, Entry(payout.key, "failed", payout.amount, reason=UNPROVEN))
             entry = await self._gateway.pay(payout, await self._book.details(payout) if payout.payee else None)
         # Only an answer without a payout in it names no amount: taken but not decided, or refused.
         if entry.amount not in (None, payout.amount):
@@ -109,10 +115,8 @@ class Payouts:
         return await self._settle(payout, entry)
 
     async def _is_unproven(self, order: PayoutOrder) -> bool:
-        """Whether the record of a case is not what was sent; what has been ordered before is seen to its end."""
-        if self._faults is None or await self._book.find(order.key) is not None:
-            return False
-        faults = await self._faults(order.case_id)
+        """Whether the record of a case is not what was sent, or does not owe what is ordered."""
+        faults = () if self._faults is None else await self._faults(order)
         if faults:
             log.error("a payment is not ordered", case=order.case_id, faults=[str(fault) for fault in faults[:10]])
         return bool(faults)

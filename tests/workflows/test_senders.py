@@ -363,6 +363,37 @@ async def test_money_of_a_forged_record_does_not_go_out(signing: Signing, by: Js
     await claim.terminate()
 
 
+async def test_money_that_a_proven_record_does_not_owe_does_not_go_out(
+    signing: Signing, superuser: asyncpg.Connection
+) -> None:
+    """The attack: nothing is forged but the order, and then also that it was ordered before."""
+    case = await signing.file()
+    await signing.backend.recorded(case)
+    run = (await case.describe()).raw_description.workflow_execution_info.first_run_id
+    order = PayoutOrder(case.id, f"{case.id}/payout", "500000.00", run, 1, "mallory")
+    settings = Settings(commands="signed", senders=signing.senders, sender_key=signing.server.file)
+    paying = payouts_of(settings, signing.backend.book.database)
+    assert await signing.faults(case) == []
+
+    result = await ActivityEnvironment().run(paying.pay, order)
+
+    assert (result.state, result.reason) == ("failed", "unproven")
+    assert await superuser.fetchval("SELECT count(*) FROM payout WHERE case_id = $1", case.id) == 0
+    for state in ("requested", "failed"):
+        await superuser.execute(
+            "INSERT INTO payout (key, case_id, amount, state, requested_at, gateway, payee, settled_at)"
+            " VALUES ($1, $2, 500000, $3, now(), 'ledger', 'mallory', CASE WHEN $3 = 'failed' THEN now() END)",
+            order.key,
+            case.id,
+            state,
+        )
+        result = await ActivityEnvironment().run(paying.pay, order)
+        assert (result.state, result.reason) == ("failed", "unproven"), state
+        assert await superuser.fetchval("SELECT state FROM payout WHERE case_id = $1", case.id) == "failed"
+        assert await superuser.fetchval("SELECT count(*) FROM payout_booking WHERE case_id = $1", case.id) == 0
+        await superuser.execute("DELETE FROM payout WHERE case_id = $1", case.id)
+
+
 # --- in the open ----------------------------------------------------------------------------------
 
 
