@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -104,7 +104,8 @@ class Recording:
             # command is heard that came with it, as it is in a replay.
             if self.complete:
                 await workflow.wait_condition(lambda: not self.complete)
-            first, last = known.recorded, end_of_call(case.events, case.steps, known.recorded)
+            proofs = {one.seq: len(one.body) for one in known.sent if one.seq > known.recorded}
+            first, last = known.recorded, end_of_call(case.events, case.steps, known.recorded, proofs)
             begins = known.intake if first == 0 else None
             batch = Batch(
                 case_id=workflow.info().workflow_id,
@@ -183,16 +184,19 @@ class Recording:
                 return recorded
 
 
-def end_of_call(events: Sequence[Event], steps: Iterable[int], first: int) -> int:
+def end_of_call(
+    events: Sequence[Event], steps: Iterable[int], first: int, proofs: Mapping[int, int] | None = None
+) -> int:
     """Return until where events go to the casebook in one call: as many whole steps as fit, at least one.
 
     Args:
         steps: after how many events each step was complete.
         first: how many events are recorded.
+        proofs: how many bytes go along with steps, by their last event.
     """
-    end, size = first, 0
+    end, size, beside = first, 0, proofs or {}
     for step in [*(step for step in steps if step > first), len(events)]:
-        size += sum(map(bytes_of, events[end:step]))
+        size += sum(map(bytes_of, events[end:step])) + beside.get(step, 0)
         if end > first and (size > MOST_BYTES or step - first > MOST_EVENTS):
             break
         end = step

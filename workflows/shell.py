@@ -557,7 +557,8 @@ def _said(command: Command) -> statement.Said | None:
 
 
 def _with(said: statement.Statement, proof: Proof) -> statement.Said:
-    return statement.Said(said, proof.model_dump(mode="json", exclude_none=True))
+    # The statement has the commitments; and what is asked of an activity must not be larger than what came.
+    return statement.Said(said, proof.model_dump(mode="json", exclude_none=True, exclude={"salts"}))
 
 
 def _is_over(outside: Outside) -> bool:

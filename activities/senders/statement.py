@@ -7,7 +7,7 @@ so that nobody guesses a text from it. The sender chooses the salts, and the led
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field
 from datetime import UTC
 from hashlib import sha256
@@ -63,12 +63,14 @@ def of_command(case_id: str, command: Command) -> Statement:
     """Return what a command says.
 
     Raises:
-        Refused: code ``unsigned``: its proof lacks the salt of a text.
+        Refused: code ``unsigned``: its proof lacks the salt of a text, or has one of none.
     """
     salts = {} if command.proof is None else command.proof.salts
     left_out = {"by", "request_id", "at", "proof"}
     content = command.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-    for path in texts_of(command):
+    texts = texts_of(command)
+    _refuse_beyond(salts, texts)
+    for path in texts:
         *above, name = path.split(".")
         place: Any = content
         for part in above:
@@ -81,9 +83,10 @@ def of_intake(case_id: str, intake: Intake) -> Statement:
     """Return what an intake says.
 
     Raises:
-        Refused: code ``unsigned``: its proof lacks the salt of the personal facts.
+        Refused: code ``unsigned``: its proof lacks the salt of the personal facts, or has another one.
     """
     salts = {} if intake.proof is None else intake.proof.salts
+    _refuse_beyond(salts, [PERSONAL])
     exclude: dict[str, Any] = {"by": True, "proof": True, "facts": set(Facts.PERSONAL)}
     content = intake.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
     content[PERSONAL] = commitment(_salt(salts, PERSONAL), canonical(intake.personal()))
@@ -103,6 +106,13 @@ def texts_of(model: BaseModel, above: str = "") -> list[str]:
             for place, each in enumerate(value):
                 found += texts_of(each, f"{path}.{place}.") if isinstance(each, BaseModel) else []
     return found
+
+
+def _refuse_beyond(salts: Mapping[str, str], texts: Collection[str]) -> None:
+    # They are kept until the ledger has what they are salts of.
+    for name in salts:
+        if name not in texts:
+            raise Refused(UNSIGNED, f"proof.salts: {name} is no text of it")
 
 
 def _salt(salts: Mapping[str, str], name: str) -> bytes:

@@ -14,6 +14,10 @@ from cases.vocabulary.values import Instant, Model
 
 Base64Url = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,4096}$")]
 KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+# Ed25519 makes 86 characters; what else comes is refused for being no signature of this.
+Signature = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+# The path of a text in a command, such as ``override.reason``.
+Path = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,128}$")]
 Salt = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
@@ -38,7 +42,7 @@ class Proof(Model):
     """
 
     at: Instant
-    salts: Annotated[dict[str, Salt], Field(max_length=200)] = Field(default_factory=dict)
+    salts: Annotated[dict[Path, Salt], Field(max_length=200)] = Field(default_factory=dict)
     key: KeyId | None = None
-    signature: Base64Url | None = None
+    signature: Signature | None = None
     passkey: PasskeyProof | None = None

@@ -270,6 +270,21 @@ async def test_signals_are_checked_before_they_apply(signing: Signing) -> None:
     assert await signing.faults(case) == []
 
 
+async def test_a_signal_whose_proof_is_as_large_as_the_engine_takes_costs_no_case(signing: Signing) -> None:
+    """The attack: what is handed on to see who sent it is larger than what came, and more than the engine takes."""
+    case = await signing.file()
+    body = signing.server.command(case.id, "escalate", {"by": AGENT, "reason": "angry"})
+    many = {f"{number:03}{'x' * 10_495}": "0" * 32 for number in range(200)}
+    large = {**body, "proof": {**body["proof"], "salts": {**body["proof"]["salts"], **dict(list(many.items())[:199])}}}
+
+    await case.signal("escalate", large)
+    await signing.do(case, "note", text="still there")
+
+    [refused_] = await signing.backend.timeline(case, "command_refused")
+    assert refused_["data"]["code"] == "invalid"
+    assert await signing.faults(case) == []
+
+
 async def test_signals_and_what_follows_them_keep_their_order(signing: Signing) -> None:
     case = await signing.file()
     escalate = signing.server.command(case.id, "escalate", {"by": AGENT, "reason": "angry"})
