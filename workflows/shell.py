@@ -364,13 +364,16 @@ class Shell:
         refused: Refused | None = None
         before = len(case.events)
         at = self._now() if command.at is None else command.at
+        # What falls due before it is not of its sender, and may be more than is recorded in one call.
+        case.elapse(at, inclusive=False, after_each=self._settle)
+        first = len(case.events) + 1
         try:
             case.decide(command, at, self._settle)
         except Refused as refusal:
             refused = refusal
         self._settle(case.policy.local(at))
-        if command.proof is not None and len(case.events) > before:
-            self._keep(outside, before + 1, _said(command), list(command.proof.salts.values()))
+        if command.proof is not None and len(case.events) >= first:
+            self._keep(outside, first, _said(command), list(command.proof.salts.values()))
         if command.request_id:
             seq = len(case.events) if refused is None and len(case.events) > before else None
             why_not = None if refused is None else refused.as_json()

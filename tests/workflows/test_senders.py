@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -20,11 +21,15 @@ from activities.audit.keys import new_key
 from activities.casebook.texts import commitment
 from activities.database.database import Database
 from activities.messages import Batch, PayoutOrder
+from activities.policies.store import Policies
 from activities.senders.gate import GATE, LOOK_AGAIN, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
 from activities.senders.sign import Signer
+from cases.registry import KINDS
+from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import RECORD_AGAIN, refusal_of
 from cases.vocabulary.events import SYSTEM
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.payouts import payouts_of
@@ -34,6 +39,8 @@ from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS, SHIPMENT, _case
+from workflows.recording import Known, end_of_call
+from workflows.shell import Shell
 
 AGENT = {"id": "agent-1", "role": "agent"}
 GM = {"id": "gm-1", "role": "general_manager"}
@@ -320,6 +327,33 @@ async def test_a_claim_is_paid_and_every_step_of_it_is_proven(signing: Signing) 
     # Also what the complaint filed by itself, and what the system does.
     assert await signing.faults(claim) == []
     assert await signing.faults(complaint) == []
+
+
+def test_what_fell_due_before_a_command_is_not_its_senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is away for a year, and the first that it meets then is a command: more than one call records.
+
+    A proof of all of it would be of events of two calls, which the ledger does not take.
+    """
+    signer, now = Signer(tmp_path / "server.pem"), datetime.now(UTC)
+    new_key(signer.file)
+    kind = KINDS["complaint"]
+    intake = read_intake(kind.INTAKE, {"key": "1", "facts": {"category": "delay"}})
+    case = kind.open(intake, Policies().load("default"), now - timedelta(days=365))
+    known = Known(intake)
+    outside: Any = SimpleNamespace(case=case, recording=SimpleNamespace(known=known))
+    body = signer.command("complaint:1", "note", {"by": AGENT, "text": "back again"})
+    command = read_command(kind.COMMANDS, "note", body)
+    monkeypatch.setattr("temporalio.workflow.info", lambda: SimpleNamespace(workflow_id="complaint:1"))
+    monkeypatch.setattr("temporalio.workflow.now", lambda: now)
+    shell = object.__new__(Shell)
+    shell._rehearsal = None
+
+    shell._apply(outside, command)
+
+    [sent] = known.sent
+    assert (sent.first, sent.seq) == (len(case.events), len(case.events))
+    assert end_of_call(case.events, case.steps, 0) < sent.first
+    assert case.events[-1].type == "noted"
 
 
 async def test_what_the_ledger_lost_comes_again_with_proofs(signing: Signing, superuser: asyncpg.Connection) -> None:
