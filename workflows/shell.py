@@ -190,7 +190,7 @@ class Shell:
             workflow.logger.warning("a signal came to a run that has no case", extra={"reason": refusal.code})
             return
         outside.heard()
-        case, by = outside.case, SYSTEM
+        case, by, command = outside.case, SYSTEM, None
         async with self._turn:
             try:
                 if name not in SIGNALS:
@@ -202,6 +202,9 @@ class Shell:
             except Refused as refusal:
                 known = name if name in self.CASE.COMMANDS else "unknown"
                 case.refused(known, by, refusal, self._now())
+                if command is not None and command.proof is not None and by is not SYSTEM:
+                    # It names its sender, who has proven it.
+                    self._keep(outside, len(case.events), _said(command), list(command.proof.salts.values()))
 
     async def _check_sender(self, command: Command) -> None:
         """Have the worker say whether a signal is of its sender, if it has to be or says that it is.

@@ -30,6 +30,7 @@ from cases.registry import KINDS
 from cases.vocabulary.commands import Approve, read_command
 from cases.vocabulary.events import EVENTS, SYSTEM, Event
 from cases.vocabulary.facts import read_intake
+from cases.vocabulary.lifecycle import CommandRefused
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused
 
@@ -94,6 +95,12 @@ def unproven(
         else:
             if not (proofs[-1].last if proofs else 0) < first <= last <= len(events):
                 yield wrong("what proves who sent it is of other events", last)
+            elif _is_refusal(raws, proven):
+                # A signal is refused as often as it comes, and it changes nothing.
+                if raws[last - 1]["data"]["command"] != proven.said.statement.command:
+                    yield wrong("what proves who sent it is of another command", last)
+                else:
+                    proofs.append(proven)
             elif message in taken:
                 yield wrong("what proves who sent it was sent once, and is taken a second time", last)
             else:
@@ -107,6 +114,12 @@ def unproven(
     yield from _unasked(case_id, raws, signed, asked_for)
     yield from _unconfirmed(case_id, raws, proofs, policy)
     yield from _differing(raws, events, proofs, policy, wrong)
+
+
+def _is_refusal(raws: Sequence[Json], one: _Proven) -> bool:
+    # One with a reason is a violation that a command leads to.
+    last = raws[one.last - 1]
+    return one.first == one.last and last["type"] == CommandRefused.TYPE and "reason" not in last["data"]
 
 
 def _recorded_at(raw: Json) -> datetime:
@@ -212,8 +225,8 @@ def _differing(
         case.end_step()
         known = one.last
         recorded = events[one.first - 1 : one.last]
-        if one.rules != rules.RULES:
-            # Under other rules it led to what it led to then.
+        if one.rules != rules.RULES or _is_refusal(raws, one):
+            # Under other rules it led to what it led to then; and a repeat was refused for what it was refused for.
             case.follow(recorded)
             case.end_step()
             continue

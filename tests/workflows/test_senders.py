@@ -277,6 +277,20 @@ async def test_signals_are_checked_before_they_apply(signing: Signing) -> None:
     assert await signing.faults(case) == []
 
 
+async def test_the_refusal_of_a_signed_signal_is_proven_too(signing: Signing) -> None:
+    case = await signing.file()
+
+    approve = signing.server.command(case.id, "approve", {"by": GM, "reason": "why not"})
+    # Whoever has seen it may send it again: it is refused again.
+    await case.signal("approve", approve)
+    await case.signal("approve", approve)
+    await signing.do(case, "note", text="after it")
+
+    refusals = await signing.backend.timeline(case, "command_refused")
+    assert [(one["actor"]["id"], one["data"]["code"]) for one in refusals] == [("gm-1", "nothing_to_approve")] * 2
+    assert await signing.faults(case) == []
+
+
 async def test_a_signal_whose_proof_is_as_large_as_the_engine_takes_costs_no_case(signing: Signing) -> None:
     """The attack: what is handed on to see who sent it is larger than what came, and more than the engine takes."""
     case = await signing.file()
