@@ -214,13 +214,12 @@ def _differing(
     kind = KINDS.get(raws[0]["data"]["kind"])
     if kind is None or not proofs:
         return
-    case, known, before = kind(policy), 0, rules.FIRST_PROVEN
+    case, known = kind(policy), 0
     for one in proofs:
-        if not before <= one.rules <= rules.RULES:
-            # Nobody signs the number, and a case never goes back to earlier rules.
+        if not rules.FIRST_PROVEN <= one.rules <= rules.RULES:
+            # Nobody signs the number, and under one that nobody knows nothing would be done again.
             yield wrong(f"it is said to have come about by rules {one.rules}, which cannot be", one.last)
             return
-        before = one.rules
         case.follow(events[known : one.first - 1])
         case.end_step()
         known = one.last

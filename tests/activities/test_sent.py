@@ -268,16 +268,6 @@ def test_nobody_says_that_other_rules_were_in_force(keys: Keys, number: int) -> 
     ]
 
 
-def test_no_case_goes_back_to_earlier_rules(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    signed = _played(keys, "10b")
-    signed.rows[0][2] = canonical({**json.loads(signed.rows[0][2]), "rules": RULES + 1})
-    monkeypatch.setattr("cases.rules.RULES", RULES + 1)
-
-    assert signed.faults(keys.known) == [
-        f"claim:10b seq {signed.rows[1][1]}: changed: it is said to have come about by rules {RULES}, which cannot be"
-    ]
-
-
 def test_what_was_signed_is_not_taken_twice(keys: Keys) -> None:
     """The attack: a signed command stands a second time, further on, where it leads to what stands there."""
     signed = _played(keys, "10b")

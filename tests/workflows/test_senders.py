@@ -14,13 +14,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.audit.everything import Everything
 from activities.audit.keys import new_key
+from activities.casebook.open import Openings
 from activities.casebook.texts import commitment
 from activities.database.database import Database
-from activities.messages import Batch, PayoutOrder
+from activities.messages import Batch, OpenOrder, PayoutOrder
 from activities.policies.store import Policies
 from activities.senders.gate import GATE, LOOK_AGAIN, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
@@ -253,6 +255,22 @@ async def test_an_unsigned_filing_opens_no_case(signing: Signing) -> None:
     view = await plain.file("complaint", signed)
     assert view["status"] == "open"
     assert await signing.faults(signing.backend.handle(view["id"])) == []
+
+
+@pytest.mark.parametrize("parent", [None, "the complaint"])
+async def test_a_worker_signs_no_filing_that_no_record_asks_for(signing: Signing, parent: str | None) -> None:
+    """The attack: whoever reaches Temporal has our own activity file a claim, which signs for anybody."""
+    complaint = await signing.file(category="damage", shipment={**SHIPMENT, "waybill": uuid4().hex})
+    await signing.backend.recorded(complaint)
+    facts = {**FACTS, "shipment": {**SHIPMENT, "waybill": uuid4().hex}}
+    key = f"{complaint.id.partition(':')[2]}-claim"
+    order = OpenOrder("claim", {"key": key, "by": GM, "facts": facts}, complaint.id if parent else None)
+    openings = Openings(signing.backend.book.database, signing.client.open)
+
+    with pytest.raises(ApplicationError, match="no record asks for this case"):
+        await ActivityEnvironment().run(openings.open_case, order)
+
+    assert await signing.backend.book.case(f"claim:{key}") is None
 
 
 # --- signals --------------------------------------------------------------------------------------
