@@ -14,8 +14,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
+from temporalio.worker import Replayer
 
 from activities.audit.everything import Everything
 from activities.audit.keys import new_key
@@ -24,7 +26,7 @@ from activities.casebook.texts import commitment
 from activities.database.database import Database
 from activities.messages import Batch, OpenOrder, PayoutOrder
 from activities.policies.store import Policies
-from activities.senders.gate import GATE, LOOK_AGAIN, guarding
+from activities.senders.gate import GATE, LOOK_AGAIN, Mode, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
 from activities.senders.sign import Signer
 from cases.registry import KINDS
@@ -42,10 +44,12 @@ from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS, SHIPMENT, _case
 from workflows.recording import Known, end_of_call
+from workflows.registry import RUNNER, case_workflows
 from workflows.shell import Shell
 
 AGENT = {"id": "agent-1", "role": "agent"}
 GM = {"id": "gm-1", "role": "general_manager"}
+MODES: tuple[Mode, ...] = ("open", "signed", "open", "signed")
 SINCE = "signed_since = 2020-01-01T00:00:00+08:00\n"
 
 
@@ -494,6 +498,28 @@ async def test_in_the_open_anybody_is_taken_at_their_word_but_not_with_a_wrong_p
         "inserted: nothing proves that caseladder as system sent it",
         "inserted: nothing proves that agent-1 as agent sent it",
     ]
+
+
+async def test_what_is_asked_for_may_change_while_a_case_runs(signing: Signing) -> None:
+    """Its history replays as it was, whatever is asked for then."""
+    case = await signing.file()
+    for round_, mode in enumerate(MODES):
+        async with guarding(mode, signing.senders):
+            await asyncio.gather(
+                case.signal("escalate", {"by": GM, "reason": f"unsigned {round_}"}),
+                signing.do(case, "note", text=f"signed {round_}"),
+                case.signal("approve", signing.server.command(case.id, "approve", {"by": GM})),
+            )
+            await signing.do(case, "note", text=f"after {round_}")
+
+    history = await case.fetch_history()
+    marks = [one for one in history.events if "signed-" in str(one.marker_recorded_event_attributes)]
+    assert len(marks) == 1
+    for mode in MODES[:2]:
+        async with guarding(mode, signing.senders):
+            await Replayer(
+                workflows=case_workflows(), workflow_runner=RUNNER, data_converter=pydantic_data_converter
+            ).replay_workflow(history)
 
 
 async def test_a_rehearsal_asks_nobody(signing: Signing) -> None:
