@@ -34,6 +34,8 @@ from cases.vocabulary.refusals import Refused
 MOST = 1000
 # Seconds until a case that is not what its events make is looked at again: what was being recorded is no fault.
 SECOND_LOOK = 2.0
+# How long an event may wait for the casebook.
+LATE = timedelta(days=1)
 Progress = Callable[[int, int], object]
 
 
@@ -74,6 +76,7 @@ class Everything:
     _POLICIES = statement(__package__, "everything_policies")
     _PAYEES = statement(__package__, "everything_payees")
     _LOOKS = statement(__package__, "everything_looks")
+    _LATE = statement(__package__, "everything_late")
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class Everything:
                 if done.cases % 50 == 0:
                     progress(done.cases, done.events)
             await self._payees(connection, case_id, done)
+            await self._late(connection, case_id, done)
             if case_id is None:
                 await self._beside(connection, done)
         progress(done.cases, done.events)
@@ -173,6 +177,16 @@ class Everything:
             if not is_erased(row) and not fits(row):
                 wrong = f"the payee {row['token']} is not the one that this token was given for"
                 done.faults.append(Fault(row["case_id"], 0, "changed", wrong))
+
+    async def _late(self, connection: asyncpg.Connection, case_id: str | None, done: Verified) -> None:
+        """Find what was written when everything had to be signed, and says that it is of before."""
+        since = None if self._senders is None else self._senders.signed_since
+        if since is None:
+            return
+        rows = await connection.fetch(self._LATE, since, since + LATE, case_id, timeout=AUDIT_TIMEOUT)
+        for row in rows:
+            wrong = "it says that it is of before everything was signed, and was written later"
+            done.faults.append(Fault(row["case_id"], row["seq"], "inserted", wrong))
 
     async def _looks(self, connection: asyncpg.Connection, done: Verified) -> None:
         """Check the chain of the log of looks; the first bad row is named."""

@@ -76,6 +76,9 @@ def unproven(
     def wrong(detail: str, seq: int) -> Fault:
         return Fault(case_id, seq, "changed", detail)
 
+    opened = raws[0]["data"]
+    if f"{opened['kind']}:{opened['key']}" != case_id:
+        yield wrong(f"it says that it is {opened['kind']}:{opened['key']}", 1)
     if keys.policies is not None and policy.hash not in keys.policies:
         yield wrong(f"it is pinned to the policy {policy.hash}, which is not among those of the key set", 1)
     proofs: list[_Proven] = []

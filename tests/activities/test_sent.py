@@ -317,6 +317,13 @@ def test_another_policy_than_the_key_set_knows_is_named(keys: Keys) -> None:
     ]
 
 
+def test_a_case_of_another_kind_or_key_is_named(keys: Keys) -> None:
+    signed = _played(keys, "10b")
+    _forge(signed, "case_opened", kind="inquiry")
+
+    assert "claim:10b seq 1: changed: it says that it is inquiry:10b" in signed.faults(keys.known)
+
+
 def test_what_is_approved_is_what_somebody_asked_for(keys: Keys) -> None:
     """The attack: the question that a signed approval answers is another one, as if the case had asked by itself."""
     signed = _played(keys, "10b")

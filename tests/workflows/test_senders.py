@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,10 +30,13 @@ from activities.policies.store import Policies
 from activities.senders.gate import GATE, LOOK_AGAIN, Mode, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
 from activities.senders.sign import Signer
+from cases.kinds.claim_models import Agreed
+from cases.mechanisms.payment import PayoutRequested
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import RECORD_AGAIN, refusal_of
-from cases.vocabulary.events import SYSTEM
+from cases.vocabulary.effects import Payment
+from cases.vocabulary.events import SYSTEM, Actor
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
@@ -446,6 +450,43 @@ async def test_money_of_a_forged_record_does_not_go_out(signing: Signing, by: Js
     open_ = payouts_of(Settings(), signing.backend.book.database)
     assert (await ActivityEnvironment().run(open_.pay, order)).state == "paid"
     await claim.terminate()
+
+
+async def test_a_case_that_says_it_is_of_before_does_not_get_money(signing: Signing, tmp_path: Path) -> None:
+    """The attack: our own activity records a whole claim, as of when nobody had to sign."""
+    await signing.backend.recorded(await signing.file())
+    key, run, gm = uuid4().hex[:12], uuid4().hex, Actor(GM["id"], GM["role"])
+    facts = {**FACTS, "shipment": {**SHIPMENT, "waybill": uuid4().hex}}
+    intake = read_intake(KINDS["claim"].INTAKE, {"key": key, "by": GM, "facts": facts})
+    since = datetime.now(UTC) - timedelta(days=2)
+    then = since - timedelta(hours=1)
+    policy = Policies().load("default")
+    claim = KINDS["claim"].open(intake, policy, then)
+    claim.emit(Agreed(amount=Decimal(500_000), payee="claimant", relation="sender"), then, by=gm)
+    claim.emit(PayoutRequested(amount=Decimal(500_000), payee="claimant"), then)
+    [owed] = [one for one in claim.owed() if isinstance(one, Payment)]
+    batch = Batch(
+        f"claim:{key}",
+        "claim",
+        [event.as_json() for event in claim.events],
+        claim.view(),
+        run,
+        personal=intake.personal(),
+        policy_document=policy.document,
+    )
+    await signing.backend.book.record(batch)
+    order = PayoutOrder.of(batch.case_id, run, owed)
+    senders, entries = tmp_path / "senders.toml", signing.senders.read_text().removeprefix(SINCE)
+    senders.write_text(f"signed_since = {since.isoformat()}\n{entries}", "utf-8")
+    settings = Settings(commands="signed", senders=senders, sender_key=signing.server.file)
+
+    result = await ActivityEnvironment().run(payouts_of(settings, signing.backend.book.database).pay, order)
+
+    assert (result.state, result.reason) == ("failed", "unproven")
+    done = await Everything(signing.backend.book.database, second_look=0, senders=read_key_set(senders)).verify()
+    assert "seq 1: inserted: it says that it is of before everything was signed, and was written later" in [
+        str(fault).partition(f"{batch.case_id} ")[2] for fault in done.faults
+    ]
 
 
 async def test_money_that_a_proven_record_does_not_owe_does_not_go_out(
