@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ Json = dict[str, Any]
 CASE, AMOUNT = "complaint:C-1", "6000.00"
 QA = {"id": "qa-1", "role": "qa_manager"}
 POLICY = Policies().read(Path(__file__).parents[1] / "scenarios" / "policies" / "passkeys.toml")
-START = datetime(2026, 3, 10, 1, tzinfo=UTC)
+# After all that is signed here, which nothing may be recorded before.
+START = datetime.now(UTC) + timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,12 @@ def test_a_passkey_counts_until_its_last_instant(known: Known, tmp_path: Path) -
         assert (refusal_of(Gate("open", read_key_set(file)), body) is None) == right
 
 
+@pytest.fixture(autouse=True)
+def earlier_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let earlier rules have had proofs too, as later releases will know some."""
+    monkeypatch.setattr("cases.rules.FIRST_PROVEN", RULES - 1)
+
+
 # --- the audit ------------------------------------------------------------------------------------
 
 
@@ -210,7 +217,8 @@ def test_a_confirmation_that_is_used_again_is_named(known: Known) -> None:
     again = send(case, "approve", body)
 
     assert faults(raws_of(case), [first, again], known.keys) == [
-        f"{CASE} seq {again[0]}: inserted: nothing proves that qa-1 confirmed 6000.00"
+        f"{CASE} seq {again[1]}: changed: what proves who sent it was sent once, and is taken a second time",
+        f"{CASE} seq {again[0]}: inserted: nothing proves that qa-1 confirmed 6000.00",
     ]
 
 
