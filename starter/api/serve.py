@@ -111,9 +111,12 @@ def config(app: ASGIApp, grace: int = GRACE) -> uvicorn.Config:
 
 
 async def _serve(made: Services, listening: socket.socket) -> None:
+    server = Server(config(create_app(made)), made)
     host, port, *_ = listening.getsockname()
+    # Whoever reads the line may connect; uvicorn itself listens a moment later.
+    listening.listen(server.config.backlog)
     log.info("serving", host=host, port=port)
-    await Server(config(create_app(made)), made).serve(sockets=[listening])
+    await server.serve(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
