@@ -1,4 +1,4 @@
-"""The keys of checkpoints: Ed25519, in one file of PEM blocks, away from the database.
+"""The keys of checkpoints, and of senders: Ed25519, in one file of PEM blocks, away from the database.
 
 A private key in it signs; every other block, public or private, stays good for checking what was signed before. A
 file of public keys alone is for auditors: it checks and cannot sign.

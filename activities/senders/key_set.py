@@ -152,16 +152,18 @@ def entry(keys: Keys, id: str, roles: Iterable[str], person: str | None = None) 
     if keys.signer is None:
         raise BadKeys("there is no private key among them")
     raw = keys.signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    lines = ["[[sender]]", f'id = "{id}"', f"roles = {json.dumps(list(roles))}"]
-    lines += [] if person is None else [f'person = "{person}"']
-    return "\n".join([*lines, f'key = "{base64.b64encode(raw).decode()}"', ""])
+    known = {} if person is None else {"person": person}
+    return _table("sender", {"id": id, "roles": list(roles), **known, "key": base64.b64encode(raw).decode()})
 
 
 def passkey_entry(id: str, origin: str, credential: str, key: str) -> str:
     """Return the lines of a key set by which somebody confirms with an authenticator; see `Passkey`."""
-    said = {"id": id, "origin": origin, "credential": credential, "key": key}
+    return _table("passkey", {"id": id, "origin": origin, "credential": credential, "key": key})
+
+
+def _table(name: str, fields: dict[str, Any]) -> str:
     # Quoted, so that no name of somebody's becomes another line.
-    return "".join(["[[passkey]]\n", *(f"{name} = {json.dumps(value)}\n" for name, value in said.items())])
+    return "".join([f"[[{name}]]\n", *(f"{field} = {json.dumps(value)}\n" for field, value in fields.items())])
 
 
 def read_key_set(file: Path) -> KeySet:

@@ -1,4 +1,4 @@
-"""What proves who sent a command or an intake: a signature, and for large amounts a passkey (design contract "Proof").
+"""What proves who sent a command or an intake: a signature, and for large amounts a passkey (docs/operations.md).
 
 The rules never look at a signature: whether it is right is checked before a case hears of what was sent
 (`activities.senders`). They only know whether there is one of a passkey.

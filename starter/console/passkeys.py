@@ -69,8 +69,12 @@ class Site:
 
 
 def site_of(look: Look) -> Site:
-    """Return where people reach the console: the setting, else what the browser asked for."""
-    url = urlsplit(look.services.settings.public_url or str(look.request.base_url))
+    """Return where people reach the console: the setting, else what the browser asked for.
+
+    On this machine itself, the browser's word: the embedded stack's setting is an address of numbers.
+    """
+    here, public = str(look.request.base_url), look.services.settings.public_url
+    url = urlsplit(here if public is None or urlsplit(here).hostname == "localhost" else public)
     port = "" if url.port in (None, _PORTS.get(url.scheme)) else f":{url.port}"
     return Site(f"{url.scheme}://{url.hostname}{port}")
 

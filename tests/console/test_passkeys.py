@@ -77,7 +77,8 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     with cluster() as postgres:
         database = await postgres.fresh_database()
         await migrate(database)
-        more = {"senders": senders, "sender_key": key}
+        # As on the embedded stack, which people may open by the name of this machine.
+        more: dict[str, Any] = {"senders": senders, "sender_key": key, "public_url": "http://127.0.0.1:8080"}
         async with time_skipping() as env, open_console(env, database, folder, **more) as made:
             shutil.copy(POLICY, folder / "policies")
             yield Place(replace(made, url=made.url.replace("127.0.0.1", "localhost")), senders)
