@@ -46,6 +46,7 @@ from starter.checkpoints import check_settings, keep_making
 from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
+from starter.erasure import keep_erasing
 from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
 from starter.recovery.deployment import version_of
@@ -80,7 +81,7 @@ async def polling(
         client: the connection to Temporal.
         settings: the settings of the casebook and the channels.
         cache: how many workflows are kept in memory between tasks.
-        tell: say in the log when new cases and payments wait, and make checkpoints.
+        tell: say in the log when new cases and payments wait, make checkpoints, and erase what is to be erased.
 
     Raises:
         SettingsError: a setting is missing or invalid.
@@ -105,7 +106,7 @@ async def polling(
             graceful_shutdown_timeout=DRAIN,
         )
         subscriptions = Subscriptions(database, Guard(settings.private_subscribers))
-        beside = _beside(database, settings) if tell else nullcontext()
+        beside = _beside(client, database, settings) if tell else nullcontext()
         async with guard, worker, _delivering(client, subscriptions), beside:
             yield worker
 
@@ -171,10 +172,15 @@ def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
 
 
 @asynccontextmanager
-async def _beside(database: Database, settings: Settings) -> AsyncIterator[None]:
-    """Say for the block when new cases and payments wait, and make checkpoints."""
-    keeping = asyncio.create_task(keep_making(database, settings, log))
-    tasks = (asyncio.create_task(tell_while_waiting(database, log)), keeping)
+async def _beside(client: Client, database: Database, settings: Settings) -> AsyncIterator[None]:
+    """Say for the block when new cases and payments wait, make checkpoints, and erase what is to be erased."""
+    policies = Policies(settings.policies, CalendarYears(database).current)
+    doing = (
+        tell_while_waiting(database, log),
+        keep_making(database, settings, log),
+        keep_erasing(database, client, settings, policies, log),
+    )
+    tasks = [asyncio.create_task(one) for one in doing]
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import json
 import random
 import re
 import time
@@ -33,6 +34,7 @@ from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import read_intake
+from cases.working_calendar import anniversary
 
 # A Monday morning, at which every script begins; the times of a case are then shifted.
 START = datetime.fromisoformat("2026-03-09T09:00:00+08:00")
@@ -391,6 +393,10 @@ class _RowMaker:
             view, opened, due = canonical(values), *map(_instant, (values["opened_at"], values["next_due"]))
         else:
             opened, due = shifted(values["opened_at"]), None
+            closed = shifted(values["closed_at"])
+            assert closed is not None
+            kept = anniversary(closed.date(), self.policy.rule(template.kind).retain_years)
+            view = canonical({**json.loads(view), "keep_until": kept.isoformat()})
         file = (
             case_id, template.kind, marks["NUMBERMARK"], values["status"], values["rung"],
             values["holder"].replace("PERSONMARK", marks["PERSONMARK"]), marks["UNITMARK"],

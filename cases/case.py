@@ -14,7 +14,7 @@ started again from its ledger at any time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
@@ -34,6 +34,7 @@ from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.views import ApprovalView, CaseView, ClockView, Waiting
+from cases.working_calendar import anniversary
 
 # How far a caller's clock may run ahead of ours before a receipt counts as an error.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -56,6 +57,8 @@ ALWAYS_TAKEN = frozenset(
     }
 )
 
+# The clause by which cases are kept.
+RETAINED = "O-APP2"
 # Among `Case.SEEN_BY`: every role that no kind names.
 OTHERS = "*"
 
@@ -132,6 +135,7 @@ class Case(Handlers):
         self.opened_at: datetime | None = None
         self.resolved_at: datetime | None = None
         self.closed_at: datetime | None = None
+        self.erased_at: datetime | None = None
         self.followed_up = 0
         self.dissatisfied = False
         self._texts = 0
@@ -316,6 +320,42 @@ class Case(Handlers):
         at = self.arrive(now)
         data = life.CommandRefused(command=name, code=refusal.code)
         self.emit(data, at, by=by, clauses=(refusal.clause,) if refusal.clause else ())
+
+    @property
+    def keep_until(self) -> date | None:
+        """The last day on which the closed case is kept whole, in the policy's zone; None while it is open (O-APP2)."""
+        if self.closed_at is None:
+            return None
+        return anniversary(self.policy.local(self.closed_at).date(), self.rule.retain_years)
+
+    def erase(self, why: life.ErasedFor, by: Actor, asked_by: Actor | None, now: datetime) -> Event:
+        """Note that what the case holds of persons is erased.
+
+        Args:
+            by: who decided it; the system where the policy asks for it.
+            asked_by: who asked for it; None for nobody.
+
+        Raises:
+            Refused: ``not_closed``, ``retained`` (O-APP2), ``already_erased``; or ``duties``: who asks for it is
+                not who decides it.
+        """
+        now = self.policy.local(now)
+        if self.erased_at is not None:
+            raise Refused("already_erased", f"erased {self.erased_at.isoformat()}")
+        if self.keep_until is None:
+            raise Refused("not_closed", "erase: the case is not closed", RETAINED)
+        if now.date() <= self.keep_until:
+            raise Refused("retained", f"erase: kept until {self.keep_until.isoformat()}", RETAINED)
+        if by.is_same(asked_by):
+            raise Refused("duties", "erase: somebody else decides than who asks for it")
+        self._recorded_at = now
+        data = life.Erased(why=why, asked_by=None if asked_by is None else asked_by.id)
+        return self.emit(data, now, by=by, clauses=(RETAINED,))
+
+    @classmethod
+    def copied_to(cls, view: Mapping[str, Any]) -> list[str]:
+        """Name the cases that were given what this one holds of persons, by id; they are erased with it."""
+        return []
 
     def _do_note(self, command: commands.Note, at: datetime, by: Actor) -> None:
         self.emit(life.Noted(text=command.text), at, by=by)
@@ -715,6 +755,8 @@ class Case(Handlers):
                 for one in self.approvals
             ],
             "waits_for": self.waits_for() if self.status == "open" else [],
+            "keep_until": None if self.keep_until is None else self.keep_until.isoformat(),
+            "erased_at": iso(self.erased_at),
             "events": len(self.events),
         }
 
@@ -765,6 +807,9 @@ class Case(Handlers):
     def _on_reopened(self, _: life.Reopened, event: Event) -> None:
         self.status, self.resolved_at = "open", None
         self.followed_up, self.dissatisfied = 0, False
+
+    def _on_erased(self, _: life.Erased, event: Event) -> None:
+        self.erased_at = event.at
 
     def _on_closed(self, data: life.Closed, event: Event) -> None:
         self.status, self.outcome, self.closed_at = "closed", data.outcome, event.at

@@ -51,6 +51,9 @@ _OVERSEERS = _SEE_ALL
 # Who checks the whole record, which takes as long as it takes.
 _VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
 
+# Who asks for and decides erasures, and sets legal holds.
+_ERASERS = frozenset({"qa_manager", "general_manager"})
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -178,6 +181,18 @@ def may_verify(caller: Caller) -> bool:
 def may_read_looks(caller: Caller) -> bool:
     """Whether a caller may read who looked at personal data."""
     return caller.kind == "person" and caller.role in _OVERSEERS
+
+
+def may_erase(caller: Caller) -> bool:
+    """Whether a caller may ask for and decide erasures, and set legal holds."""
+    return caller.kind == "person" and caller.role in _ERASERS
+
+
+def check_may_erase(role: str) -> None:
+    """Refuse whoever neither asks for nor decides erasures, nor sets legal holds. Raises Refused: ``role``."""
+    if role not in _ERASERS:
+        allowed = ", ".join(sorted(_ERASERS))
+        raise Refused("role", f"role {role!r} may not erase; allowed: {allowed}")
 
 
 # --- the table of tokens --------------------------------------------------------------------------

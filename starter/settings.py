@@ -289,6 +289,12 @@ class Settings(BaseSettings):
         """The file of the keys of checkpoints, which may not be there yet."""
         return self.checkpoint_key or self.data / "checkpoint-key.pem"
 
+    @property
+    def mails(self) -> Path | None:
+        """The folder that mails are written to; None where they go to a server."""
+        url = "" if self.smtp_url is None else self.smtp_url.get_secret_value()
+        return Path(url.removeprefix("maildir:")) if url.startswith("maildir:") else None
+
     def on_embedded(self, database_url: str) -> Settings:
         """Return the same settings on an embedded stack: what is not set becomes the stack's own.
 

@@ -32,6 +32,16 @@ class Book(Recorder, Casebook, Search, Worklist, Statistics, Audit):
             )
             return facts
 
+    async def erase_personal(self, case_id: str) -> bool:
+        """Erase the personal facts of a case, as an erasure does, and nothing else; whether there were some."""
+        async with self.database.connection() as connection:
+            done: str = await connection.execute(
+                "UPDATE personal SET facts = NULL, salt = NULL, intake_salt = NULL, intake_digest = NULL, "
+                "erased_at = now() WHERE case_id = $1 AND erased_at IS NULL",
+                case_id,
+            )
+            return done == "UPDATE 1"
+
 
 # None of the parts may hide what another one has under the same name.
 _NAMES = Counter(name for part in Book.__bases__ for name in vars(part) if not name.startswith("__"))

@@ -19,6 +19,7 @@ from cases.directory import Directory
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS, Event
+from cases.vocabulary.lifecycle import ERASED_FOR
 from starter import console
 from starter.console import formatting, vocabulary
 from starter.console.field_types import event_sort, fact_sorts
@@ -77,6 +78,7 @@ def all_terms(policies: Sequence[Policy] = (), *rooms: str) -> dict[str, frozens
         "outcome": frozenset(literals.passed("Closed", "outcome", "cases") | literals.passed("_end", 1, "cases/kinds")),
         "reason": frozenset(_reasons()),
         "due_moved": frozenset(literals.under_key("why", "cases")),
+        "erased_for": frozenset(ERASED_FOR),
         "escalation": frozenset(literals.passed("climb", 1, "cases")),
         "note": frozenset(literals.passed("_note", 0, "cases") | {"facts_missing"}),
         "formula": vocabulary.terms()["line"] | {"share", "proven"},

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from activities.audit.sent import unproven
-from activities.casebook.chains import Chain
+from activities.casebook.chains import Chain, Texts
 from activities.casebook.ledger import Fault
 from activities.casebook.texts import COMMITMENT, PERSONAL, commitment, commitments
 from activities.messages import PayoutOrder
@@ -24,6 +24,7 @@ from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.effects import Payment
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical
+from cases.vocabulary.lifecycle import Erased
 from cases.vocabulary.refusals import Refused
 
 Json = Mapping[str, Any]
@@ -61,6 +62,7 @@ def differences(
     try:
         raws = [from_json(body) for body in chain.bodies]
         yield from _personal(changed, raws[0], derived["personal"])
+        yield from _erased(changed, raws, chain.texts, derived["personal"])
         events = _events(chain.bodies, raws)
         opened, file = events[0].data, derived["file"]
         pinned = policy(opened["policy_hash"])
@@ -146,6 +148,17 @@ def _personal(changed: Callable[..., Fault], first: Json, personal: Json | None)
         salt = bytes.fromhex(personal["salt"] or "")
         if commitment(salt, canonical(personal["facts"])) != said:
             yield changed("its personal facts are not those that were recorded", 1)
+
+
+def _erased(changed: Callable[..., Fault], raws: list[Any], texts: Texts, personal: Json | None) -> Iterator[Fault]:
+    """Find what was erased without an event that says so, and what an event says was erased and is still there."""
+    said = next((raw["seq"] for raw in raws if raw["type"] == Erased.TYPE), None)
+    gone = [seq for seq, fields in texts.items() if any(text is None for _, text in fields.values())]
+    kept = [seq for seq, fields in texts.items() if any(text is not None for _, text in fields.values())]
+    if said is None and (gone or (personal is not None and personal["erased"])):
+        yield changed("something of it was erased, and no event says so", min(gone, default=1))
+    elif said is not None and (kept or (personal is not None and personal["facts"] is not None)):
+        yield changed("something is there that was erased, as this event says", said)
 
 
 def _notices(changed: Callable[..., Fault], raws: list[Any], rows: list[Json]) -> Iterator[Fault]:

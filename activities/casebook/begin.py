@@ -24,6 +24,7 @@ class Beginnings:
     """The activity. Safe to share between tasks."""
 
     _BEGIN = statement(__package__, "begin")
+    _AGAIN = statement("activities.erasure", "erasure_case_again")
 
     def __init__(self, database: Database, policies: Policies) -> None:
         self._database, self._policies = database, policies
@@ -53,8 +54,15 @@ class Beginnings:
             document = ""
         if row is None:
             return Begun(document)
+        if row["view"].get("erased_at") is not None:
+            await self._note_again(order.case_id)
         salt, digest = row["intake_salt"], row["intake_digest"]
         return Begun(document, row["view"], None if digest is None else Mark(salt.hex(), digest.hex()))
+
+    async def _note_again(self, case_id: str) -> None:
+        """Note that an erased case was filed again, so that the engine forgets this run too."""
+        async with self._database.recording() as connection:
+            await connection.execute(self._AGAIN, case_id)
 
     async def _recorded(self, order: BeginOrder) -> asyncpg.Record | None:
         asking = asyncio.create_task(self._ask(order))

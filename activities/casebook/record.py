@@ -68,7 +68,6 @@ class Recorder:
 
     _RECORD = statement(__package__, "record")
     _RECORDED = statement(__package__, "recorded")
-    _ERASE = statement(__package__, "personal_erase")
     _BEHIND = statement(__package__, "recovery_begin")
 
     def __init__(self, database: Database) -> None:
@@ -228,15 +227,6 @@ class Recorder:
                 f"({type(error).__name__})"
             ) from None
         return row["number"], row["waits"]
-
-    async def erase_personal(self, case_id: str) -> bool:
-        """Erase the personal facts of a case and the accounts of its payees; the ledger and its chain stay as they are.
-
-        Returns:
-            Whether there was something to erase.
-        """
-        async with self._database.connection() as connection:
-            return bool(await connection.fetchval(self._ERASE, case_id))
 
 
 def _salts(entry: _Entry, sent: Sequence[Sent]) -> dict[str, bytes]:

@@ -310,6 +310,11 @@ class Complaint(Case):
 
     # --- what others see --------------------------------------------------------------------------
 
+    @classmethod
+    def copied_to(cls, view: Mapping[str, Any]) -> list[str]:
+        """Name the claim that was opened with the customer of this complaint."""
+        return [view["claim"]] if view.get("claim") else []
+
     def _view(self) -> dict[str, Any]:
         offered = None if self.offered is None else self.options[self.offered]
         found = {"claim": self.claim, "justified": self.justified, "offered": offered, "accepted": self.accepted}

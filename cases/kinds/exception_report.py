@@ -501,6 +501,11 @@ class ExceptionReport(Case):
 
     # --- what others see --------------------------------------------------------------------------
 
+    @classmethod
+    def copied_to(cls, view: Mapping[str, Any]) -> list[str]:
+        """Name the summary of its month, which lists what was found and done (S3-4.3.1.10)."""
+        return [f"summary:{view['number'][:7]}"] if view["number"] else []
+
     def _view(self) -> dict[str, Any]:
         return {
             **super()._view(),

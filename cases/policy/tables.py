@@ -34,6 +34,8 @@ def _duration(value: Any) -> timedelta:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Days = Annotated[int, Field(gt=0, le=LONGEST.days)]
+# Files of complaints are kept for 3 years at least (O-APP2).
+RetainYears = Annotated[int, Field(ge=3, le=100)]
 Percent = Annotated[int, Field(gt=0, lt=100)]
 
 
@@ -199,6 +201,10 @@ class KindTable(Model):
     # A resolved case may be reopened, and closes by itself, at the end of this many days.
     reopen_days: Days
     reopen_clause: str
+    # So many years after its end a case is kept whole (O-APP2). After so many years what it holds of persons is erased
+    # by itself; without a number somebody has to ask for it.
+    retain_years: RetainYears = 3
+    erase_after_years: RetainYears | None = None
     # Who may send what to this kind, where that differs from [permissions].
     permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
@@ -239,6 +245,9 @@ class KindTable(Model):
                 raise ValueError(f"{path} has no limit; give one of elapsed, calendar_days, working_time")
             if rule.working_time is not None and not any(policy.calendar.windows.values()):
                 raise ValueError(f"{path}.working_time needs hours in calendar.windows")
+        if self.erase_after_years is not None and self.erase_after_years < self.retain_years:
+            least = f"at least the {self.retain_years} of {kind}.retain_years"
+            raise ValueError(f"{kind}.erase_after_years = {self.erase_after_years}: allowed is {least}")
 
 
 class PaymentTable(KindTable):

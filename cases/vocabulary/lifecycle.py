@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from cases.vocabulary.events import EventData
 from cases.vocabulary.values import FreeText, Moment
@@ -27,6 +27,23 @@ class Closed(EventData):
 
     TYPE: ClassVar[str] = "closed"
     outcome: str
+
+
+# Why personal data of a case are erased: its time to be kept has passed, the customer or an authority wants it, or they
+# should never have been taken down.
+ErasedFor = Literal["retention", "customer", "authority", "mistake"]
+ERASED_FOR: tuple[ErasedFor, ...] = get_args(ErasedFor)
+
+
+class Erased(EventData):
+    """What the case held of persons is gone: personal facts, texts, accounts; the actor decided it.
+
+    ``asked_by`` is who asked for it; nobody where ``why`` is retention, which the policy asks for.
+    """
+
+    TYPE: ClassVar[str] = "erased"
+    why: ErasedFor
+    asked_by: str | None = None
 
 
 class Withdrawn(EventData):

@@ -72,4 +72,7 @@ class CaseView(ViewModel):
     clocks: list[ClockView]
     approvals: list[ApprovalView]
     waits_for: list[Waiting]
+    # The last day on which a closed case is kept whole; when what it held of persons was erased.
+    keep_until: str | None = None
+    erased_at: str | None = None
     events: int

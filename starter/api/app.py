@@ -15,7 +15,7 @@ from activities.casebook.errors import WAITING
 from activities.casebook.restored import Restored
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.contract import TASK_QUEUE
-from starter.api import acknowledge, guards, payouts, problems, routes
+from starter.api import acknowledge, erasures, guards, payouts, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
@@ -50,6 +50,7 @@ def bare_app() -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(routes.router, prefix="/api/v1")
+    app.include_router(erasures.router, prefix="/api/v1")
     describe(app)
     return app
 

@@ -111,7 +111,7 @@ Key = Annotated[
 ]
 
 
-async def _object(request: Request) -> Json:
+async def object_of(request: Request) -> Json:
     """Return the JSON object that was sent.
 
     Raises:
@@ -149,7 +149,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> Json:
 
 def _filing(kind: str) -> Callable[..., Awaitable[Response]]:
     async def file(request: Request, services: ServicesOf, caller: CallerOf, key: Key = None) -> Response:
-        intake = await _object(request)
+        intake = await object_of(request)
         view = await actions.file(services, caller, kind, intake, key, strict=True)
         return JSONResponse(view, headers={"Location": _address(view["id"])})
 
@@ -180,7 +180,7 @@ def _sending(name: str) -> Callable[..., Awaitable[Response]]:
     async def send(
         request: Request, services: ServicesOf, caller: CallerOf, case_id: CaseId, key: Key = None
     ) -> Response:
-        body = await _object(request)
+        body = await object_of(request)
         return JSONResponse(await actions.command(services, caller, case_id, name, body, key, strict=True))
 
     return send
@@ -226,7 +226,7 @@ async def add_payee(request: Request, services: ServicesOf, caller: CallerOf, ca
 
     Name and account are personal data: they stand apart from the record, which holds the token only.
     """
-    body = await _object(request)
+    body = await object_of(request)
     return JSONResponse({"payee": await actions.add_payee(services, caller, case_id, body)})
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from activities.payouts.payees import PayeeDetails
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS
+from cases.vocabulary.lifecycle import ErasedFor
+from cases.vocabulary.values import Model
 from cases.vocabulary.views import ApprovalView, CaseView
 from starter.access import filed_kinds
 from starter.api import schemas
@@ -123,6 +125,54 @@ class Looks(_Answer):
     looks: list[Look]
 
 
+class ErasedCase(_Answer):
+    """A case of an erasure: when it was erased, or by which code it was refused, and when nothing was left of it."""
+
+    case: str
+    erased_at: str | None
+    refused: str | None
+    gone_at: str | None
+
+
+class Erasure(_Answer):
+    """An erasure: who asked for it, who decided it. ``kept`` says why other cases of the customer stay, by id."""
+
+    id: int
+    why: str
+    asked_by: str | None
+    asked_role: str | None
+    asked_at: str
+    approved: bool | None
+    decided_by: str | None
+    decided_role: str | None
+    decided_at: str | None
+    cases: list[ErasedCase]
+    kept: dict[str, str] | None = None
+
+
+class Erasures(_Answer):
+    """Erasures, the last first."""
+
+    erasures: list[Erasure]
+
+
+class LegalHold(_Answer):
+    """A legal hold of a case."""
+
+    case: str
+    reference: str
+    set_by: str
+    set_at: str
+    lifted_by: str | None
+    lifted_at: str | None
+
+
+class Holds(_Answer):
+    """Legal holds, the oldest first."""
+
+    holds: list[LegalHold]
+
+
 class Signature(_Answer):
     """An Ed25519 signature of a DSSE envelope."""
 
@@ -185,6 +235,32 @@ CHECKPOINT: dict[str, Any] = {
 }
 
 
+CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[A-Za-z0-9._:/-]+$", max_length=200)]
+
+
+class WantedErasure(Model):
+    """What is to be erased: a case, or every case of a customer; and why."""
+
+    case: CaseName | None = None
+    customer: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="the reference that `customer.ref` of the facts names; it is not kept"
+    )
+    why: ErasedFor
+
+
+class WantedHold(Model):
+    """A case that must not be erased, and the file number of the court or authority that wants it kept."""
+
+    case: CaseName
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class HeldCase(Model):
+    """A case of which a hold is lifted."""
+
+    case: CaseName
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the problem documents that an operation may answer with, beside those that any may."""
     return {status: _problem() for status in sorted({400, 401, 403, 422, 429, 503, *statuses})}
@@ -231,7 +307,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=_TEXT, routes=app.routes)
     known = made.setdefault("components", {}).setdefault("schemas", {})
     models: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in filed_kinds()}
-    models |= {PayeeDetails, *(model for kind in KINDS.values() for model in kind.COMMANDS.values())}
+    models |= {
+        PayeeDetails,
+        WantedErasure,
+        WantedHold,
+        HeldCase,
+        *(model for kind in KINDS.values() for model in kind.COMMANDS.values()),
+    }
     answered: dict[type[BaseModel], str] = {kind.VIEW: name for name, kind in KINDS.items()}
     for model in sorted({*models, *answered, *EVENTS.values()}, key=lambda one: one.__name__):
         schema = schemas.whole(model, schemas.REF)

@@ -16,6 +16,7 @@ from starter.cli import (
     calendar,
     cases,
     compare,
+    erase,
     export,
     keys,
     migrate,
@@ -64,6 +65,7 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
+    erase.register(app)
     system.register(app)
     backup.register(app)
     migrate.register(app)

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from starter.api.services import Services
-from starter.console import approvals, case, find, login, now, numbers, passkeys, policy, rules, stream
+from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
 from starter.console.web import CSP, Handler, Site
 
 __all__ = ["mount"]
@@ -38,6 +38,7 @@ PAGES: dict[str, Handler] = {
     "/approvals/next": approvals.following,
     "/approvals/waiting": approvals.waiting,
     "/passkeys": passkeys.passkeys,
+    "/erasures": erasures.erasures,
     "/find": find.find,
     "/find/export": find.export,
     "/find/verify": find.verify,

@@ -348,6 +348,8 @@ FIELDS: Mapping[str, Shown] = {
 }
 # Where an event means something else by a name.
 BY_EVENT: Mapping[tuple[str, str], Shown] = {
+    ("erased", "why"): Shown(_term("erased_for")),
+    ("erased", "asked_by"): Shown(Formatter.person),
     ("escalated", "from"): ROLE,
     ("escalated", "to"): Shown(lambda f, value: f"→ {f.words.word('role', value)}"),
     ("escalated", "cause"): Shown(_term("escalation")),

@@ -63,6 +63,8 @@ class Temporal(Server):
         command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
         # A backup lets writers wait for a moment; without this the server fails what it is doing then.
         command += ["--sqlite-pragma", "busy_timeout=5000"]
+        # What is deleted is overwritten, so that nothing of an erased case stays in the file.
+        command += ["--sqlite-pragma", "secure_delete=on"]
         return command
 
     async def _not_ready_reason(self) -> str | None:

@@ -199,7 +199,7 @@ ATTACKS = {
     "renumber a case": "UPDATE case_file SET number = ''",
     "change a notice": "UPDATE notification SET outcome = 'sent'",
     "change a policy": "UPDATE policy SET document = ''",
-    "change a text": "UPDATE case_text SET text = ''",
+    "a text of another event": "UPDATE case_text SET seq = 1",
     "remove a payout": "DELETE FROM payout",
     "a payout of another case": "UPDATE payout SET case_id = ''",
     "a payee of another case": "UPDATE payee SET case_id = ''",

@@ -1326,13 +1326,3 @@ async def test_what_a_gateway_that_is_gone_has_said_is_written_down(
     with pytest.raises(Refused, match="it is known what came of it"):
         await present.settle(KEY, paid="GW-1")
     assert (await attempt(present)).state == "paid"
-
-
-async def test_what_is_erased_of_a_case_is_its_payees_account_too(pool: Tables) -> None:
-    token = await Payees(pool).add(CASE, PayeeDetails(name="Zhang San", account="6222", method="bank"))
-    assert await Recorder(pool).erase_personal(CASE) is True
-    kept = await pool.fetchrow(
-        "SELECT details, salt, erased_at IS NOT NULL AS erased FROM payee WHERE token = $1", token
-    )
-    assert tuple(kept or ()) == (None, None, True)
-    assert await Recorder(pool).erase_personal(CASE) is False

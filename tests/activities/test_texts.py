@@ -211,7 +211,7 @@ async def test_an_audit_finds_a_text_that_is_not_the_recorded_one(
     await book.record(of(*EVENTS_WITH_TEXTS))
     await book.record(batch(1, 3, "complaint:C-2"))
     assert (await book.verify()).ok
-    await superuser.execute(f"{statement} AND case_id = '{CASE}'")
+    await behind_the_back(superuser, f"{statement} AND case_id = '{CASE}'")
     fault = (await book.verify()).fault
     assert fault is not None
     assert (fault.case_id, fault.seq, fault.what) == (CASE, 2, "changed")

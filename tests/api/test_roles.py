@@ -55,12 +55,23 @@ POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 U
 POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 U
 POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 F R F 4 U
 POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 U
+GET  /erasures                            F F F F F F + + + F F F F F F U
+GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F U
+POST /erasures                            F F F F F F 4 4 F F F F F F F U
+POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F U
+POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F U
+GET  /holds                               F F F F F F + + + F F F F F F U
+POST /holds                               F F F F F F 4 4 F F F F F F F U
+POST /holds/lift                          F F F F F F 4 4 F F F F F F F U
 """
 BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
     "payees": {"name": "Zhang San", "account": "6222", "method": "bank"},
+    "erasures": {"case": "complaint:nobody", "why": "customer"},
+    "holds": {"case": "complaint:nobody", "reference": "17"},
+    "lift": {"case": "complaint:nobody"},
     "attachments": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://x/call.wav", "size": 5},
 }
 STATUS = {"+": (200,), "F": (403,), "4": (404,), "U": (401,), "R": (403,)}
@@ -102,8 +113,15 @@ async def _ask(api: ApiServer, who: str | None, method: str, path: str) -> tuple
         async with api.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
             return begun.status_code, ""
     name = path.rpartition("/")[2]
-    answer = await api.call(who, method, path, None if method == "GET" else BODIES.get(name) or intake(name, "north"))
+    path = path.replace("{number}", "999999")
+    answer = await api.call(who, method, path, None if method == "GET" else _body(name))
     return answer.status_code, answer.text
+
+
+def _body(name: str) -> Any:
+    if name in ("approve", "reject"):
+        return None
+    return BODIES.get(name) or intake(name, "north")
 
 
 def test_the_table_has_every_operation() -> None:

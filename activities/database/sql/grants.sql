@@ -7,7 +7,7 @@
 
 -- The record: it grows, and nothing in it changes.
 GRANT SELECT, INSERT (case_id, seq, type, at, recorded_at, body, prev_hash, hash) ON case_event TO caseladder_writer;
-GRANT SELECT, INSERT (case_id, seq, field, salt, text) ON case_text TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, seq, field, salt, text), UPDATE (salt, text) ON case_text TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, first, seq, body) ON case_proof TO caseladder_writer;
 GRANT SELECT, INSERT (kind, number, case_id) ON case_number_given TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, caller, role, masked) ON personal_look TO caseladder_writer;
@@ -31,7 +31,7 @@ GRANT SELECT,
 GRANT SELECT, INSERT (case_id, waybill, parent, words), UPDATE (waybill, parent, words)
     ON case_search TO caseladder_writer;
 GRANT SELECT, INSERT (kind, year, month, serial), UPDATE (serial) ON case_number TO caseladder_writer;
-GRANT SELECT, INSERT (case_id, seq, request_id, salt, digest), UPDATE (seq, salt, digest)
+GRANT SELECT, INSERT (case_id, seq, request_id, salt, digest), UPDATE (seq, salt, digest), DELETE
     ON case_request TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, facts, salt, intake_salt, intake_digest),
     UPDATE (facts, salt, intake_salt, intake_digest, erased_at)
@@ -39,6 +39,14 @@ GRANT SELECT, INSERT (case_id, facts, salt, intake_salt, intake_digest),
 GRANT SELECT, INSERT (one), DELETE ON casebook_recovery TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, number, seq, hash), UPDATE (number, seq, hash) ON checkpoint_head TO caseladder_writer;
 GRANT SELECT, INSERT (place, number), UPDATE (number, at) ON checkpoint_place TO caseladder_writer;
+
+-- Erasure.
+GRANT SELECT, INSERT (why, asked_by, asked_role, asked_person, approved, decided_by, decided_role, decided_at),
+    UPDATE (approved, decided_by, decided_role, decided_at)
+    ON erasure TO caseladder_writer;
+GRANT SELECT, INSERT (erasure, case_id, erased_at, refused), UPDATE (erased_at, refused, gone_at)
+    ON erasure_case TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, reference, set_by), UPDATE (lifted_by, lifted_at) ON legal_hold TO caseladder_writer;
 
 -- Payments.
 GRANT SELECT, INSERT (key, case_id, amount, state, reference, requested_at, settled_at, gateway, payee),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.policy import SMTP
 from email.utils import localtime
+from typing import BinaryIO
 
 from activities.notify.channels import Message, SettingError
 
@@ -44,3 +46,8 @@ def compose(message: Message, sender: Address) -> EmailMessage:
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     return mail
+
+
+def is_of_thread(file: BinaryIO, thread: str) -> bool:
+    """Whether a mail that `compose` wrote is of this thread."""
+    return str(BytesHeaderParser(policy=SMTP).parse(file)["References"]).strip() == f"<{thread}@caseladder>"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from activities.notify.channels import Delayed, Deliver, Message, SettingError
-from activities.notify.channels.mail import compose
+from activities.notify.channels.mail import compose, is_of_thread
 
 
 class MaildirChannel:
@@ -60,3 +60,19 @@ class MaildirChannel:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def remove(folder: Path, thread: str) -> int:
+    """Remove the mails of a thread from a folder, and return how many there were.
+
+    Raises:
+        OSError: one cannot be read or removed.
+    """
+    gone = 0
+    for path in folder.glob("*.eml"):
+        with path.open("rb") as file:
+            is_one = is_of_thread(file, thread)
+        if is_one:
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone

@@ -1,0 +1,243 @@
+"""Erasing as an operation: somebody asks for it, somebody else decides it, and a worker does what is left everywhere.
+
+The casebook is erased at once, in one transaction for each case. The engine's histories and the folder of mails follow,
+by whichever worker looks next; they are looked at again until nothing is left. What the policy wants erased after so
+many years is erased by the workers themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway, StatementFailed
+from activities.erasure.book import Erasures, Left
+from activities.erasure.erase import Eraser
+from activities.notify.channels.maildir import remove
+from activities.notify.recipients import stable_id
+from activities.policies.store import Policies
+from cases.policy.model import Policy
+from cases.vocabulary.contract import PASSING
+from cases.vocabulary.events import SYSTEM, Actor
+from cases.vocabulary.lifecycle import ErasedFor
+from cases.vocabulary.refusals import Refused
+from cases.working_calendar import anniversary
+from starter.access import check_may_erase
+from starter.settings import Settings
+
+if TYPE_CHECKING:  # half a second to import; needed only where the engine is asked
+    from temporalio.client import Client
+
+Json = dict[str, Any]
+# Seconds between two looks at what is left, and at what the policies want erased.
+LOOK_AGAIN, PURGE_AGAIN = 30.0, 3600.0
+
+
+class Erasure:
+    """The operation. Safe to share between tasks; every method raises what `Database.connection` does."""
+
+    def __init__(self, database: Database) -> None:
+        self.book, self._eraser = Erasures(database), Eraser(database)
+
+    async def ask(self, by: Actor, why: ErasedFor, now: datetime, *, case_id: str = "", customer: str = "") -> Json:
+        """Ask that a case, or every case of a customer, is erased; somebody else decides.
+
+        Returns:
+            The erasure, and under ``kept`` why other cases of the customer stay, by id.
+
+        Raises:
+            Refused: ``role``; ``not_found``; or, where no case can be erased now, why the first one cannot
+                (`Eraser.erase`).
+        """
+        check_may_erase(by.role)
+        wanted = await self.book.of_customer(customer) if customer else [case_id]
+        kept: dict[str, Refused] = {}
+        erasable: dict[str, None] = {}
+        for each in wanted:
+            try:
+                # As somebody else would: whether it may be erased is asked, not by whom.
+                gone = await self._eraser.erase(each, why, SYSTEM, None, now, try_only=True)
+                erasable.update(dict.fromkeys(gone))
+                if not gone:
+                    kept[each] = Refused("already_erased", f"{each} is erased already")
+            except Refused as refusal:
+                kept[each] = refusal
+        if not erasable:
+            raise next(iter(kept.values()), Refused("not_found", "no case names this customer, or it was erased"))
+        number = await self.book.ask(why, by, list(erasable))
+        return {**await self.book.one(number), "kept": {each: refusal.code for each, refusal in kept.items()}}
+
+    async def decide(self, number: int, by: Actor, approve: bool, now: datetime) -> Json:
+        """Approve an erasure, which is done in the casebook at once, or reject it.
+
+        Raises:
+            Refused: ``role``, ``not_found``, ``decided``, ``duties``.
+        """
+        check_may_erase(by.role)
+        await self.book.decide(number, by, approve, now)
+        if approve:
+            await self._in_casebook(number, now)
+        return await self.book.one(number)
+
+    async def again(
+        self, case_id: str, why: ErasedFor, by: Actor, asked_by: Actor | None, now: datetime
+    ) -> Json | None:
+        """Erase a case that was erased before an older casebook was restored; None where it is erased already.
+
+        Raises:
+            Refused: see `Eraser.erase`.
+        """
+        if not await self._eraser.erase(case_id, why, by, asked_by, now, try_only=True):
+            return None
+        number = await self.book.decided(why, by, asked_by, [case_id], now)
+        await self._in_casebook(number, now)
+        return await self.book.one(number)
+
+    async def hold(self, case_id: str, reference: str, by: Actor) -> None:
+        """Forbid that a case is erased. Raises Refused: ``role``, ``not_found``, ``on_hold``."""
+        check_may_erase(by.role)
+        await self.book.hold(case_id, reference, by)
+
+    async def lift(self, case_id: str, by: Actor) -> None:
+        """Lift the hold of a case. Raises Refused: ``role``, ``not_found``."""
+        check_may_erase(by.role)
+        await self.book.lift(case_id, by)
+
+    # --- by the workers ---------------------------------------------------------------------------
+
+    async def go_on(self, client: Client, mails: Path | None, now: datetime) -> list[Left]:
+        """Do what is left of approved erasures; returns what is left still.
+
+        Args:
+            client: the connection to the engine.
+            mails: the folder of mails; None where mails go to a server.
+        """
+        await self._in_casebook(None, now)
+        left = [one for one in await self.book.left() if one.erased]
+        for one in left:
+            if mails is not None:
+                await asyncio.to_thread(remove, mails, stable_id(one.case_id))
+            if await _forgotten(client, one.case_id):
+                await self.book.gone(one.case_id)
+        return await self.book.left()
+
+    async def purge(self, policies: Policies, now: datetime) -> list[str]:
+        """Erase what the policies want erased by now (``erase_after_years``); returns the ids of the cases.
+
+        A case goes by the policy of its name as that is now, but never before the years for which the policy that it
+        is pinned to keeps it.
+        """
+        erased: list[str] = []
+        for name, kind in await self.book.groups():
+            policy = _current(policies, name)
+            years = None if policy is None or kind not in policy.kinds else policy.rule(kind).erase_after_years
+            if policy is None or years is None:
+                continue
+            # A year has so many days at least.
+            before, after = now - timedelta(days=365 * years), ""
+            while page := await self.book.past(name, kind, before, after):
+                due = [case_id for case_id, closed_at in page if _is_past(policy, closed_at, years, now)]
+                erased += await self._purge(due, now)
+                after = page[-1][0]
+        return erased
+
+    async def _purge(self, case_ids: Sequence[str], now: datetime) -> list[str]:
+        erasable: dict[str, None] = {}
+        for case_id in case_ids:
+            # Kept for longer by its own policy, or what it was copied to is.
+            with suppress(Refused):
+                gone = await self._eraser.erase(case_id, "retention", SYSTEM, None, now, try_only=True)
+                erasable.update(dict.fromkeys(gone))
+        if not erasable:
+            return []
+        # Noted before anything is done, so that no crash leaves one erased here and not elsewhere.
+        number = await self.book.decided("retention", SYSTEM, None, list(erasable), now)
+        return await self._in_casebook(number, now)
+
+    async def _in_casebook(self, number: int | None, now: datetime) -> list[str]:
+        """Erase from the casebook what is left there of an erasure, or of all; returns the ids of the cases."""
+        erased: list[str] = []
+        for one in await self.book.left(number):
+            if one.erased:
+                continue
+            try:
+                gone = await self._eraser.erase(one.case_id, one.why, one.by, one.asked_by, now)
+            except Refused as refusal:
+                if refusal.code not in PASSING:
+                    await self.book.done(one.erasure, one.case_id, None, refusal.code)
+                continue
+            for case_id in dict.fromkeys((one.case_id, *gone)):
+                await self.book.done(one.erasure, case_id, now, None)
+            erased += gone
+        return erased
+
+
+def _current(policies: Policies, name: str) -> Policy | None:
+    """Return a policy as it is now; None where there is none of this name any more."""
+    try:
+        return policies.load(name)
+    except Refused:
+        return None
+
+
+def _is_past(policy: Policy, closed_at: datetime, years: int, now: datetime) -> bool:
+    return anniversary(policy.local(closed_at).date(), years) < policy.local(now).date()
+
+
+async def _forgotten(client: Client, case_id: str) -> bool:
+    """Have the engine delete its runs of a case; whether it knows none. One that goes on is left to its end.
+
+    Raises:
+        RPCError: the engine does not answer.
+    """
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+    from temporalio.client import WorkflowExecutionStatus
+    from temporalio.service import RPCError, RPCStatusCode
+
+    runs: dict[str, bool] = {}
+    async for run in client.list_workflows(f"WorkflowId = '{case_id}'"):
+        runs[run.run_id] = run.status is WorkflowExecutionStatus.RUNNING
+    with suppress(RPCError):  # one that is not there, or is not listed yet
+        last = await client.get_workflow_handle(case_id).describe()
+        runs[last.run_id] = last.status is WorkflowExecutionStatus.RUNNING
+    for run_id, running in runs.items():
+        if running:
+            continue
+        execution = WorkflowExecution(workflow_id=case_id, run_id=run_id)
+        request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+        try:
+            await client.workflow_service.delete_workflow_execution(request)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+    return not runs
+
+
+async def keep_erasing(
+    database: Database, client: Client, settings: Settings, policies: Policies, log: structlog.stdlib.BoundLogger
+) -> None:
+    """Do what is left of erasures, and erase what the policies want erased, until it is cancelled."""
+    from temporalio.service import RPCError
+
+    erasure, purged = Erasure(database), float("-inf")
+    while True:
+        try:
+            if monotonic() - purged >= PURGE_AGAIN:
+                gone = await erasure.purge(policies, datetime.now(UTC))
+                purged = monotonic()
+                if gone:
+                    log.info("purged", cases=len(gone))
+            await erasure.go_on(client, settings.mails, datetime.now(UTC))
+        except (DatabaseAway, StatementFailed, RPCError, OSError) as error:
+            # Done again at the next look.
+            log.warning("erasure_waits", reason=type(error).__name__)
+        await asyncio.sleep(LOOK_AGAIN)

@@ -1,0 +1,235 @@
+"""Erasing what closed cases hold of persons: four eyes, retention, legal holds, and four years in a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from activities.audit.everything import Everything
+from activities.erasure.book import Erasures
+from activities.erasure.erase import Eraser
+from activities.payouts.payees import PayeeDetails, Payees
+from activities.policies.store import Policies
+from cases.vocabulary.events import SYSTEM, Actor
+from cases.vocabulary.refusals import Refused
+from starter.erasure import Erasure
+from tests.activities.ledger import behind_the_back
+from tests.activities.test_audit_everything import COMPLAINT, MORE, START, Steps, record
+from tests.casebook import Book
+
+QA, GM = Actor("qa-1", "qa_manager"), Actor("gm-1", "general_manager")
+CASE = "complaint:A"
+ENDED: Steps = (*COMPLAINT, *MORE, (1600, "close", "supervisor", {}))
+# It closes on 10 March, and is kept on that day three years later.
+KEPT, PAST = datetime.fromisoformat("2029-03-10T23:59:59+08:00"), datetime.fromisoformat("2029-03-11T00:00:00+08:00")
+
+
+@pytest.fixture
+async def erasure(book: Book, superuser: asyncpg.Connection) -> Erasure:
+    await behind_the_back(superuser, "TRUNCATE erasure, erasure_case, legal_hold")
+    return Erasure(book.database)
+
+
+async def refused(doing: Awaitable[object]) -> tuple[str, str]:
+    with pytest.raises(Refused) as caught:
+        await doing
+    return caught.value.code, caught.value.message
+
+
+async def faults(book: Book) -> list[str]:
+    return [str(fault) for fault in (await Everything(book.database, second_look=0).verify()).faults]
+
+
+async def everything_in(superuser: asyncpg.Connection) -> str:
+    """The rows of every table, save for what is known of the staff, as text."""
+    tables = await superuser.fetch(
+        "SELECT relname FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'staff'"
+    )
+    found = []
+    for (table,) in tables:
+        rows = await superuser.fetch(f'SELECT t::text FROM "{table}" AS t')
+        found += [f"{table}: {row[0]}" for row in rows]
+    return "\n".join(found)
+
+
+async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
+    book: Book, superuser: asyncpg.Connection, erasure: Erasure
+) -> None:
+    case = await record(book, "complaint", "A", ENDED)
+    token = await Payees(book.database).add(CASE, PayeeDetails(name="李四", account="6222020200", method="bank"))
+    before = await everything_in(superuser)
+    marks = ("张三", "13800000000", "looking for the parcel", "goes out today", "李四", "6222020200")
+    assert all(mark in before for mark in marks)
+
+    asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
+    assert (asked["approved"], asked["asked_by"], [one["case"] for one in asked["cases"]]) == (None, "qa-1", [CASE])
+    assert await book.personal(CASE) is not None
+    done = await erasure.decide(asked["id"], GM, True, PAST)
+    assert (done["approved"], done["cases"][0]["refused"], done["cases"][0]["gone_at"]) == (True, None, None)
+
+    after = await everything_in(superuser)
+    assert [mark for mark in marks if mark in after] == []
+    last = (await book.events(CASE))[-1]
+    assert (last["type"], last["data"], last["actor"]["id"]) == (
+        "erased",
+        {"why": "customer", "asked_by": "qa-1"},
+        "gm-1",
+    )
+    view = await book.case(CASE)
+    assert view is not None
+    assert (view["status"], view["keep_until"], view["erased_at"]) == ("closed", "2029-03-10", PAST.isoformat())
+    assert view["events"] == len(case.events) + 1
+    assert await superuser.fetchval("SELECT erased_at IS NOT NULL FROM payee WHERE token = $1", token)
+    assert await superuser.fetchval("SELECT count(*) FROM case_request") == 0
+    assert await faults(book) == []
+    assert (await book.verify()).ok
+    # The book keeps who asked and who decided.
+    assert await refused(erasure.decide(asked["id"], GM, False, PAST)) == (
+        "decided", f"erasure {asked['id']}: it is decided already",
+    )  # fmt: skip
+    assert (await refused(erasure.ask(QA, "customer", PAST, case_id=CASE)))[0] == "already_erased"
+
+
+async def test_a_case_that_is_open_kept_or_held_is_not_erased(book: Book, erasure: Erasure) -> None:
+    case = await record(book, "complaint", "A", COMPLAINT)
+    assert (await refused(erasure.ask(QA, "customer", PAST, case_id=CASE)))[0] == "not_closed"
+    await record(book, "complaint", "A", (*MORE, (1600, "close", "supervisor", {})), after=case)
+    code, message = await refused(erasure.ask(QA, "customer", KEPT, case_id=CASE))
+    assert (code, message) == ("retained", "erase: kept until 2029-03-10")
+    await erasure.hold(CASE, "(2028) Hu 01 Min Chu 17", QA)
+    assert (await refused(erasure.hold(CASE, "again", GM)))[0] == "on_hold"
+    assert (await refused(erasure.ask(QA, "customer", PAST, case_id=CASE)))[0] == "on_hold"
+    await erasure.lift(CASE, GM)
+    assert (await refused(erasure.lift(CASE, GM)))[0] == "not_found"
+    asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
+    # One that is set in between counts.
+    await erasure.hold(CASE, "(2028) Hu 01 Min Chu 18", QA)
+    done = await erasure.decide(asked["id"], GM, True, PAST)
+    assert done["cases"][0]["refused"] == "on_hold"
+    assert await book.personal(CASE) is not None
+    assert (await refused(erasure.ask(QA, "customer", PAST, case_id="complaint:none")))[0] == "not_found"
+    assert (await refused(erasure.hold("complaint:none", "x", QA)))[0] == "not_found"
+
+
+async def test_four_eyes_decide(book: Book, erasure: Erasure) -> None:
+    await record(book, "complaint", "A", ENDED)
+    asked = await erasure.ask(Actor("qa-1", "qa_manager", "p-1"), "mistake", PAST, case_id=CASE)
+    for same in (QA, Actor("gm-9", "general_manager", "p-1"), Actor("QA-1", "general_manager")):
+        assert (await refused(erasure.decide(asked["id"], same, True, PAST)))[0] == "duties"
+    assert (await refused(erasure.decide(asked["id"], Actor("super-1", "supervisor"), True, PAST)))[0] == "role"
+    assert (await refused(erasure.ask(Actor("agent-1", "agent"), "mistake", PAST, case_id=CASE)))[0] == "role"
+    assert (await refused(erasure.hold(CASE, "x", Actor("auditor-1", "auditor"))))[0] == "role"
+    # Whoever asked may take it back.
+    rejected = await erasure.decide(asked["id"], QA, False, PAST)
+    assert (rejected["approved"], rejected["cases"][0]["erased_at"]) == (False, None)
+    assert await book.personal(CASE) is not None
+    assert (await refused(erasure.decide(asked["id"], GM, True, PAST)))[0] == "decided"
+    assert (await refused(erasure.decide(10**9, GM, True, PAST)))[0] == "not_found"
+
+
+async def test_every_case_of_a_customer(book: Book, erasure: Erasure, superuser: asyncpg.Connection) -> None:
+    await record(book, "complaint", "A", ENDED)
+    await record(book, "complaint", "B", COMPLAINT)
+    await superuser.execute("ALTER TABLE personal DISABLE TRIGGER personal_only_erased")
+    await superuser.execute("UPDATE personal SET facts = jsonb_set(facts, '{customer,ref}', '\"c-77\"')")
+    await superuser.execute("ALTER TABLE personal ENABLE TRIGGER personal_only_erased")
+    asked = await erasure.ask(QA, "customer", PAST, customer="c-77")
+    assert [one["case"] for one in asked["cases"]] == [CASE]
+    assert asked["kept"] == {"complaint:B": "not_closed"}
+    await erasure.decide(asked["id"], GM, True, PAST)
+    assert (await refused(erasure.ask(QA, "customer", PAST, customer="c-77")))[0] == "not_closed"
+    assert (await refused(erasure.ask(QA, "customer", PAST, customer="nobody")))[0] == "not_found"
+    # The reference stands nowhere in the book.
+    assert "c-77" not in str(await erasure.book.all())
+
+
+async def test_what_was_copied_goes_along_or_holds_everything_up(book: Book, erasure: Erasure) -> None:
+    steps = (*COMPLAINT, (30, "open_claim", "agent", {"factor": "loss", "claimant": {"relation": "sender"}}), *MORE)
+    await record(book, "complaint", "A", (*steps, (1600, "close", "supervisor", {})))
+    view = await book.case(CASE)
+    assert view is not None
+    claim = view["claim"]
+    # It was not opened here, so it holds nothing; one that is open does.
+    assert await Eraser(book.database).erase(CASE, "customer", GM, QA, PAST, try_only=True) == [CASE]
+    case = await record(book, "claim", claim.partition(":")[2], ((3, "acknowledge", "agent", {}),))
+    code, message = await refused(erasure.ask(QA, "customer", PAST, case_id=CASE))
+    assert (code, claim in message) == ("not_closed", True)
+    ended: Steps = ((60, "withdraw", "agent", {}),)
+    await record(book, "claim", claim.partition(":")[2], ended, after=case)
+    asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
+    assert {one["case"] for one in asked["cases"]} == {CASE, claim}
+    done = await erasure.decide(asked["id"], GM, True, PAST)
+    assert all(one["erased_at"] for one in done["cases"])
+    assert await book.personal(claim) is None
+    assert await faults(book) == []
+
+
+async def test_nothing_comes_back(book: Book, erasure: Erasure, superuser: asyncpg.Connection) -> None:
+    await record(book, "complaint", "A", ENDED)
+    asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
+    await erasure.decide(asked["id"], GM, True, PAST)
+    for statement in (
+        "UPDATE case_text SET salt = 'x', text = 'back' WHERE case_id = 'complaint:A'",
+        "UPDATE personal SET facts = '{}', erased_at = NULL WHERE case_id = 'complaint:A'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only erased"):
+            await superuser.execute(statement)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="decided once"):
+        await superuser.execute("UPDATE erasure SET decided_by = 'somebody'")
+    # What was erased and is there again, as from a dump, is named.
+    await behind_the_back(superuser, "UPDATE personal SET facts = '{}', salt = NULL, erased_at = NULL")
+    assert any("is there that was erased" in fault for fault in await faults(book))
+
+
+async def test_a_restored_casebook_is_erased_again(book: Book, erasure: Erasure) -> None:
+    await record(book, "complaint", "A", ENDED)
+    done = await erasure.again(CASE, "customer", GM, QA, PAST)
+    assert done is not None
+    assert (done["asked_by"], done["decided_by"], done["cases"][0]["refused"]) == ("qa-1", "gm-1", None)
+    assert await book.personal(CASE) is None
+    assert await erasure.again(CASE, "customer", GM, QA, PAST) is None
+
+
+async def test_four_years_pass(book: Book, erasure: Erasure, tmp_path: Path) -> None:
+    (tmp_path / "default.toml").write_text(
+        'name = "default"\nextends = "default"\n[complaint]\nerase_after_years = 3\n[claim]\nretain_years = 3\n'
+    )
+    policies = Policies(tmp_path)
+    # Filed a month apart, one of them held, one still open; and a claim, which nobody wants erased.
+    for number, key in enumerate("ABCDEF"):
+        await record(
+            book, "complaint", key, ENDED if key != "F" else COMPLAINT, start=START + timedelta(days=30 * number)
+        )
+    await record(book, "claim", "K", ((3, "acknowledge", "agent", {}), (60, "withdraw", "agent", {})))
+    await erasure.hold("complaint:C", "(2028) Hu 01 Min Chu 17", QA)
+    gone: dict[str, datetime] = {}
+    now = START
+    while now < START + timedelta(days=4 * 366):
+        for case_id in await erasure.purge(policies, now):
+            gone[case_id] = now
+        now += timedelta(days=1)
+    first = datetime.fromisoformat("2029-03-11T09:00:00+08:00")
+    closed = {key: START + timedelta(days=30 * number + 1) for number, key in enumerate("ABCDEF")}
+    assert sorted(gone) == ["complaint:A", "complaint:B", "complaint:D", "complaint:E"]
+    assert gone["complaint:A"] == first
+    for case_id, at in gone.items():
+        end = closed[case_id[-1]].replace(year=2029).date()
+        assert at.date() == end + timedelta(days=1)
+    for case_id in ("complaint:C", "complaint:F", "claim:K"):
+        assert (await book.case(case_id) or {})["erased_at"] is None
+    for case_id in ("complaint:C", "complaint:F"):
+        assert await book.personal(case_id) is not None
+    reported = await erasure.book.all()
+    assert [(one["why"], one["decided_by"], one["asked_by"]) for one in reported] == [
+        ("retention", SYSTEM.id, None)
+    ] * 4
+    # The hold is lifted: it goes at the next look.
+    await erasure.lift("complaint:C", GM)
+    assert await erasure.purge(policies, now) == ["complaint:C"]
+    assert await faults(book) == []
+    assert len(await Erasures(book.database).left()) == 5
