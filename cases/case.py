@@ -336,7 +336,7 @@ class Case(Handlers):
             asked_by: who asked for it; None for nobody.
 
         Raises:
-            Refused: ``not_closed``, ``retained`` (O-APP2), ``already_erased``; or ``duties``: who asks for it is
+            Refused: ``not_closed``, ``retained`` (O-APP2), ``already_erased``; or ``four_eyes``: who asks for it is
                 not who decides it.
         """
         now = self.policy.local(now)
@@ -347,7 +347,7 @@ class Case(Handlers):
         if now.date() <= self.keep_until:
             raise Refused("retained", f"erase: kept until {self.keep_until.isoformat()}", RETAINED)
         if by.is_same(asked_by):
-            raise Refused("duties", "erase: somebody else decides than who asks for it")
+            raise Refused("four_eyes", "erase: somebody else decides than who asks for it")
         self._recorded_at = now
         data = life.Erased(why=why, asked_by=None if asked_by is None else asked_by.id)
         return self.emit(data, now, by=by, clauses=(RETAINED,))

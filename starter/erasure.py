@@ -79,7 +79,7 @@ class Erasure:
         """Approve an erasure, which is done in the casebook at once, or reject it.
 
         Raises:
-            Refused: ``role``, ``not_found``, ``decided``, ``duties``.
+            Refused: ``role``, ``not_found``, ``decided``, ``four_eyes``.
         """
         check_may_erase(by.role)
         await self.book.decide(number, by, approve, now)

@@ -77,14 +77,14 @@ class Erasures:
         """Decide an erasure.
 
         Raises:
-            Refused: ``not_found``; ``decided``: somebody has; ``duties``: nobody approves what they asked for.
+            Refused: ``not_found``; ``decided``: somebody has; ``four_eyes``: nobody approves what they asked for.
         """
         async with self._database.connection() as connection, connection.transaction():
             row = await connection.fetchrow(self._ASKED, number)
             if row is None:
                 raise Refused("not_found", f"there is no erasure {number}")
             if approved and by.is_same(_actor(row["asked_by"], row["asked_role"], row["asked_person"])):
-                raise Refused("duties", f"erasure {number}: somebody else decides than who asked for it")
+                raise Refused("four_eyes", f"erasure {number}: somebody else decides than who asked for it")
             if row["approved"] is not None or not await connection.fetchval(
                 self._DECIDE, number, approved, by.id, by.role, now
             ):

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from activities.database.errors import DatabaseAway, StatementFailed
@@ -75,6 +76,12 @@ def refused(refusal: Refused) -> JSONResponse:
     return problem(status, refusal.code, refusal.message, refusal.clause, headers)
 
 
+def _allowed(app: FastAPI, scope: Scope) -> str:
+    """Return the methods that an address takes; each is a route of its own."""
+    found = [route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] is Match.PARTIAL]
+    return ", ".join(sorted({method for route in found for method in route.methods or ()}))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
 
@@ -94,11 +101,12 @@ def install(app: FastAPI) -> None:
         return problem(400, "malformed", "; ".join(wrong))
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: Exception) -> JSONResponse:
+    async def _http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-        return problem(status, code, str(error.detail), headers=error.headers)
+        headers = {"Allow": _allowed(app, request.scope)} if status == 405 else error.headers
+        return problem(status, code, str(error.detail), headers=headers)
 
     async def away(_: Request, error: Exception) -> JSONResponse:
         log.warning("unavailable", reason=str(error) or type(error).__name__)

@@ -120,7 +120,7 @@ async def test_four_eyes_decide(book: Book, erasure: Erasure) -> None:
     await record(book, "complaint", "A", ENDED)
     asked = await erasure.ask(Actor("qa-1", "qa_manager", "p-1"), "mistake", PAST, case_id=CASE)
     for same in (QA, Actor("gm-9", "general_manager", "p-1"), Actor("QA-1", "general_manager")):
-        assert (await refused(erasure.decide(asked["id"], same, True, PAST)))[0] == "duties"
+        assert (await refused(erasure.decide(asked["id"], same, True, PAST)))[0] == "four_eyes"
     assert (await refused(erasure.decide(asked["id"], Actor("super-1", "supervisor"), True, PAST)))[0] == "role"
     assert (await refused(erasure.ask(Actor("agent-1", "agent"), "mistake", PAST, case_id=CASE)))[0] == "role"
     assert (await refused(erasure.hold(CASE, "x", Actor("auditor-1", "auditor"))))[0] == "role"
