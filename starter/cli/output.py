@@ -96,6 +96,8 @@ def print_view(view: Mapping[str, Any]) -> None:
             ("opened", instant(view["opened_at"])),
             ("resolved", instant(view["resolved_at"])),
             ("closed", instant(view["closed_at"])),
+            ("kept until", None if view.get("erased_at") else view.get("keep_until")),
+            ("erased", instant(view.get("erased_at"))),
             ("next due", due(view["next_due"])),
             ("breached", ", ".join(view["breached"])),
             ("to sign", ", ".join(view.get("turn", ()))),

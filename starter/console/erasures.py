@@ -13,6 +13,9 @@ from starter.access import may_erase, may_read_looks
 from starter.console.web import Look, Message
 from starter.erasure import Erasure
 
+# The fields of the form that asks for one; what was typed there stays where it is refused.
+_ASKED = ("case", "customer", "why")
+
 
 async def erasures(look: Look) -> Response:
     """Show erasures and holds, and do what a form of the page asks for.
@@ -37,7 +40,7 @@ async def erasures(look: Look) -> Response:
         holds=await erasure.book.holds(),
         reasons=ERASED_FOR,
         may=may_erase(look.who),
-        given={name: look.field(name) or "" for name in ("case", "customer", "why")},
+        given={name: look.field(name) or "" if look.field("do") == "ask" else "" for name in _ASKED},
         named=look.request.query_params.get("case", ""),
     )
 

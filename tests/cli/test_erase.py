@@ -42,7 +42,7 @@ def test_it_is_asked_for_and_decided(up: Up, case_id: str, tmp_path: Path) -> No
     ).refused(1)
     done = up("erase", "--approve", number, *GM, "--json").json
     assert done[0]["cases"][0]["erased_at"]
-    assert "erased at" in up("show", case_id).out or "erased" in up("timeline", case_id).out
+    assert "erased " in up("show", case_id).out
     assert up("audit", "verify", case_id).code == 0
     assert "erased" in up("erase", case_id, "--why", "customer", *QA).refused(1)
     # The list, kept elsewhere, erases what a restored casebook has again; here nothing is left to do.

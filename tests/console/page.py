@@ -25,6 +25,8 @@ PAGES = {
     "case": "/console/case?id={case}",
     "action": "/console/case?id={case}&do=assess",
 }
+# With what only QA, the general manager and auditors get to.
+ALL_PAGES = {**PAGES, "erasures": "/console/erasures"}
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import PAGES, open_page, overflow
+from tests.console.page import ALL_PAGES, open_page, overflow
 from tests.console.samples import fill
 from tests.console.server import ConsoleServer
 
@@ -37,8 +37,8 @@ async def test_no_serious_fault_for_those_who_cannot_see(
     async with open_page(browser, console, None, language=language, color_scheme=scheme) as page:
         await page.goto(f"{console.url}/console/login")
         faults += await _faults(page, "login")
-    async with open_page(browser, console, "sue-1", language=language, color_scheme=scheme) as page:
-        for name, path in PAGES.items():
+    async with open_page(browser, console, "gus-1", language=language, color_scheme=scheme) as page:
+        for name, path in ALL_PAGES.items():
             await page.goto(console.url + path.format(case=samples["claim"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
             faults += await _faults(page, name)
@@ -54,9 +54,9 @@ async def test_a_phone_shows_every_page_in_its_width(
 ) -> None:
     for language in ("en", "zh"):
         async with open_page(
-            browser, console, "sue-1", language=language, viewport={"width": 360, "height": 740}, has_touch=True
+            browser, console, "gus-1", language=language, viewport={"width": 360, "height": 740}, has_touch=True
         ) as page:
-            for name, path in PAGES.items():
+            for name, path in ALL_PAGES.items():
                 await page.goto(console.url + path.format(case=samples["claim"]))
                 assert await overflow(page) <= 0, (name, language)
 
@@ -111,10 +111,10 @@ async def test_instants_count_down_and_survive_without_a_script(
 async def test_no_page_takes_anything_from_elsewhere(
     console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:
-    async with open_page(browser, console, "sue-1") as page:
+    async with open_page(browser, console, "gus-1") as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        for path in PAGES.values():
+        for path in ALL_PAGES.values():
             answer = await page.goto(console.url + path.format(case=samples["claim"]))
             assert answer is not None
             policy = answer.headers["content-security-policy"]
