@@ -36,6 +36,7 @@ from cases.vocabulary.values import Instant, Model, Role, Text, Token
 
 __all__ = [
     "CHANNELS",
+    "OUTSIDE",
     "Absence",
     "Answer",
     "BadDirectory",
@@ -52,6 +53,8 @@ __all__ = [
 
 Language = Literal["zh", "en"]
 Why = Literal["on_duty", "deputy", "parent_unit", "off_duty", "nobody"]
+# Roles of who is none of the staff: systems have them, by a key.
+OUTSIDE = frozenset({"customer", "platform", "system"})
 # An explanation names so many people one by one, an error so many allowed values.
 _NAMED = 5
 
@@ -222,6 +225,15 @@ class Directory:
         """`who`, and after that the next who can be reached: each person once, nobody who is absent."""
         return self._line(role, unit, at, None)
 
+    def stands_for(self, person: str, role: str, unit: str | None) -> bool:
+        """Whether a person may be asked for a role in a case of a unit: who has it there or above, or their deputy."""
+        return any(
+            way[-1].id == person
+            for level in self._levels(unit)
+            for holder in self._held.get((role, level), ())
+            for way in self._stand_ins(holder)
+        )
+
     def _line(self, role: str, unit: str | None, at: datetime, most: int | None) -> tuple[Answer, ...]:
         found = tuple(islice(self._answers(role, unit, at), most))
         return found or (Answer(None, "nobody", tuple(self._nobody(role, unit, at))),)
@@ -391,8 +403,10 @@ def problems(
     for row, person in enumerate(people):
         if person.unit not in known_units:
             yield Problem("staff", row, "unit", _unknown(person.unit, "unit", known_units))
-        if roles is not None and person.role not in roles:
-            yield Problem("staff", row, "role", _unknown(person.role, "role", roles))
+        if roles is not None and person.role in OUTSIDE:
+            yield Problem("staff", row, "role", f"{person.role!r} is no role of the staff; systems have it, by a key")
+        elif roles is not None and person.role not in roles:
+            yield Problem("staff", row, "role", _unknown(person.role, "role", set(roles) - OUTSIDE))
         if person.id in person.deputies:
             yield Problem("staff", row, "deputies", f"{person.id!r} is named as deputy of itself")
         for deputy, times in Counter(person.deputies).items():

@@ -8,9 +8,12 @@ the case at all:
     qa_manager, general_manager    every case
     auditor                        every case, and changes none
     any other role                 the kinds that name it (`Case.SEEN_BY`), else those for all others, of every unit
-    a system with a key            what its scopes (file, command, read) and units allow
+    a system with a key            what its scopes (file, command, read, administer) and units allow
+      that is finance              of the kinds that finance sees
+      that speaks for customers    of those whose personal facts name one of its customers
 
 Whoever a case is between (`Case.parties`: a handover, a swap) sees that one case wherever it is.
+A person is one of the directory of staff, in the role that it has them in now; nobody else sees anything.
 
 The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
 its area office to the supervisor, its headquarters to the general manager.
@@ -21,25 +24,27 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from cases.case import OTHERS
-from cases.directory import Directory
+from cases.directory import OUTSIDE, Directory
 from cases.registry import KINDS
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
 
-Scope = Literal["file", "command", "read"]
-SCOPES: tuple[Scope, ...] = ("file", "command", "read")
+Scope = Literal["file", "command", "read", "administer"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 # As which role a system may act: for itself, or for whom it speaks.
 SYSTEM_ROLES = ("system", "customer", "platform", "finance")
-AUDITOR = "auditor"
-# Roles of people who are none of the staff.
-OUTSIDE = frozenset({"customer", "platform"})
+AUDITOR, CUSTOMER, FINANCE = "auditor", "customer", "finance"
+# Commands that administer the system, whichever case they are sent to.
+ADMINISTRATION = frozenset({"load_calendar"})
+# What a key that may not read is told of a case: how to name it to others, and whether it is over.
+RECEIPT = ("id", "number", "status")
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
@@ -65,6 +70,7 @@ class Caller:
         scopes: of a system.
         name: personal data; empty for a system.
         person: what the accounts of one person have in common, where the directory says so.
+        customers: the references (``facts.customer.ref``) of those for whom a system with the role customer speaks.
     """
 
     id: str
@@ -75,6 +81,7 @@ class Caller:
     name: str = ""
     language: str = "zh"
     person: str | None = None
+    customers: frozenset[str] = frozenset()
 
     def actor(self) -> Actor:
         """Return the caller as the rules know them."""
@@ -85,12 +92,11 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
     """Whose cases a person of a role sees.
 
     Args:
-        own: the units that the person belongs to; headquarters if there are none.
+        own: the units that the person belongs to; without any they see nothing.
     """
     if role not in _OWN_UNITS:
         return None
-    headquarters = directory.headquarters
-    units = set(own) or ({NO_UNIT} if headquarters is None else {headquarters})
+    headquarters, units = directory.headquarters, set(own)
     if role in _AND_BELOW:
         # A unit that the directory does not know counts as below headquarters.
         if headquarters in units:
@@ -104,7 +110,7 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
 def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     """Return the units and the kinds of case that a caller sees; None stands for all of them."""
     if caller.kind == "system":
-        return caller.units, None
+        return caller.units, _kinds_of(FINANCE) if caller.role == FINANCE else None
     if caller.role in _SEE_ALL:
         return None, None
     if caller.role in _OWN_UNITS:
@@ -123,15 +129,28 @@ def filed_kinds() -> tuple[str, ...]:
     return tuple(name for name, kind in KINDS.items() if kind.FILED)
 
 
-def in_reach(caller: Caller, kind: str, unit: str | None) -> bool:
-    """Whether a caller sees the cases of a kind and a unit."""
-    units, kinds = sees(caller)
-    return (kinds is None or kind in kinds) and (units is None or (unit or NO_UNIT) in units)
+def customers_of(caller: Caller) -> frozenset[str] | None:
+    """Return the references of the customers whose cases alone a caller sees; None for who speaks for no customer."""
+    return caller.customers if caller.role == CUSTOMER else None
 
 
-def may_see(caller: Caller, view: Mapping[str, Any]) -> bool:
-    """Whether a caller sees a case. Of a system it is asked beside its scopes."""
-    return in_reach(caller, view["kind"], view["unit"]) or _is_party(caller, view)
+def in_reach(caller: Caller, kind: str, unit: str | None, customer: str | None = None) -> bool:
+    """Whether a caller sees the cases of a kind, a unit and a customer.
+
+    Args:
+        customer: the reference among the personal facts; it needs to be known only where `customers_of` says so.
+    """
+    (units, kinds), customers = sees(caller), customers_of(caller)
+    return (
+        (kinds is None or kind in kinds)
+        and (units is None or (unit or NO_UNIT) in units)
+        and (customers is None or customer in customers)
+    )
+
+
+def may_see(caller: Caller, view: Mapping[str, Any], customer: str | None = None) -> bool:
+    """Whether a caller sees a case. Of a system it is asked beside its scopes; ``customer`` as for `in_reach`."""
+    return in_reach(caller, view["kind"], view["unit"], customer) or _is_party(caller, view)
 
 
 def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
@@ -144,17 +163,58 @@ def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
 def may_change(caller: Caller) -> bool:
     """Whether a caller may change anything at all."""
     if caller.kind == "system":
-        return bool(caller.scopes & {"file", "command"})
+        return bool(caller.scopes - {"read"})
     return caller.role != AUDITOR
 
 
-def may_file(caller: Caller, kind: str, unit: str | None) -> bool:
-    """Whether a caller may file a case of a kind and a unit."""
-    if not KINDS[kind].FILED:
-        return False
+def scope_of(command: str) -> Scope:
+    """Return the scope of a key that may send a command."""
+    return "administer" if command in ADMINISTRATION else "command"
+
+
+def may_send(caller: Caller, command: str) -> bool:
+    """Whether a caller may send a command at all, whatever the case says to it."""
     if caller.kind == "system":
-        return "file" in caller.scopes and in_reach(caller, kind, unit)
-    return caller.role not in (AUDITOR, "finance") and in_reach(caller, kind, unit)
+        return scope_of(command) in caller.scopes
+    return may_change(caller) and command not in ADMINISTRATION
+
+
+def answer_of(caller: Caller, view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a caller is told of a case that they filed or sent a command to: its view, or a `RECEIPT`."""
+    if caller.kind == "system" and "read" not in caller.scopes:
+        return {name: view.get(name) for name in RECEIPT}
+    return dict(view)
+
+
+def may_file(caller: Caller, kind: str, unit: str | None, customer: str | None = None) -> bool:
+    """Whether a caller may file a case of a kind, a unit and a customer."""
+    if not KINDS[kind].FILED or not in_reach(caller, kind, unit, customer):
+        return False
+    return caller.role not in (AUDITOR, FINANCE) and (caller.kind == "person" or "file" in caller.scopes)
+
+
+def check_notified(directory: Directory, person: str, role: str, view: Mapping[str, Any]) -> None:
+    """Refuse who may no longer take a case up on the word of a notice that told them of it, in a role.
+
+    Args:
+        directory: as it is now.
+        view: the case as it is now.
+
+    Raises:
+        Refused: code ``not_staff`` or ``not_in_charge``.
+    """
+    known = directory.person(person)
+    if known is None:
+        raise not_staff(person, directory)
+    named = (view["holder"], *KINDS[view["kind"]].parties(view))
+    if not (directory.stands_for(person, role, view["unit"]) or (known.role == role and person in named)):
+        raise Refused("not_in_charge", f"{person} no longer stands for the role {role!r} in this case")
+
+
+def not_staff(person: str, directory: Directory) -> Refused:
+    """Return the refusal of somebody whom the directory of staff does not have."""
+    missing = f"{person} is not in the directory of staff" if directory.people else "the directory of staff is empty"
+    return Refused("not_staff", f"{missing}; whoever runs this system imports it with `caseladder staff import`")
 
 
 def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
@@ -223,7 +283,7 @@ class Claims(Model):
 
 
 class Grant(Model):
-    """Who has a value among ``claims.roles`` has this role.
+    """Who has a value among ``claims.roles`` may have this role, if the directory has them in it.
 
     Args:
         units: where; without them the token says so, or else the directory.
@@ -240,7 +300,7 @@ class AccessTable(Model):
     Args:
         jwks: where the issuer's keys are; without it its discovery document says so.
         skew: seconds that the issuer's clock may be off.
-        grant: the first one whose value the token has.
+        grant: the first one whose value the token has and whose role the directory says.
     """
 
     issuer: Annotated[str, Field(min_length=1)]
@@ -271,40 +331,56 @@ def read_access(text: str, roles: Collection[str]) -> AccessTable:
         raise Refused("bad_access", invalid(error, "access").message) from None
     except ValueError as error:
         raise Refused("bad_access", f"access: issuer = {table.issuer!r}: {error}, or give jwks") from None
-    unknown = [grant.role for grant in table.grant if grant.role not in roles]
-    if unknown:
-        raise Refused("bad_access", f"access: grant.role = {unknown[0]!r}: allowed: {', '.join(roles)}")
+    for grant in table.grant:
+        if grant.role in OUTSIDE:
+            raise Refused(
+                "bad_access", f"access: grant.role = {grant.role!r}: no role of the staff; systems have it, by a key"
+            )
+        if grant.role not in roles:
+            allowed = ", ".join(role for role in roles if role not in OUTSIDE)
+            raise Refused("bad_access", f"access: grant.role = {grant.role!r}: allowed: {allowed}")
     return table
 
 
 def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Directory) -> Caller:
     """Return the caller that a token with these verified claims speaks for.
 
+    Args:
+        directory: as it is now, so that who is removed from it, or has another role there, acts no more as before.
+
     Raises:
-        Refused: code ``no_role``: the table grants its bearer nothing; ``bad_token``: its id is none.
+        Refused: code ``no_role``: the table grants its bearer nothing, or not what they are in the directory;
+            ``not_staff``: they are not in the directory; ``bad_token``: its id is none.
     """
     names = table.claims
     held = _texts(claims.get(names.roles))
-    grant = next((one for one in table.grant if one.value in held), None)
-    if grant is None:
+    granted = [one for one in table.grant if one.value in held]
+    if not granted:
         raise Refused("no_role", "the access table grants the bearer of this token no role")
     try:
         person = _Bearer.model_validate({"id": claims.get(names.id)}).id
     except ValidationError:
         raise Refused("bad_token", f"the claim {names.id} of the token must be a staff id: a plain token") from None
     known = directory.person(person)
-    own = grant.units or _texts(claims.get(names.units)) or (() if known is None else (known.unit,))
+    if known is None:
+        raise not_staff(person, directory)
+    grant = next((one for one in granted if one.role == known.role), None)
+    if grant is None:
+        roles = ", ".join(dict.fromkeys(one.role for one in granted))
+        raise Refused(
+            "no_role", f"{person} is {known.role} in the directory of staff; the access table grants: {roles}"
+        )
     name, language = claims.get(names.name), claims.get(names.language)
     if not isinstance(language, str) or not language.startswith(("zh", "en")):
-        language = "zh" if known is None else known.language
+        language = known.language
     return Caller(
         id=person,
         role=grant.role,
-        units=units_of(grant.role, own, directory),
+        units=units_of(grant.role, grant.units or _texts(claims.get(names.units)) or (known.unit,), directory),
         kind="person",
-        name=name if isinstance(name, str) else (known.name or "" if known else ""),
+        name=name if isinstance(name, str) else known.name or "",
         language=language[:2],
-        person=None if known is None else known.person,
+        person=known.person,
     )
 
 

@@ -20,13 +20,14 @@ KEY_PREFIX = "cl_"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A system's key, without its secret; ``units`` None is every unit."""
+    """A system's key, without its secret; ``units`` None is every unit, ``customers`` whom it speaks for."""
 
     id: str
     name: str
     role: str
     scopes: frozenset[str]
     units: frozenset[str] | None
+    customers: frozenset[str] = frozenset()
     created_at: datetime | None = None
     revoked_at: datetime | None = None
 
@@ -43,7 +44,12 @@ class ApiKeys:
         self._database = database
 
     async def create(
-        self, name: str, role: str, scopes: Collection[str], units: Collection[str] | None = None
+        self,
+        name: str,
+        role: str,
+        scopes: Collection[str],
+        units: Collection[str] | None = None,
+        customers: Collection[str] = (),
     ) -> tuple[Key, str]:
         """Make a key and return it with its text, which is never given again: only its hash is stored.
 
@@ -52,13 +58,12 @@ class ApiKeys:
         """
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         async with self._database.connection() as connection:
-            row = await connection.fetchval(
-                self._ADD, key_id, name, _hash(secret), role, sorted(scopes), None if units is None else sorted(units)
-            )
+            limits = (sorted(scopes), None if units is None else sorted(units), sorted(customers))
+            row = await connection.fetchval(self._ADD, key_id, name, _hash(secret), role, *limits)
         if row is None:
             raise Refused("name_taken", f"name = {name!r}: a key has or had this name; choose another")
-        key = Key(key_id, name, role, frozenset(scopes), None if units is None else frozenset(units))
-        return key, f"{KEY_PREFIX}{key_id}_{secret}"
+        reach = None if units is None else frozenset(units)
+        return Key(key_id, name, role, frozenset(scopes), reach, frozenset(customers)), f"{KEY_PREFIX}{key_id}_{secret}"
 
     async def find(self, text: str) -> Key | None:
         """Return the key that a text is; None for one that is revoked or forged, and for any other text."""
@@ -100,6 +105,7 @@ def _key(row: asyncpg.Record) -> Key:
         row["role"],
         frozenset(row["scopes"]),
         None if units is None else frozenset(units),
+        frozenset(row["customers"]),
         row.get("created_at"),
         row.get("revoked_at"),
     )

@@ -12,6 +12,7 @@ class Casebook:
     """Reads cases. Safe to share between tasks; every method raises what `Database.connection` does."""
 
     _CASE = statement(__package__, "case")
+    _CUSTOMER = statement(__package__, "customer")
     _BY_NUMBER = statement(__package__, "case_by_number")
     _EVENTS = statement(__package__, "events")
     _ASSIGNED_FOR = statement(__package__, "assigned_for")
@@ -27,6 +28,12 @@ class Casebook:
         async with self._database.connection() as connection:
             view: dict[str, Any] | None = await connection.fetchval(self._CASE, case_id)
             return view
+
+    async def customer(self, case_id: str) -> tuple[bool, str | None]:
+        """Return whether a case is recorded, and its customer's reference; None without one, or once it is erased."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._CUSTOMER, case_id)
+        return (False, None) if row is None else (True, row["ref"])
 
     async def by_number(self, number: str, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the views of the cases of a number; each kind counts by itself (S1-5.8), so up to one of each."""

@@ -7,7 +7,7 @@ counted either: see `activities.casebook.paging.visible`. Nothing here holds per
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, ClassVar, Literal
 
 import asyncpg
@@ -31,6 +31,9 @@ _NOTHING = "'-'"
 
 # What is looked up of a case beside its file, for all cases at once or for each.
 _AMONG = " AND file.case_id IN (SELECT case_id FROM case_search WHERE {})"
+_OF_CUSTOMERS = (
+    " AND file.case_id IN (SELECT case_id FROM personal WHERE facts -> 'customer' ->> 'ref' = ANY ({}::text[]))"
+)
 _EACH = " AND (SELECT {} FROM case_search WHERE case_search.case_id = file.case_id)"
 
 Order = Literal["due", "opened"]
@@ -57,6 +60,7 @@ class Search:
         *,
         units: Units,
         kinds: Kinds,
+        customers: Collection[str] | None = None,
         order: Order = "due",
         limit: int = 50,
         after: str | None = None,
@@ -68,6 +72,7 @@ class Search:
         move to a page before or after, the others stay where they are.
 
         Args:
+            customers: only the cases whose personal facts name one of these references; None for all.
             limit: 1 to 1000 cases.
             after: `Page.after` of the page before, of a search in the same order.
 
@@ -81,6 +86,9 @@ class Search:
         parameters = [*visible(units, kinds), *read_cursor(after, order), limit + 1]
         async with self._database.planning() as connection:
             where = await self._where(connection, filter, parameters)
+            if customers is not None:
+                parameters.append(sorted(customers))
+                where += _OF_CUSTOMERS.format(f"${len(parameters)}")
             rows = await connection.fetch(self._BY[order].replace("{where}", where), *parameters)
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else write_cursor(order, last["place"], last["case_id"])

@@ -9,7 +9,7 @@ everything after it up until it ends.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -31,6 +31,7 @@ class FeedEvent:
         position: where it stands; opaque to readers, and fit for a header.
         kind, number, unit: the case's, as it stands now.
         event: public event JSON (design contract "Events").
+        customer: the reference among the personal facts as they are now, which is passed on to nobody.
     """
 
     position: str
@@ -39,6 +40,7 @@ class FeedEvent:
     number: str
     unit: str | None
     event: dict[str, Any]
+    customer: str | None = field(default=None, repr=False, compare=False)
 
 
 class Feed:
@@ -114,4 +116,5 @@ def _event(row: asyncpg.Record) -> FeedEvent:
         row["number"] or "",
         row["unit"],
         join(row["body"], row["texts"]),
+        row["customer"],
     )

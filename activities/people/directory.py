@@ -9,7 +9,7 @@ from time import monotonic
 import structlog
 
 from activities.database.database import Database
-from activities.database.errors import DatabaseAway, StatementFailed
+from activities.database.errors import DatabaseAway, StatementFailed, explained
 from activities.people.tables import DirectoryTables, Stored
 from cases.directory import Directory
 from cases.vocabulary.refusals import Refused
@@ -28,7 +28,8 @@ log = structlog.get_logger(__name__)
 class DirectoryBook:
     """Reads the directory. Safe to share between tasks.
 
-    Every method but `current` raises what `Database.connection` does.
+    Every method but `current` raises what `Database.connection` does. `current` and `now` know no shifts that ended
+    before `KEPT`; see `read`.
     """
 
     def __init__(self, database: Database) -> None:
@@ -41,7 +42,7 @@ class DirectoryBook:
     async def current(self) -> Directory:
         """Return the directory; while the database is away, or holds one that is not valid, the last good one.
 
-        May be a second old. Knows no shifts that ended before `KEPT`; see `read`.
+        May be a second old.
         """
         if monotonic() - self._asked < FRESH or (self._turn.locked() and self._version is not None):
             return self._last
@@ -56,20 +57,36 @@ class DirectoryBook:
         try:
             async with asyncio.timeout(PATIENCE), self._database.connection() as connection:
                 version = await DirectoryTables(connection).version()
-            if version == self._version:
-                return
-            async with asyncio.timeout(READING):
-                async with self._database.snapshot() as connection:
+            await self._read_again(version)
+        except (DatabaseAway, StatementFailed, TimeoutError) as error:
+            log.warning("directory_not_read", reason=type(error).__name__, people=len(self._last.people))
+
+    async def now(self) -> Directory:
+        """Return the directory as it is at this moment, for what somebody may do; the last good one of a bad one.
+
+        What another process changed before this was called is in it.
+        """
+        async with self._database.connection() as connection:
+            version = await DirectoryTables(connection).version()
+        if version != self._version:
+            async with self._turn:
+                await self._read_again(version)
+        return self._last
+
+    async def _read_again(self, version: int) -> None:
+        """Read the directory, unless the version is the one that was read last."""
+        if version == self._version:
+            return
+        try:
+            with explained():
+                async with asyncio.timeout(READING), self._database.snapshot() as connection:
                     tables = DirectoryTables(connection)
                     version, stored = await tables.version(), await tables.read(datetime.now(UTC) - KEPT)
                 self._last = await asyncio.to_thread(stored.build)
-            self._version = version
-        except (DatabaseAway, StatementFailed, TimeoutError) as error:
-            log.warning("directory_not_read", reason=type(error).__name__, people=len(self._last.people))
         except Refused as refusal:
             # Logged once; the next version may be better.
-            self._version = version
             log.error("directory_kept", version=version, reason=refusal.message)
+        self._version = version
 
     async def read(self) -> Directory:
         """Return the directory as it is stored, with all shifts that ever were.

@@ -1,7 +1,8 @@
 """The link in a notice: /a/{token} shows what it is about, and its button takes the case up as that person.
 
-Nobody logs in for it: the token says who, and works once (`activities.notify.ack_tokens`). Looking at the
-page does nothing, since mail programs look at links by themselves.
+Nobody logs in for it: the token says who, and works once (`activities.notify.ack_tokens`), for as long as the
+directory has them where they were told of the case. Looking at the page does nothing, since mail programs look at
+links by themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from fastapi.responses import HTMLResponse
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.notify.ack_tokens import Ack, read
 from cases.vocabulary.refusals import Refused
-from starter.api.actions import NoAnswer, patiently
+from starter.access import check_notified
+from starter.api.actions import NoAnswer, patiently, view_of
 from starter.api.problems import TooManyRequests, status_of
 from starter.api.services import Services
 
@@ -31,6 +33,7 @@ _WORDS = {
         "used": "此链接已用过,或案件已不在等待接单。",
         "expired": "此链接已过期,请使用最新的通知。",
         "forged": "此链接无效,请完整复制通知中的链接。",
+        "gone": "此链接已失效:您已不在人员名录中,或不再负责此案件。",
         "refused": "未能接单:",
         "away": "系统暂时无法处理,请稍后再试。",
         "often": "操作过于频繁,请稍后再试。",
@@ -44,12 +47,14 @@ _WORDS = {
         "used": "This link was used, or nobody is waited for any more.",
         "expired": "This link has expired; use the newest notice.",
         "forged": "This link is not valid; copy the whole of it from the notice.",
+        "gone": "This link is no longer good: you are not in the directory of staff, or not in charge of the case.",
         "refused": "Not acknowledged: ",
         "away": "This does not work at the moment; try again soon.",
         "often": "Too many requests; try again soon.",
     },
 }
 _NAMED = {"token_used": "used", "token_expired": "expired", "token_forged": "forged", "too_many_requests": "often"}
+_NAMED |= dict.fromkeys(("not_staff", "not_in_charge"), "gone")
 _STYLE = (
     ":root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:10vh auto;"
     "padding:0 1rem}button{font:inherit;padding:.6rem 1.4rem}"
@@ -80,9 +85,11 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
         secrets = services.settings.link_secrets
         if not secrets:
             raise Refused("token_forged", "no links are issued here")
-        ack = read(secrets, token, datetime.now(UTC))
-        person = (await services.directory.current()).person(ack.person)
+        told, directory = read(secrets, token, datetime.now(UTC)), await services.directory.now()
+        person = directory.person(told.person)
         language = language if person is None else person.language
+        check_notified(directory, told.person, told.role, await view_of(services, told.case_id))
+        ack = told
         if not act:
             return _page(language, 200, ack, button=True)
         async with patiently():

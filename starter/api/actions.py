@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from activities.access.idempotency import Answer
 from activities.audit.keys import BadKeys, Keys, read_keys
 from activities.audit.make import Checkpoints, Untrue
 from activities.audit.prove import prove
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.payouts.payees import PayeeDetails
 from activities.senders.statement import UNSIGNED
 from cases.case import Case
@@ -35,6 +36,8 @@ from cases.vocabulary.refusals import Refused
 from starter.access import (
     Caller,
     Scope,
+    answer_of,
+    customers_of,
     filed_kinds,
     in_reach,
     may_change,
@@ -42,7 +45,9 @@ from starter.access import (
     may_read_looks,
     may_read_personal,
     may_see,
+    may_send,
     may_verify,
+    scope_of,
 )
 from starter.api import schemas
 from starter.api.services import Services
@@ -50,6 +55,8 @@ from starter.api.services import Services
 log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.
 PATIENCE = 10
+# Seconds between looks whether a case that was filed a moment ago is recorded.
+RECORDED = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 Json = dict[str, Any]
 
@@ -90,10 +97,21 @@ async def find(services: Services, caller: Caller, case_id: str, scope: Scope = 
         NoAnswer: only the case itself could say.
     """
     check_scope(caller, scope)
-    missing = Refused("not_found", "there is no such case")
+    view = await view_of(services, case_id)
+    customer = None if customers_of(caller) is None else await _customer_of(services, case_id)
+    if not may_see(caller, view, customer):
+        raise _MISSING
+    return view
+
+
+_MISSING = Refused("not_found", "there is no such case")
+
+
+async def view_of(services: Services, case_id: str) -> Json:
+    """Return the view of a case, whoever asks; raises as `find`."""
     kind, colon, key = case_id.partition(":")
     if kind not in KINDS or not colon or not key or len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
-        raise missing
+        raise _MISSING
     view = await services.casebook.case(case_id)
     if view is None:
         # Filed a moment ago, or the casebook was away since.
@@ -101,10 +119,20 @@ async def find(services: Services, caller: Caller, case_id: str, scope: Scope = 
             async with patiently():
                 view = await services.cases.case(case_id)
         except Refused as refusal:
-            raise (refusal if refusal.code in PASSING else missing) from None
-    if "rung" not in view or not may_see(caller, view):
-        raise missing
+            raise (refusal if refusal.code in PASSING else _MISSING) from None
+    if "rung" not in view:
+        raise _MISSING
     return view
+
+
+async def _customer_of(services: Services, case_id: str) -> str | None:
+    """Return the customer's reference, for which a case that was filed a moment ago is waited for."""
+    for pause in RECORDED:
+        known, customer = await services.casebook.customer(case_id)
+        if known:
+            return customer
+        await asyncio.sleep(pause)
+    return None
 
 
 def check_scope(caller: Caller, scope: Scope) -> None:
@@ -237,32 +265,57 @@ async def file(
         strict: hold the body against the published schema, so that "1" is no number and 1 no truth.
 
     Raises:
-        Refused: what the rules say; ``scope``, ``read_only``, ``unit`` or ``role`` for who may not file it; ``busy``.
+        Refused: what the rules say; ``scope``, ``read_only``, ``unit``, ``other_customer`` or ``role`` for who may not
+            file it; ``busy``.
         NoAnswer: it may be filed all the same; filing it again is harmless.
     """
     check_scope(caller, "file")
-    facts = intake.get("facts")
-    unit = facts.get("unit") if isinstance(facts, Mapping) else None
-    _check_file(caller, kind, unit if isinstance(unit, str) else None)
+    _check_file(caller, kind, _fact(intake, "unit"), _fact(intake, "customer", "ref"))
     if strict:
         schemas.check(KINDS[kind].INTAKE, intake, "intake")
     whole = _signed(caller, intake)
 
     async def do() -> Json:
         async with patiently():
-            return await services.cases.file(kind, whole)
+            return await _told(services, caller, await services.cases.file(kind, whole))
 
     with services.crowd.among(f"{kind}:{intake.get('key')}"):
         return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
 
 
-def _check_file(caller: Caller, kind: str, unit: str | None) -> None:
+async def _told(services: Services, caller: Caller, view: Json) -> Json:
+    """Return what a caller is told; who may not read could not ask for the number, which is given as it is recorded."""
+    answer = answer_of(caller, view)
+    if answer == view or answer["number"] is not None:
+        return answer
+    with suppress(DatabaseAway, StatementFailed):
+        for pause in RECORDED:
+            if (recorded := await services.casebook.case(view["id"])) is not None:
+                return {**answer, "number": recorded["number"]}
+            await asyncio.sleep(pause)
+    return answer
+
+
+def _fact(intake: Mapping[str, Any], *path: str) -> str | None:
+    """Return a text among the facts of an intake that was not checked yet; None where there is none."""
+    value = intake.get("facts")
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _check_file(caller: Caller, kind: str, unit: str | None, customer: str | None) -> None:
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
     if kind not in filed_kinds():
         raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(filed_kinds())}")
-    if not may_file(caller, kind, unit):
-        if in_reach(caller, kind, next(iter(caller.units or ()), None)) and caller.units is not None:
+    if not may_file(caller, kind, unit, customer):
+        customers = customers_of(caller)
+        if customers is not None and customer not in customers:
+            raise Refused(
+                "other_customer", "facts.customer.ref: this key files only for the customers that it was made for"
+            )
+        if in_reach(caller, kind, next(iter(caller.units or ()), None), customer) and caller.units is not None:
             allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
             raise Refused("unit", f"facts.unit = {unit!r}: this caller files for: {allowed}")
         raise Refused("role", f"role {caller.role!r} files no {kind}")
@@ -286,7 +339,7 @@ async def command(
         strict: as for `file`.
 
     Returns:
-        The case view after it.
+        The case view after it; of a key that may not read, see `starter.access.answer_of`.
 
     Raises:
         Refused: what the rules say; ``not_found``, ``scope``, ``read_only``, ``not_you``; ``closed``, ``busy`` or
@@ -306,9 +359,11 @@ async def _command(
     request_id: str | None,
     strict: bool,
 ) -> Json:
-    view = await find(services, caller, case_id, "command")
+    view = await find(services, caller, case_id, scope_of(name))
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
+    if not may_send(caller, name):
+        raise Refused("role", f"{name}: only administration sends it: `caseladder calendar load`")
     known = KINDS[view["kind"]].COMMANDS
     if name not in known:
         raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
@@ -323,7 +378,7 @@ async def _command(
 
     async def do() -> Json:
         async with patiently():
-            return await services.cases.command(case_id, name, whole)
+            return await _told(services, caller, await services.cases.command(case_id, name, whole))
 
     return await once(services, caller, request_id, ("command", case_id, name, dict(body)), do)
 
@@ -432,8 +487,7 @@ def allowed_to(caller: Caller, case: Case) -> list[str]:
 
     Time runs on in the case that is given.
     """
-    if not may_change(caller) or (caller.kind == "system" and "command" not in caller.scopes):
-        return []
     now = now_in(case)
     case.elapse(now, inclusive=False)
-    return [name for name, refusal in case.allowed(caller.actor(), now).items() if refusal is None]
+    allowed = case.allowed(caller.actor(), now)
+    return [name for name, refusal in allowed.items() if refusal is None and may_send(caller, name)]

@@ -126,7 +126,7 @@ class Verifier:
         table: whose tokens count, and for what.
         keys: the issuer's public keys.
         api_keys: those of systems.
-        directory: asks for the directory of staff.
+        directory: asks for the directory of staff as it is now.
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class Verifier:
         """Find whose credential it is.
 
         Raises:
-            Refused: ``bad_token``, ``bad_key`` or ``no_role``. It says why, but never repeats the credential.
+            Refused: ``bad_token``, ``bad_key``, ``no_role`` or ``not_staff``. It says why, but never repeats the
+                credential.
             IssuerAway: the issuer's keys cannot be had.
             DatabaseAway: the database cannot serve.
         """
@@ -147,7 +148,7 @@ class Verifier:
             key = await self._api_keys.find(credential)
             if key is None:
                 raise Refused("bad_key", "the key is not known, or was revoked")
-            return Caller(key.name, key.role, key.units, "system", key.scopes)
+            return Caller(key.name, key.role, key.units, "system", key.scopes, customers=key.customers)
         return caller_of(await self.claims(credential), self.table, await self._directory())
 
     async def claims(self, token: str) -> dict[str, Any]:

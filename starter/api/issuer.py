@@ -22,7 +22,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cases.directory import Directory, Person
+from cases.directory import OUTSIDE, Directory, Person
 from starter.access import AccessTable, Claims, Grant
 from starter.settings import SettingsError
 
@@ -52,13 +52,13 @@ class Issuer:
         return {"keys": [self._public]}
 
     def table(self, roles: Sequence[str]) -> AccessTable:
-        """Return the access table that goes with it: a token says its bearer's role."""
+        """Return the access table that goes with it: a token says its bearer's role, the directory their unit."""
         return AccessTable(
             issuer=ISSUER,
             audience=AUDIENCE,
             algorithms=("ES256",),
-            claims=Claims(roles="role", units="unit"),
-            grant=tuple(Grant(value=role, role=role) for role in roles),
+            claims=Claims(roles="role"),
+            grant=tuple(Grant(value=role, role=role) for role in roles if role not in OUTSIDE),
         )
 
     def token(self, person: Person, now: datetime, lifetime: timedelta = LIFETIME) -> str:
@@ -73,24 +73,15 @@ class Issuer:
             "exp": now + lifetime,
             "jti": secrets.token_hex(8),
         }
-        if person.unit:
-            claims["unit"] = person.unit
         if person.name:
             claims["name"] = person.name
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._public["kid"]})
 
 
 def sample_people(directory: Directory, roles: Sequence[str]) -> list[Person]:
-    """Whom the development issuer knows: the staff of the directory, without any one person of each role."""
-    if directory.people:
-        return sorted(directory.people, key=lambda one: (roles.index(one.role) if one.role in roles else 99, one.id))
-    outside = ("customer", "platform", "system")
-    # No directory, so no unit: they belong to headquarters, as cases without a unit do.
-    return [
-        Person.model_construct(id=f"{role}-1", name=None, role=role, unit="", language="zh", deputies=(), contacts={})
-        for role in roles
-        if role not in outside
-    ]
+    """Whom the development issuer knows: the staff of the directory, in the order of their roles."""
+    known = {role: place for place, role in enumerate(roles) if role not in OUTSIDE}
+    return sorted((one for one in directory.people if one.role in known), key=lambda one: (known[one.role], one.id))
 
 
 def check_loopback(host: str, public_url: str | None) -> None:

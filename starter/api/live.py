@@ -242,4 +242,4 @@ class Live:
 
 def visible(caller: Caller) -> Callable[[FeedEvent], bool]:
     """Which events a caller may see: those of the cases that they see."""
-    return lambda event: in_reach(caller, event.kind, event.unit)
+    return lambda event: in_reach(caller, event.kind, event.unit, event.customer)

@@ -25,7 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 STATUS = {
     **dict.fromkeys(("malformed", "bad_json", "bad_host"), 400),
     **dict.fromkeys(("unauthenticated", "bad_token", "bad_key", "bad_signature"), 401),
-    **dict.fromkeys(("no_role", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
+    **dict.fromkeys(("no_role", "not_staff", "scope", "read_only", "role", "unit", "not_you", "authority"), 403),
+    **dict.fromkeys(("other_customer", "not_in_charge"), 403),
     **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours", UNSIGNED, "passkey_required"), 403),
     **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
     **dict.fromkeys(("unknown_payout", "no_checkpoint"), 404),

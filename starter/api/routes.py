@@ -14,6 +14,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from activities.casebook.filter import Filter
+from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import FeedEvent, read_position
 from activities.payouts.payees import PayeeDetails
 from cases.registry import KINDS
@@ -21,7 +22,7 @@ from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
-from starter.access import Caller, filed_kinds, may_file, sees
+from starter.access import Caller, customers_of, filed_kinds, may_file, scope_of, sees
 from starter.api import actions, shapes
 from starter.api.guards import SLASH, Limiter
 from starter.api.live import visible
@@ -72,7 +73,8 @@ async def caller_of(
     """Who calls, if not too often.
 
     Raises:
-        Refused: ``unauthenticated``, ``bad_token``, ``bad_key``, ``no_role``, ``too_many_requests``.
+        Refused: ``unauthenticated``, ``bad_token``, ``bad_key``, ``no_role``, ``not_staff``,
+            ``too_many_requests``.
     """
     limiter = limiter_of(request)
     try:
@@ -171,7 +173,7 @@ for _kind in filed_kinds():
         summary=f"File a case: {_kind}",
         description=f"{(_case.__doc__ or '').splitlines()[0]} The same `key` and content give the same case.",
         response_description="The case, new or as it was filed before",
-        responses={200: {"model": CaseView}, **shapes.problems(409, 413, 415)},
+        responses={200: {"model": CaseView | shapes.Receipt}, **shapes.problems(409, 413, 415)},
         openapi_extra=shapes.body(_case.INTAKE, dict(_case.EXAMPLE)),
     )
 
@@ -197,7 +199,7 @@ def _command_route(path: str, name: str, model: type[Command], operation: str) -
         summary=f"Send a command: {name}",
         description=f"{model.__doc__ or ''}\n\nFor {', '.join(takes)}.",
         response_description="The case after it",
-        responses={200: {"model": CaseView}, **shapes.problems(404, 409, 413, 415)},
+        responses={200: {"model": CaseView | shapes.Receipt}, **shapes.problems(404, 409, 413, 415)},
         openapi_extra=shapes.body(model, dict(model.EXAMPLE)),
     )
 
@@ -210,7 +212,7 @@ _command_route("/cases/{case_id:case}/attachments", "attach", Attach, "attach_re
 @router.post("/cases/{case_id:case}/commands/{name}", include_in_schema=False)
 async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseId, name: str) -> Response:
     """Say which commands there are."""
-    view = await actions.find(services, caller, case_id, "command")
+    view = await actions.find(services, caller, case_id, scope_of(name))
     known = ", ".join(sorted(KINDS[view["kind"]].COMMANDS))
     raise Refused("unknown_command", f"command = {name!r}: this case takes {known}")
 
@@ -254,8 +256,9 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
     actions.check_scope(caller, "read")
     units, kinds = sees(caller)
     page = await services.search.page(
-        search, units=units, kinds=kinds, order=search.order, limit=search.limit, after=search.after
-    )
+        search, units=units, kinds=kinds, customers=customers_of(caller), order=search.order, limit=search.limit,
+        after=search.after,
+    )  # fmt: skip
     return JSONResponse({"cases": page.cases, "after": page.after})
 
 
@@ -345,6 +348,9 @@ async def case(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Respo
 async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Paging, Query()]) -> Response:
     """Return the approvals that wait for the caller: asked of their role, by somebody else."""
     actions.check_scope(caller, "read")
+    if caller.kind == "system":
+        # Decisions are asked of people.
+        return JSONResponse({"approvals": [], "after": None})
     units, kinds = sees(caller)
     page = await services.worklist.approvals(
         roles={caller.role}, not_by=caller.id, units=units, kinds=kinds, limit=paging.limit, after=paging.after
@@ -356,6 +362,7 @@ async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Pa
 async def me(caller: CallerOf) -> Response:
     """Who the caller is here, and what they see."""
     units, kinds = sees(caller)
+    somewhere, somebody = (next(iter(some or ()), None) for some in (caller.units, caller.customers))
     return JSONResponse(
         {
             "id": caller.id,
@@ -363,8 +370,9 @@ async def me(caller: CallerOf) -> Response:
             "kind": caller.kind,
             "units": None if units is None else sorted(units),
             "kinds": None if kinds is None else sorted(kinds),
-            "files": [kind for kind in filed_kinds() if may_file(caller, kind, next(iter(caller.units or ()), None))],
+            "files": [kind for kind in filed_kinds() if may_file(caller, kind, somewhere, somebody)],
             "scopes": sorted(caller.scopes),
+            "customers": sorted(caller.customers),
             "language": caller.language,
         }
     )
@@ -450,12 +458,19 @@ async def events(
     read_position(after)
     credential = request.headers["authorization"].partition(" ")[2].strip()
 
+    wanted = watching.wanted(caller)
+
     async def still() -> Wanted | None:
+        nonlocal wanted
         try:
             now = await services.verifier.caller(credential)
             actions.check_scope(now, "read")
+            wanted = watching.wanted(now)
         except Refused:
             return None
-        return watching.wanted(now)
+        except (DatabaseAway, StatementFailed):
+            # While it is away, nothing comes that anybody could see.
+            pass
+        return wanted
 
-    return EventStream(services.live, watching.wanted(caller), after, still)
+    return EventStream(services.live, wanted, after, still)

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from activities.access.access_log import AccessLog
 from activities.access.api_keys import ApiKeys
 from activities.access.idempotency import Idempotency
+from activities.access.sessions import EndedSessions
 from activities.casebook.audit import Audit
 from activities.casebook.read import Casebook
 from activities.casebook.search import Search
@@ -65,6 +66,7 @@ class Services:
     keys: ApiKeys
     idempotency: Idempotency
     access_log: AccessLog
+    sessions: EndedSessions
     feed: Feed
     live: Live
     verifier: Verifier
@@ -114,6 +116,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             keys=keys,
             idempotency=idempotency,
             access_log=AccessLog(database),
+            sessions=EndedSessions(database),
             feed=feed,
             live=live,
             verifier=verifier,
@@ -138,7 +141,7 @@ async def _verifier(
     roles = all_roles(policies)
     if settings.access is None:
         issuer = Issuer(settings.data)
-        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keys, directory.current)
+        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keys, directory.now)
     try:
         table = read_access(settings.access.read_text("utf-8"), roles)
     except Refused as refusal:
@@ -146,7 +149,7 @@ async def _verifier(
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{settings.access}: cannot be read: {error}") from None
     client = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
-    return None, Verifier(table, RemoteKeys(table, client), keys, directory.current)
+    return None, Verifier(table, RemoteKeys(table, client), keys, directory.now)
 
 
 def all_roles(policies: Policies) -> tuple[str, ...]:

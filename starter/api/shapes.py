@@ -201,6 +201,14 @@ class Proof(_Answer):
     checkpoint: Envelope
 
 
+class Receipt(_Answer):
+    """What a key without the scope `read` is told of a case that it filed or sent a command to."""
+
+    id: str
+    number: str | None
+    status: str
+
+
 class Actions(_Answer):
     """The commands that the caller may send to a case now; the case has the last word."""
 
@@ -216,6 +224,7 @@ class Me(_Answer):
     units: list[str] | None
     kinds: list[str] | None
     scopes: list[str]
+    customers: list[str]
     language: str
 
 

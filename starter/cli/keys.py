@@ -86,20 +86,23 @@ async def create(
     scope: Annotated[list[str], Parameter(negative="")],
     role: str = "system",
     unit: Annotated[list[str] | None, Parameter(negative="")] = None,
+    customer: Annotated[list[str] | None, Parameter(negative="")] = None,
     options: StackOptions = STACK,
 ) -> int:
     """Make a key and print it. It is shown this once; only its hash is stored.
 
     Args:
         name: who acts by it, as the record names them: order-system, hotline, ...
-        scope: file, command or read. May be repeated.
+        scope: file, command, read or administer (load a calendar into cases). May be repeated.
         role: as whom it acts: system, customer, platform or finance.
         unit: a unit whose cases it reaches; without any it reaches all. May be repeated.
+        customer: a reference (facts.customer.ref) of a customer for whom it speaks, with the role customer: it reaches
+            the cases that name it, and no others. May be repeated.
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from cases.vocabulary.values import Token
-    from starter.access import SCOPES, SYSTEM_ROLES
+    from cases.vocabulary.values import Text, Token
+    from starter.access import CUSTOMER, SCOPES, SYSTEM_ROLES
 
     wrong = [one for one in scope if one not in SCOPES]
     if wrong:
@@ -111,8 +114,14 @@ async def create(
             TypeAdapter(Token).validate_python(value)
         except ValidationError:
             raise BadInput(f"{what} = {value!r}: allowed are letters, digits and . _ : / @ -, at most 128") from None
+    if (role == CUSTOMER) is not bool(customer):
+        raise BadInput(f"--customer: a key with --role {CUSTOMER} names at least one, any other key none")
+    try:
+        TypeAdapter(list[Text]).validate_python(customer or [])
+    except ValidationError:
+        raise BadInput("--customer: allowed is a text that is not blank") from None
     async with _api_keys(options) as api_keys:
-        made, text = await api_keys.create(name, role, set(scope), set(unit) if unit else None)
+        made, text = await api_keys.create(name, role, set(scope), set(unit) if unit else None, set(customer or ()))
     if options.json:
         output.print_json({"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes), "key": text})
     else:
@@ -132,6 +141,7 @@ async def list_keys(*, options: StackOptions = STACK) -> int:
             "role": one.role,
             "scopes": sorted(one.scopes),
             "units": None if one.units is None else sorted(one.units),
+            "customers": sorted(one.customers),
             "created_at": None if one.created_at is None else one.created_at.isoformat(),
             "revoked_at": None if one.revoked_at is None else one.revoked_at.isoformat(),
         }
@@ -145,11 +155,11 @@ async def list_keys(*, options: StackOptions = STACK) -> int:
         shown = [
             (
                 row["id"], row["name"], row["role"], " ".join(row["scopes"]), " ".join(row["units"] or ["all"]),
-                output.instant(row["created_at"]), output.instant(row["revoked_at"]),
+                " ".join(row["customers"]), output.instant(row["created_at"]), output.instant(row["revoked_at"]),
             )
             for row in rows
         ]  # fmt: skip
-        output.table(("id", "name", "role", "scopes", "units", "created", "revoked"), shown)
+        output.table(("id", "name", "role", "scopes", "units", "customers", "created", "revoked"), shown)
     return OK
 
 

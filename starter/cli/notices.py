@@ -113,11 +113,13 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
 
     Raises:
         BadInput: the text does not have the form of a code.
-        Refused: code ``token_forged``, no notice of the case has the code; code ``token_expired``.
+        Refused: code ``token_forged``, no notice of the case has the code; code ``token_expired``; code
+            ``not_in_charge``: who was told of it no longer is.
         Failed: CASELADDER_LINK_SECRET is not set, so no notice has a code.
     """
     from activities.notify import ack_tokens
     from activities.people.directory import DirectoryBook
+    from starter.access import check_notified
 
     given = ack_tokens.read_code(code)
     if given is None:
@@ -129,12 +131,14 @@ async def read_code(code: str, case: str, options: RequestOptions) -> Ack:
     client = await options.client()
     async with options.answer_within_timeout():
         events = await client.timeline(case_id)
+        view = await client.case(case_id)
     async with options.database() as database:
-        people = [person.id for person in (await DirectoryBook(database).current()).people]
-    ack = ack_tokens.find(secrets, case_id, events, people, given)
+        directory = await DirectoryBook(database).now()
+    ack = ack_tokens.find(secrets, case_id, events, [person.id for person in directory.people], given)
     if ack is None:
         raise Refused("token_forged", f"--code = {given}: no notice of {case_id} has this code")
     ack_tokens.check_expiry(ack.expires_at, datetime.now(UTC))
+    check_notified(directory, ack.person, ack.role, view)
     return ack
 
 

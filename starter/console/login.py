@@ -14,7 +14,7 @@ import httpx
 import structlog
 from starlette.responses import Response
 
-from cases.directory import Person
+from cases.directory import Directory, Person
 from cases.vocabulary.refusals import Refused
 from starter.access import caller_of
 from starter.api.auth import IssuerAway, OtherIssuer, discovery
@@ -53,25 +53,24 @@ async def _page(look: Look, status: int = 200) -> Response:
         look.session = type(look.session)()
     elif look.session.claims is None:
         look.session = look.session.without_draft()
-    query = look.request.query_params
+    query, directory = look.request.query_params, await look.services.directory.now()
     return look.page(
         "login.html",
         status=status,
-        people=await _people(look),
+        people=_people(look, directory),
+        nobody=not directory.people,
         oidc=look.services.settings.console_client is not None and look.services.issuer is None,
         to={"next": back_to(query.get("next")), "draft": query.get("draft") or ""},
     )
 
 
-async def _people(look: Look) -> list[Person]:
-    if look.services.issuer is None:
-        return []
-    return sample_people(await look.services.directory.current(), all_roles(look.services.policies))
+def _people(look: Look, directory: Directory) -> list[Person]:
+    return [] if look.services.issuer is None else sample_people(directory, all_roles(look.services.policies))
 
 
 async def _as_sample(look: Look) -> Response:
-    issuer = look.services.issuer
-    chosen = next((one for one in await _people(look) if one.id == look.field("person")), None)
+    issuer, directory = look.services.issuer, await look.services.directory.now()
+    chosen = next((one for one in _people(look, directory) if one.id == look.field("person")), None)
     if issuer is None or chosen is None:
         return look.problem("error.forbidden", 403)
     claims = await look.services.verifier.claims(issuer.token(chosen, datetime.now(UTC)))
@@ -82,10 +81,10 @@ async def _enter(look: Look, claims: Mapping[str, Any], target: str | None, draf
     """Begin a session, and go on to where somebody wanted to be.
 
     Raises:
-        Refused: the access table grants them nothing.
+        Refused: the access table grants them nothing, or the directory does not know them.
     """
     table = look.services.verifier.table
-    caller = caller_of(claims, table, await look.services.directory.current())
+    caller = caller_of(claims, table, await look.services.directory.now())
     names = table.claims
     kept = {name: claims[name] for name in (names.id, names.name, names.units, names.language) if name in claims}
     # Of all that a token may list only what the table knows is kept: a cookie has an end.
@@ -95,16 +94,18 @@ async def _enter(look: Look, claims: Mapping[str, Any], target: str | None, draf
     session = look.session.logged_in(kept, SESSION, draft or None)
     if len(session.sealed(look.site.sealer)) > LONGEST:
         raise Refused("too_large", "the token names too many units to be kept in a session")
+    # Whoever was logged in here before is no more, wherever else that cookie is.
+    await look.end()
     look.session = session
     log.info("console_login", person=caller.id, role=caller.role)
     return look.go(back_to(target))
 
 
 async def logout(look: Look) -> Response:
-    """End the session."""
+    """End the session, here and on the server."""
     if look.request.method != "POST":
         return look.go("/console/")
-    look.session = type(look.session)()
+    await look.end()
     return look.go("/console/login")
 
 

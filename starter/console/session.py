@@ -1,12 +1,14 @@
 """Sessions: a sealed cookie, the token that guards forms, and what was typed when a session ran out.
 
 The cookie holds the verified claims of whoever logged in, never a token of the issuer; what they
-are worth is asked of the access table and the directory at every request.
+are worth is asked of the access table and the directory at every request, and whether the session was
+ended of the database (`activities.access.sessions`).
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 import zlib
@@ -76,6 +78,11 @@ class Session:
     draft: str | None = None
 
     PURPOSE = "session"
+
+    @property
+    def id(self) -> bytes:
+        """What tells it from all others, and gives nothing away."""
+        return hashlib.sha256(self.csrf.encode()).digest()
 
     @property
     def expired(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ class Look:
         self.session = found or Session()
         self.caller: Caller | None = None
         self._directory = Directory()
+        self._turned_away = False
         self.fields: dict[str, list[str]] = {}
         self.message: Message | None = None
         theme = request.cookies.get(THEME)
@@ -165,20 +167,32 @@ class Look:
 
     async def still(self) -> Caller | None:
         """Who looks, asked again later: None once the session has ended or grants nothing."""
-        self.caller = None
-        await self._recognize()
+        before, self.caller = self.caller, None
+        try:
+            await self._recognize()
+        except (DatabaseAway, StatementFailed):
+            # While it is away, nothing comes that anybody could see.
+            self.caller = before
         return self.caller
+
+    async def end(self) -> None:
+        """End the session, so that a copy of its cookie is worth nothing either."""
+        if self.session.claims is not None:
+            expires_at = datetime.fromtimestamp(self.session.expires, UTC)
+            await self.services.sessions.end(self.session.id, expires_at)
+        self.session = Session()
 
     async def _recognize(self) -> None:
         claims = self.session.claims
         if claims is None or self.session.expired:
             return
-        try:
-            self._directory = await self.services.directory.current()
-            self.caller = caller_of(claims, self.services.verifier.table, self._directory)
-        except Refused:
-            # What they were granted is granted no more.
-            self.session = Session()
+        self._directory = await self.services.directory.now()
+        if not await self.services.sessions.has(self.session.id):
+            # What they were granted may be granted no more.
+            with suppress(Refused):
+                self.caller = caller_of(claims, self.services.verifier.table, self._directory)
+        if self.caller is None:
+            self.session, self._turned_away = Session(), True
 
     def _out(self, writes: bool) -> Response:
         """Send somebody to log in; what they typed is kept if the form was theirs."""
@@ -192,7 +206,7 @@ class Look:
             typed = {name: values for name, values in self.fields.items() if name != "csrf"}
             draft = self.site.drafts.keep(Draft(here, typed, person))
         target = {"next": here} | ({"draft": draft} if draft else {})
-        if self.session.expired:
+        if self.session.expired or self._turned_away:
             target["ended"] = "1"
         return RedirectResponse(f"/console/login?{urlencode(target)}", 303)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,9 +84,16 @@ class ApiServer:
             self.tokens[who] = self.services.issuer.token(person, datetime.now(UTC))
         return self.tokens[who]
 
-    async def key(self, name: str, *scopes: str, role: str = "system", units: list[str] | None = None) -> str:
+    async def key(
+        self,
+        name: str,
+        *scopes: str,
+        role: str = "system",
+        units: list[str] | None = None,
+        customers: Sequence[str] = (),
+    ) -> str:
         """Make a key for a system, which then makes calls under its name."""
-        _, self.tokens[name] = await self.services.keys.create(name, role, scopes, units)
+        _, self.tokens[name] = await self.services.keys.create(name, role, scopes, units, customers)
         return name
 
     async def call(self, who: str | None, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
@@ -187,6 +194,18 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
             finally:
                 # Ends the streams, which would otherwise delay the end of the server.
                 made.live.close()
+
+
+@asynccontextmanager
+async def staffed(api: ApiServer, people: Iterable[Person]) -> AsyncIterator[None]:
+    """Have other people in the directory for the block, as an import of another process changes them."""
+    async with Database.open(as_writer(api.backend.database)) as store:
+        changes = DirectoryChanges(store)
+        await changes.replace_people(people)
+        try:
+            yield
+        finally:
+            await changes.replace_people(STAFF)
 
 
 async def import_staff(database: str) -> None:

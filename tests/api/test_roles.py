@@ -20,54 +20,57 @@ from tests.api.server import CUSTOMER, SHIPMENT, ApiServer, intake, quoted
 #   e  agent of east             H  supervisor of headquarters
 #   Q  QA manager   G  general manager   A  auditor   F  finance   P  project manager
 #   f  key for filing   c  key for commands   r  key for reading   x  key for everything, of east
+#   b  key for everything, of finance   k  key for everything, of another customer
 #   -  nobody
 WHO = {
     "n": "agent-n", "1": "agent-n1", "e": "agent-e", "N": "super-n", "E": "super-e", "H": "super-hq", "Q": "qa-1",
     "G": "gm-1", "A": "auditor-1", "F": "finance-1", "P": "pm-1", "f": "key-file", "c": "key-command",
-    "r": "key-read", "x": "key-east", "-": None,
+    "r": "key-read", "x": "key-east", "b": "key-finance", "k": "key-customer", "-": None,
 }  # fmt: skip
-COLUMNS = ["n", "1", "e", "N", "E", "H", "Q", "G", "A", "F", "P", "f", "c", "r", "x", "-"]
+COLUMNS = ["n", "1", "e", "N", "E", "H", "Q", "G", "A", "F", "P", "f", "c", "r", "x", "b", "k", "-"]
 # Signs: + done, F forbidden (403), 4 no such case (404), U who are you (401), R the rules say no (403 by the case)
 TABLE = """
-                                          n 1 e N E H Q G A F P f c r x -
-GET  /me                                  + + + + + + + + + + + + + + + U
-GET  /policy                              + + + + + + + + + + + F F + + U
-GET  /cases                               + + + + + + + + + + + F F + + U
-GET  /approvals                           + + + + + + + + + + + F F + + U
-GET  /events                              + + + + + + + + + + + F F + + U
-GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 F F + 4 U
-GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 F F + 4 U
-GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + F F + 4 U
-GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 F F + 4 U
-GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 F F + 4 U
-GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 F F + 4 U
-GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 F F + 4 U
-GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 F F F 4 U
-GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 F F F 4 U
-GET  /audit/checkpoint                    F F F F F F + + + F F F F F F U
-POST /cases/complaint                     + F F + F + + + F F F + F F F U
-POST /cases/claim                         + F F + F + + + F F F + F F F U
-POST /cases/exception                     + F F + F + + + F F + + F F F U
-POST /cases/inquiry                       + F F + F + + + F F F + F F F U
-POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 F + F 4 U
-POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 F + F 4 U
-POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 U
-POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 U
-POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 F R F 4 U
-POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 U
-GET  /erasures                            F F F F F F + + + F F F F F F U
-GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F U
-POST /erasures                            F F F F F F 4 4 F F F F F F F U
-POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F U
-POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F U
-GET  /holds                               F F F F F F + + + F F F F F F U
-POST /holds                               F F F F F F 4 4 F F F F F F F U
-POST /holds/lift                          F F F F F F 4 4 F F F F F F F U
+                                          n 1 e N E H Q G A F P f c r x b k -
+GET  /me                                  + + + + + + + + + + + + + + + + + U
+GET  /policy                              + + + + + + + + + + + F F + + + + U
+GET  /cases                               + + + + + + + + + + + F F + + + + U
+GET  /approvals                           + + + + + + + + + + + F F + + + + U
+GET  /events                              + + + + + + + + + + + F F + + + + U
+GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
+GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 F F + 4 + 4 U
+GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + F F + 4 4 4 U
+GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 F F F 4 4 4 U
+GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 F F F 4 4 4 U
+GET  /audit/checkpoint                    F F F F F F + + + F F F F F F F F U
+POST /cases/complaint                     + F F + F + + + F F F + F F F F F U
+POST /cases/claim                         + F F + F + + + F F F + F F F F F U
+POST /cases/exception                     + F F + F + + + F F + + F F F F F U
+POST /cases/inquiry                       + F F + F + + + F F F + F F F F F U
+POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 F + F 4 4 4 U
+POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 F + F 4 + 4 U
+POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 4 4 U
+POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 4 4 U
+POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 F R F 4 + 4 U
+POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 4 4 U
+POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 F F F F F F U
+GET  /erasures                            F F F F F F + + + F F F F F F F F U
+GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F F F U
+POST /erasures                            F F F F F F 4 4 F F F F F F F F F U
+POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F F F U
+POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F F F U
+GET  /holds                               F F F F F F + + + F F F F F F F F U
+POST /holds                               F F F F F F 4 4 F F F F F F F F F U
+POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F U
 """
 BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
+    "load_calendar": {"year": 2027, "published": {"source": "notice", "holidays": ["2027-01-01"]}},
     "payees": {"name": "Zhang San", "account": "6222", "method": "bank"},
     "erasures": {"case": "complaint:nobody", "why": "customer"},
     "holds": {"case": "complaint:nobody", "reference": "17"},
@@ -84,6 +87,8 @@ async def keyed(api: ApiServer) -> ApiServer:
     for scope in ("file", "command", "read"):
         await api.key(f"key-{scope}", scope)
     await api.key("key-east", "file", "command", "read", units=["east"])
+    await api.key("key-finance", "file", "command", "read", role="finance")
+    await api.key("key-customer", "file", "command", "read", role="customer", customers=["C-other"])
     return api
 
 

@@ -164,10 +164,11 @@ async def _rows(api: ApiServer, sql: str) -> list[dict[str, Any]]:
 
 
 async def test_a_system_speaks_for_a_customer(api: ApiServer) -> None:
-    name = await api.key("mini-program", "command", "read", role="customer")
-    case_id = await api.file()
+    name = await api.key("mini-program", "command", "read", role="customer", customers=["C-1"])
+    theirs = {"ref": "C-1"}
+    case_id = await api.file(customer=theirs)
     assert (await api.do(name, case_id, "withdraw", {"reason": "done"})).status_code == 200
-    problem(await api.do(name, await api.file(), "acknowledge"), 403, "role")
+    problem(await api.do(name, await api.file(customer=theirs), "acknowledge"), 403, "role")
 
 
 async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> 
 
     def token(name: str, **changed: Any) -> str:
         said = {
-            "iss": base, "aud": ["caseladder", "other"], "sub": "uuid", "employee": "e-1", "groups": ["x", "cs"],
+            "iss": base, "aud": ["caseladder", "other"], "sub": "uuid", "employee": "agent-n", "groups": ["x", "cs"],
             "department": "east", "exp": datetime.now(UTC) + timedelta(minutes=5), **changed,
         }  # fmt: skip
         return jwt.encode(said, keys[name], "RS256" if name == "a" else "ES256", {"kid": name})
@@ -220,8 +221,8 @@ async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> 
         assert isinstance(keysource, RemoteKeys)
         keysource._tried = float("-inf")
         first = (await me(token("a"))).json()
-        assert (first["id"], first["role"], first["units"]) == ("e-1", "agent", ["east"])
-        lead = (await me(token("a", groups=["cs", "cs-lead"], department=["north"]))).json()
+        assert (first["id"], first["role"], first["units"]) == ("agent-n", "agent", ["east"])
+        lead = (await me(token("a", employee="super-e", groups=["cs", "cs-lead"], department=["north"]))).json()
         assert (lead["role"], lead["units"]) == ("supervisor", ["north", "north-1"])
         for _ in range(5):
             await me(token("a"))
@@ -255,6 +256,9 @@ def test_the_table_is_checked() -> None:
     for change, name in (
         (("issuer", "issuers"), "issuers"),
         (('"auditor"', '"emperor"'), "emperor"),
+        (('"auditor"', '"system"'), "'system': no role of the staff"),
+        (('"auditor"', '"customer"'), "'customer': no role of the staff"),
+        (('"auditor"', '"platform"'), "'platform': no role of the staff"),
         (("skew = 10", "skew = 3600"), "skew"),
         (("https://login.example.com/keys", "http://login.example.com/keys"), "jwks"),
         (("skew = 10", 'algorithms = ["HS256"]'), "algorithms"),
@@ -262,7 +266,7 @@ def test_the_table_is_checked() -> None:
         (("skew = 10", "skew = "), "TOML"),
     ):
         with pytest.raises(Refused) as refusal:
-            read_access(TABLE.replace(*change), ROLES)
+            read_access(TABLE.replace(*change), (*ROLES, "system", "customer", "platform"))
         assert refusal.value.code == "bad_access"
         assert name in refusal.value.message
     with pytest.raises(Refused, match="or give jwks"):
@@ -277,8 +281,21 @@ def test_claims_make_a_caller() -> None:
     assert (caller.role, caller.units, caller.language) == ("supervisor", frozenset({"north", "north-1"}), "en")
     assert caller_of({**said, "locale": "zh-CN"}, table, DIRECTORY).language == "zh"
     assert caller_of({**said, "department": "east"}, table, DIRECTORY).units == frozenset({"east"})
-    stranger = caller_of({"employee": "new", "groups": ["cs"]}, table, DIRECTORY)
-    assert stranger.units == frozenset({"hq", NO_UNIT})
+    # Of what the table grants, what the directory says counts.
+    assert caller_of({"employee": "agent-n", "groups": ["cs-lead", "cs"]}, table, DIRECTORY).role == "agent"
+    for groups, directory, code, text in (
+        ("cs", DIRECTORY, "not_staff", "new is not in the directory of staff"),
+        ("audit", DIRECTORY, "not_staff", "caseladder staff import"),
+        ("cs", Directory(), "not_staff", "the directory of staff is empty"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            caller_of({"employee": "new", "groups": groups, "department": "hq"}, table, directory)
+        assert refusal.value.code == code
+        assert text in refusal.value.message
+    with pytest.raises(
+        Refused, match="super-n is supervisor in the directory of staff; the access table grants: agent"
+    ):
+        caller_of({"employee": "super-n", "groups": ["cs"]}, table, DIRECTORY)
     refused: tuple[dict[str, Any], ...] = ({}, {"employee": "a", "groups": {"cs": 1}}, {"employee": "a", "groups": 7})
     for wrong in refused:
         with pytest.raises(Refused) as refusal:
@@ -295,7 +312,8 @@ def test_whose_cases_somebody_sees() -> None:
     assert units_of("agent", ["hq"], DIRECTORY) == frozenset({"hq", NO_UNIT})
     assert units_of("supervisor", ["hq"], DIRECTORY) is None
     assert units_of("supervisor", ["unknown"], DIRECTORY) == frozenset({"unknown"})
-    assert units_of("agent", [], empty) == frozenset({NO_UNIT})
+    for role in ("agent", "supervisor", "area_office"):
+        assert units_of(role, [], DIRECTORY) == units_of(role, [], empty) == frozenset()
     assert units_of("qa_manager", ["north"], DIRECTORY) is None
     assert units_of("area_office", ["north"], DIRECTORY) == frozenset({"north", "north-1"})
 
@@ -334,9 +352,11 @@ def test_the_development_issuer_serves_this_machine_only(tmp_path: Path) -> None
 
 
 def test_sample_people() -> None:
-    assert [one.role for one in sample_people(Directory(), ("agent", "auditor", "customer"))] == ["agent", "auditor"]
-    known = sample_people(Directory.build([Unit(id="hq")], [Person(id="z", role="agent", unit="hq")]), ROLES)
-    assert [one.id for one in known] == ["z"]
+    assert sample_people(Directory(), ROLES) == []
+    roles = {"z": "agent", "a": "supervisor", "b": "agent", "c": "system", "d": "unheard_of"}
+    staff = [Person(id=id_, role=role, unit="hq") for id_, role in roles.items()]
+    known = sample_people(Directory.build([Unit(id="hq")], staff), (*ROLES, "system"))
+    assert [one.id for one in known] == ["b", "z", "a"]
 
 
 async def test_the_host_must_be_this_machine(api: ApiServer) -> None:

@@ -63,7 +63,9 @@ GRANT SELECT, INSERT (person, starts_at, ends_at), DELETE ON absence TO caseladd
 GRANT SELECT, INSERT (id, person, starts_at, ends_at), UPDATE (person), DELETE ON shift TO caseladder_writer;
 GRANT SELECT, UPDATE (version) ON directory_version TO caseladder_writer;
 GRANT SELECT, INSERT (year, published), UPDATE (published, loaded_at) ON calendar_year TO caseladder_writer;
-GRANT SELECT, INSERT (id, name, hash, role, scopes, units), UPDATE (revoked_at) ON api_key TO caseladder_writer;
+GRANT SELECT, INSERT (id, name, hash, role, scopes, units, customers), UPDATE (revoked_at, customers)
+    ON api_key TO caseladder_writer;
+GRANT SELECT, INSERT (id, expires_at), DELETE ON ended_session TO caseladder_writer;
 GRANT SELECT, INSERT (caller, key, digest), UPDATE (status, body), DELETE ON door_answer TO caseladder_writer;
 GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position),
     UPDATE (state, secret, tx, position, pump, delivered_at, failing_since, last_error)

@@ -3,6 +3,7 @@
 -- an event its other columns are null.
 SELECT case_event_tx(pg_snapshot_xmax(pg_current_snapshot())) AS next,
        e.tx, e.position, e.case_id, e.body, f.kind, f.number, f.unit,
+       (SELECT p.facts -> 'customer' ->> 'ref' FROM personal AS p WHERE p.case_id = e.case_id) AS customer,
        (SELECT jsonb_object_agg(t.field, t.text) FROM case_text AS t
         WHERE t.case_id = e.case_id AND t.seq = e.seq AND t.text IS NOT NULL) AS texts
 FROM (SELECT) AS once
