@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,9 @@ from activities.audit.keys import new_key
 from activities.audit.make import Checkpoints
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person
+from starter.api.app import create_app
+from starter.api.services import services
+from starter.console import stream
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
 from tests.console.page import PAGES, login, open_page
@@ -240,6 +244,92 @@ async def test_a_session_is_made_here_and_has_an_end(console: ConsoleServer, cli
             answer = await asyncio.to_thread(get, path, cookie)
             assert answer.status_code == 303, cookie
             assert answer.headers["location"].startswith("/console/login?")
+
+
+@asynccontextmanager
+async def _two_servers(
+    console: ConsoleServer, person: str
+) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    """The same cookie before two servers of one installation."""
+    cookies, csrf = _cookie(console, person)
+    headers = {"X-Csrf": csrf}
+    async with (
+        services(console.services.settings, console.services.temporal) as made,
+        httpx.AsyncClient(base_url=console.url, cookies=cookies, headers=headers) as here,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_app(made)), base_url="http://127.0.0.1", cookies=cookies
+        ) as there,
+    ):
+        yield here, there
+
+
+def _ended(answer: httpx.Response) -> bool:
+    return answer.status_code == 303 and answer.headers["location"].endswith("ended=1")
+
+
+async def test_who_logs_out_is_out_with_every_copy_of_the_cookie(
+    console: ConsoleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "ALIVE", 0.2)
+    async with _two_servers(console, "ann-7") as (here, there):
+        copied = dict(here.cookies)
+        for client in (here, there):
+            assert (await client.get("/console/find")).status_code == 200
+        async with here.stream("GET", "/console/stream") as live:
+            lines = live.aiter_lines()
+            assert await anext(lines) == "retry: 1000"
+            answer = await here.post("/console/logout", data={"csrf": here.headers["X-Csrf"]})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console/login")
+            async with asyncio.timeout(10):
+                async for _ in lines:
+                    pass
+        for client in (here, there):
+            for path in ("/console/find", "/console/stream", "/console/case?id=complaint:x"):
+                cookie = f"{COOKIE}={copied[COOKIE]}"
+                assert _ended(await client.get(path, headers={"Cookie": cookie})), path
+        # Others stay, and so does the same person in another session.
+        cookies, _ = _cookie(console, "ann-7")
+        here.cookies = httpx.Cookies(cookies)
+        assert (await here.get("/console/find")).status_code == 200
+
+
+async def test_a_new_login_ends_the_session_before(console: ConsoleServer) -> None:
+    cookies, csrf = _cookie(console, "ann-7")
+    async with httpx.AsyncClient(base_url=console.url) as client:
+        before = {"Cookie": f"{COOKIE}={cookies[COOKIE]}"}
+        answer = await client.post("/console/login", data={"person": "ben-2", "csrf": csrf}, headers=before)
+        assert answer.status_code == 303
+        assert (await client.get("/console/find")).status_code == 200
+        client.cookies.clear()
+        assert _ended(await client.get("/console/find", headers=before))
+
+
+async def test_who_is_removed_is_out_at_the_next_request(
+    console: ConsoleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "ALIVE", 0.2)
+    changes = DirectoryChanges(console.services.database)
+    async with _two_servers(console, "ben-2") as (here, there):
+        for client in (here, there):
+            assert (await client.get("/console/find")).status_code == 200
+        try:
+            async with here.stream("GET", "/console/stream") as live:
+                lines = live.aiter_lines()
+                assert await anext(lines) == "retry: 1000"
+                await changes.replace_people([one for one in PEOPLE if one.id != "ben-2"])
+                for client in (there, here):
+                    assert _ended(await client.get("/console/find"))
+                async with asyncio.timeout(10):
+                    async for _ in lines:
+                        pass
+            # Before anybody was imported, the page says what is to be done.
+            await changes.replace_people([])
+            page = await here.get("/console/login", headers={"Accept-Language": "en"})
+            assert page.status_code == 200
+            assert "caseladder staff import" in page.text
+            assert 'name="person"' not in page.text
+        finally:
+            await changes.replace_people(PEOPLE)
 
 
 async def test_cookies_and_addresses_keep_to_the_console(console: ConsoleServer) -> None:
