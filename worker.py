@@ -168,6 +168,7 @@ def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
         staff=directory.current,
         links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
         hold=settings.digest_hold,
+        guard=Guard(settings.private_subscribers),
     )
 
 

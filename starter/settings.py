@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     cors_origins: str = Field("", description="origins that browsers may call the API from, separated by commas")
     private_subscribers: Literal["forbid", "loopback", "allow"] = Field(
         "forbid",
-        description="whether events may go to addresses that are not public: forbid, loopback (this machine too,"
-        " as on the embedded stack) or allow",
+        description="whether events, and notices to addresses of the staff, may go to networks that are not public:"
+        " forbid, loopback (this machine too, as on the embedded stack) or allow",
     )
     deployment: str | None = Field(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from activities.events.outbound import Guard
 from activities.notify.channels import Channel, SettingError
 from activities.notify.channels.apprise import AppriseChannel
 from activities.notify.channels.dingtalk import DingtalkChannel
@@ -35,6 +36,7 @@ def build_notifier(
     staff: Staff | None = None,
     links: Links | None = None,
     hold: float = HOLD,
+    guard: Guard | None = None,
 ) -> Notifier:
     """Build a notifier from the settings.
 
@@ -50,35 +52,36 @@ def build_notifier(
         staff: see `Notifier`.
         links: see `Composer`.
         hold: see `Sender`.
+        guard: judges where the addresses of people may lead; without one, anywhere.
 
     Raises:
         SettingError: naming the setting and what is allowed; secrets are not repeated.
     """
     channels: dict[str, Channel] = {
-        "wecom": WecomChannel(),
-        "dingtalk": DingtalkChannel(),
-        "feishu": FeishuChannel(),
+        "wecom": WecomChannel(guard=guard),
+        "dingtalk": DingtalkChannel(guard=guard),
+        "feishu": FeishuChannel(guard=guard),
     }
     mail = mail_channel(smtp_url, mail_from)
     if mail is not None:
         channels["email"] = mail
-    webhook = webhook_channel(webhook_secret)
+    webhook = webhook_channel(webhook_secret, guard)
     if webhook is not None:
         channels["webhook"] = webhook
     if apprise:
-        channels["apprise"] = AppriseChannel()
+        channels["apprise"] = AppriseChannel(guard)
     sender = Sender(channels, Composer(Templates(templates), links), hold)
     return Notifier(ContactBook(contacts_path), sender, staff)
 
 
-def webhook_channel(secret: str | None) -> Channel | None:
-    """Return the channel of webhooks; None without a secret.
+def webhook_channel(secret: str | None, guard: Guard | None = None) -> Channel | None:
+    """Return the channel of webhooks; None without a secret. The guard is that of `build_notifier`.
 
     Raises:
         SettingError: see `build_notifier`.
     """
     try:
-        return None if secret is None else WebhookChannel(read_secret(secret))
+        return None if secret is None else WebhookChannel(read_secret(secret), guard=guard)
     except ValueError as error:
         raise SettingError(f"webhook_secret: {error}") from None
 

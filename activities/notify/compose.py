@@ -68,7 +68,8 @@ class Composer:
             "text": text.body,
             **({"acknowledge": ack} if ack else {}),
         }
-        message = Message(way.id, stable_id(case_id), way.address, text.subject, text.body, payload)
+        personal = way.person is not None
+        message = Message(way.id, stable_id(case_id), way.address, text.subject, text.body, payload, personal)
         line = {
             "id": way.id[:10],
             "number": facts["number"],
@@ -89,7 +90,10 @@ class Composer:
         for item in items if text.remark else ():
             item.remarks.append(text.remark)
         payload = {"type": "notice.digest", "ids": ids}
-        return Message(stable_id(*ids), stable_id(channel, address), address, text.subject, text.body, payload)
+        personal = any(item.message.personal for item in items)
+        return Message(
+            stable_id(*ids), stable_id(channel, address), address, text.subject, text.body, payload, personal
+        )
 
     def digest(self, target: Target, items: Sequence[Composed]) -> Text:
         """Write the text of a digest."""

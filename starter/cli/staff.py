@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter
 
 from cases.directory import Shift, problems
+from cases.vocabulary.addresses import FORMS, secure_address
 from cases.vocabulary.refusals import Refused
 from starter.cli import output, staff_files
 from starter.cli.errors import BAD_INPUT, OK, BadInput, Failed, say
@@ -19,6 +22,7 @@ from starter.cli.staff_files import Fault, Sheet, Stray
 
 if TYPE_CHECKING:  # half a second to import
     from activities.database.database import Database
+    from activities.events.outbound import Guard
     from activities.people.tables import Stored
 
 app = App(name="staff", help="People: import, export and check them, ask who holds a rung.")
@@ -55,7 +59,7 @@ async def import_(
     files = _Files(file, units, absences, None, zone)
     async with options.database() as database:
         old = await DirectoryBook(database).stored()
-        _refuse_faults(files.faults(old, roles))
+        _refuse_faults([*files.faults(old, roles), *await files.private(_guard(options))])
         new = await DirectoryChanges(database).replace_people(
             files.people, units=files.units, absences=files.absences, roles=roles
         )
@@ -110,7 +114,7 @@ async def check(
             old = await DirectoryBook(database).stored()
     except Failed:
         old, note = Stored(), "no casebook at hand: only the files were checked"
-    faults = files.faults(old, _roles(options))
+    faults = [*files.faults(old, _roles(options)), *await files.private(_guard(options))]
     if options.json:
         output.print_json([one._asdict() for one in faults])
     elif faults:
@@ -390,6 +394,41 @@ class _Files:
         if self._roster is not None and self._roster.entries:
             new = new.with_shifts(self._roster.entries, _period(self._roster, None, None))
         return staff_files.faults(sheets, problems(new.units, new.people, new.absences, new.shifts, roles))
+
+    async def private(self, guard: Guard) -> list[Fault]:
+        """List the addresses of people that lead where notices may not go; a host that is not known may be later."""
+        from activities.events.outbound import PATIENCE, PrivateAddress, UnknownHost
+
+        async def leads_there(host: str) -> bool:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await guard.addresses(host, 443)
+            except PrivateAddress:
+                return True
+            except (UnknownHost, TimeoutError):
+                pass
+            return False
+
+        addresses = [
+            (line, channel, urlsplit(address).hostname or "")
+            for person, line in zip(self._people.entries, self._people.lines, strict=True)
+            for channel, address in person.contacts.items()
+            if FORMS[channel] is secure_address
+        ]
+        hosts = sorted({host for *_, host in addresses})
+        private = {
+            host for host, there in zip(hosts, await asyncio.gather(*map(leads_there, hosts)), strict=True) if there
+        }
+        message = "it leads to a network that is not public; notices may not go there (CASELADDER_PRIVATE_SUBSCRIBERS)"
+        return [
+            Fault(self._people.file, line, channel, message) for line, channel, host in addresses if host in private
+        ]
+
+
+def _guard(options: StackOptions) -> Guard:
+    from activities.events.outbound import Guard
+
+    return Guard(options.settings().private_subscribers)
 
 
 def _refuse_faults(faults: Sequence[Fault | Stray]) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,14 +15,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
+from activities.events.outbound import Guard
 from activities.notify.build import build_notifier
 from activities.notify.channels import Delayed, Message, SettingError, Undeliverable, cut
 from activities.notify.channels.apprise import AppriseChannel
 from activities.notify.channels.bots import BotChannel
 from activities.notify.channels.dingtalk import DingtalkChannel
 from activities.notify.channels.feishu import FeishuChannel
+from activities.notify.channels.webhook import WebhookChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.notifier import Notifier
+from activities.signatures import read_secret
+from cases.directory import Directory, Person, Unit
 from tests.notifications import Attempts, HookServer, HttpAnswer, batch, free_port, order
 
 NOW = 1_773_104_700
@@ -49,7 +54,7 @@ def message(to: str, text: str = "应于 09:05 前完成\n") -> Message:
     return Message("1f" * 20, "2e" * 20, to, "[N-1] 已超时", text, {})
 
 
-async def post(channel: BotChannel | AppriseChannel, sent: Message) -> None:
+async def post(channel: BotChannel | WebhookChannel | AppriseChannel, sent: Message) -> None:
     async with channel.session() as deliver:
         await deliver(sent)
 
@@ -208,6 +213,51 @@ async def test_apprise_reaches_what_it_knows(server: HookServer) -> None:
         await post(channel, message(server.url.replace("http://", "json://")))
     with pytest.raises(Undeliverable, match="not an address that apprise knows"):
         await post(channel, message("nothing://x"))
+
+
+# --- where addresses of people lead --------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # by apprise, for one of its services
+async def test_an_address_of_somebody_leads_only_where_calls_may_go(server: HookServer) -> None:
+    secret = read_secret("whsec_" + "a" * 40)
+    makes: list[Callable[[Guard], Any]] = [
+        lambda guard: WecomChannel(guard=guard),
+        lambda guard: DingtalkChannel(guard=guard),
+        lambda guard: FeishuChannel(guard=guard),
+        lambda guard: WebhookChannel(secret, guard=guard),
+        lambda guard: AppriseChannel(guard),
+    ]
+    for make in makes:
+        server.requests.clear()
+        server.otherwise = HttpAnswer(body=b'{"errcode":0,"code":0}')
+        to = f"{server.url}/k".replace("http://", "json://" if make is makes[-1] else "http://")
+        theirs = replace(message(to), personal=True)
+        with pytest.raises(Undeliverable, match="not public") as error:
+            await post(make(Guard("forbid")), theirs)
+        assert "127.0.0.1" not in str(error.value)
+        assert server.requests == []
+        await post(make(Guard("loopback")), theirs)
+        # What stands in the file of whoever runs the system is their business.
+        await post(make(Guard("forbid")), message(to))
+        assert len(server.requests) == 2
+
+
+async def test_a_name_that_leads_inside_is_no_way_to_somebody(server: HookServer) -> None:
+    async def inside(host: str, port: int) -> list[str]:
+        return ["10.0.0.7"]
+
+    contacts = {"wecom": "https://chat.example.com/k", "webhook": "https://hook.example.com/k"}
+    directory = Directory.build([Unit(id="hq")], [Person(id="s-1", role="supervisor", unit="hq", contacts=contacts)])
+
+    async def staff() -> Directory:
+        return directory
+
+    built = build_notifier(None, "whsec_" + "a" * 40, None, "a@localhost", staff=staff, guard=Guard("forbid", inside))
+    [result] = await Attempts(built).run(batch(order("breach", "supervisor")))
+    assert result.outcome == "failed"
+    assert [(one["channel"], one["outcome"]) for one in result.attempts] == [("wecom", "failed"), ("webhook", "failed")]
+    assert "CASELADDER_PRIVATE_SUBSCRIBERS" in str(result.attempts)
 
 
 def test_apprise_is_an_extra_and_a_missing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

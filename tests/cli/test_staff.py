@@ -264,6 +264,14 @@ BAD_STAFF: dict[str, tuple[str | bytes, list[str]]] = {
     "a name as id": (HEAD + "秘密,,agent,north,,,,,\n", ["2: id: what stands there: String should match"]),
     "no role": (HEAD + "a,,,north,,,,,\n", ["2: role: is missing"]),
     "an unknown role": (HEAD + "a,,boss,north,,,,,\n", ["2: role: 'boss' is not a known role; allowed: agent, area_"]),
+    "a customer": (HEAD + "a,,customer,north,,,,,\n", ["2: role: 'customer' is no role of the staff; systems have it"]),
+    "a system": (HEAD + "a,,system,north,,,,,\n", ["2: role: 'system' is no role of the staff; systems have it, by"]),
+    "a platform": (HEAD + "a,,platform,north,,,,,\n", ["2: role: 'platform' is no role of the staff"]),
+    "a private address": (
+        HEAD + "a,,agent,north,,,,https://10.1.2.3/hook,\nb,,agent,north,,,,https://[fe80::1]/hook,\n"
+        "c,,agent,north,,,,https://127.0.0.1/hook,\n",
+        [f"{line}: webhook: it leads to a network that is not public; notices may not go there" for line in (2, 3, 4)],
+    ),
     "an unknown unit": (HEAD + "a,,agent,south,,,,,\n", ["2: unit: 'south' is not a known unit; allowed: headq"]),
     "a deputy of oneself": (HEAD + "a,,agent,north,a,,,,\n", ["2: deputies: 'a' is named as deputy of itself"]),
     "an unknown deputy": (HEAD + "a,,agent,north,b,,,,\n", ["2: deputies: 'b' is nobody of the staff"]),

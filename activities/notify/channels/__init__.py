@@ -25,6 +25,8 @@ class Message:
         subject: one line.
         text: the body for people.
         payload: the body for machines: plain JSON.
+        personal: whether the address is somebody's of the directory of staff, and so leads only where calls may go;
+            that of a role stands in a file of whoever runs the system.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Message:
     subject: str
     text: str
     payload: dict[str, Any]
+    personal: bool = False
 
 
 class Undeliverable(Exception):

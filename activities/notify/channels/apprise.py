@@ -1,21 +1,28 @@
 """Whatever the package apprise can reach: an optional extra, ``caseladder[notify-more]``.
 
 It says of a message only whether it was taken, not why not, and takes some answers for success that
-are none; so where there is a channel of our own, that one is better.
+are none; so where there is a channel of our own, that one is better. It makes its connections by itself, so where an
+address of somebody's leads is looked at before, and only as far as the address itself names a host.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar
+from urllib.parse import urlsplit
 
+from activities.events.outbound import Guard, PrivateAddress, UnknownHost
 from activities.notify.channels import Delayed, Deliver, Message, SettingError, Undeliverable
+from activities.notify.channels.http import NOT_PUBLIC
 
 
 class AppriseChannel:
     """Sends a text to any of apprise's addresses.
+
+    Args:
+        guard: judges where the addresses of people may lead; without one, anywhere.
 
     Raises:
         SettingError: the package is not installed.
@@ -24,7 +31,7 @@ class AppriseChannel:
     capacity: ClassVar[int | None] = None
     gathers: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard | None = None) -> None:
         try:
             import apprise
         except ImportError:
@@ -33,13 +40,15 @@ class AppriseChannel:
             ) from None
         # It logs addresses, which hold passwords.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-        self._package = apprise
+        self._package, self._guard = apprise, guard
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
         """Open nothing; see `Channel.session`."""
 
         async def deliver(message: Message) -> None:
+            if message.personal and self._guard is not None:
+                await _look(self._guard, message.to)
             service = self._package.Apprise()
             if not service.add(message.to):
                 raise Undeliverable("not an address that apprise knows")
@@ -52,3 +61,15 @@ class AppriseChannel:
                 raise Delayed("not taken")
 
         yield deliver
+
+
+async def _look(guard: Guard, address: str) -> None:
+    """Refuse an address that names a host which may not be called."""
+    host = urlsplit(address).hostname or ""
+    # In its place other services have secrets, which no name server is told; they hold no dot.
+    if host == "localhost" or "." in host or ":" in host:
+        with suppress(UnknownHost):
+            try:
+                await guard.addresses(host, 443)
+            except PrivateAddress:
+                raise Undeliverable(NOT_PUBLIC) from None

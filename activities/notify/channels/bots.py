@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
+from activities.events.outbound import Guard
 from activities.notify.channels import Delayed, Deliver, Message, Undeliverable, cut
 from activities.notify.channels.http import Answer, json_body, open_poster
 
@@ -22,6 +23,7 @@ class BotChannel:
     Args:
         timeout: seconds for one whole request.
         clock: seconds since 1970, for signatures.
+        guard: see `open_poster`.
     """
 
     capacity: ClassVar[int | None] = None
@@ -31,14 +33,16 @@ class BotChannel:
     # Codes that pass by themselves: busy, or asked too often. All others are refusals.
     TEMPORARY: ClassVar[frozenset[int]]
 
-    def __init__(self, *, timeout: float = 10.0, clock: Callable[[], float] = time.time) -> None:
-        self._timeout = timeout
+    def __init__(
+        self, *, timeout: float = 10.0, clock: Callable[[], float] = time.time, guard: Guard | None = None
+    ) -> None:
+        self._timeout, self._guard = timeout, guard
         self._clock = clock
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Deliver]:
         """Open one HTTP client; see `Channel.session`."""
-        async with open_poster(self._timeout) as poster:
+        async with open_poster(self._timeout, self._guard) as poster:
 
             async def deliver(message: Message) -> None:
                 address, _, secret = message.to.partition("#")
@@ -46,7 +50,7 @@ class BotChannel:
                 text = f"{message.subject}\n{message.text.rstrip()}"
                 room = (self.capacity or len(text.encode()) + 20) - 14
                 url, body = self.ask(address, secret, f"{cut(text, room)}\n#{message.id[:10]}", int(self._clock()))
-                self._judge(await poster.post(url, json_body(body), {}))
+                self._judge(await poster.post(url, json_body(body), {}, personal=message.personal))
 
             yield deliver
 

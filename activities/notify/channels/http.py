@@ -16,11 +16,14 @@ from typing import Any
 
 import httpx
 
+from activities.events.outbound import Guard, GuardedTransport, PrivateAddress
 from activities.notify.channels import Delayed, Undeliverable
 
 # httpx logs every request with its address, and an address may hold a token.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
+# Why a message to somebody of the staff goes nowhere.
+NOT_PUBLIC = "the address leads to a network that is not public (CASELADDER_PRIVATE_SUBSCRIBERS)"
 # Timeout, too early, too many requests: the client errors that pass by themselves.
 TEMPORARY = frozenset({408, 425, 429})
 # Bytes of an answer that are looked at; what bots say is far shorter.
@@ -59,23 +62,27 @@ class Answer:
 
 
 class Poster:
-    """Posts over one HTTP client for one batch. A server that did not answer once is not asked again.
+    """Posts over HTTP clients for one batch. A server that did not answer once is not asked again.
 
     Args:
         timeout: seconds for one whole request.
+        guarded: the client that goes only where calls may go; without it the other one serves for all.
     """
 
-    def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
-        self._client = client
+    def __init__(self, client: httpx.AsyncClient, timeout: float, guarded: httpx.AsyncClient | None = None) -> None:
+        self._client, self._guarded = client, guarded or client
         self._timeout = timeout
         self._silent: set[str] = set()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, personal: bool = False) -> Answer:
         """Post, and return whatever was answered.
+
+        Args:
+            personal: whether the address is somebody's of the staff.
 
         Raises:
             Delayed: nothing was.
-            Undeliverable: nobody can be asked at such an address.
+            Undeliverable: nobody can be asked at such an address, or it leads where calls may not go.
         """
         if url in self._silent:
             raise Delayed("no answer")
@@ -83,7 +90,7 @@ class Poster:
             # httpx limits each read; the outer limit holds for all of them together.
             async with (
                 asyncio.timeout(self._timeout),
-                self._client.stream(
+                (self._guarded if personal else self._client).stream(
                     "POST",
                     url,
                     content=body,
@@ -99,6 +106,8 @@ class Poster:
                 return Answer(answer.status_code, bytes(said), _wait(answer.headers.get("retry-after")))
         except httpx.InvalidURL:
             raise Undeliverable("not a usable address") from None
+        except PrivateAddress:
+            raise Undeliverable(NOT_PUBLIC) from None
         except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
             self._silent.add(url)
             raise Delayed(f"no answer ({type(error).__name__})") from None
@@ -111,14 +120,20 @@ def trust() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def open_poster(seconds: float) -> AsyncIterator[Poster]:
-    """Open an HTTP client for the block.
+async def open_poster(seconds: float, guard: Guard | None = None) -> AsyncIterator[Poster]:
+    """Open HTTP clients for the block.
 
     Args:
         seconds: for one whole request.
+        guard: judges where the addresses of people may lead; without one, anywhere.
     """
     async with httpx.AsyncClient(verify=trust(), timeout=seconds) as client:
-        yield Poster(client, seconds)
+        if guard is None:
+            yield Poster(client, seconds)
+            return
+        transport = GuardedTransport(guard, trust())
+        async with httpx.AsyncClient(transport=transport, timeout=seconds, trust_env=False) as guarded:
+            yield Poster(client, seconds, guarded)
 
 
 def json_body(value: Mapping[str, Any]) -> bytes:
