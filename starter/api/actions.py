@@ -265,12 +265,15 @@ async def file(
         strict: hold the body against the published schema, so that "1" is no number and 1 no truth.
 
     Raises:
-        Refused: what the rules say; ``scope``, ``read_only``, ``unit``, ``other_customer`` or ``role`` for who may not
-            file it; ``busy``.
+        Refused: what the rules say; ``scope``, ``read_only``, ``unit``, ``other_customer``, ``not_found`` (a parent out
+            of a customer's reach) or ``role`` for who may not file it; ``busy``.
         NoAnswer: it may be filed all the same; filing it again is harmless.
     """
     check_scope(caller, "file")
     _check_file(caller, kind, _fact(intake, "unit"), _fact(intake, "customer", "ref"))
+    if customers_of(caller) is not None and isinstance(parent := intake.get("parent"), str):
+        # Who speaks for a customer ties nothing to the case of another one.
+        await find(services, caller, parent, "file")
     if strict:
         schemas.check(KINDS[kind].INTAKE, intake, "intake")
     whole = _signed(caller, intake)

@@ -357,11 +357,12 @@ _RECORDED = {
 _TEXT = """\
 Files, reads and commands the cases of a customer service.
 
-A bearer token of the configured OIDC issuer, or a key of a system, says who calls; a command is always
-by its sender. Errors are problem documents (RFC 9457) with a stable `code` and, where a rule forbids
-something, its `clause`. 400: not of the form that the schema says. 422: of that form, but with a value
-that no rule takes. 409: against the state of the case. Amounts are decimal strings in yuan; instants
-are RFC 3339 with an offset.
+A bearer token of the configured OIDC issuer, for people of the directory of staff, or a key of a system,
+says who calls; a command is always by its sender. A key that may not read is answered to what it files
+and commands with a receipt: the case's id, number and status. Errors are problem documents (RFC 9457)
+with a stable `code` and, where a rule forbids something, its `clause`. 400: not of the form that the
+schema says. 422: of that form, but with a value that no rule takes. 409: against the state of the case.
+Amounts are decimal strings in yuan; instants are RFC 3339 with an offset.
 
 Every write takes an `Idempotency-Key`: repeated with the same content it answers the same for a week,
 with other content 409. A case's id holds a colon and may hold slashes: write them as %2F.

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.events.feed import FeedEvent
 from starter.api.guards import cut
-from starter.api.live import Dropped, Live, Passed
+from starter.api.live import Dropped, Live, Passed, Stream
 
 Wanted = Callable[[FeedEvent], bool]
 
@@ -54,20 +54,31 @@ class EventStream(StreamingResponse):
         with self._live.stream(self._wanted, self._after) as stream:
             # So that a client knows at once that it is connected, and waits a second before it comes back.
             yield "retry: 1000\n\n"
+            now = asyncio.get_running_loop().time
+            due = now() + HEARTBEAT
+            # To come up with a long record may take many signs of life.
             async for passed in stream.catch_up():
                 yield _said(passed)
-            due = asyncio.get_running_loop().time() + HEARTBEAT
+                if now() >= due:
+                    due = now() + HEARTBEAT
+                    if not await self._may_go_on(stream):
+                        return
             while (found := await stream.next(HEARTBEAT)) is not None:
                 if found:
                     yield _said(found)
-                if asyncio.get_running_loop().time() >= due:
-                    due += HEARTBEAT
-                    wanted = await self._still()
-                    if wanted is None:
+                if now() >= due:
+                    due = now() + HEARTBEAT
+                    if not await self._may_go_on(stream):
                         return
-                    stream.wanted = wanted
                     # The place moves on also past events that are not for this caller.
                     yield f"id: {stream.position}\n: here\n\n"
+
+    async def _may_go_on(self, stream: Stream) -> bool:
+        """Ask what the client may still see, which is nothing once it is out."""
+        wanted = await self._still()
+        if wanted is not None:
+            stream.wanted = wanted
+        return wanted is not None
 
 
 def _said(found: Iterable[Passed]) -> str:

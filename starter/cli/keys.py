@@ -48,6 +48,8 @@ async def token(
     if settings.access is not None:
         raise Failed("CASELADDER_ACCESS is set: tokens come from the issuer that it names")
     people = {one.id: one for one in await known_people(options)}
+    if not people:
+        raise Failed("the directory of staff is empty, so nobody has a token: import it with `caseladder staff import`")
     if person not in people:
         raise BadInput(f"PERSON = {person!r}: allowed: {', '.join(people)}")
     made = Issuer(settings.data).token(people[person], datetime.now(UTC), timedelta(hours=hours))
@@ -123,7 +125,8 @@ async def create(
     async with _api_keys(options) as api_keys:
         made, text = await api_keys.create(name, role, set(scope), set(unit) if unit else None, set(customer or ()))
     if options.json:
-        output.print_json({"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes), "key": text})
+        shown = {"id": made.id, "name": name, "role": role, "scopes": sorted(made.scopes)}
+        output.print_json({**shown, "customers": sorted(made.customers), "key": text})
     else:
         print(text)
     return OK
@@ -155,7 +158,7 @@ async def list_keys(*, options: StackOptions = STACK) -> int:
         shown = [
             (
                 row["id"], row["name"], row["role"], " ".join(row["scopes"]), " ".join(row["units"] or ["all"]),
-                " ".join(row["customers"]), output.instant(row["created_at"]), output.instant(row["revoked_at"]),
+                ", ".join(row["customers"]), output.instant(row["created_at"]), output.instant(row["revoked_at"]),
             )
             for row in rows
         ]  # fmt: skip

@@ -147,6 +147,11 @@ def welcome(
         output.table(("id", "role", "unit"), [(one.id, one.role, one.unit) for one in people[:MOST_PEOPLE]])
         if len(people) > MOST_PEOPLE:
             output.line(f"and {len(people) - MOST_PEOPLE} more (caseladder staff export)")
+    elif settings.access is None:
+        output.line(
+            "\nNobody can log in: the directory of staff is empty. Import it with `caseladder staff import`, or"
+        )
+        output.line("start with --examples for sample people.")
     output.line("\nEverything runs. In another terminal, try:\n")
     for step in steps:
         output.line(f"  {step}")

@@ -53,9 +53,14 @@ class _Page(EventStream):
         with self._live.stream(self._wanted, self._after) as events:
             # Whoever comes back catches up with this, whatever they missed.
             yield BEGIN
+            looked = monotonic()
             try:
                 async for page in events.catch_up():
                     yield _said(page)
+                    if monotonic() - looked >= ALIVE:
+                        looked = monotonic()
+                        if not await self._may_go_on(events):
+                            return
             except (DatabaseAway, StatementFailed, Refused):
                 return
             async for text in self._news(events):
@@ -69,10 +74,8 @@ class _Page(EventStream):
                 text, refreshed, owed = text + NEWS, monotonic(), False
             if monotonic() - looked >= ALIVE:
                 text, looked = text + ":\n\n", monotonic()
-                wanted = await self._still()
-                if wanted is None:
+                if not await self._may_go_on(events):
                     return
-                events.wanted = wanted
             if text:
                 yield text
 

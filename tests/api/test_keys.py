@@ -86,6 +86,10 @@ async def test_a_customer_key_reaches_the_cases_of_its_customers(api: ApiServer)
     problem(await api.post(nobody, "/cases/complaint", intake(customer={"ref": "C-8"})), 403, "other_customer")
     filed = await api.post(name, "/cases/complaint", intake(customer={"ref": "C-9"}))
     assert (await api.do(name, filed.json()["id"], "note", {"text": "x"})).status_code == 200
+    # Nothing of theirs springs from a case of somebody else.
+    for parent, status in ((mine, 200), (others[0], 404), ("complaint:none", 404)):
+        body = {**intake(customer={"ref": "C-9"}), "parent": parent}
+        assert (await api.post(name, "/cases/complaint", body)).status_code == status, parent
     # Whoever the case was about, nobody knows once that is erased.
     await Recorder(api.services.database).erase_personal(mine)
     problem(await api.get(name, f"/cases/{mine}"), 404, "not_found")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from activities.notify.ack_tokens import issue
 from cases.directory import Person
-from starter.api import stream
+from starter.api import live, stream
+from starter.api.stream import EventStream
+from starter.console import stream as console_stream
+from starter.console.stream import _Page
 from tests.api.server import STAFF, ApiServer, open_api, problem, staffed
 from tests.api.test_live import watching
 from tests.workflows.backend import Backend
@@ -51,6 +55,26 @@ async def test_who_is_removed_is_out_at_the_next_request(
         for server in (api, other):
             assert (await server.get("agent-e", f"/cases/{case_id}")).status_code == 200
     assert (await api.http.post(link)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [EventStream, _Page])
+async def test_a_stream_that_catches_up_ends_too(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch, kind: type[EventStream]
+) -> None:
+    """A long record may take minutes to send."""
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.0)
+    monkeypatch.setattr(console_stream, "ALIVE", 0.0)
+    monkeypatch.setattr(live, "PAGE", 1)
+
+    async def out() -> None:
+        return None
+
+    await api.file()
+    # Without its reader, so that it never comes up with it.
+    made = kind(live.Live(api.services.feed), lambda event: True, "0-0", out)
+    async with asyncio.timeout(10):
+        # How to come back, and one page.
+        assert len([text async for text in made._messages]) == 2
 
 
 async def test_another_role_or_unit_counts_at_the_next_request(api: ApiServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 
 import httpx
@@ -50,6 +51,19 @@ def test_keys_are_shown_once_and_revoked(up: Up) -> None:
     assert "NAME" in up("keys", "create", "a b", "--scope", "read").refused(2)
     plain = up("keys", "create", f"{name}-y", "--scope", "command").out.strip()
     assert get(up, "/me", plain).json()["id"] == f"{name}-y"
+
+
+def test_a_customer_key_names_its_customers(up: Up) -> None:
+    name, shop = f"shop-{next(NAMES)}", ("--scope", "read", "--role", "customer")
+    made = up("keys", "create", name, *shop, "--customer", "C 1", "--customer", "C-2", "--json").json
+    assert get(up, "/me", made["key"]).json()["customers"] == made["customers"] == ["C 1", "C-2"]
+    assert get(up, "/cases", made["key"]).json()["cases"] == []
+    assert re.search(rf"{name} .*C 1, C-2", up("keys", "list").out)
+    # A key that speaks for nobody would reach nothing, and no other key speaks for customers.
+    for wrong in (shop, ("--scope", "read", "--customer", "C-1"), (*shop, "--customer", " ")):
+        assert "--customer" in up("keys", "create", f"{name}-x", *wrong).refused(2)
+    assert up("keys", "revoke", name).code == 0
+    assert next(row for row in up("keys", "list", "--json").json if row["name"] == name)["customers"] == []
 
 
 def test_an_issuer_of_ones_own_makes_the_tokens(up: Up) -> None:
