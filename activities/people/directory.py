@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -25,68 +26,82 @@ KEPT = timedelta(days=62)
 log = structlog.get_logger(__name__)
 
 
+class _Copy:
+    """A directory as it was read last."""
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self.version: int | None = None
+        self.turn = asyncio.Lock()
+
+
 class DirectoryBook:
     """Reads the directory. Safe to share between tasks.
 
-    Every method but `current` raises what `Database.connection` does. `current` and `now` know no shifts that ended
-    before `KEPT`; see `read`.
+    Every method but `current` raises what `Database.connection` does.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turn = asyncio.Lock()
-        self._last = Directory()
-        self._version: int | None = None
+        self._whole, self._people = _Copy(), _Copy()
         self._asked = -FRESH
 
     async def current(self) -> Directory:
         """Return the directory; while the database is away, or holds one that is not valid, the last good one.
 
-        May be a second old.
+        May be a second old. Knows no shifts that ended before `KEPT`; see `read`.
         """
-        if monotonic() - self._asked < FRESH or (self._turn.locked() and self._version is not None):
-            return self._last
-        async with self._turn:
+        kept = self._whole
+        if monotonic() - self._asked < FRESH or (kept.turn.locked() and kept.version is not None):
+            return kept.directory
+        async with kept.turn:
             # Whoever waited for the first answer has it now.
             if monotonic() - self._asked >= FRESH:
                 await self._refresh()
                 self._asked = monotonic()
-        return self._last
+        return kept.directory
 
     async def _refresh(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE), self._database.connection() as connection:
-                version = await DirectoryTables(connection).version()
-            await self._read_again(version)
+            async with asyncio.timeout(PATIENCE):
+                version = await self._version()
+            await self._read_again(self._whole, version, lambda tables: tables.read(datetime.now(UTC) - KEPT))
         except (DatabaseAway, StatementFailed, TimeoutError) as error:
-            log.warning("directory_not_read", reason=type(error).__name__, people=len(self._last.people))
+            people = len(self._whole.directory.people)
+            log.warning("directory_not_read", reason=type(error).__name__, people=people)
 
     async def now(self) -> Directory:
-        """Return the directory as it is at this moment, for what somebody may do; the last good one of a bad one.
+        """Return the people and the units of this moment, for what somebody may do: no absences, no shifts.
 
-        What another process changed before this was called is in it.
+        What another process changed before this was called is in it. Of people that are not valid, which somebody
+        wrote by hand, the last good ones.
         """
-        async with self._database.connection() as connection:
-            version = await DirectoryTables(connection).version()
-        if version != self._version:
-            async with self._turn:
-                await self._read_again(version)
-        return self._last
+        kept, version = self._people, await self._version()
+        if version != kept.version:
+            async with kept.turn:
+                await self._read_again(kept, version, DirectoryTables.people)
+        return kept.directory
 
-    async def _read_again(self, version: int) -> None:
-        """Read the directory, unless the version is the one that was read last."""
-        if version == self._version:
+    async def _version(self) -> int:
+        async with self._database.connection() as connection:
+            return await DirectoryTables(connection).version()
+
+    async def _read_again(
+        self, kept: _Copy, version: int, read: Callable[[DirectoryTables], Awaitable[Stored]]
+    ) -> None:
+        """Read what is kept, unless it is of this version already."""
+        if version == kept.version:
             return
         try:
             with explained():
                 async with asyncio.timeout(READING), self._database.snapshot() as connection:
                     tables = DirectoryTables(connection)
-                    version, stored = await tables.version(), await tables.read(datetime.now(UTC) - KEPT)
-                self._last = await asyncio.to_thread(stored.build)
+                    version, stored = await tables.version(), await read(tables)
+            kept.directory = await asyncio.to_thread(stored.build)
         except Refused as refusal:
             # Logged once; the next version may be better.
             log.error("directory_kept", version=version, reason=refusal.message)
-        self._version = version
+        kept.version = version
 
     async def read(self) -> Directory:
         """Return the directory as it is stored, with all shifts that ever were.

@@ -108,6 +108,11 @@ class DirectoryTables:
         # A roster of a large company takes seconds, in which the worker's loop must not stand still.
         return await asyncio.to_thread(stored)
 
+    async def people(self) -> Stored:
+        """Return the units and the people alone; see `read`."""
+        units, people = await self._connection.fetch(self._UNITS), await self._connection.fetch(self._STAFF)
+        return await asyncio.to_thread(lambda: Stored(_models(Unit, units), _models(Person, people)))
+
     async def write(self, old: Stored, new: Stored) -> None:
         """Turn one content into another. Every constraint between the tables waits for the commit."""
         await self._replace("unit", old.units, new.units)

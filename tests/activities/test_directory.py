@@ -180,6 +180,21 @@ async def test_an_answer_holds_for_a_moment(address: str) -> None:
         assert len((await reader.current()).people) == 2
 
 
+async def test_what_somebody_may_do_now_needs_no_moment(address: str) -> None:
+    async with Database.open(as_writer(address)) as store:
+        reader, changes = DirectoryBook(store), DirectoryChanges(store)
+        assert (await reader.now()).people == ()
+        await changes.replace_people(PEOPLE, units=UNITS, absences=[AWAY])
+        found = await reader.now()
+        assert content(found) == ([*UNITS], [*PEOPLE], [], [])
+        assert await reader.now() is found
+        await changes.replace_people([OTHER])
+        # Whoever asks at once is answered alike.
+        for seen in await asyncio.gather(*(reader.now() for _ in range(5))):
+            assert seen.person("agent-1") is None
+            assert seen.person("agent-2") is not None
+
+
 async def test_the_current_one_forgets_old_shifts_but_not_who_has_a_roster(book: Book) -> None:
     await book.replace_people(PEOPLE, units=UNITS)
     old = [shift(f"old{n}", "agent-1", -KEPT - n * 24 * HOUR) for n in range(1, 4)]
@@ -226,6 +241,9 @@ async def test_while_the_database_is_away_the_last_good_one_holds(monkeypatch: p
             assert (await fresh.current()).who("agent", "north", NOW).why == "nobody"
             with pytest.raises(DatabaseAway):
                 await known.read()
+            # Whether somebody was removed meanwhile, nobody knows.
+            with pytest.raises(DatabaseAway):
+                await known.now()
             with pytest.raises(DatabaseAway):
                 await known.replace_people([])
             own.start()
