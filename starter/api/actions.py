@@ -100,18 +100,19 @@ async def find(services: Services, caller: Caller, case_id: str, scope: Scope = 
     view = await view_of(services, case_id)
     customer = None if customers_of(caller) is None else await _customer_of(services, case_id)
     if not may_see(caller, view, customer):
-        raise _MISSING
+        raise _missing()
     return view
 
 
-_MISSING = Refused("not_found", "there is no such case")
+def _missing() -> Refused:
+    return Refused("not_found", "there is no such case")
 
 
 async def view_of(services: Services, case_id: str) -> Json:
     """Return the view of a case, whoever asks; raises as `find`."""
     kind, colon, key = case_id.partition(":")
     if kind not in KINDS or not colon or not key or len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
-        raise _MISSING
+        raise _missing()
     view = await services.casebook.case(case_id)
     if view is None:
         # Filed a moment ago, or the casebook was away since.
@@ -119,9 +120,9 @@ async def view_of(services: Services, case_id: str) -> Json:
             async with patiently():
                 view = await services.cases.case(case_id)
         except Refused as refusal:
-            raise (refusal if refusal.code in PASSING else _MISSING) from None
+            raise (refusal if refusal.code in PASSING else _missing()) from None
     if "rung" not in view:
-        raise _MISSING
+        raise _missing()
     return view
 
 

@@ -54,6 +54,8 @@ async def _page(look: Look, status: int = 200) -> Response:
     elif look.session.claims is None:
         look.session = look.session.without_draft()
     query, directory = look.request.query_params, await look.services.directory.now()
+    if not directory.people and look.message is None:
+        look.message = Message("note", look.say("login.nobody"))
     return look.page(
         "login.html",
         status=status,

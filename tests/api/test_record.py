@@ -13,7 +13,7 @@ from activities.audit.handed_out import read_files
 from activities.audit.keys import new_key
 from activities.audit.make import Checkpoints
 from activities.database.migrate import migrate
-from tests.api.server import ApiServer, open_api, problem, quoted
+from tests.api.server import ApiServer, import_staff, open_api, problem, quoted
 from tests.postgres import Cluster
 from tests.workflows.backend import Backend
 
@@ -77,6 +77,7 @@ async def test_without_a_key_or_a_checkpoint_nothing_is_proved(
 ) -> None:
     database = await postgres.fresh_database()
     await migrate(database)
+    await import_staff(database)
     key = tmp_path / "key.pem"
     async with open_api(backend, database, checkpoint_key=key) as api:
         refused = problem(await api.get("auditor-1", "/audit/checkpoint"), 404, "no_checkpoint")
