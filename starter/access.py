@@ -55,6 +55,8 @@ _OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _A
 _OVERSEERS = _SEE_ALL
 # Who checks the whole record, which takes as long as it takes.
 _VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
+# Who sees every case and may come to hold any: an auditor sees personal facts masked.
+_DECRYPTERS = frozenset({"qa_manager", "general_manager"})
 
 # Who asks for and decides erasures, and sets legal holds.
 _ERASERS = frozenset({"qa_manager", "general_manager"})
@@ -253,6 +255,11 @@ def check_may_erase(role: str) -> None:
     if role not in _ERASERS:
         allowed = ", ".join(sorted(_ERASERS))
         raise Refused("role", f"role {role!r} may not erase; allowed: {allowed}")
+
+
+def may_decrypt(caller: Caller) -> bool:
+    """Whether a caller may read in clear what the engine keeps of any case: personal facts of all, and never masked."""
+    return caller.kind == "person" and caller.role in _DECRYPTERS
 
 
 # --- the table of tokens --------------------------------------------------------------------------

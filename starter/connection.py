@@ -1,18 +1,22 @@
-"""The connection to Temporal, configured in the SDK's standard way (TEMPORAL_ADDRESS, profiles, TLS)."""
+"""The connection to Temporal, configured in the SDK's standard way (TEMPORAL_ADDRESS, profiles, TLS).
+
+What it sends is encrypted where `starter.encryption` has keys.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from functools import cache
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig
 
 from starter.embedded import running
+from starter.encryption import BadPayloadKeys, configured
 
 # How the SDK itself repeats a call that the server turned away. Shorter than its default of 10 s, since people wait for
 # the answer, and whoever calls knows better what is worth repeating.
@@ -41,10 +45,13 @@ async def connect(
         retry: how the SDK repeats calls; None for its default.
 
     Raises:
-        Unreachable: the configuration is invalid, or no server answers.
+        Unreachable: the configuration or CASELADDER_PAYLOAD_KEYS is invalid, or no server answers.
     """
     try:
+        converter = await asyncio.to_thread(configured)
         config = ClientConfig.load_client_connect_config()
+    except BadPayloadKeys as error:
+        raise Unreachable(str(error)) from None
     except (RuntimeError, ValueError, OSError) as error:
         raise Unreachable(f"the Temporal configuration cannot be used: {error}") from None
     if "target_host" not in config and (stack := running(data)) is not None:
@@ -53,7 +60,7 @@ async def connect(
     try:
         return await Client.connect(
             **config,
-            data_converter=pydantic_data_converter,
+            data_converter=converter,
             runtime=runtime or silent(),
             lazy=lazy,
             retry_config=retry,

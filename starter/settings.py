@@ -1,7 +1,7 @@
 """Settings from the environment, ``CASELADDER_*``.
 
 The connection to Temporal is not among them: the SDK reads its own standard variables and
-profiles (``temporalio.envconfig``).
+profiles (``temporalio.envconfig``), and `starter.encryption` the keys of what is sent.
 """
 
 from __future__ import annotations
@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     rate_limit: str = Field("600/minute", description="requests of one caller: NUMBER/second, /minute or /hour")
     body_limit: int = Field(262144, ge=1024, le=16777216, description="bytes of a request's body")
     cors_origins: str = Field("", description="origins that browsers may call the API from, separated by commas")
+    ui_origin: str = Field(
+        "",
+        description="origins of Temporal's web UI, separated by commas, from which payloads are decrypted for who is"
+        " logged in to the console; on the embedded stack its own",
+    )
     private_subscribers: Literal["forbid", "loopback", "allow"] = Field(
         "forbid",
         description="whether events, and notices to addresses of the staff, may go to networks that are not public:"
@@ -251,9 +256,9 @@ class Settings(BaseSettings):
             raise ValueError("it must be NUMBER/second, NUMBER/minute or NUMBER/hour")
         return value
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "ui_origin")
     @classmethod
-    def _check_cors_origins(cls, value: str) -> str:
+    def _check_origins(cls, value: str) -> str:
         for origin in filter(None, map(str.strip, value.split(","))):
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":

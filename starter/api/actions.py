@@ -51,6 +51,7 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
+from starter.encryption import UnreadablePayload
 
 log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.
@@ -62,7 +63,7 @@ Json = dict[str, Any]
 
 
 class NoAnswer(Exception):
-    """No worker answered in time, or Temporal is away; the request may still be carried out."""
+    """No worker answered in time or in clear, or Temporal is away; the request may still be carried out."""
 
 
 @asynccontextmanager
@@ -77,6 +78,8 @@ async def patiently(seconds: float = PATIENCE) -> AsyncIterator[None]:
             yield
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise NoAnswer(f"no worker answered within {seconds:g} s") from None
+    except UnreadablePayload as error:
+        raise NoAnswer(str(error)) from None
     except RPCError as error:
         raise NoAnswer(f"the Temporal server does not do it ({error.status.name})") from None
     except RuntimeError as error:

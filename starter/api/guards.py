@@ -26,6 +26,8 @@ from starter.settings import Settings
 SLASH = "\x1f"
 _ENCODED = re.compile(rb"%2[fF]")
 CASES = "/api/v1/cases/"
+# The one address to which the UI of Temporal may send the console's cookie (`starter.console.codec`).
+CODEC = "/console/codec/decode"
 
 # Seconds that a client may take to read what it is sent.
 SLOWEST = 30.0
@@ -137,10 +139,33 @@ class Guard:
         return Refused("too_large", f"a body has at most {self._limit} bytes")
 
 
+class CodecCors:
+    """What a browser may send to `CODEC` from the UI of Temporal; everything else passes by."""
+
+    def __init__(self, app: ASGIApp, origins: list[str]) -> None:
+        self._app = app
+        self._cors = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=["POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Namespace"],
+            allow_credentials=True,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer a browser that asks whether it may be sent."""
+        app = self._cors if scope["type"] == "http" and scope["path"] == CODEC else self._app
+        await app(scope, receive, send)
+
+
+def origins_of(setting: str) -> list[str]:
+    """Return the origins of a setting, which are separated by commas."""
+    return [origin.strip() for origin in setting.split(",") if origin.strip()]
+
+
 def install(app: FastAPI, settings: Settings, *, local_only: bool) -> None:
     """Put the guards before the app."""
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    if origins:
+    if origins := origins_of(settings.cors_origins):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -148,6 +173,9 @@ def install(app: FastAPI, settings: Settings, *, local_only: bool) -> None:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Retry-After", "Location"],
         )
+    # Added later, so asked first: the other one would turn the UI's question away.
+    if origins := origins_of(settings.ui_origin):
+        app.add_middleware(CodecCors, origins=origins)
     app.state.limiter = Limiter(settings.rate_limit)
     secure = (settings.public_url or "").startswith("https://")
     app.add_middleware(Guard, limit=settings.body_limit, local_only=local_only, secure=secure)

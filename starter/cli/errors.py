@@ -54,6 +54,7 @@ def _from_outside(error: Exception) -> str | None:
 
     from activities.database.errors import BadDatabaseAddress, MigrationFailed
     from starter.connection import Unreachable
+    from starter.encryption import BadPayloadKeys, UnreadablePayload
 
     unanswered = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
     if isinstance(error, RPCError):
@@ -62,6 +63,7 @@ def _from_outside(error: Exception) -> str | None:
         return f"the Temporal server does not do it: {error.message} ({error.status.name})"
     if isinstance(error, FailureError):
         return error.message
-    if isinstance(error, (TemporalError, Unreachable, BadDatabaseAddress, MigrationFailed)):
+    told = (TemporalError, Unreachable, BadDatabaseAddress, MigrationFailed, BadPayloadKeys, UnreadablePayload)
+    if isinstance(error, told):
         return str(error)
     return None

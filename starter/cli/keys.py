@@ -1,4 +1,4 @@
-"""The commands ``keys create|list|revoke`` and ``token``: credentials for the API."""
+"""The commands ``keys create|list|revoke`` and ``token``, credentials for the API, and ``payload-key``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,22 @@ def register(app: App) -> None:
     """Add the commands."""
     app.command(token)
     app.command(keys)
+    app.command(payload_key)
+
+
+def payload_key(name: str | None = None, /) -> int:
+    """Make a key that encrypts what the engine keeps, and print it for CASELADDER_PAYLOAD_KEYS. Needs no server.
+
+    Args:
+        name: its id, which stands in the open beside everything that it encrypts (default: the date, 2026-03-01).
+    """
+    from starter.encryption import BadPayloadKeys, new_key
+
+    try:
+        print(new_key(name or datetime.now(UTC).date().isoformat()))
+    except BadPayloadKeys as error:
+        raise BadInput(f"NAME = {name!r}: {error}") from None
+    return OK
 
 
 async def token(

@@ -172,13 +172,11 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
     tell(f"starting PostgreSQL and Temporal on {settings.data}")
     stack = Stack(settings.data, TYPES)
     async with stack as addresses:
-        from temporalio.client import Client
-        from temporalio.contrib.pydantic import pydantic_data_converter
-
         from activities.casebook.read import Casebook
         from activities.casebook.search import Search
         from activities.database.migrate import migrate
         from starter.client import CaseClient
+        from starter.connection import connect
         from starter.senders import signer_of
 
         settings = options.settings()
@@ -192,9 +190,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             async with options.database() as database:
                 if await import_sample(folder, database):
                     tell(f"imported the sample staff of {folder}")
-        client = await Client.connect(
-            addresses.temporal, namespace=addresses.namespace, data_converter=pydantic_data_converter
-        )
+        client = await connect(settings.data)
         await _bring_over(client, options, tell)
         worker = WorkerProcess(stack.postgres.log.with_name("worker.log"), client)
         api = ApiProcess(stack.postgres.log.with_name("api.log"), API_PORT)
@@ -249,6 +245,7 @@ def _point_environment_at(settings: Settings, addresses: Addresses) -> None:
         TEMPORAL_NAMESPACE=addresses.namespace,
         CASELADDER_DATA=str(settings.data.expanduser().resolve()),
     )
+    os.environ.setdefault("CASELADDER_UI_ORIGIN", addresses.ui)
 
 
 def _make_link_secret(settings: Settings) -> None:

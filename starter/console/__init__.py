@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from starter.api.services import Services
 from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
+from starter.console.codec import add_codec
 from starter.console.web import CSP, Handler, Site
 
 __all__ = ["mount"]
@@ -72,6 +73,7 @@ def mount(app: FastAPI, services: Services) -> None:
         services: stay the caller's to close.
     """
     site = Site(services)
+    add_codec(app, site)
     methods = ["GET", "POST"]
     routes = [Route(path, site.endpoint(handler), methods=methods) for path, handler in PAGES.items()]
     routes += [Route(path, site.endpoint(handler, login=False), methods=methods) for path, handler in OPEN.items()]

@@ -16,6 +16,7 @@ from activities.casebook.texts import PERSONAL
 from activities.database.database import Database
 from cases.vocabulary.events import EVENTS
 from starter import retention
+from starter.encryption import UnreadablePayload
 from starter.recovery.history import Remembered, recall
 from starter.recovery.recovery import LOOK_AGAIN, of_cases
 
@@ -30,14 +31,16 @@ _ENVELOPE = ("type", "at", "recorded_at", "actor", "clauses")
 # What can be wrong. `cut`: the ledger has told the engine that it has the event. `never_recorded`: it has not, and no
 # run is there to record it.
 What = Literal[
-    "differs", "cut", "never_recorded", "not_in_engine", "unreadable", "no_case", "no_workflow", "workflow_ended"
-]
+    "differs", "cut", "never_recorded", "not_in_engine", "unreadable", "encrypted", "no_case", "no_workflow",
+    "workflow_ended",
+]  # fmt: skip
 _SAID: Mapping[What, str] = {
     "differs": "is not what the engine has: {}",
     "cut": "is not in the ledger, which had it",
     "never_recorded": "is in no ledger, and its run has ended",
     "not_in_engine": "is in the ledger, and the engine knows nothing of it",
     "unreadable": "what the ledger has of it cannot be read",
+    "encrypted": "what the engine has of it is encrypted with a key that CASELADDER_PAYLOAD_KEYS does not have here",
     "no_case": "the engine has its workflow, and the ledger no case",
     "no_workflow": "the ledger has the case, and the engine no workflow",
     "workflow_ended": "the case is open in the ledger, and its workflow has ended",
@@ -161,7 +164,10 @@ class Comparison:
             except (ValueError, TypeError, AttributeError, KeyError):
                 # Who forges an event or a case file may write what they like there.
                 return Compared(case_id, differences=(Difference(0, "unreadable"),))
-            engine = await recall(self._client, case_id)
+            try:
+                engine = await recall(self._client, case_id)
+            except UnreadablePayload:
+                return Compared(case_id, differences=(Difference(0, "encrypted"),))
             personal = None if engine is None else engine.personal
             same = not (personal and 1 in ledger) or await self._held.commits_to(case_id, personal)
         differences = [*self._of_the_case(view, bool(ledger), engine)]

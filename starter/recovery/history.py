@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,9 +23,12 @@ from cases.vocabulary.contract import OPENED, RECORD_AGAIN
 from cases.vocabulary.events import fingerprint, lacks_text
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from starter.encryption import UnreadablePayload
 from workflows import state
 
 Json = dict[str, Any]
+# Stands for what a signal said: the case refuses it, and records that.
+UNREADABLE = RawValue(Payload(metadata={"encoding": b"binary/unreadable"}))
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ async def recall(client: Client, case_id: str, beyond: int = 0) -> Remembered | 
 
     Returns:
         None when the engine does not know the case.
+
+    Raises:
+        UnreadablePayload: what it has is encrypted with a key that this process does not have.
     """
     try:
         description = await client.get_workflow_handle(case_id).describe()
@@ -141,10 +147,18 @@ async def unheard(client: Client, case_id: str, run: str) -> list[tuple[str, lis
                 return found[::-1]
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 came = event.workflow_execution_signaled_event_attributes
-                found.append((came.signal_name, [RawValue(payload) for payload in came.input.payloads]))
+                found.append((came.signal_name, await _read_again(client, came.input.payloads)))
         request.next_page_token = page.next_page_token
         if not page.next_page_token:
             return found[::-1]
+
+
+async def _read_again(client: Client, payloads: Iterable[Payload]) -> list[RawValue]:
+    """Return the arguments of a signal, to be sent again; of one that nobody here can decrypt the case says so."""
+    try:
+        return [RawValue(payload) for payload in await _decoded(client, payloads)]
+    except UnreadablePayload:
+        return [UNREADABLE]
 
 
 async def _runs(client: Client, case_id: str) -> list[str]:
@@ -166,7 +180,7 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
         event async for event in client.get_workflow_handle(case_id, run_id=run).fetch_history_events()
     ]
     started = events[0].workflow_execution_started_event_attributes
-    start = _json(client, started.input.payloads)
+    start = await _json(client, started.input.payloads)
     # What this run was handed stands below what it recorded itself, and below what a later run tells.
     told: dict[int, Json] = {}
     # Only what a run has handed to the next one is believed: whoever starts a workflow can write what they like there.
@@ -186,11 +200,11 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
                 ordered = event.activity_task_scheduled_event_attributes
                 scheduled[event.event_id] = ordered.activity_type.name
                 if ordered.activity_type.name == RECORD:
-                    ends[event.event_id] = _recorded(_json(client, ordered.input.payloads), told, found)
+                    ends[event.event_id] = _recorded(await _json(client, ordered.input.payloads), told, found)
                     came, heard = [], []
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 done = event.activity_task_completed_event_attributes
-                result = _json(client, done.result.payloads)
+                result = await _json(client, done.result.payloads)
                 if scheduled.get(done.scheduled_event_id) == LOAD:
                     _loaded(result, told, found)
                 elif scheduled.get(done.scheduled_event_id) == RECORD:
@@ -204,14 +218,14 @@ async def _read(client: Client, case_id: str, run: str, found: Remembered) -> st
             case EventType.EVENT_TYPE_MARKER_RECORDED if run == found.last_run:
                 # `workflow.patched` is one such marker.
                 for details in event.marker_recorded_event_attributes.details.values():
-                    found.rules.add(str(_json(client, details.payloads).get("id")))
+                    found.rules.add(str((await _json(client, details.payloads)).get("id")))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
-                asked[event.event_id] = (accepted.name, _json(client, accepted.args.payloads))
+                asked[event.event_id] = (accepted.name, await _json(client, accepted.args.payloads))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
                 completed = event.workflow_execution_update_completed_event_attributes
                 name, body = asked.get(completed.accepted_event_id, ("", {}))
-                view = _json(client, completed.outcome.success.payloads)
+                view = await _json(client, completed.outcome.success.payloads)
                 if name and name not in (OPENED, RECORD_AGAIN) and "events" in view:
                     at = event.event_time.ToDatetime(UTC)
                     answered.append(Answered(name, str((body.get("by") or {}).get("id")), at, view["events"]))
@@ -280,20 +294,22 @@ def _loaded(part: Json, told: dict[int, Json], found: Remembered) -> None:
     found.number = found.number or part.get("number")
 
 
-def _json(client: Client, payloads: Any) -> Json:
-    """Return the one JSON object among payloads, or an empty one."""
-    for value in _values(client, payloads):
-        if isinstance(value, Mapping):
-            return dict(value)
+async def _json(client: Client, payloads: Iterable[Payload]) -> Json:
+    """Return the one JSON object among payloads, or an empty one.
+
+    Raises:
+        UnreadablePayload: one is encrypted, and not with a key that is known here.
+    """
+    converter = client.data_converter.payload_converter
+    for payload in await _decoded(client, payloads):
+        # Whoever started or asked a case wrote it, and the case has refused it: it tells nothing.
+        with suppress(Exception):
+            value = converter.from_payload(payload)
+            if isinstance(value, Mapping):
+                return dict(value)
     return {}
 
 
-def _values(client: Client, payloads: Any) -> Iterator[Any]:
-    converter = client.data_converter.payload_converter
-    for payload in payloads:
-        assert isinstance(payload, Payload)
-        try:
-            yield converter.from_payload(payload)
-        except Exception:
-            # Whoever started or asked a case wrote it, and the case has refused it: it tells nothing.
-            continue
+async def _decoded(client: Client, payloads: Iterable[Payload]) -> list[Payload]:
+    codec = client.data_converter.payload_codec
+    return [*payloads] if codec is None else await codec.decode([*payloads])

@@ -27,6 +27,7 @@ from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE
 from cases.vocabulary.events import EVENTS, Event, fingerprint
 from cases.vocabulary.lifecycle import Closed
 from cases.vocabulary.refusals import Refused
+from starter.encryption import UnreadablePayload
 from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
 from workflows.recording import end_of_call, view_before
@@ -72,7 +73,7 @@ class UnknownEvents(Exception):
 
 
 # What keeps one case from being brought back, and no other.
-_FAULTS = (UnknownEvents, ApplicationError, RPCError, WorkflowUpdateFailedError, Refused)
+_FAULTS = (UnknownEvents, ApplicationError, RPCError, WorkflowUpdateFailedError, Refused, UnreadablePayload)
 
 
 class Recovery:

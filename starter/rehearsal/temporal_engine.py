@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
@@ -29,6 +29,7 @@ from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.refusals import Refused
 from starter.embedded.temporal import temporal_binary
+from starter.encryption import configured
 from starter.rehearsal.engine import Prepared, Step, refused_entry, refused_intake
 from workflows import attributes
 from workflows.registry import RUNNER, case_workflows
@@ -62,7 +63,9 @@ def _without_stdout() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def time_skipping(runtime: Runtime | None = None) -> AsyncIterator[WorkflowEnvironment]:
+async def time_skipping(
+    runtime: Runtime | None = None, converter: DataConverter | None = None
+) -> AsyncIterator[WorkflowEnvironment]:
     """Run a Temporal server in memory that skips time, with the search attributes of cases, for the block.
 
     A workflow that is started through the environment's client has a clock of its own, which
@@ -71,6 +74,10 @@ async def time_skipping(runtime: Runtime | None = None) -> AsyncIterator[Workflo
 
     Args:
         runtime: the SDK's runtime; its default one if None.
+        converter: what the client encrypts with; what the environment asks for if None.
+
+    Raises:
+        BadPayloadKeys: the environment asks for what cannot be had.
     """
     # The server greets on stdout.
     with _without_stdout():
@@ -79,7 +86,7 @@ async def time_skipping(runtime: Runtime | None = None) -> AsyncIterator[Workflo
             dev_server_log_level="error",
             dev_server_extra_args=[part for value in SERVER_SETTINGS for part in ("--dynamic-config-value", value)],
             ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=1_000_000),
-            data_converter=pydantic_data_converter,
+            data_converter=converter or await asyncio.to_thread(configured),
             search_attributes=attributes.ALL,
             runtime=runtime,
         )

@@ -1,0 +1,98 @@
+"""Where Temporal's web UI and command line have payloads decrypted, behind the console's login.
+
+It speaks the protocol of Temporal's codec servers, and decrypts only. The UI comes with the console's cookie from an
+origin of CASELADDER_UI_ORIGIN, the command line with a token of the issuer.
+"""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from google.protobuf.json_format import MessageToDict, Parse, ParseError
+from starlette.responses import Response
+from temporalio.api.common.v1 import Payloads
+
+from cases.vocabulary.refusals import Refused
+from starter.access import Caller, may_decrypt
+from starter.api.guards import CODEC, Limiter, origins_of
+from starter.api.problems import TooManyRequests
+from starter.console.web import Look, Site
+from starter.encryption import SETTING, Codec, UnreadablePayload
+
+# So many payloads at most in one request; the UI sends those of one event.
+MOST = 1000
+
+log = structlog.get_logger(__name__)
+
+
+def add_codec(app: FastAPI, site: Site) -> None:
+    """Serve it, where there are keys."""
+
+    @app.post(CODEC, include_in_schema=False)
+    async def decode(request: Request) -> Response:
+        """Decrypt the payloads that were sent, for who may read them."""
+        codec = site.services.temporal.data_converter.payload_codec
+        if not isinstance(codec, Codec) or not codec.encrypts:
+            raise Refused("not_found", f"nothing is encrypted here: {SETTING} is not set")
+        caller = await _caller(site, request)
+        if not may_decrypt(caller):
+            raise Refused("role", f"role {caller.role!r} may not decrypt payloads; QA and the general manager may")
+        sent = await _payloads(request)
+        try:
+            opened = await codec.decode(sent.payloads)
+        except UnreadablePayload as error:
+            raise Refused("invalid", str(error)) from None
+        log.info("payloads_decrypted", by=caller.id, role=caller.role, payloads=len(opened))
+        return JSONResponse(MessageToDict(Payloads(payloads=opened)))
+
+
+async def _caller(site: Site, request: Request) -> Caller:
+    """Return who asks, by a token, or by the console's cookie that an allowed origin sends along.
+
+    Raises:
+        Refused: ``bad_origin``, ``unauthenticated``, or as `starter.api.auth.Verifier.caller`.
+    """
+    limiter: Limiter = request.app.state.limiter
+    try:
+        origin = request.headers.get("Origin")
+        if origin is not None and origin not in origins_of(site.services.settings.ui_origin):
+            raise Refused("bad_origin", "Origin: allowed are those of CASELADDER_UI_ORIGIN")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        caller = None
+        if scheme.lower() == "bearer":
+            caller = await site.services.verifier.caller(token.strip())
+        elif origin is not None:
+            # No form and no link has come here: a browser says where a script's request is from.
+            caller = await Look(site, request).still()
+        if caller is None:
+            raise Refused("unauthenticated", "log in to the console, or give a bearer token")
+    except Refused:
+        await _count(limiter, f"address:{request.client.host if request.client else ''}")
+        raise
+    await _count(limiter, f"codec:{caller.kind}:{caller.id}")
+    return caller
+
+
+async def _count(limiter: Limiter, who: str) -> None:
+    if wait := await limiter.wait(who):
+        raise TooManyRequests(wait)
+
+
+async def _payloads(request: Request) -> Payloads:
+    """Return what was sent.
+
+    Raises:
+        Refused: ``unsupported_media_type``, ``bad_json``, ``too_large``.
+    """
+    sort = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    # A page of another origin cannot send it unasked.
+    if sort != "application/json":
+        raise Refused("unsupported_media_type", "Content-Type: allowed is application/json")
+    try:
+        found = Parse(await request.body(), Payloads(), ignore_unknown_fields=True)
+    except (ParseError, UnicodeDecodeError):
+        raise Refused("bad_json", "the body must be one JSON object with payloads") from None
+    if len(found.payloads) > MOST:
+        raise Refused("too_large", f"at most {MOST} payloads at a time")
+    return found

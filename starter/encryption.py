@@ -1,0 +1,231 @@
+"""Encryption of what the engine keeps: a codec for Temporal's payloads, with the keys of CASELADDER_PAYLOAD_KEYS.
+
+This setting belongs to the connection, as the SDK's own do, and not to `starter.settings`: whoever connects needs the
+same keys, a backend system with the client alone too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+
+SETTING = "CASELADDER_PAYLOAD_KEYS"
+# What is allowed, for messages; none of them ever repeats what was given.
+ALLOWED = "ID:BASE64 of 32 bytes, several separated by commas, the first encrypts; or file:PATH or command:WORDS"
+ENCODING, KEY_ID = b"binary/encrypted", "encryption-key-id"
+# Bytes of a key, and of what goes before each ciphertext and stands at its end.
+KEY, NONCE, TAG = 32, 12, 16
+# Seconds that a command has to print the keys, and the most that it or a file may say, in bytes.
+PATIENCE, LONGEST = 30, 65_536
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FILE, _COMMAND = "file", "command"
+
+
+class BadPayloadKeys(Exception):
+    """Raised for keys that cannot be used. The message names the setting and what is allowed, never a key."""
+
+
+class UnreadablePayload(Exception):
+    """Raised for a payload that this process cannot decrypt; the message names the id of the key, and what to do.
+
+    In a worker it fails the workflow task or the attempt of an activity, which the engine repeats until a worker can.
+    """
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """Keys by their ids, in the order of the setting: the first encrypts, each decrypts what it encrypted."""
+
+    keys: Mapping[str, AESGCM] = field(default_factory=dict, repr=False)
+
+    @property
+    def primary(self) -> str | None:
+        """The id of the key that encrypts; None where nothing is encrypted."""
+        return next(iter(self.keys), None)
+
+
+class Codec(PayloadCodec):
+    """Encrypts payloads with AES-256-GCM. What is not encrypted is taken as it is; without keys nothing is encrypted.
+
+    Also where nothing is encrypted it looks at what comes in: a worker that lacks the keys must say so, and not
+    refuse good commands as what is no JSON.
+    """
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether there are keys."""
+        return self._keyring.primary is not None
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encrypt payloads with the first key."""
+        return [self._sealed(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Decrypt payloads, each with the key that it names.
+
+        Raises:
+            UnreadablePayload: the key is not known here, or the payload is not as it was encrypted.
+        """
+        return [self._opened(payload) for payload in payloads]
+
+    def _sealed(self, payload: Payload) -> Payload:
+        primary = self._keyring.primary
+        if primary is None:
+            return payload
+        name, nonce = primary.encode(), os.urandom(NONCE)
+        sealed = self._keyring.keys[primary].encrypt(nonce, payload.SerializeToString(), name)
+        return Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=nonce + sealed)
+
+    def _opened(self, payload: Payload) -> Payload:
+        name = _key_of(payload)
+        if name is None:
+            return payload
+        key = self._keyring.keys.get(name)
+        if key is None:
+            raise UnreadablePayload(
+                f"a payload is encrypted with the key {name}, which this process does not have: add it to {SETTING}"
+                f" (there: {', '.join(self._keyring.keys) or 'none'})"
+            )
+        try:
+            plain = key.decrypt(payload.data[:NONCE], payload.data[NONCE:], name.encode())
+        except InvalidTag:
+            raise UnreadablePayload(
+                f"a payload is not as it was encrypted with the key {name}, or {SETTING} has another key of that id"
+            ) from None
+        return Payload.FromString(plain)
+
+
+def _key_of(payload: Payload) -> str | None:
+    """Return the id of the key that a payload is encrypted with; None for one that was not encrypted here.
+
+    Others name their encoding like this too. What can be none of ours is left to whoever takes it, which refuses it.
+    """
+    if payload.metadata.get("encoding") != ENCODING or len(payload.data) < NONCE + TAG:
+        return None
+    name = payload.metadata.get(KEY_ID, b"").decode("ascii", "replace")
+    return name if _ID.fullmatch(name) else None
+
+
+def data_converter(keyring: Keyring) -> DataConverter:
+    """Return the converter of whoever talks to the engine: values by pydantic, payloads and failures by these keys."""
+    plain = replace(pydantic_data_converter, payload_codec=Codec(keyring))
+    if keyring.primary is None:
+        return plain
+    # The message and the stack of a failure become a payload too. Its type stays: retries are decided by it.
+    return replace(plain, failure_converter_class=DefaultFailureConverterWithEncodedAttributes)
+
+
+def configured() -> DataConverter:
+    """Return the converter that the environment asks for; a command is run for it, which takes a moment.
+
+    Raises:
+        BadPayloadKeys: the setting cannot be used.
+    """
+    value = os.environ.get(SETTING, "").strip()
+    return data_converter(read_keyring(value) if value else Keyring())
+
+
+def new_key(name: str) -> str:
+    """Make a key, as the setting takes it.
+
+    Raises:
+        BadPayloadKeys: the name cannot be the id of a key.
+    """
+    _check_id(name)
+    return f"{name}:{base64.b64encode(AESGCM.generate_key(8 * KEY)).decode()}"
+
+
+def read_keyring(value: str) -> Keyring:
+    """Read the setting, which has the keys or says where they are.
+
+    Raises:
+        BadPayloadKeys: they cannot be had, or are none.
+    """
+    source, _, rest = value.partition(":")
+    if source == _FILE:
+        return _parsed(_read(Path(rest.strip())))
+    if source == _COMMAND:
+        return _parsed(_run(rest))
+    return _parsed(value)
+
+
+def _parsed(text: str) -> Keyring:
+    """Read keys with commas or white space between them; in files, lines that begin with # are remarks."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    keys: dict[str, AESGCM] = {}
+    for number, entry in enumerate(re.split(r"[\s,]+", " ".join(lines).strip(" ,")), 1):
+        name, colon, encoded = entry.partition(":")
+        if not colon:
+            raise BadPayloadKeys(f"{SETTING}: key no. {number}: it must be {ALLOWED}")
+        _check_id(name)
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != KEY:
+            raise BadPayloadKeys(f"{SETTING}: the key {name} must be base64 of {KEY} bytes; caseladder payload-key")
+        if name in keys:
+            raise BadPayloadKeys(f"{SETTING}: the id {name} stands there twice")
+        keys[name] = AESGCM(key)
+    return Keyring(keys)
+
+
+def _check_id(name: str) -> None:
+    # A key without an id would be taken for one and shown.
+    if not _ID.fullmatch(name) or name in (_FILE, _COMMAND):
+        raise BadPayloadKeys(
+            f"{SETTING}: the id of a key is up to 64 letters, digits, dots, dashes or underscores, not {_FILE} or"
+            f" {_COMMAND}"
+        )
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return _text(opened.read(LONGEST + 1), f"the file {file}")
+    except OSError as error:
+        raise BadPayloadKeys(f"{SETTING}: the file {file}: {error.strerror}") from None
+
+
+def _run(words: str) -> str:
+    """Run the command, without a shell, and return what it prints. What it says on stderr may be secret too."""
+    try:
+        command = shlex.split(words)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE,
+            check=False,
+        )  # fmt: skip
+    except (ValueError, IndexError):
+        raise BadPayloadKeys(f"{SETTING}: after command: stand a program and its arguments") from None
+    except OSError as error:
+        raise BadPayloadKeys(f"{SETTING}: the command cannot be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise BadPayloadKeys(f"{SETTING}: the command took more than {PATIENCE} s") from None
+    if done.returncode:
+        raise BadPayloadKeys(f"{SETTING}: the command failed with exit code {done.returncode}; run it by hand")
+    return _text(done.stdout, "what the command printed")
+
+
+def _text(found: bytes, what: str) -> str:
+    if len(found) > LONGEST:
+        raise BadPayloadKeys(f"{SETTING}: {what} is longer than {LONGEST} bytes")
+    try:
+        return found.decode("ascii")
+    except UnicodeDecodeError:
+        raise BadPayloadKeys(f"{SETTING}: {what} is no plain text") from None
