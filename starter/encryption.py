@@ -13,19 +13,31 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    EncodingPayloadConverter,
+    PayloadCodec,
+    PayloadConverter,
+)
+
+from cases.vocabulary.contract import UnreadablePayload
 
 SETTING = "CASELADDER_PAYLOAD_KEYS"
 # What is allowed, for messages; none of them ever repeats what was given.
 ALLOWED = "ID:BASE64 of 32 bytes, several separated by commas, the first encrypts; or file:PATH or command:WORDS"
 ENCODING, KEY_ID = b"binary/encrypted", "encryption-key-id"
+# Of what could not be decrypted, within this process only.
+UNREADABLE, REASON = b"binary/unreadable", "reason"
 # Bytes of a key, and of what goes before each ciphertext and stands at its end.
 KEY, NONCE, TAG = 32, 12, 16
 # Seconds that a command has to print the keys, and the most that it or a file may say, in bytes.
@@ -36,13 +48,6 @@ _FILE, _COMMAND = "file", "command"
 
 class BadPayloadKeys(Exception):
     """Raised for keys that cannot be used. The message names the setting and what is allowed, never a key."""
-
-
-class UnreadablePayload(Exception):
-    """Raised for a payload that this process cannot decrypt; the message names the id of the key, and what to do.
-
-    In a worker it fails the workflow task or the attempt of an activity, which the engine repeats until a worker can.
-    """
 
 
 @dataclass(frozen=True)
@@ -79,20 +84,17 @@ class Codec(PayloadCodec):
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decrypt payloads, each with the key that it names.
 
+        One that cannot be decrypted comes back with the reason, which is raised when its value is asked for: a case
+        must be able to turn a command away that it cannot read.
+        """
+        return [self._told(payload) for payload in payloads]
+
+    def open(self, payload: Payload) -> Payload:
+        """Decrypt a payload.
+
         Raises:
             UnreadablePayload: the key is not known here, or the payload is not as it was encrypted.
         """
-        return [self._opened(payload) for payload in payloads]
-
-    def _sealed(self, payload: Payload) -> Payload:
-        primary = self._keyring.primary
-        if primary is None:
-            return payload
-        name, nonce = primary.encode(), os.urandom(NONCE)
-        sealed = self._keyring.keys[primary].encrypt(nonce, payload.SerializeToString(), name)
-        return Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=nonce + sealed)
-
-    def _opened(self, payload: Payload) -> Payload:
         name = _key_of(payload)
         if name is None:
             return payload
@@ -110,6 +112,22 @@ class Codec(PayloadCodec):
             ) from None
         return Payload.FromString(plain)
 
+    def _sealed(self, payload: Payload) -> Payload:
+        primary = self._keyring.primary
+        if primary is None:
+            return payload
+        name, nonce = primary.encode(), os.urandom(NONCE)
+        sealed = self._keyring.keys[primary].encrypt(nonce, payload.SerializeToString(), name)
+        return Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=nonce + sealed)
+
+    def _told(self, payload: Payload) -> Payload:
+        try:
+            opened = self.open(payload)
+        except UnreadablePayload as error:
+            return Payload(metadata={"encoding": UNREADABLE, REASON: str(error).encode()})
+        # Nobody sends that: a case would wait for a key that there is not.
+        return Payload() if opened.metadata.get("encoding") == UNREADABLE else opened
+
 
 def _key_of(payload: Payload) -> str | None:
     """Return the id of the key that a payload is encrypted with; None for one that was not encrypted here.
@@ -122,13 +140,53 @@ def _key_of(payload: Payload) -> str | None:
     return name if _ID.fullmatch(name) else None
 
 
+class _Unreadable(EncodingPayloadConverter):
+    """Says why the value of a payload that was not decrypted cannot be had."""
+
+    @property
+    def encoding(self) -> str:
+        return UNREADABLE.decode()
+
+    def to_payload(self, value: Any) -> Payload | None:
+        return None
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> NoReturn:
+        raise UnreadablePayload(payload.metadata[REASON].decode())
+
+
+class Values(PydanticPayloadConverter):
+    """Values by pydantic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set_converters(*self.converters.values(), _Unreadable())
+
+
+class Failures(DefaultFailureConverter):
+    """Failures as they are; one that was not decrypted is not taken for another one without words."""
+
+    def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
+        """Return the error of a failure.
+
+        Raises:
+            UnreadablePayload: it could not be decrypted.
+        """
+        if failure.encoded_attributes.metadata.get("encoding") == UNREADABLE:
+            payload_converter.from_payload(failure.encoded_attributes)
+        return super().from_failure(failure, payload_converter)
+
+
+class EncodedFailures(Failures):
+    """Failures whose message and stack are payloads too. The type stays: retries are decided by it."""
+
+    def __init__(self) -> None:
+        DefaultFailureConverter.__init__(self, encode_common_attributes=True)
+
+
 def data_converter(keyring: Keyring) -> DataConverter:
     """Return the converter of whoever talks to the engine: values by pydantic, payloads and failures by these keys."""
-    plain = replace(pydantic_data_converter, payload_codec=Codec(keyring))
-    if keyring.primary is None:
-        return plain
-    # The message and the stack of a failure become a payload too. Its type stays: retries are decided by it.
-    return replace(plain, failure_converter_class=DefaultFailureConverterWithEncodedAttributes)
+    failures = Failures if keyring.primary is None else EncodedFailures
+    return DataConverter(Values, Codec(keyring), failures)
 
 
 def configured() -> DataConverter:

@@ -16,7 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
 from activities.refusals import failure
-from cases.vocabulary.contract import REFUSED, refusal_of
+from cases.vocabulary.contract import REFUSED, UnreadablePayload, refusal_of
 from cases.vocabulary.refusals import Refused
 from starter import encryption
 from starter.connection import Unreachable, connect
@@ -24,7 +24,6 @@ from starter.encryption import (
     BadPayloadKeys,
     Codec,
     Keyring,
-    UnreadablePayload,
     configured,
     data_converter,
     new_key,
@@ -73,12 +72,12 @@ async def test_nothing_of_it_can_be_read_or_changed() -> None:
         data = bytearray(payload.data)
         data[at] ^= 1
         with pytest.raises(UnreadablePayload, match="not as it was encrypted with the key old"):
-            await codec(OLD).decode([Payload(metadata=payload.metadata, data=bytes(data))])
+            codec(OLD).open(Payload(metadata=payload.metadata, data=bytes(data)))
     # The id of the key is bound to it: a key that is known under two ids is no way around.
     same = OLD.replace("old:", "other:")
     renamed = Payload(metadata={**payload.metadata, "encryption-key-id": b"other"}, data=payload.data)
     with pytest.raises(UnreadablePayload, match="the key other"):
-        await codec(OLD, same).decode([renamed])
+        codec(OLD, same).open(renamed)
 
 
 async def test_keys_are_rotated_by_their_order() -> None:
@@ -89,7 +88,7 @@ async def test_keys_are_rotated_by_their_order() -> None:
     for one in (both, after):
         assert await one.decode([first, second]) == [plain(), plain()]
     with pytest.raises(UnreadablePayload) as caught:
-        await before.decode([second])
+        before.open(second)
     said = str(caught.value)
     assert "the key new-2" in said
     assert "CASELADDER_PAYLOAD_KEYS (there: old)" in said
@@ -107,12 +106,17 @@ async def test_plain_input_is_always_taken(keys: tuple[str, ...]) -> None:
         Payload(metadata={"encoding": b"binary/encrypted", "encryption-key-id": b"old"}, data=b"short"),
     ]
     assert await codec(*keys).decode(given) == given
+    # What is said of another payload within a process is not believed from outside: no key would help.
+    foreign = Payload(metadata={"encoding": b"binary/unreadable", "reason": b"no key"})
+    assert await codec(*keys).decode([foreign]) == [Payload()]
 
 
 async def test_without_keys_nothing_is_encrypted_and_what_is_encrypted_is_named() -> None:
     converter = data_converter(Keyring())
     assert await converter.encode([SECRET]) == [plain()]
-    assert converter.failure_converter_class is pydantic_data_converter.failure_converter_class
+    told = Failure()
+    await converter.encode_failure(ApplicationError(SECRET), told)
+    assert told.message == SECRET
     with pytest.raises(UnreadablePayload, match=r"the key old.*\(there: none\)"):
         await converter.decode([await sealed(OLD)])
 
@@ -127,6 +131,12 @@ async def test_a_refusal_is_what_it_was_and_no_engine_reads_it() -> None:
     assert (told.application_failure_info.type, told.application_failure_info.non_retryable) == (REFUSED, True)
     for shown in (SECRET, "authority", "S0-3", "test_encryption.py"):
         assert shown.encode() not in told.SerializeToString()
+    for keys in (Keyring(), read_keyring(NEW)):
+        copied = Failure()
+        copied.CopyFrom(told)
+        # Otherwise a case would go on from "Encoded failure".
+        with pytest.raises(UnreadablePayload, match="the key old"):
+            await data_converter(keys).decode_failure(copied)
     refusal = refusal_of(await data_converter(read_keyring(f"{NEW},{OLD}")).decode_failure(told))
     assert refusal is not None
     assert (refusal.code, refusal.message, refusal.clause) == ("authority", SECRET, "S0-3")

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.case import Case, closed
     from cases.policy.model import Policy
     from cases.vocabulary.commands import Command, read_command
-    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, missing
+    from cases.vocabulary.contract import OPENED, RECORD_AGAIN, UnreadablePayload, key_missing, missing
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.proof import Proof
@@ -144,6 +144,12 @@ class Shell:
                 command = self._read(name, args)
                 self._refuse_unsigned(command)
                 self._refuse_busy()
+            elif args:
+                with contextlib.suppress(Refused):
+                    _read_json("intake", args)
+        except UnreadablePayload as error:
+            # Once it is written, the case could not go on before a worker has the key.
+            fail(key_missing(error))
         except Refused as refusal:
             fail(refusal)
 
@@ -589,11 +595,14 @@ def _read_json(what: str, args: Sequence[RawValue]) -> Any:
 
     Raises:
         Refused: there is none or more than one, or it is not JSON.
+        UnreadablePayload: it is encrypted, and this worker lacks the key.
     """
     if len(args) != 1:
         raise Refused("invalid", f"{what}: takes one JSON object, got {len(args)} arguments")
     try:
         return workflow.payload_converter().from_payload(args[0].payload)
+    except UnreadablePayload:
+        raise
     except Exception:
         # Whatever a sender's payload does to the converter is the sender's error; any other
         # exception here would fail the workflow task and wedge the case.

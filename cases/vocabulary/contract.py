@@ -14,9 +14,17 @@ OPENED = "opened"
 # An update by which the ledger is compared with what the run of a case knows: what it lacks is appended.
 RECORD_AGAIN = "record_again"
 # Codes of refusals that say nothing of the command: sent again later, it may well be taken.
-PASSING = frozenset({"busy", "superseded", "workflow_missing"})
+PASSING = frozenset({"busy", "superseded", "workflow_missing", "key_missing"})
 # The type of the error by which Temporal carries a refusal; its first detail is ``{code, clause}``.
 REFUSED = "Refused"
+
+
+class UnreadablePayload(Exception):
+    """Raised for what is encrypted and cannot be decrypted here; the message names the id of the key, and what to do.
+
+    No refusal: what a case has taken must not be refused by a worker that lacks a key. The engine has the task of a
+    workflow or an activity done again, until a worker can.
+    """
 
 
 def refusal_of(error: Any) -> Refused | None:
@@ -24,6 +32,11 @@ def refusal_of(error: Any) -> Refused | None:
     if getattr(error, "type", None) != REFUSED or not error.details:
         return None
     return Refused(error.details[0]["code"], error.message, error.details[0]["clause"])
+
+
+def key_missing(error: UnreadablePayload) -> Refused:
+    """Return what is said of a command that the worker cannot decrypt."""
+    return Refused("key_missing", f"the worker cannot read it: {error}")
 
 
 def missing(case_id: str) -> Refused:

@@ -30,7 +30,7 @@ from cases.case import Case
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.contract import PASSING
+from cases.vocabulary.contract import PASSING, UnreadablePayload
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.refusals import Refused
 from starter.access import (
@@ -51,7 +51,6 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
-from starter.encryption import UnreadablePayload
 
 log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.

@@ -29,6 +29,7 @@ STATUS = {
     **dict.fromkeys(("other_customer", "not_in_charge"), 403),
     **dict.fromkeys(("four_eyes", "duties", "not_holder", "not_yours", UNSIGNED, "passkey_required"), 403),
     "bad_origin": 403,
+    "key_missing": 503,
     **dict.fromkeys(("not_found", "unknown_kind", "unknown_command", "unknown_policy_hash"), 404),
     **dict.fromkeys(("unknown_payout", "no_checkpoint"), 404),
     **dict.fromkeys(("token_expired", "token_used"), 410),

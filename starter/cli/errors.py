@@ -53,8 +53,9 @@ def _from_outside(error: Exception) -> str | None:
     from temporalio.service import RPCError, RPCStatusCode
 
     from activities.database.errors import BadDatabaseAddress, MigrationFailed
+    from cases.vocabulary.contract import UnreadablePayload
     from starter.connection import Unreachable
-    from starter.encryption import BadPayloadKeys, UnreadablePayload
+    from starter.encryption import BadPayloadKeys
 
     unanswered = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
     if isinstance(error, RPCError):

@@ -13,12 +13,13 @@ from google.protobuf.json_format import MessageToDict, Parse, ParseError
 from starlette.responses import Response
 from temporalio.api.common.v1 import Payloads
 
+from cases.vocabulary.contract import UnreadablePayload
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller, may_decrypt
 from starter.api.guards import CODEC, Limiter, origins_of
 from starter.api.problems import TooManyRequests
 from starter.console.web import Look, Site
-from starter.encryption import SETTING, Codec, UnreadablePayload
+from starter.encryption import SETTING, Codec
 
 # So many payloads at most in one request; the UI sends those of one event.
 MOST = 1000
@@ -40,7 +41,7 @@ def add_codec(app: FastAPI, site: Site) -> None:
             raise Refused("role", f"role {caller.role!r} may not decrypt payloads; QA and the general manager may")
         sent = await _payloads(request)
         try:
-            opened = await codec.decode(sent.payloads)
+            opened = [codec.open(payload) for payload in sent.payloads]
         except UnreadablePayload as error:
             raise Refused("invalid", str(error)) from None
         log.info("payloads_decrypted", by=caller.id, role=caller.role, payloads=len(opened))

@@ -14,9 +14,9 @@ from activities.casebook.held import PAGE, Held
 from activities.casebook.read import Casebook
 from activities.casebook.texts import PERSONAL
 from activities.database.database import Database
+from cases.vocabulary.contract import UnreadablePayload
 from cases.vocabulary.events import EVENTS
 from starter import retention
-from starter.encryption import UnreadablePayload
 from starter.recovery.history import Remembered, recall
 from starter.recovery.recovery import LOOK_AGAIN, of_cases
 

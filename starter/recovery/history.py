@@ -19,16 +19,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.messages import LOAD, RECORD, Request, Sent
 from cases import rules
 from cases.registry import KINDS
-from cases.vocabulary.contract import OPENED, RECORD_AGAIN
+from cases.vocabulary.contract import OPENED, RECORD_AGAIN, UnreadablePayload
 from cases.vocabulary.events import fingerprint, lacks_text
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
-from starter.encryption import UnreadablePayload
 from workflows import state
 
 Json = dict[str, Any]
-# Stands for what a signal said: the case refuses it, and records that.
-UNREADABLE = RawValue(Payload(metadata={"encoding": b"binary/unreadable"}))
 
 
 @dataclass(frozen=True)
@@ -147,18 +144,11 @@ async def unheard(client: Client, case_id: str, run: str) -> list[tuple[str, lis
                 return found[::-1]
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 came = event.workflow_execution_signaled_event_attributes
-                found.append((came.signal_name, await _read_again(client, came.input.payloads)))
+                # One that nobody here can decrypt is refused by the case, and so recorded.
+                found.append((came.signal_name, [*map(RawValue, await _decoded(client, came.input.payloads))]))
         request.next_page_token = page.next_page_token
         if not page.next_page_token:
             return found[::-1]
-
-
-async def _read_again(client: Client, payloads: Iterable[Payload]) -> list[RawValue]:
-    """Return the arguments of a signal, to be sent again; of one that nobody here can decrypt the case says so."""
-    try:
-        return [RawValue(payload) for payload in await _decoded(client, payloads)]
-    except UnreadablePayload:
-        return [UNREADABLE]
 
 
 async def _runs(client: Client, case_id: str) -> list[str]:
@@ -302,11 +292,15 @@ async def _json(client: Client, payloads: Iterable[Payload]) -> Json:
     """
     converter = client.data_converter.payload_converter
     for payload in await _decoded(client, payloads):
-        # Whoever started or asked a case wrote it, and the case has refused it: it tells nothing.
-        with suppress(Exception):
+        try:
             value = converter.from_payload(payload)
-            if isinstance(value, Mapping):
-                return dict(value)
+        except UnreadablePayload:
+            raise
+        except Exception:
+            # Whoever started or asked a case wrote it, and the case has refused it: it tells nothing.
+            continue
+        if isinstance(value, Mapping):
+            return dict(value)
     return {}
 
 

@@ -23,11 +23,10 @@ from activities.messages import Batch
 from cases import rules
 from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE
+from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, fingerprint
 from cases.vocabulary.lifecycle import Closed
 from cases.vocabulary.refusals import Refused
-from starter.encryption import UnreadablePayload
 from starter.recovery.history import Answered, Remembered, recall, unheard
 from workflows import attributes, state
 from workflows.recording import end_of_call, view_before

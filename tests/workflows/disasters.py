@@ -99,20 +99,21 @@ async def go_on(database: str) -> None:
     await execute(database, "DROP FUNCTION stops CASCADE")
 
 
-async def recover(backend: Backend, *arguments: str) -> tuple[int, Json]:
+async def recover(backend: Backend, *arguments: str, **more: str) -> tuple[int, Json]:
     """Run ``caseladder recover --json`` on a backend; return the exit code and what it says."""
-    answer = await program(backend, "recover", "--json", *arguments)
+    answer = await program(backend, "recover", "--json", *arguments, **more)
     assert answer.out, answer.err
     return answer.code, json.loads(answer.out)
 
 
-async def program(backend: Backend, *arguments: str) -> Answer:
-    """Run the command line on a backend."""
+async def program(backend: Backend, *arguments: str, **more: str) -> Answer:
+    """Run the command line on a backend; ``more`` stands in its environment."""
     env = {
         "TEMPORAL_ADDRESS": address(backend.env.client),
         "CASELADDER_DATABASE_URL": as_writer(backend.database),
         "CASELADDER_DATABASE_OWNER_URL": backend.database,
         "CASELADDER_DATA": str(backend.folder),
+        **more,
     }
     return await asyncio.to_thread(call, *arguments, env=env)
 
