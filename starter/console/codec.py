@@ -6,10 +6,12 @@ origin of CASELADDER_UI_ORIGIN, the command line with a token of the issuer.
 
 from __future__ import annotations
 
+import json
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from google.protobuf.json_format import MessageToDict, Parse, ParseError
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from starlette.responses import Response
 from temporalio.api.common.v1 import Payloads
 
@@ -81,7 +83,7 @@ async def _count(limiter: Limiter, who: str) -> None:
 
 
 async def _payloads(request: Request) -> Payloads:
-    """Return what was sent.
+    """Return what was sent; fields that a later UI adds are left out.
 
     Raises:
         Refused: ``unsupported_media_type``, ``bad_json``, ``too_large``.
@@ -90,9 +92,13 @@ async def _payloads(request: Request) -> Payloads:
     # A page of another origin cannot send it unasked.
     if sort != "application/json":
         raise Refused("unsupported_media_type", "Content-Type: allowed is application/json")
+    body = await request.body()
     try:
-        found = Parse(await request.body(), Payloads(), ignore_unknown_fields=True)
-    except (ParseError, UnicodeDecodeError):
+        raw = json.loads(body)
+        if not isinstance(raw, dict):
+            raise ParseError("no object")
+        found = ParseDict(raw, Payloads(), ignore_unknown_fields=True)
+    except (ParseError, ValueError, TypeError, RecursionError):
         raise Refused("bad_json", "the body must be one JSON object with payloads") from None
     if len(found.payloads) > MOST:
         raise Refused("too_large", f"at most {MOST} payloads at a time")
