@@ -64,7 +64,8 @@ def _from_outside(error: Exception) -> str | None:
         return f"the Temporal server does not do it: {error.message} ({error.status.name})"
     if isinstance(error, FailureError):
         return error.message
-    told = (TemporalError, Unreachable, BadDatabaseAddress, MigrationFailed, BadPayloadKeys, UnreadablePayload)
-    if isinstance(error, told):
+    if isinstance(error, UnreadablePayload):
+        return f"the answer cannot be read, and what was asked may be done all the same: {error}"
+    if isinstance(error, (TemporalError, Unreachable, BadDatabaseAddress, MigrationFailed, BadPayloadKeys)):
         return str(error)
     return None

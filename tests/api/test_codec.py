@@ -98,7 +98,7 @@ async def test_it_decrypts_and_does_nothing_else(door: ApiServer) -> None:
         answer = await door.http.post(DECODE, content=body, headers={**headers, "Content-Type": sort})
         problem(answer, 415, "unsupported_media_type")
     assert (await door.http.get(DECODE, headers=headers)).status_code in (404, 405)
-    assert (await door.http.post("/console/codec/encode", json={}, headers=headers)).status_code == 404
+    assert (await door.http.post("/console/codec/encode", json={}, headers=headers)).status_code in (403, 404)
 
 
 async def test_the_ui_comes_with_the_cookie_of_the_console(door: ApiServer) -> None:
