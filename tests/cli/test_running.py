@@ -25,6 +25,7 @@ from starter import client as doors
 from starter.cli.options import StackOptions
 from starter.cli.welcome import Sample, welcome
 from starter.embedded import Addresses, running
+from starter.encryption import new_key
 from starter.settings import load_settings
 from tests.cli.program import COMMAND, ROOT, Answer, Up, call, spawn
 
@@ -450,9 +451,15 @@ def test_a_stop_ends_everything_and_the_next_start_goes_on(tmp_path: Path) -> No
     finally:
         first.end()
 
-    second = Up(tmp_path / "data", "--examples")
+    # From now on the engine keeps nothing in the open; what it has is still read.
+    keys = {"CASELADDER_PAYLOAD_KEYS": new_key("k1")}
+    second = Up(tmp_path / "data", "--examples", given=keys)
     try:
-        assert call(*show, "--json").json["opened_at"] == opened
+        assert call(*show, "--json", env=keys).json["opened_at"] == opened
+        assert "the key k1" in call(*show).refused(1)
+        kept = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("temporal.db*"))
+        before, after = (b"10000000001", b"10000000006")
+        assert (before in kept, after in kept) == (True, False)
         outcomes = {sample["id"]: sample["outcome"] for sample in second.says["samples"]}
         assert outcomes.pop("complaint:sample-late-parcel") == "already there"
         assert set(outcomes.values()) == {"filed"}
