@@ -34,7 +34,7 @@ from cases.vocabulary.contract import UnreadablePayload
 
 SETTING = "CASELADDER_PAYLOAD_KEYS"
 # What is allowed, for messages; none of them ever repeats what was given.
-ALLOWED = "ID:BASE64 of 32 bytes, several separated by commas, the first encrypts; or file:PATH or command:WORDS"
+ALLOWED = "ID:BASE64 of 32 bytes, several separated by commas, of which the first encrypts; file:PATH; or command:WORDS"
 ENCODING, KEY_ID = b"binary/encrypted", "encryption-key-id"
 # Of what could not be decrypted, within this process only.
 UNREADABLE, REASON = b"binary/unreadable", "reason"
@@ -43,7 +43,8 @@ KEY, NONCE, TAG = 32, 12, 16
 # Seconds that a command has to print the keys, and the most that it or a file may say, in bytes.
 PATIENCE, LONGEST = 30, 65_536
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FILE, _COMMAND = "file", "command"
+# In front of the keys, `plain` keeps them for decrypting: to begin and to end without a pause.
+_FILE, _COMMAND, _PLAIN = "file", "command", "plain"
 
 
 class BadPayloadKeys(Exception):
@@ -52,14 +53,10 @@ class BadPayloadKeys(Exception):
 
 @dataclass(frozen=True)
 class Keyring:
-    """Keys by their ids, in the order of the setting: the first encrypts, each decrypts what it encrypted."""
+    """Keys by their ids, each of which decrypts what it encrypted; ``primary`` encrypts, and without it nothing is."""
 
     keys: Mapping[str, AESGCM] = field(default_factory=dict, repr=False)
-
-    @property
-    def primary(self) -> str | None:
-        """The id of the key that encrypts; None where nothing is encrypted."""
-        return next(iter(self.keys), None)
+    primary: str | None = None
 
 
 class Codec(PayloadCodec):
@@ -73,9 +70,9 @@ class Codec(PayloadCodec):
         self._keyring = keyring
 
     @property
-    def encrypts(self) -> bool:
+    def decrypts(self) -> bool:
         """Whether there are keys."""
-        return self._keyring.primary is not None
+        return bool(self._keyring.keys)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypt payloads with the first key."""
@@ -226,8 +223,11 @@ def read_keyring(value: str) -> Keyring:
 def _parsed(text: str) -> Keyring:
     """Read keys with commas or white space between them; in files, lines that begin with # are remarks."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    entries = re.split(r"[\s,]+", " ".join(lines).strip(" ,"))
     keys: dict[str, AESGCM] = {}
-    for number, entry in enumerate(re.split(r"[\s,]+", " ".join(lines).strip(" ,")), 1):
+    for number, entry in enumerate(entries, 1):
+        if number == 1 and entry == _PLAIN:
+            continue
         name, colon, encoded = entry.partition(":")
         if not colon:
             raise BadPayloadKeys(f"{SETTING}: key no. {number}: it must be {ALLOWED}")
@@ -241,15 +241,15 @@ def _parsed(text: str) -> Keyring:
         if name in keys:
             raise BadPayloadKeys(f"{SETTING}: the id {name} stands there twice")
         keys[name] = AESGCM(key)
-    return Keyring(keys)
+    return Keyring(keys, None if entries[0] == _PLAIN else next(iter(keys)))
 
 
 def _check_id(name: str) -> None:
     # A key without an id would be taken for one and shown.
-    if not _ID.fullmatch(name) or name in (_FILE, _COMMAND):
+    if not _ID.fullmatch(name) or name in (_FILE, _COMMAND, _PLAIN):
         raise BadPayloadKeys(
-            f"{SETTING}: the id of a key is up to 64 letters, digits, dots, dashes or underscores, not {_FILE} or"
-            f" {_COMMAND}"
+            f"{SETTING}: the id of a key is up to 64 letters, digits, dots, dashes or underscores, not {_FILE},"
+            f" {_COMMAND} or {_PLAIN}"
         )
 
 

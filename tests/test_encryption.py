@@ -95,6 +95,16 @@ async def test_keys_are_rotated_by_their_order() -> None:
     assert OLD.partition(":")[2] not in said
 
 
+async def test_encrypting_is_begun_and_ended_without_a_pause() -> None:
+    """Every process gets the keys before the first one encrypts."""
+    for value in (f"plain,{OLD}", f"plain {OLD}", f" plain,{OLD},{NEW}"):
+        reads = Codec(read_keyring(value))
+        assert reads.decrypts
+        assert await reads.encode([plain()]) == [plain()]
+        assert await reads.decode([await sealed(OLD)]) == [plain()]
+    assert not codec().decrypts
+
+
 @pytest.mark.parametrize("keys", [(), (OLD,)])
 async def test_plain_input_is_always_taken(keys: tuple[str, ...]) -> None:
     given = [
@@ -154,7 +164,7 @@ def test_keys_come_from_the_setting_a_file_or_a_command(tmp_path: Path) -> None:
     for value in (f"{NEW}, {OLD}", f"file:{file}", f"command:{program} '{file}'"):
         ring = read_keyring(value)
         assert (ring.primary, [*ring.keys]) == ("new-2", ["new-2", "old"])
-        assert "Keyring()" in repr(ring)
+        assert repr(ring) == "Keyring(primary='new-2')"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +175,8 @@ def test_keys_come_from_the_setting_a_file_or_a_command(tmp_path: Path) -> None:
         ("{old},{secret}", "key no. 2: it must be"),
         ("a b:{secret}", "key no. 1"),
         ("a/b:{secret}", "the id of a key is up to 64 letters"),
+        ("{old},plain", "key no. 2: it must be"),
+        ("plain:{secret}", "the id of a key is up to 64 letters"),
         (":{secret}", "the id of a key is up to 64 letters"),
         ("k:{secret}x", "the key k must be base64 of 32 bytes"),
         ("k:c2hvcnQ=", "the key k must be base64 of 32 bytes"),

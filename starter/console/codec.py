@@ -36,7 +36,7 @@ def add_codec(app: FastAPI, site: Site) -> None:
     async def decode(request: Request) -> Response:
         """Decrypt the payloads that were sent, for who may read them."""
         codec = site.services.temporal.data_converter.payload_codec
-        if not isinstance(codec, Codec) or not codec.encrypts:
+        if not isinstance(codec, Codec) or not codec.decrypts:
             raise Refused("not_found", f"nothing is encrypted here: {SETTING} is not set")
         caller = await _caller(site, request)
         if not may_decrypt(caller):
