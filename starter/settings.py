@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -148,6 +149,16 @@ class Settings(BaseSettings):
     )
     rate_limit: str = Field("600/minute", description="requests of one caller: NUMBER/second, /minute or /hour")
     body_limit: int = Field(262144, ge=1024, le=16777216, description="bytes of a request's body")
+    failure_limit: str = Field(
+        "30/minute",
+        description="failed attempts of one address to log in, or to use a key or a link: NUMBER/second, /minute"
+        " or /hour",
+    )
+    proxies: str = Field(
+        "",
+        description="addresses or networks of the proxies before the API, separated by commas: of these alone"
+        " X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
     cors_origins: str = Field("", description="origins that browsers may call the API from, separated by commas")
     ui_origin: str = Field(
         "",
@@ -249,7 +260,17 @@ class Settings(BaseSettings):
                 raise ValueError("it has no query and no fragment")
         return None if value is None else value.rstrip("/")
 
-    @field_validator("rate_limit")
+    @field_validator("proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for one in _listed(value):
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is no address or network, like 10.0.0.7 or 10.0.0.0/24") from None
+        return value
+
+    @field_validator("rate_limit", "failure_limit")
     @classmethod
     def _check_rate_limit(cls, value: str) -> str:
         if not re.fullmatch(r"[1-9]\d{0,6}/(second|minute|hour)", value):
@@ -259,7 +280,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", "ui_origin")
     @classmethod
     def _check_origins(cls, value: str) -> str:
-        for origin in filter(None, map(str.strip, value.split(","))):
+        for origin in _listed(value):
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
                 raise ValueError(f"{origin!r} is no origin; allowed: https://HOST or https://HOST:PORT")
@@ -288,6 +309,11 @@ class Settings(BaseSettings):
     def console_secrets(self) -> tuple[str, ...]:
         """The secrets of ``console_secret``, newest first."""
         return _newest_first(self.console_secret)
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of ``proxies``."""
+        return tuple(map(ip_network, _listed(self.proxies)))
 
     @property
     def key_file(self) -> Path:
@@ -330,6 +356,10 @@ def link_secret_file(data: Path) -> Path:
 
 def _file_in(file: Path) -> Path | None:
     return file if file.is_file() else None
+
+
+def _listed(value: str) -> list[str]:
+    return [one for one in map(str.strip, value.split(",")) if one]
 
 
 def _newest_first(secrets: SecretStr | None) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from starter.api.serve import config
+from starter.api.serve import Server, config
+from starter.settings import Settings
 from tests.temporal import eventually
 
 
@@ -24,9 +25,9 @@ def free_socket() -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: Starlette) -> AsyncIterator[str]:
+async def serving(app: Starlette, settings: Settings | None = None) -> AsyncIterator[str]:
     """Serve an application for the block as the product does, and yield its address."""
-    server = uvicorn.Server(config(app, grace=3))
+    server = Server(config(app, settings or Settings(), grace=3))
     with free_socket() as listening:
         # Without the server's signal handlers, since signals are handled by the test run.
         task = asyncio.create_task(server._serve([listening]))

@@ -18,7 +18,8 @@ from activities.notify.ack_tokens import Ack, read
 from cases.vocabulary.refusals import Refused
 from starter.access import check_notified
 from starter.api.actions import NoAnswer, patiently, view_of
-from starter.api.problems import TooManyRequests, status_of
+from starter.api.limits import TooManyRequests
+from starter.api.problems import status_of
 from starter.api.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -55,6 +56,8 @@ _WORDS = {
 }
 _NAMED = {"token_used": "used", "token_expired": "expired", "token_forged": "forged", "too_many_requests": "often"}
 _NAMED |= dict.fromkeys(("not_staff", "not_in_charge"), "gone")
+# What a link that somebody made up comes to, or one that was tried again and again.
+_FAILED = ("token_forged", "token_expired", "token_used")
 _STYLE = (
     ":root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:10vh auto;"
     "padding:0 1rem}button{font:inherit;padding:.6rem 1.4rem}"
@@ -79,9 +82,7 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
     language = "en" if request.headers.get("accept-language", "zh").lower().startswith("en") else "zh"
     ack: Ack | None = None
     try:
-        wait = await request.app.state.limiter.wait(f"link:{request.client.host if request.client else ''}")
-        if wait:
-            raise TooManyRequests(wait)
+        services.attempts.check(request)
         secrets = services.settings.link_secrets
         if not secrets:
             raise Refused("token_forged", "no links are issued here")
@@ -96,10 +97,15 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
             known = None if person is None else person.person
             await services.cases.command(ack.case_id, "acknowledge", ack.command(known))
     except Refused as refusal:
+        if refusal.code in _FAILED:
+            services.attempts.failed(request)
         words = _WORDS[language]
         named = _NAMED.get(refusal.code)
         said = words[named] if named else words["refused"] + refusal.message
-        return _page(language, status_of(refusal), ack, said)
+        page = _page(language, status_of(refusal), ack, said)
+        if isinstance(refusal, TooManyRequests):
+            page.headers["Retry-After"] = str(refusal.seconds)
+        return page
     except (NoAnswer, DatabaseAway, StatementFailed):
         return _page(language, 503, ack, _WORDS[language]["away"], button=act)
     return _page(language, 200, ack, _WORDS[language]["done"])

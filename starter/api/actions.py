@@ -285,7 +285,7 @@ async def file(
         async with patiently():
             return await _told(services, caller, await services.cases.file(kind, whole))
 
-    with services.crowd.among(f"{kind}:{intake.get('key')}"):
+    with services.writes.among(f"{kind}:{intake.get('key')}"):
         return await once(services, caller, idempotency_key, ("file", kind, dict(intake)), do)
 
 
@@ -352,7 +352,7 @@ async def command(
             ``workflow_missing`` where the case takes nothing.
         NoAnswer: it may be carried out all the same; with a request id it can be repeated.
     """
-    with services.crowd.among(case_id):
+    with services.writes.among(case_id):
         return await _command(services, caller, case_id, name, body, request_id, strict)
 
 

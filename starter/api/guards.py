@@ -1,16 +1,12 @@
-"""What every request passes before it is looked at: how much may be sent, how often, and what the answer forbids."""
+"""What every request passes before it is looked at: how much may be sent, and what the answer forbids."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from time import time
 from urllib.parse import unquote
 
 from fastapi import FastAPI
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -47,25 +43,6 @@ HEADERS = {
 def cut(scope: Scope) -> None:
     """Cut the connection of a request, where the server can (`starter.api.serve`)."""
     scope.get("caseladder.abort", lambda: None)()
-
-
-class Limiter:
-    """Counts what each caller asks for, in this process.
-
-    Args:
-        rate: like ``600/minute``.
-    """
-
-    def __init__(self, rate: str) -> None:
-        self._rate: RateLimitItem = parse(rate)
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-
-    async def wait(self, who: str) -> int:
-        """Seconds until this caller may ask again; 0 when the request may go on, and is counted."""
-        if await self._limiter.hit(self._rate, who):
-            return 0
-        stats = await self._limiter.get_window_stats(self._rate, who)
-        return max(1, round(stats.reset_time - time()))
 
 
 class Guard:
@@ -176,6 +153,5 @@ def install(app: FastAPI, settings: Settings, *, local_only: bool) -> None:
     # Added later, so asked first: the other one would turn the UI's question away.
     if origins := origins_of(settings.ui_origin):
         app.add_middleware(CodecCors, origins=origins)
-    app.state.limiter = Limiter(settings.rate_limit)
     secure = (settings.public_url or "").startswith("https://")
     app.add_middleware(Guard, limit=settings.body_limit, local_only=local_only, secure=secure)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from cases.vocabulary.refusals import Refused
-from starter.api.problems import TooManyRequests
 from starter.api.services import Services
 
 # The longest callback that is read, in bytes: one payout.
@@ -20,16 +19,19 @@ async def called_back(request: Request) -> Response:
     """Take what the gateway says came of an order; said again, it changes nothing.
 
     Raises:
-        Refused: ``too_large``, or as `activities.payouts.Payouts.called_back`.
+        Refused: ``too_large``, ``too_many_requests``, or as `activities.payouts.Payouts.called_back`.
     """
     services: Services = request.app.state.services
-    wait = await request.app.state.limiter.wait(f"callback:{request.client.host if request.client else ''}")
-    if wait:
-        raise TooManyRequests(wait)
+    services.attempts.check(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LONGEST:
             raise Refused("too_large", f"a callback has at most {LONGEST} bytes")
-    taken = await services.payouts.called_back(request.headers, bytes(body))
+    try:
+        taken = await services.payouts.called_back(request.headers, bytes(body))
+    except Refused as refusal:
+        if refusal.code == "bad_signature":
+            services.attempts.failed(request)
+        raise
     return JSONResponse({"key": taken.key, "state": taken.result.state if taken.result else "pending"})

@@ -19,6 +19,7 @@ from activities.senders.statement import UNSIGNED
 from cases.vocabulary.refusals import Refused
 from starter.api.actions import NoAnswer
 from starter.api.auth import IssuerAway
+from starter.api.limits import TooManyRequests
 
 MEDIA_TYPE = "application/problem+json"
 # Of a refusal by its code. What is not named here contradicts the state of the case: 409.
@@ -43,14 +44,6 @@ STATUS = {
 BUSY = 2
 
 log = structlog.get_logger(__name__)
-
-
-class TooManyRequests(Refused):
-    """The caller asks too often; ``seconds`` says when to ask again."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__("too_many_requests", f"too many requests; ask again in {seconds} s")
-        self.seconds = seconds
 
 
 def status_of(refusal: Refused) -> int:

@@ -24,9 +24,9 @@ from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
 from starter.access import Caller, customers_of, filed_kinds, may_file, scope_of, sees
 from starter.api import actions, shapes
-from starter.api.guards import SLASH, Limiter
+from starter.api.guards import SLASH
+from starter.api.limits import TooManyRequests, share_of
 from starter.api.live import visible
-from starter.api.problems import TooManyRequests
 from starter.api.services import Services
 from starter.api.stream import EventStream, Wanted
 
@@ -76,29 +76,20 @@ async def caller_of(
         Refused: ``unauthenticated``, ``bad_token``, ``bad_key``, ``no_role``, ``not_staff``,
             ``too_many_requests``.
     """
-    limiter = limiter_of(request)
+    services, credential = services_of(request), None if credentials is None else credentials.credentials
+    # Before the credential is looked at, so that nobody guesses on.
+    services.attempts.check(request, credential)
     try:
-        if credentials is None:
+        if credential is None:
             raise Refused("unauthenticated", "Authorization: give a bearer token, or a system's key as one")
-        caller = await services_of(request).verifier.caller(credentials.credentials)
+        caller = await services.verifier.caller(credential)
     except Refused:
-        # Who is refused is counted by address, so that guessing gets slower, and nobody else does.
-        await _count(limiter, f"address:{request.client.host if request.client else ''}")
+        services.attempts.failed(request, credential)
         raise
-    await _count(limiter, f"{caller.kind}:{caller.id}")
-    return caller
-
-
-def limiter_of(request: Request) -> Limiter:
-    """Return the one limiter of the app."""
-    limiter: Limiter = request.app.state.limiter
-    return limiter
-
-
-async def _count(limiter: Limiter, who: str) -> None:
-    wait = await limiter.wait(who)
-    if wait:
+    services.attempts.succeeded(credential)
+    if wait := await services.limiter.wait(share_of(caller)):
         raise TooManyRequests(wait)
+    return caller
 
 
 CallerOf = Annotated[Caller, Depends(caller_of)]
@@ -473,4 +464,4 @@ async def events(
             pass
         return wanted
 
-    return EventStream(services.live, wanted, after, still)
+    return EventStream(services.live, services.streams, caller, wanted, after, still)

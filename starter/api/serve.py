@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from starter.api.app import create_app
+from starter.api.connections import TAKEN, Connections, Protocol, most_connections
 from starter.api.issuer import check_loopback
 from starter.api.services import Services, services
 from starter.recovery.waiting import tell_while_waiting
@@ -23,6 +25,10 @@ from starter.settings import Settings, SettingsError
 # Seconds that requests under way get to end when the process is asked to stop; streams end at once.
 GRACE = 7
 
+# Connections that wait in the system until they are taken in, and the seconds for which one on which nothing is sent
+# waits there.
+WAITING, DEFERRED = 2048, 10
+
 # Seconds that a connection may idle. A client that sends a request in the moment in which the server closes gets
 # a reset and may not repeat a POST, so the client should close first: nginx does after 60 s, Caddy after 120 s.
 IDLE = 150
@@ -30,21 +36,16 @@ IDLE = 150
 log = structlog.get_logger("caseladder.serve")
 
 
-class Protocol(HttpToolsProtocol):
-    """HTTP whose connections can be cut: one whose client reads no more never ends by itself."""
-
-    def on_message_begin(self) -> None:
-        """Give the request the means."""
-        super().on_message_begin()
-        self.scope["caseladder.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
-
-
 class Server(uvicorn.Server):
-    """Ends the streams when it is asked to stop, since they would never end by themselves."""
+    """Waits for many connections and takes few at a time, and ends in good order.
 
-    def __init__(self, config: uvicorn.Config, made: Services) -> None:
+    Args:
+        ended: called when it is asked to stop, to end the streams, which would never end by themselves.
+    """
+
+    def __init__(self, config: uvicorn.Config, ended: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
-        self._services = made
+        self._ended = ended
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,9 +55,16 @@ class Server(uvicorn.Server):
             loop.add_signal_handler(name, self._stop)
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections in."""
+        await super().startup(sockets)
+        # asyncio has one number for how many wait in the system, and how many it takes before it looks at any.
+        for listening in sockets or ():
+            listening.listen(WAITING)
+
     def _stop(self) -> None:
         log.info("stopping", seconds=GRACE)
-        self._services.live.close()
+        self._ended()
         self.should_exit = True
 
 
@@ -89,32 +97,40 @@ async def _check_retention(made: Services) -> None:
         log.warning("short_retention", reason=advice)
 
 
-def config(app: ASGIApp, grace: int = GRACE) -> uvicorn.Config:
+def config(app: ASGIApp, settings: Settings, grace: int = GRACE) -> uvicorn.Config:
     """Say how uvicorn serves an application.
 
     Args:
         grace: seconds that requests under way get to end.
+
+    Raises:
+        SettingsError: this process may open too few files.
     """
+    connections = Connections(most_connections(settings), settings.proxy_networks)
     return uvicorn.Config(
         app,
-        http=Protocol,
+        # What it calls as a class; it is not looked at otherwise.
+        http=cast(Any, partial(Protocol, connections)),
         ws="none",
         lifespan="off",
         # Ours is set up, and a line for each request says nothing that metrics do not.
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whoever is none of these does not say who is connected, and how.
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(map(str, settings.proxy_networks)),
+        backlog=TAKEN,
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=grace,
-        h11_max_incomplete_event_size=16384,
     )
 
 
 async def _serve(made: Services, listening: socket.socket) -> None:
-    server = Server(config(create_app(made)), made)
+    server = Server(config(create_app(made), made.settings), made.live.close)
     host, port, *_ = listening.getsockname()
     # Whoever reads the line may connect; uvicorn itself listens a moment later.
-    listening.listen(server.config.backlog)
+    listening.listen(WAITING)
     log.info("serving", host=host, port=port)
     await server.serve(sockets=[listening])
 
@@ -126,6 +142,10 @@ def _listening(host: str, port: int) -> socket.socket:
         # Named, or the event loop would not turn off what delays small answers by 40 ms.
         made = socket.socket(family, sort, socket.IPPROTO_TCP)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # Linux hands a connection over once something was sent on it, so that who asks at once is never among
+            # those who keep the server waiting, however many there are.
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFERRED)
         made.bind(address)
     except OSError as error:
         if made is not None:

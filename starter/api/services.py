@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 import structlog
@@ -30,8 +30,9 @@ from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
 from cases.vocabulary.refusals import Refused
 from starter.access import read_access
+from starter.api import limits
 from starter.api.auth import LocalKeys, RemoteKeys, Verifier
-from starter.api.crowd import Crowd
+from starter.api.connections import most_connections
 from starter.api.issuer import Issuer
 from starter.api.live import Live
 from starter.client import CaseClient
@@ -73,7 +74,10 @@ class Services:
     issuer: Issuer | None
     payouts: Payouts
     payees: Payees
-    crowd: Crowd = field(default_factory=Crowd)
+    limiter: limits.Limiter
+    attempts: limits.Attempts
+    streams: limits.Crowd
+    writes: limits.Crowd
 
 
 @asynccontextmanager
@@ -123,6 +127,11 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             issuer=issuer,
             payouts=payouts_of(settings, database),
             payees=Payees(database),
+            limiter=limits.Limiter(settings.rate_limit),
+            attempts=limits.Attempts(settings.failure_limit),
+            # Half of the connections are left to requests.
+            streams=limits.streams(most_connections(settings) // 2),
+            writes=limits.writes(),
         )
         tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(idempotency))]
         try:

@@ -10,7 +10,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from activities.events.feed import FeedEvent
+from starter.access import Caller
 from starter.api.guards import cut
+from starter.api.limits import Crowd, share_of
 from starter.api.live import Dropped, Live, Passed, Stream
 
 Wanted = Callable[[FeedEvent], bool]
@@ -23,6 +25,7 @@ class EventStream(StreamingResponse):
     """Sends what comes on a stream until the client goes, falls behind, or may see it no more.
 
     Args:
+        streams: of everybody; one more than a caller may have, or than there is room for, is refused.
         wanted: which events, at first.
         after: the position of the last event that the client saw; None begins now.
         still: asked at every sign of life which events the caller may still see; None ends the stream.
@@ -31,23 +34,31 @@ class EventStream(StreamingResponse):
     def __init__(
         self,
         live: Live,
+        streams: Crowd,
+        caller: Caller,
         wanted: Wanted,
         after: str | None,
         still: Callable[[], Awaitable[Wanted | None]],
     ) -> None:
-        self._live, self._wanted, self._after, self._still = live, wanted, after, still
+        self._live, self._streams, self._share = live, streams, share_of(caller)
+        self._wanted, self._after, self._still = wanted, after, still
         self._messages = self._serve()
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._messages, headers=headers, media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one client."""
+        """Serve one client.
+
+        Raises:
+            TooManyRequests: the caller has as many streams as they may, or the process has.
+        """
         # Closed here, not when it happens to be collected: until then events would be kept for a client that is gone.
-        async with aclosing(self._messages):
-            try:
-                await super().__call__(scope, receive, send)
-            except Dropped:
-                cut(scope)
+        with self._streams.among(self._share):
+            async with aclosing(self._messages):
+                try:
+                    await super().__call__(scope, receive, send)
+                except Dropped:
+                    cut(scope)
 
     async def _serve(self) -> AsyncGenerator[str, None]:
         """Yield the text of messages, a page of them at once."""

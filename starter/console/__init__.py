@@ -11,11 +11,14 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from starter.api.limits import TooManyRequests
+from starter.api.problems import refused
 from starter.api.services import Services
 from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
 from starter.console.codec import add_codec
@@ -81,6 +84,11 @@ def mount(app: FastAPI, services: Services) -> None:
     async def nowhere(look: object) -> Response:
         raise HTTPException(404)
 
+    async def too_many(_: Request, error: Exception) -> Response:
+        # Streams are refused when they begin, which is after a page's handler.
+        assert isinstance(error, TooManyRequests)
+        return refused(error)
+
     static = Mount("/static", _Static(directory=Path(__file__).parent / "static"))
     unknown = Route("/{rest:path}", site.endpoint(nowhere, login=False), methods=methods)
-    app.mount("/console", Starlette(routes=[static, *routes, unknown]))
+    app.mount("/console", Starlette(routes=[static, *routes, unknown], exception_handlers={TooManyRequests: too_many}))

@@ -71,9 +71,12 @@ def _people(look: Look, directory: Directory) -> list[Person]:
 
 
 async def _as_sample(look: Look) -> Response:
-    issuer, directory = look.services.issuer, await look.services.directory.now()
+    issuer, attempts = look.services.issuer, look.services.attempts
+    attempts.check(look.request)
+    directory = await look.services.directory.now()
     chosen = next((one for one in _people(look, directory) if one.id == look.field("person")), None)
     if issuer is None or chosen is None:
+        attempts.failed(look.request)
         return look.problem("error.forbidden", 403)
     claims = await look.services.verifier.claims(issuer.token(chosen, datetime.now(UTC)))
     return await _enter(look, claims, look.field("next"), look.field("draft"))
@@ -162,7 +165,8 @@ async def depart(look: Look) -> Response:
 
 async def arrive(look: Look) -> Response:
     """Take somebody in whom the issuer sends back."""
-    query = look.request.query_params
+    query, attempts = look.request.query_params, look.services.attempts
+    attempts.check(look.request)
     known = look.site.sealer.open(look.request.cookies.get(STATE), STATE, ON_ITS_WAY)
     try:
         if known is None:
@@ -176,6 +180,7 @@ async def arrive(look: Look) -> Response:
         claims = await _exchange(look, query["code"], known)
         response = await _enter(look, claims, known["next"], known["draft"])
     except (NoLogin, Refused) as error:
+        attempts.failed(look.request)
         return await _refused(look, str(error))
     except IssuerAway:
         return await _refused(look, "the issuer's keys cannot be had now")

@@ -43,7 +43,7 @@ async def stream(look: Look) -> Response:
         read_position(after)
     except Refused:
         after = None
-    return _Page(look.services.live, wanted(look.who), after, still)
+    return _Page(look.services.live, look.services.streams, look.who, wanted(look.who), after, still)
 
 
 class _Page(EventStream):

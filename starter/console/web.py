@@ -31,8 +31,8 @@ from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller, caller_of, may_read_names
 from starter.api.actions import NoAnswer
-from starter.api.guards import Limiter
 from starter.api.issuer import is_loopback
+from starter.api.limits import Limiter, TooManyRequests
 from starter.api.services import Services
 from starter.console.formatting import Formatter, money
 from starter.console.rules import clause_links
@@ -116,6 +116,9 @@ class Site:
                 response = await look.enter(handler, login=login)
             except NotForYou:
                 response = look.problem("case.not_found", 404)
+            except TooManyRequests as refusal:
+                response = look.problem("error.too_many", 429)
+                response.headers["Retry-After"] = str(refusal.seconds)
             except Refused as refusal:
                 response = look.page("error.html", status=422, why=look.words.refusal(refusal))
             except (DatabaseAway, StatementFailed, NoAnswer):
@@ -153,9 +156,7 @@ class Look:
         # Parts that a page renews by itself are counted apart, so that they leave room for the person.
         sort = "part" if self.request.headers.get("HX-Request") else "page"
         if self.caller is not None and (seconds := await self.site.limiter.wait(f"{sort}:{self.caller.id}")):
-            response = self.problem("error.too_many", 429)
-            response.headers["Retry-After"] = str(seconds)
-            return response
+            raise TooManyRequests(seconds)
         writes = self.request.method == "POST"
         if writes:
             self.fields = await self._read_form()

@@ -178,7 +178,12 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
         database: another database than the backend's.
         settings: settings that differ; with ``client=None`` the API connects to Temporal by itself.
     """
-    given: Json = {"rate_limit": "100000/second", "link_secret": SecretStr(f"{'s' * 32}, {'o' * 32}"), **settings}
+    given: Json = {
+        "rate_limit": "100000/second",
+        "failure_limit": "100000/second",
+        "link_secret": SecretStr(f"{'s' * 32}, {'o' * 32}"),
+        **settings,
+    }
     client = given.pop("client", backend.env.client)
     made_for = Settings(
         data=backend.folder,
@@ -186,7 +191,7 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
         policies=backend.folder / "policies",
         **given,
     )
-    async with services(made_for, client) as made, serving(create_app(made)) as base:
+    async with services(made_for, client) as made, serving(create_app(made), made_for) as base:
         limits = httpx.Limits(max_connections=300)
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False, limits=limits) as http:
             try:

@@ -1,4 +1,4 @@
-"""`caseladder serve` as a process: 200 streams at once, and an end in good time."""
+"""`caseladder serve` as a process: 200 streams at once, clients that keep it waiting, and an end in good time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from resource import RLIMIT_NOFILE, setrlimit
 
 import httpx
 import psutil
+import pytest
 
 from starter.api.issuer import Issuer
 from tests.api.server import STAFF, new_key
@@ -26,13 +29,18 @@ from tests.temporal import address, eventually
 from tests.workflows.backend import Backend
 
 STREAMS, RATE, SECONDS = 200, 20, 4
-WATCHERS = ("gm-1", "agent-n", "super-e", "finance-1")
+# Nobody has more than 20 streams.
+WATCHERS = (
+    *("gm-1", "qa-1", "auditor-1", "super-hq"),
+    *("agent-n", "super-n", "agent-e", "super-e"),
+    *("finance-1", "pm-1"),
+)
 
 
 class Process:
-    """A running server."""
+    """A running server, which may have so many files open."""
 
-    def __init__(self, backend: Backend, data: Path) -> None:
+    def __init__(self, backend: Backend, data: Path, files: int | None = None) -> None:
         with free_socket() as found:
             port = found.getsockname()[1]
         self.base = f"http://127.0.0.1:{port}"
@@ -49,6 +57,7 @@ class Process:
                 env=environment(settings),
                 stdout=log,
                 stderr=log,
+                preexec_fn=None if files is None else partial(setrlimit, RLIMIT_NOFILE, (files, files)),
             )
 
     def token(self, who: str) -> str:
@@ -65,9 +74,9 @@ class Process:
 
 
 @asynccontextmanager
-async def serve(backend: Backend, data: Path) -> AsyncIterator[Process]:
+async def serve(backend: Backend, data: Path, files: int | None = None) -> AsyncIterator[Process]:
     """A server that answers, and is gone afterwards."""
-    made = Process(backend, data)
+    made = Process(backend, data, files)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
             for _ in range(300):
@@ -124,7 +133,7 @@ async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path
     cases = {unit: f"complaint:{new_key()}-{unit}" for unit in ("north", "east")}
     async with serve(backend, tmp_path) as made, resting(made.base) as rested:
         tokens = {who: made.token(who) for who in WATCHERS}
-        got: list[tuple[str, list[tuple[str, int]]]] = [(WATCHERS[n % 4], []) for n in range(STREAMS)]
+        got: list[tuple[str, list[tuple[str, int]]]] = [(WATCHERS[n % len(WATCHERS)], []) for n in range(STREAMS)]
         ready = asyncio.Semaphore(0)
         watching = [asyncio.create_task(watch(made.base, tokens[who], into, ready)) for who, into in got]
         async with asyncio.timeout(20):
@@ -139,12 +148,9 @@ async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path
             await book.record(batch(cases[unit], seq, 1, unit))
             sent.append((cases[unit], seq))
             await asyncio.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
-        mine = {
-            "gm-1": sent,
-            "agent-n": [place for place in sent if place[0] == cases["north"]],
-            "super-e": [place for place in sent if place[0] == cases["east"]],
-            "finance-1": [],
-        }
+        north, east = ([place for place in sent if place[0] == cases[unit]] for unit in ("north", "east"))
+        seen = (*[sent] * 4, north, north, east, east, [], [])
+        mine = dict(zip(WATCHERS, seen, strict=True))
 
         async def missing() -> int:
             return sum(len(_ours(into, sent)) < len(mine[who]) for who, into in got)
@@ -171,6 +177,51 @@ async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path
 def _ours(into: list[tuple[str, int]], sent: list[tuple[str, int]]) -> list[tuple[str, int]]:
     known = set(sent)
     return [place for place in into if place in known]
+
+
+FILES, HALF_OPEN = 200, 300
+
+
+async def hang(base: str, sent: bytes) -> asyncio.StreamWriter:
+    """Open a connection, send a part of a request, and no more."""
+    _, writer = await asyncio.open_connection(*base.removeprefix("http://").split(":"))
+    writer.write(sent)
+    return writer
+
+
+async def ask_for(base: str, seconds: float) -> float:
+    """Ask again and again on a new connection, and return how long the slowest answer took."""
+    slowest, until = 0.0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        began = time.monotonic()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"{base}/healthz")).status_code == 200
+        slowest = max(slowest, time.monotonic() - began)
+        await asyncio.sleep(0.05)
+    return slowest
+
+
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(45, marks=pytest.mark.long)])
+async def test_clients_that_keep_it_waiting_keep_nobody_else(backend: Backend, tmp_path: Path, seconds: float) -> None:
+    """More half-open connections than files, again and again: whoever asks has an answer within a second."""
+    post = b"POST /api/v1/cases/complaint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"
+    idle = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with serve(backend, tmp_path, FILES) as made:
+        asking = asyncio.create_task(ask_for(made.base, seconds))
+        while not asking.done():
+            for sent in (b"GET /healthz HT", post, idle):
+                hanging = await asyncio.gather(*(hang(made.base, sent) for _ in range(HALF_OPEN)))
+                await asyncio.wait([asking], timeout=min(seconds / 4, 12))
+                for writer in hanging:
+                    writer.transport.abort()
+        assert await asking < 1
+        files = psutil.Process(made.process.pid).num_fds()
+        assert files < FILES
+        lines = [json.loads(line) for line in made.log.read_text().splitlines()]
+        # It is said that there were too many, and no more than once a minute.
+        assert [line["event"] for line in lines if line["level"] in ("warning", "error")].count("connections_full") == 1
+        assert not [line for line in lines if line["level"] == "error"]
+        assert await made.stop(signal.SIGTERM) < 10
 
 
 def test_it_says_why_it_cannot_serve(backend: Backend, tmp_path: Path) -> None:

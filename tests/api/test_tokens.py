@@ -28,7 +28,7 @@ from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_pers
 from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys
 from starter.api.issuer import AUDIENCE, ISSUER, Issuer, check_loopback, sample_people
 from starter.api.serve import config
-from starter.settings import SettingsError
+from starter.settings import Settings, SettingsError
 from tests.api.server import STAFF, UNITS, ApiServer, open_api, problem
 from tests.http_server import free_socket
 from tests.workflows.backend import Backend
@@ -194,7 +194,7 @@ async def test_an_access_table_of_ones_own(backend: Backend, tmp_path: Path) -> 
     listening = free_socket()
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     app = Starlette(routes=[Route("/{path:path}", serve_keys)])
-    server = uvicorn.Server(config(app))
+    server = uvicorn.Server(config(app, Settings()))
     path = tmp_path / "access.toml"
     path.write_text(
         TABLE.replace('jwks = "https://login.example.com/keys"\n', "").replace("https://login.example.com", base)

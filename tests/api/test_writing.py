@@ -232,7 +232,11 @@ async def test_security_headers_and_no_cors(api: ApiServer) -> None:
 
 async def test_cors_where_it_is_set_and_rates(backend: Backend) -> None:
     origin = "https://desk.example.com"
-    settings = {"cors_origins": f"{origin}, https://other.example.com", "rate_limit": "20/minute"}
+    settings = {
+        "cors_origins": f"{origin}, https://other.example.com",
+        "rate_limit": "20/minute",
+        "failure_limit": "20/minute",
+    }
     async with open_api(backend, **settings) as api:
         read = await api.get("agent-n", "/me", headers={"Origin": origin})
         assert read.headers["access-control-allow-origin"] == origin

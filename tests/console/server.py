@@ -85,7 +85,9 @@ async def open_console(
     """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
     async with open_backend(env, database, folder, **more) as backend:
         address = SecretStr(as_writer(database))
-        settings = Settings(data=folder, database_url=address, policies=folder / "policies", **more)
+        settings = Settings(
+            data=folder, database_url=address, policies=folder / "policies", failure_limit="100000/second", **more
+        )
         async with services(settings, env.client) as made:
             await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
             async with serving(create_app(made)) as url:
