@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Protocol
 
 import httpx
 import jwt
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from activities.access.api_keys import KEY_PREFIX, ApiKeys
 from cases.directory import Directory
@@ -20,6 +22,11 @@ from starter.access import AccessTable, Caller, caller_of
 KEYS_AGE, KEYS_AGAIN = 3600, 30
 # Characters of a token; no issuer needs more, and a header that long is refused anyway.
 LONGEST = 8192
+# Seconds that a token may be good for, since nothing ends one sooner: issuers give an hour, some a day. And the last
+# second that an instant can be.
+LIFETIME, LAST = 24 * 3600, 253_402_300_799
+# Bits of a key that nobody finds the private part of.
+RSA_BITS, CURVE_BITS = 2048, 256
 
 log = structlog.get_logger(__name__)
 
@@ -179,9 +186,10 @@ class Verifier:
                 leeway=table.skew,
                 options={"require": ["exp", "iss", "aud", table.claims.id]},
             )
+            _check_times(claims, table.skew)
         except jwt.ExpiredSignatureError:
             raise Refused("bad_token", "the token has expired") from None
-        except (jwt.PyJWTError, TypeError, ValueError, UnicodeError) as error:
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             # What the library says names claims, never their values, save these of its own.
             reason = str(error) if type(error) in _PLAIN else type(error).__name__
             raise Refused("bad_token", f"the token is not accepted: {reason}") from None
@@ -189,6 +197,20 @@ class Verifier:
 
 
 _PLAIN = (jwt.InvalidTokenError, jwt.InvalidAlgorithmError, jwt.MissingRequiredClaimError)
+
+
+def _check_times(claims: Mapping[str, Any], skew: int) -> None:
+    """Refuse times that are none, and a token that is good for too long; the library has looked whether it is now.
+
+    Raises:
+        jwt.InvalidTokenError: naming the claim.
+    """
+    for name in ("exp", "nbf", "iat"):
+        at = claims.get(name, 0)
+        if type(at) is not int or not 0 <= at <= LAST:
+            raise jwt.InvalidTokenError(f"its {name} is no instant in whole seconds")
+    if claims["exp"] - claims.get("iat", time()) > LIFETIME + skew:
+        raise jwt.InvalidTokenError(f"it is good for more than {LIFETIME // 3600} hours")
 
 
 def _usable(jwks: Any) -> list[jwt.PyJWK]:
@@ -199,10 +221,23 @@ def _usable(jwks: Any) -> list[jwt.PyJWK]:
         if not isinstance(raw, Mapping) or raw.get("kty") == "oct" or raw.get("use", "sig") != "sig":
             continue
         try:
-            keys.append(jwt.PyJWK.from_dict(dict(raw)))
+            key = jwt.PyJWK.from_dict(dict(raw))
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue
+        if weak := _weak(key.key):
+            log.warning("issuer_key_not_used", kid=str(key.key_id)[:80], reason=weak)
+        else:
+            keys.append(key)
     return keys
+
+
+def _weak(key: Any) -> str:
+    """Say why a key is too weak to count; nothing of one that is not."""
+    if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
+        return f"RSA of {key.key_size} bits; allowed: {RSA_BITS} or more"
+    if isinstance(key, EllipticCurvePublicKey) and key.curve.key_size < CURVE_BITS:
+        return f"the curve {key.curve.name} of {key.curve.key_size} bits; allowed: {CURVE_BITS} or more"
+    return ""
 
 
 def _pick(keys: list[jwt.PyJWK], kid: str | None) -> jwt.PyJWK | None:

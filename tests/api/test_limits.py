@@ -29,7 +29,11 @@ HERE, THERE = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "198.51.10
 async def limited(backend: Backend) -> AsyncIterator[ApiServer]:
     """An API behind a proxy that takes few attempts; each test comes from an address of its own."""
     secret = SecretStr(f"whsec_{'c' * 32}")
-    settings: dict[str, Any] = {"failure_limit": f"{MOST}/minute", "proxies": "127.0.0.1", "payout_callback_secret": secret}
+    settings: dict[str, Any] = {
+        "failure_limit": f"{MOST}/minute",
+        "proxies": "127.0.0.1",
+        "payout_callback_secret": secret,
+    }
     async with open_api(backend, payout_url="https://gateway.example.com/", **settings) as made:
         yield made
 

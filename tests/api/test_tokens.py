@@ -17,15 +17,17 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from cases.directory import Directory, Person, Unit
 from cases.vocabulary.refusals import Refused
 from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_personal, read_access, sees, units_of
-from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys
+from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys, _weak
 from starter.api.issuer import AUDIENCE, ISSUER, Issuer, check_loopback, sample_people
 from starter.api.serve import config
 from starter.settings import Settings, SettingsError
@@ -70,6 +72,25 @@ def claims(**changed: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changed}.items() if value is not None}
 
 
+# As they stand in the JSON of a token. The first two are no times of today, the others none at all.
+NO_TIMES = (
+    *("99999999999999999999", "253402300800", "-1", "1e999", "-1e999", "NaN", "Infinity", "true", "[]", "{}"),
+    *("1e400", '"9999999999"', "1" * 400, "9999999999.5", "null", '"x"'),
+)
+
+
+def _raw(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _with(name: str, at: str) -> bytes:
+    """Good claims, save one whose JSON is this."""
+    good = claims()
+    good.update({one: int(good[one].timestamp()) for one in ("iat", "exp")})
+    good.pop(name, None)
+    return f'{{"{name}": {at}, {json.dumps(good)[1:]}'.encode()
+
+
 async def test_tokens_that_are_not_accepted(api: ApiServer) -> None:
     issuer = api.services.issuer
     assert issuer is not None
@@ -89,6 +110,16 @@ async def test_tokens_that_are_not_accepted(api: ApiServer) -> None:
     bad = {
         "expired": jwt.encode(claims(exp=now - timedelta(minutes=2)), own, "ES256", kid),
         "not yet": jwt.encode(claims(nbf=now + timedelta(minutes=5)), own, "ES256", kid),
+        "good for two days": jwt.encode(claims(exp=now + timedelta(days=2)), own, "ES256", kid),
+        "good for two days, not said from when": jwt.encode(
+            claims(exp=now + timedelta(days=2), iat=None), own, "ES256", kid
+        ),
+        "issued later": jwt.encode(claims(iat=now + timedelta(minutes=5)), own, "ES256", kid),
+        **{f"exp {at}": jwt.api_jws.encode(_with("exp", at), own, "ES256", kid) for at in NO_TIMES},
+        **{f"iat {at}": jwt.api_jws.encode(_with("iat", at), own, "ES256", kid) for at in NO_TIMES},
+        **{f"nbf {at}": jwt.api_jws.encode(_with("nbf", at), own, "ES256", kid) for at in NO_TIMES},
+        "header without an end": f"{_raw('[' * 5000)}.{body}.{signature}",
+        "claims without an end": jwt.api_jws.encode(b"[" * 4000, own, "ES256", kid),
         "no expiry": jwt.encode(claims(exp=None), own, "ES256", kid),
         "other audience": jwt.encode(claims(aud="elsewhere"), own, "ES256", kid),
         "no audience": jwt.encode(claims(aud=None), own, "ES256", kid),
@@ -250,6 +281,33 @@ async def test_keys_that_never_came(tmp_path: Path) -> None:
         with pytest.raises(IssuerAway):
             await RemoteKeys(table, client).find("a")
     assert await LocalKeys({"keys": []}).find(None) is None
+
+
+async def test_weak_keys_of_an_issuer_do_not_count() -> None:
+    made: dict[str, Any] = {
+        "short": rsa.generate_private_key(65537, 1024),
+        "curve": ec.generate_private_key(ec.SECP192R1()),
+        "long": rsa.generate_private_key(65537, 2048),
+        "good": ec.generate_private_key(ec.SECP256R1()),
+    }
+    published: list[dict[str, Any]] = [
+        {**RSAAlgorithm.to_jwk(made[name].public_key(), as_dict=True), "kid": name} for name in ("short", "long")
+    ]
+    published.append({**ECAlgorithm.to_jwk(made["good"].public_key(), as_dict=True), "kid": "good"})
+    published.append({"kty": "EC", "crv": "P-192", "x": "AA", "y": "AA", "kid": "curve"})
+    with capture_logs() as said:
+        keys = LocalKeys({"keys": published})
+    assert [await keys.find(name) is None for name in ("short", "curve", "long", "good")] == [True, True, False, False]
+    assert said == [
+        {
+            "event": "issuer_key_not_used",
+            "kid": "short",
+            "reason": "RSA of 1024 bits; allowed: 2048 or more",
+            "log_level": "warning",
+        }
+    ]
+    # The library knows no weaker curve today.
+    assert _weak(made["curve"].public_key()) == "the curve secp192r1 of 192 bits; allowed: 256 or more"
 
 
 def test_the_table_is_checked() -> None:
