@@ -37,7 +37,7 @@ from cases.registry import KINDS
 from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
 from cases.vocabulary.events import Event, canonical
 from cases.vocabulary.facts import read_intake
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, shown
 from starter.connection import Unreachable as Unreachable
 from starter.connection import connect
 from starter.embedded import DATA
@@ -473,7 +473,7 @@ def _read(kind: str, intake: Mapping[str, Any]) -> tuple[type[Case], str]:
     """
     case = KINDS.get(kind)
     if case is None:
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
+        raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(KINDS)}")
     return case, f"{kind}:{read_intake(case.INTAKE, intake).key}"
 
 

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from cases.vocabulary.events import SYSTEM
     from cases.vocabulary.facts import read_intake
     from cases.vocabulary.proof import Proof
-    from cases.vocabulary.refusals import Refused
+    from cases.vocabulary.refusals import Refused, shown
 
 from workflows import state
 from workflows.beginning import begin, load
@@ -365,7 +365,7 @@ class Shell:
         seen = requests.get(command.request_id) if command.request_id else None
         if seen is not None:
             if not seen.matches(digest):
-                message = f"request_id = {command.request_id!r} was used with other content"
+                message = f"request_id = {shown(command.request_id)} was used with other content"
                 raise Refused("request_id_reused", message)
             if seen.refusal is not None:
                 raise Refused(**seen.refusal)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, shown
 
 # At most so many cases, or lines, in one answer.
 MOST = 1000
@@ -95,5 +95,5 @@ def read_cursor(after: str | None, order: str, numbers: int = 0) -> list[Any]:
         if made_for != order or not storable(case_id) or numbered != [True] * numbers:
             raise ValueError
     except (ValueError, TypeError, RecursionError, Refused):
-        raise Refused("invalid", f"after = {after[:80]!r}: allowed is what the page before gave") from None
+        raise Refused("invalid", f"after = {shown(after)}: allowed is what the page before gave") from None
     return [instant, case_id, *number]

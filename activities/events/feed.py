@@ -16,7 +16,7 @@ import asyncpg
 
 from activities.casebook.texts import join
 from activities.database.database import Database, statement
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, shown
 
 MOST = 1000
 _POSITION = re.compile(r"(?P<tx>\d{1,18})-(?P<position>\d{1,18})", re.ASCII)
@@ -103,7 +103,7 @@ def read_position(position: str | None) -> tuple[int, int]:
         return 0, 0
     match = _POSITION.fullmatch(position)
     if match is None:
-        raise Refused("invalid", f"position = {position[:40]!r}: allowed is what an event came with, like 4711-32")
+        raise Refused("invalid", f"position = {shown(position)}: allowed is what an event came with, like 4711-32")
     return int(match["tx"]), int(match["position"])
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
 from cases.vocabulary.proof import Proof
-from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused, invalid, shown
 from cases.vocabulary.values import Instant, Model, Sha256, Stated, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
@@ -272,7 +272,7 @@ def read_command(known: Mapping[str, type[Command]], name: str, raw: Any) -> Com
     """
     model = known.get(name)
     if model is None:
-        raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
+        raise Refused("unknown_command", f"command = {shown(name)}: this case takes {', '.join(sorted(known))}")
     try:
         return model.model_validate(raw)
     except ValidationError as error:

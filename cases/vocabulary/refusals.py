@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -40,7 +41,8 @@ PERSONAL = frozenset(
 def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> Refused:
     """Turn a pydantic error into a refusal that names field, value and what is allowed.
 
-    Values of personal fields (``PERSONAL``) are left out of the message.
+    Values of personal fields (``PERSONAL``) are left out of the message, and so is what may be personal data in a
+    place where it does not belong (`shown`, `path`).
 
     Args:
         model: what was validated, to name the fields that there are where one is not known.
@@ -50,20 +52,20 @@ def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = N
 
 def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterable[str]:
     for item in error.errors(include_url=False, include_context=False):
-        path = ".".join(str(part) for part in item["loc"]) or "(the whole object)"
+        place = path(item["loc"]) or "(the whole object)"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "missing":
-            yield f"{path} is missing"
+            yield f"{place} is missing"
         elif item["type"] == "extra_forbidden":
             known = _fields_at(model, item["loc"][:-1])
-            yield f"{path} is not a known field" + (f"; allowed: {', '.join(known)}" if known else "")
+            yield f"{place} is not a known field" + (f"; allowed: {', '.join(known)}" if known else "")
         elif item["type"] == "value_error" and not item["loc"]:
             # A check of the whole object names the fields itself.
             yield message
         elif item["type"] == "model_type" or PERSONAL.intersection(str(part) for part in item["loc"]):
-            yield f"{path}: {message}"
+            yield f"{place}: {message}"
         else:
-            yield f"{path} = {_shown(item['input'])}: {message}"
+            yield f"{place} = {shown(item['input'])}: {message}"
 
 
 def _fields_at(model: type[BaseModel] | None, place: Iterable[str | int]) -> list[str]:
@@ -82,9 +84,31 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _shown(value: Any) -> str:
-    # An object may hold personal fields deeper down, so only plain values are shown.
-    if isinstance(value, (dict, list)):
-        return f"({type(value).__name__})"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+# What people do not write names, numbers or sentences like: a word of a program, a number, a date or an instant.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]{1,40}")
+_DATED = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9](?![0-9-])")
+# More digits than these are a telephone, an account or an identity card.
+_DIGITS = 6
+
+
+def shown(value: Any) -> str:
+    """Return how a message says a value of a field that is not personal.
+
+    That is the value, if it is plain: whoever sends personal data in such a field does not find it in an answer or a
+    log. Else its type.
+    """
+    if isinstance(value, str):
+        return repr(value) if _is_plain(value) else "(text)"
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value) if _is_plain(repr(value)) else "(number)"
+    return f"({type(value).__name__})"
+
+
+def path(loc: Iterable[str | int]) -> str:
+    """Return how a message says a place within an object: the names that lead there, those that may be names."""
+    return ".".join(str(part) if isinstance(part, int) or _is_plain(part) else "(a name)" for part in loc)
+
+
+def _is_plain(text: str) -> bool:
+    few = sum(character.isdigit() for character in text) <= _DIGITS
+    return _PLAIN.fullmatch(text) is not None and (few or _DATED.match(text) is not None)

@@ -32,7 +32,7 @@ from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import PASSING, UnreadablePayload
 from cases.vocabulary.events import Event, canonical
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, shown
 from starter.access import (
     Caller,
     Scope,
@@ -314,7 +314,7 @@ def _check_file(caller: Caller, kind: str, unit: str | None, customer: str | Non
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
     if kind not in filed_kinds():
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(filed_kinds())}")
+        raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(filed_kinds())}")
     if not may_file(caller, kind, unit, customer):
         customers = customers_of(caller)
         if customers is not None and customer not in customers:
@@ -323,7 +323,7 @@ def _check_file(caller: Caller, kind: str, unit: str | None, customer: str | Non
             )
         if in_reach(caller, kind, next(iter(caller.units or ()), None), customer) and caller.units is not None:
             allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
-            raise Refused("unit", f"facts.unit = {unit!r}: this caller files for: {allowed}")
+            raise Refused("unit", f"facts.unit = {shown(unit)}: this caller files for: {allowed}")
         raise Refused("role", f"role {caller.role!r} files no {kind}")
 
 
@@ -372,7 +372,7 @@ async def _command(
         raise Refused("role", f"{name}: only administration sends it: `caseladder calendar load`")
     known = KINDS[view["kind"]].COMMANDS
     if name not in known:
-        raise Refused("unknown_command", f"command = {name!r}: this case takes {', '.join(sorted(known))}")
+        raise Refused("unknown_command", f"command = {shown(name)}: this case takes {', '.join(sorted(known))}")
     whole = _signed(caller, body)
     if request_id is not None and whole.get("request_id") is None:
         # Keys are each caller's own; the case has one memory for all of them.

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.senders.statement import UNSIGNED
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, path
 from starter.api.actions import NoAnswer
 from starter.api.auth import IssuerAway
 from starter.api.limits import TooManyRequests
@@ -90,7 +90,7 @@ def install(app: FastAPI) -> None:
     async def _invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         found = error.errors()
-        wrong = [f"{'.'.join(map(str, item['loc'][1:])) or item['loc'][0]}: {item['msg']}" for item in found]
+        wrong = [f"{path(item['loc'][1:]) or item['loc'][0]}: {item['msg']}" for item in found]
         # What a rule of ours says fits the schema, and yet has a value that is not taken.
         if all(item["type"] == "value_error" for item in found):
             return problem(422, "invalid", "; ".join(wrong))

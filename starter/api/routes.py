@@ -19,7 +19,7 @@ from activities.events.feed import FeedEvent, read_position
 from activities.payouts.payees import PayeeDetails
 from cases.registry import KINDS
 from cases.vocabulary.commands import Attach, Command
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
 from starter.access import Caller, customers_of, filed_kinds, may_file, scope_of, sees
@@ -205,7 +205,7 @@ async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseI
     """Say which commands there are."""
     view = await actions.find(services, caller, case_id, scope_of(name))
     known = ", ".join(sorted(KINDS[view["kind"]].COMMANDS))
-    raise Refused("unknown_command", f"command = {name!r}: this case takes {known}")
+    raise Refused("unknown_command", f"command = {shown(name)}: this case takes {known}")
 
 
 @router.post(

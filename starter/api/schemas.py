@@ -19,7 +19,7 @@ from pydantic_core.core_schema import DecimalSchema
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import Intake
-from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused, invalid, path
 from cases.vocabulary.values import DECIMAL
 
 REF = "#/components/schemas/{model}"
@@ -108,5 +108,5 @@ def check(model: type[BaseModel], body: Mapping[str, Any], what: str) -> None:
     extra = sorted(sent.keys() - whole(model)["properties"].keys())
     if extra:
         raise Refused("malformed", f"{what}: {', '.join(extra)}: not taken here; the API says who sends it, and signs")
-    wrong = [".".join(map(str, error.instance_path)) or "(the whole object)" for error in validator.iter_errors(sent)]
+    wrong = [path(error.instance_path) or "(the whole object)" for error in validator.iter_errors(sent)]
     raise Refused("malformed", f"{what}: {', '.join(wrong)}: not of the form that the schema says")
