@@ -85,8 +85,10 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 # What people do not write names, numbers or sentences like: a word of a program, a number, a date or an instant.
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]{1,40}")
-_DATED = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9](?![0-9-])")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]{0,40}")
+_DATED = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9](?![0-9-])")
+# What pydantic calls the name itself, where that is wrong.
+_KEY = "[key]"
 # More digits than these are a telephone, an account or an identity card.
 _DIGITS = 6
 
@@ -106,7 +108,9 @@ def shown(value: Any) -> str:
 
 def path(loc: Iterable[str | int]) -> str:
     """Return how a message says a place within an object: the names that lead there, those that may be names."""
-    return ".".join(str(part) if isinstance(part, int) or _is_plain(part) else "(a name)" for part in loc)
+    return ".".join(
+        str(part) if isinstance(part, int) or part == _KEY or _is_plain(part) else "(a name)" for part in loc
+    )
 
 
 def _is_plain(text: str) -> bool:

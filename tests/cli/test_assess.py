@@ -123,7 +123,7 @@ BAD: dict[str, tuple[dict[str, Any], Sequence[str], Sequence[str]]] = {
     "no file": ({}, ["nowhere.toml"], ["nowhere.toml: cannot be read"]),
     "no factor": ({"factor": None}, ["-"], ["facts.factor"]),
     "unknown field": ({"colour": "red"}, ["-"], ["facts.colour is not a known field"]),
-    "demand in words": ({"demand": "a lot"}, ["-"], ["facts.demand = 'a lot'"]),
+    "demand in words": ({"demand": "a lot"}, ["-"], ["facts.demand = (text)"]),
     "three decimals": ({"demand": "1.005"}, ["-"], ["facts.demand = '1.005'", "two decimals"]),
     "posted later": (
         {"shipment": {**FACTS["shipment"], "posted_on": "2026-03-13", "promised_at": None}},

@@ -19,7 +19,7 @@ BAD = {
     ),
     "another year": ('[2027]\nsource = "x"\nholidays = ["2026-12-31"]\n', [], ["2026-12-31 stands under 2027"]),
     "no source": ('[2027]\nholidays = ["2027-01-01"]\n', [], ["2027.source is missing"]),
-    "no date": ('[2027]\nsource = "x"\nholidays = ["1 May"]\n', [], ["2027.holidays.0 = '1 May'"]),
+    "no date": ('[2027]\nsource = "x"\nholidays = ["1 May"]\n', [], ["2027.holidays.0 = (text)"]),
     "no such day": ('[2027]\nsource = "x"\nholidays = ["2027-02-29"]\n', [], ["2027.holidays.0 = '2027-02-29'"]),
     "unknown field": ('[2027]\nsource = "x"\nholiday = ["2027-01-01"]\n', [], ["2027.holiday is not a known field"]),
     "one year of two is bad": (GOOD + '[2028]\nsource = ""\n', [], ["2028.source"]),

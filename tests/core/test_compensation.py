@@ -814,7 +814,7 @@ def parcel(**fields: Any) -> dict[str, Any]:
         ({"demand": "everything"}, ["facts.demand = 'everything'", "decimal"]),
         ({"demand": "-5.00"}, ["facts.demand = '-5.00'", "no sign"]),
         ({"factor": "theft"}, ["facts.factor = 'theft'", "'mismatch'"]),
-        ({"cause": "bad luck"}, ["facts.cause = 'bad luck'", "'packing'"]),
+        ({"cause": "bad luck"}, ["facts.cause = (text)", "'packing'"]),
         ({"claimant": {"relation": "uncle"}}, ["facts.claimant.relation = 'uncle'", "'beneficiary'"]),
         ({"claimant": None}, ["facts.claimant"]),
         (

@@ -370,7 +370,7 @@ def test_addresses_of_the_wrong_form_are_not_repeated(channel: str, address: str
     [
         ({"contacts": {"fax": "1"}}, "contacts.fax.[key]: Input should be 'email', 'wecom'"),
         ({"language": "de"}, "language = 'de': Input should be 'zh' or 'en'"),
-        ({"id": "Li Lei"}, "id = 'Li Lei'"),
+        ({"id": "Li Lei"}, "id = (text)"),
         ({"role": "Agent"}, "role = 'Agent'"),
         ({"phone": "1"}, "phone is not a known field"),
     ],
