@@ -189,7 +189,7 @@ class Verifier:
             _check_times(claims, table.skew)
         except jwt.ExpiredSignatureError:
             raise Refused("bad_token", "the token has expired") from None
-        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (jwt.PyJWTError, TypeError, ValueError, UnicodeError) as error:
             # What the library says names claims, never their values, save these of its own.
             reason = str(error) if type(error) in _PLAIN else type(error).__name__
             raise Refused("bad_token", f"the token is not accepted: {reason}") from None
