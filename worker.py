@@ -138,7 +138,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         Loader(database).load_case,
         Openings(database, cases.open).open_case,
         Recorder(database).record,
-        _notifier(settings, directory).notify,
+        _notifier(settings, directory, casebook).notify,
         payouts_of(settings, database).pay,
         Summaries(database, policies).gather_month,
         handovers.shift_end,
@@ -148,7 +148,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
     ]
 
 
-def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
+def _notifier(settings: Settings, directory: DirectoryBook, casebook: Casebook) -> Notifier:
     """Build the notifier that the settings describe.
 
     Raises:
@@ -166,6 +166,7 @@ def _notifier(settings: Settings, directory: DirectoryBook) -> Notifier:
         apprise=settings.apprise,
         templates=settings.templates,
         staff=directory.current,
+        texts=casebook.texts,
         links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
         hold=settings.digest_hold,
         guard=Guard(settings.private_subscribers),

@@ -29,7 +29,7 @@ from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Command
 from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
-from cases.vocabulary.events import EVENTS, SYSTEM, Actor, Event, EventData
+from cases.vocabulary.events import EVENTS, SYSTEM, Actor, Event, EventData, with_references
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
@@ -122,6 +122,7 @@ class Case(Handlers):
         self.policy = policy
         self.rule: KindTable = policy.rule(self.KIND)
         self.events: list[Event] = []
+        # As they were recorded, with a reference in place of each text.
         self.facts: dict[str, Any] = {}
         # What was asked for outside and has not come out, in order; what the present event asks for.
         self.outbox: list[Effect] = []
@@ -600,7 +601,7 @@ class Case(Handlers):
 
     def _evolve(self, event: Event, data: EventData) -> None:
         self.events.append(event)
-        self._texts += any(event.data.get(name) is not None for name in data.TEXTS)
+        self._texts += bool(data.texts(event.data))
         for owner in self._owners:
             handler = owner.EVOLVE.get(event.type)
             if handler is not None:
@@ -791,7 +792,7 @@ class Case(Handlers):
     # --- how events change the state --------------------------------------------------------------
 
     def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
-        self.key, self.facts, self.parent = data.key, event.data["facts"], data.parent
+        self.key, self.facts, self.parent = data.key, with_references(event)["facts"], data.parent
         self.opened_at = event.at
 
     def _on_opening_done(self, data: life.OpeningDone, event: Event) -> None:

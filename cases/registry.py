@@ -20,6 +20,7 @@ from cases.kinds.summary import Summary
 from cases.kinds.swap import ShiftSwap
 from cases.mechanisms.part import handler_of
 from cases.policy.model import Policy
+from cases.vocabulary.events import FACTS
 
 # Every kind by the name that stands in workflow ids, in the order in which lists show them.
 KINDS: dict[str, type[Case]] = {}
@@ -55,6 +56,9 @@ def declare(kind: type[Case]) -> None:
     except ValidationError as error:
         raise TypeError(f"{who}.EXAMPLE is no intake of the kind: {error}") from None
     KINDS[kind.KIND] = kind
+    facts = kind.INTAKE.model_fields["facts"].annotation
+    assert isinstance(facts, type)
+    FACTS[kind.KIND] = facts
 
 
 _NAME = re.compile("[a-z]+")

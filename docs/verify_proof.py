@@ -107,7 +107,9 @@ def verify(raw: bytes, pem: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
             raise Wrong("the events are not those that were signed")
         # What people wrote stands beside the events, which hold a commitment to it.
         for seq, field, salt, text in texts:
-            said = json.loads(proof["events"][seq - 1])["data"][field]
+            said = json.loads(proof["events"][seq - 1])["data"]
+            for part in field.split("."):
+                said = said[int(part) if isinstance(said, list) else part]
             if seq < 1 or said != {"commitment": sha256(bytes.fromhex(salt), text.encode()).hex()}:
                 raise Wrong(f"the text {field!r} of event {seq} is not the one that was recorded")
         return proof, checkpoint

@@ -8,7 +8,7 @@ the case at all:
     qa_manager, general_manager    every case
     auditor                        every case, and changes none
     any other role                 the kinds that name it (`Case.SEEN_BY`), else those for all others, of every unit
-    a system with a key            what its scopes (file, command, read, administer) and units allow
+    a system with a key            what its scopes (file, command, read, texts, administer) and units allow
       that is finance              of the kinds that finance sees
       that speaks for customers    of those whose personal facts name one of its customers
 
@@ -36,7 +36,7 @@ from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
 
-Scope = Literal["file", "command", "read", "administer"]
+Scope = Literal["file", "command", "read", "texts", "administer"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 # As which role a system may act: for itself, or for whom it speaks.
 SYSTEM_ROLES = ("system", "customer", "platform", "finance")
@@ -228,6 +228,35 @@ def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
     if caller.kind != "person" or view["status"] not in ("open", "resolved") or not may_see(caller, view):
         return False
     return bool(caller.id == view["holder"] or caller.role == view["rung"] == view["holder"])
+
+
+def reads_all_texts(caller: Caller) -> bool:
+    """Whether a caller reads what people wrote freely in every case that they see."""
+    if caller.kind == "system":
+        return "texts" in caller.scopes
+    return caller.role in _SEE_ALL or caller.role in _OWN_UNITS
+
+
+def may_read_texts(caller: Caller, view: Mapping[str, Any]) -> bool:
+    """Whether a caller may read what people wrote freely in a case that they see.
+
+    Beside those who see it as theirs that is who has to do with it by name or in turn: the people whom it is between,
+    who holds it, who is or was asked to decide, who signs now or has signed. People of outside never do.
+    """
+    if reads_all_texts(caller):
+        return True
+    if caller.kind == "system" or caller.role in OUTSIDE:
+        return False
+    return _is_party(caller, view) or view["holder"] in (caller.id, caller.role) or caller.role in _asked(view)
+
+
+def _asked(view: Mapping[str, Any]) -> set[str]:
+    """Return the roles that are or were asked to decide or to sign a case."""
+    signed = view.get("signed") or []
+    asked = {one["role"] for one in ([signed] if isinstance(signed, Mapping) else signed)}
+    for one in view["approvals"]:
+        asked |= {one["role"], *one.get("also", ())}
+    return asked | {one["role"] for one in view.get("waits_for", ()) if one["role"] is not None}
 
 
 def may_read_names(caller: Caller) -> bool:

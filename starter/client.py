@@ -35,9 +35,10 @@ from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import Event, canonical, text_at
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused, shown
+from cases.vocabulary.texts import references, resolved
 from starter.connection import Unreachable as Unreachable
 from starter.connection import connect
 from starter.embedded import DATA
@@ -339,6 +340,22 @@ class CaseClient:
         if not events and self._ledger is not None:
             await self.case(case_id)
         return events
+
+    async def with_texts(self, view: Json) -> Json:
+        """Return a view with the texts that it refers to, null where one was erased.
+
+        Raises:
+            Refused: code ``not_found``.
+        """
+        if not any(references(view)):
+            return view
+        events = {event["seq"]: event for event in await self.timeline(view["id"])}
+
+        def text(seq: int, field: str) -> str | None:
+            return text_at(events[seq], field) if seq in events else None
+
+        told: Json = resolved(view, text)
+        return told
 
     async def explain(self, case_id: str) -> list[Json]:
         """Return why each clock of a case is due when it is; see `case`.

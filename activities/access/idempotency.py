@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+import os
 from dataclasses import dataclass
 
+from activities.casebook.texts import SALT, mark
 from activities.database.database import Database, statement
 from cases.vocabulary.refusals import Refused
 
@@ -29,18 +32,27 @@ class Idempotency:
     async def begin(self, caller: str, key: str, digest: bytes) -> Answer | None:
         """Note a write under a caller's own key.
 
+        Of the request only an HMAC of its digest is kept, under a salt of its own, so that nobody guesses it from that.
+
+        Args:
+            digest: the SHA-256 of the request.
+
         Returns:
             The earlier answer; None the first time, and while it is not known.
 
         Raises:
             Refused: code ``idempotency_key_reused``: the key stands for another request.
         """
+        salt = os.urandom(SALT)
+        begins = (caller, key, mark(digest.hex(), salt), salt)
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(self._BEGIN, caller, key, digest)
+            row = await connection.fetchrow(self._BEGIN, *begins)
             if row is None:
                 # Both began at once: what the other one wrote shows now.
-                row = await connection.fetchrow(self._BEGIN, caller, key, digest)
-        if row["digest"] != digest:
+                row = await connection.fetchrow(self._BEGIN, *begins)
+        # Those of the last release have none, for a week.
+        known = digest if row["salt"] is None else mark(digest.hex(), row["salt"])
+        if not hmac.compare_digest(row["digest"], known):
             raise Refused("idempotency_key_reused", "the Idempotency-Key was used for another request")
         return None if row["status"] is None else Answer(row["status"], row["body"])
 

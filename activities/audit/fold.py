@@ -26,6 +26,7 @@ from cases.vocabulary.effects import Payment
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical
 from cases.vocabulary.lifecycle import Erased
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.texts import at, put, resolved
 
 Json = Mapping[str, Any]
 # The columns of a case file that repeat its view, and those of them that are instants.
@@ -72,7 +73,8 @@ def differences(
             yield changed(f"this build knows no kind {opened['kind']!r}", 1)
         else:
             case = KINDS[opened["kind"]].replay(pinned, events)
-            yield from _file(changed, {**case.view(), "number": file["number"]}, file, chain.at[-1])
+            view = {**case.view(), "number": file["number"]}
+            yield from _file(changed, view, _with_texts(view, raws, chain.texts), file, chain.at[-1])
             if order is not None and order not in _orders(case, order):
                 yield changed(f"its events do not owe what is ordered: {order.amount} yuan")
             if senders is not None:
@@ -105,18 +107,33 @@ def _events(bodies: list[bytes], raws: list[Any]) -> list[Event]:
         if raw["type"] not in EVENTS:
             raise ValueError(raw["type"])
         if _COMMITTED in body:
-            data = {name: "" if name in (texts := commitments(data)) else value for name, value in data.items()}
-            if PERSONAL in texts:
-                del data[PERSONAL]
+            data = put(data, {path: None if path == PERSONAL else "" for path in commitments(data)})
         actor = actors.get(by) or actors.setdefault(by, Actor(**raw["actor"]))
         at, recorded_at = instant(raw["at"]), instant(raw["recorded_at"])
         events.append(Event(raw["seq"], raw["type"], at, recorded_at, actor, tuple(raw["clauses"]), data))
     return events
 
 
-def _file(changed: Callable[[str], Fault], view: Json, file: Json, updated_at: float) -> Iterator[Fault]:
+def _with_texts(view: Json, raws: list[Any], texts: Texts) -> Json:
+    """Return a view as earlier releases recorded it: with texts, where it refers to them now."""
+
+    def text(seq: int, field: str) -> str | None:
+        if field in texts.get(seq, {}):
+            return texts[seq][field][1]
+        try:
+            return str(at(raws[seq - 1]["data"], field))
+        except LookupError:
+            return None
+
+    shown: Json = resolved(view, text)
+    return shown
+
+
+def _file(
+    changed: Callable[[str], Fault], view: Json, with_texts: Json, file: Json, updated_at: float
+) -> Iterator[Fault]:
     stored = file["view"]
-    wrong = [name for name in stored if name not in view or view[name] != stored[name]]
+    wrong = [name for name in stored if name not in view or stored[name] not in (view[name], with_texts[name])]
     wrong += [name for name in ("id", "kind", "status", "events") if name not in stored]
     for name in _COLUMNS:
         if file[name] != view[name]:

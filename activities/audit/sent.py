@@ -28,11 +28,12 @@ from cases.mechanisms.payment import Paid, PayoutRequested
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import Approve, read_command
-from cases.vocabulary.events import EVENTS, SYSTEM, Event
+from cases.vocabulary.events import EVENTS, SYSTEM, Event, texts_of
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.lifecycle import CommandRefused
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.texts import is_reference, put
 
 Json = dict[str, Any]
 
@@ -262,7 +263,7 @@ def _done(case: Case, kind: type[Case], one: _Proven, content: Json, policy: Pol
     by = {"by": statement.by}
     if statement.command == FILE:
         known = {name: value for name, value in content.items() if name != PERSONAL}
-        return kind.open(read_intake(kind.INTAKE, {**known, **by}), policy, at)
+        return kind.open(read_intake(kind.INTAKE, {**_standing_in(known), **by}), policy, at)
     # A text is nothing to the rules, so its commitment stands for it.
     sent = {**_standing_in(content), **by, "request_id": statement.request_id, "proof": one.said.proof}
     command = read_command(kind.COMMANDS, statement.command, sent)
@@ -295,20 +296,18 @@ def _standing_in(content: Any) -> Any:
 
 def _with_own_texts(raw: Json, again: Json) -> Json:
     """Return an event with the recorded commitments in place of what the rules themselves wrote as a text."""
-    said = {
-        name: raw["data"][name]
-        for name in EVENTS[again["type"]].TEXTS
-        if isinstance(again["data"].get(name), str) and name in commitments(raw["data"])
-    }
-    return {**again, "data": {**again["data"], **said}}
+    recorded = commitments(raw["data"])
+    # A text that was said before is unknown here, so that only a reference to it comes of it.
+    own = [path for path, text in texts_of(again).items() if isinstance(text, str) or is_reference(text)]
+    said = {path: {COMMITMENT: recorded[path]} for path in own if path in recorded}
+    return {**again, "data": put(again["data"], said)}
 
 
 def _sealed(event: Event, texts: set[str], personal: Json | None) -> Json:
     """Return an event as it is recorded, where a commitment stands for each text."""
     raw = event.as_json()
-    for name in EVENTS[event.type].TEXTS:
-        if raw["data"].get(name) in texts:
-            raw["data"][name] = {COMMITMENT: raw["data"][name]}
+    said = {path: {COMMITMENT: text} for path, text in texts_of(raw).items() if isinstance(text, str) and text in texts}
+    raw["data"] = put(raw["data"], said)
     if event.seq == 1 and personal is not None:
         raw["data"][PERSONAL] = personal
     return raw

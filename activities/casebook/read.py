@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from activities.casebook.texts import join
+from activities.casebook.texts import join, told_again
 from activities.database.database import Database, statement
+from cases.vocabulary.events import text_at
+from cases.vocabulary.texts import references, resolved
+
+# A text: case id, seq and path.
+Said = tuple[str, int, str]
 
 
 class Casebook:
@@ -15,6 +21,7 @@ class Casebook:
     _CUSTOMER = statement(__package__, "customer")
     _BY_NUMBER = statement(__package__, "case_by_number")
     _EVENTS = statement(__package__, "events")
+    _SAID = statement(__package__, "said")
     _ASSIGNED_FOR = statement(__package__, "assigned_for")
     _NOTICES = statement(__package__, "notices")
     _POLICY = statement(__package__, "policy_document")
@@ -48,7 +55,33 @@ class Casebook:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._EVENTS, case_id)
-        return [join(row["body"], row["texts"], erased=erased) for row in rows]
+        return told_again([join(row["body"], row["texts"], erased=erased) for row in rows])
+
+    async def texts(self, wanted: Collection[Said]) -> dict[Said, str | None]:
+        """Return texts by case, seq and field: None where one was erased; those of events not yet recorded are left out."""
+        if not wanted:
+            return {}
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self._SAID, [one[0] for one in wanted], [one[1] for one in wanted])
+        events = {(row["case_id"], row["seq"]): join(row["body"], row["texts"]) for row in rows}
+        return {one: text_at(events[one[:2]], one[2]) for one in wanted if one[:2] in events}
+
+    async def with_texts(self, views: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return views with the texts that they refer to, null where one was erased; a reference to what is not recorded
+        yet stays."""
+        wanted = {(view["id"], *which) for view in views for which in references(view)}
+        texts = await self.texts(wanted)
+        if not texts:
+            return list(views)
+
+        def told(view: dict[str, Any]) -> dict[str, Any]:
+            def text(seq: int, field: str) -> Any:
+                return texts.get((view["id"], seq, field), {"seq": seq, "field": field})
+
+            shown: dict[str, Any] = resolved(view, text)
+            return shown
+
+        return [told(view) for view in views]
 
     async def assigned_for(self, reason: str) -> list[str]:
         """Return the ids of the cases that were assigned for this very reason."""

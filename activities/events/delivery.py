@@ -147,7 +147,10 @@ class Delivery:
 
     async def _post(self, lease: Lease, client: httpx.AsyncClient, event: FeedEvent) -> Failure | None:
         """Post one event and return why it was not taken, or None."""
-        message_id, body = message_id_of(lease.subscription.id, event), json_body(payload_of(event))
+        message_id, body = (
+            message_id_of(lease.subscription.id, event),
+            json_body(payload_of(event, texts=lease.subscription.texts)),
+        )
         try:
             answer = await Poster(client, self._timeout).post(
                 lease.subscription.url, body, sign(lease.secret, message_id, body)
@@ -193,8 +196,12 @@ def message_id_of(subscription: str, event: FeedEvent) -> str:
     return "evt_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def payload_of(event: FeedEvent) -> Mapping[str, Any]:
-    """Return what is sent of an event: the same whenever it is sent, so nothing of how the case stands now."""
+def payload_of(event: FeedEvent, *, texts: bool) -> Mapping[str, Any]:
+    """Return what is sent of an event: the same whenever it is sent, so nothing of how the case stands now.
+
+    Args:
+        texts: whether with what people wrote freely, as far as it was not erased.
+    """
     return {
         "type": event.event["type"],
         "timestamp": event.event["at"],
@@ -203,7 +210,7 @@ def payload_of(event: FeedEvent) -> Mapping[str, Any]:
             "kind": event.kind,
             "number": event.number,
             "position": event.position,
-            "event": event.event,
+            "event": event.for_reader(texts),
         },
     }
 

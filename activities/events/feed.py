@@ -9,14 +9,18 @@ everything after it up until it ends.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from json import loads
 from typing import Any
 
 import asyncpg
 
-from activities.casebook.texts import join
+from activities.casebook.read import Casebook
+from activities.casebook.texts import COMMITMENT, commitments, join, refers
 from activities.database.database import Database, statement
+from cases.vocabulary.events import texts_of
 from cases.vocabulary.refusals import Refused, shown
+from cases.vocabulary.texts import put, references
 
 MOST = 1000
 _POSITION = re.compile(r"(?P<tx>\d{1,18})-(?P<position>\d{1,18})", re.ASCII)
@@ -32,6 +36,7 @@ class FeedEvent:
         kind, number, unit: the case's, as it stands now.
         event: public event JSON (design contract "Events").
         customer: the reference among the personal facts as they are now, which is passed on to nobody.
+        texts: the paths of what people wrote freely in it.
     """
 
     position: str
@@ -41,6 +46,13 @@ class FeedEvent:
     unit: str | None
     event: dict[str, Any]
     customer: str | None = field(default=None, repr=False, compare=False)
+    texts: frozenset[str] = frozenset()
+
+    def for_reader(self, texts: bool) -> dict[str, Any]:
+        """Return the event for somebody who may read its texts, or may not."""
+        if texts or not self.texts:
+            return self.event
+        return {**self.event, "data": put(self.event["data"], dict.fromkeys(self.texts))}
 
 
 class Feed:
@@ -72,7 +84,19 @@ class Feed:
         if tx >= rows[0]["next"]:
             # Of another ledger, or of a later state of this one than was restored.
             raise Refused("invalid", f"position = {position!r}: this ledger has not come that far")
-        return [_event(row) for row in rows if row["tx"] is not None]
+        return await self._told([_event(row) for row in rows if row["tx"] is not None])
+
+    async def _told(self, events: list[FeedEvent]) -> list[FeedEvent]:
+        """Return events with texts in place of references to what was said before."""
+        wanted = {(one.case_id, *which) for one in events for which in references(list(texts_of(one.event).values()))}
+        if not wanted:
+            return events
+        texts = await Casebook(self._database).texts(wanted)
+
+        def told(one: FeedEvent) -> FeedEvent:
+            return replace(one, event=refers(one.event, lambda seq, path: texts.get((one.case_id, seq, path))))
+
+        return [told(one) for one in events]
 
     async def head(self) -> str:
         """Return the position of the last event that can be read: what follows it is still to come."""
@@ -108,6 +132,9 @@ def read_position(position: str | None) -> tuple[int, int]:
 
 
 def _event(row: asyncpg.Record) -> FeedEvent:
+    event = join(row["body"], row["texts"])
+    # Also where this build knows the type or the field no more.
+    committed = commitments(loads(row["body"])["data"]) if f'"{COMMITMENT}":' in row["body"] else {}
     return FeedEvent(
         f"{row['tx']}-{row['position']}",
         row["case_id"],
@@ -115,6 +142,7 @@ def _event(row: asyncpg.Record) -> FeedEvent:
         row["kind"] or row["case_id"].partition(":")[0],
         row["number"] or "",
         row["unit"],
-        join(row["body"], row["texts"]),
+        event,
         row["customer"],
+        frozenset({*committed, *texts_of(event)}),
     )

@@ -34,6 +34,7 @@ class Subscription:
         position: of the last event that is done with, delivered or not asked for.
         retry_for: how long an event is tried before the subscription is parked.
         failing_since, last_error: of the event that does not get through at present.
+        texts: whether events come with what people wrote freely.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Subscription:
     delivered_at: datetime | None
     failing_since: datetime | None
     last_error: str
+    texts: bool
 
     def wants(self, one: FeedEvent) -> bool:
         """Return whether an event is sent."""
@@ -120,6 +122,7 @@ class Subscriptions:
         kinds: Collection[str] | None = None,
         retry_for: timedelta = RETRY_FOR,
         position: str | None = None,
+        texts: bool = False,
     ) -> tuple[Subscription, str]:
         """Subscribe an address.
 
@@ -128,6 +131,7 @@ class Subscriptions:
             types, kinds: which events; None is all.
             retry_for: see `Subscription`; up to 30 days.
             position: the events after it are sent; None is those that are still to come.
+            texts: whether with what people wrote freely.
 
         Returns:
             The subscription, and the secret that the receiver checks signatures with. It is not shown again.
@@ -155,6 +159,7 @@ class Subscriptions:
                 secret,
                 retry_for,
                 *read_position(position),
+                texts,
             )
         return _subscription(row), secret
 
@@ -261,4 +266,5 @@ def _subscription(row: asyncpg.Record) -> Subscription:
         row["delivered_at"],
         row["failing_since"],
         row["last_error"],
+        row["texts"],
     )

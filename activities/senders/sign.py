@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from activities.audit.keys import Keys, read_keys
 from activities.casebook.texts import PERSONAL, SALT
-from activities.senders.statement import Statement, of_command, of_intake, signed_bytes, texts_of
+from activities.senders.statement import Statement, of_command, of_intake, signed_bytes, texts_of, texts_of_intake
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.facts import read_intake
@@ -65,7 +65,8 @@ class Signer:
         given = read_intake(model, raw)
         if given.proof is not None:
             return dict(raw)
-        prepared = {**raw, "proof": {"at": _now(), "salts": {PERSONAL: os.urandom(SALT).hex()}}}
+        salts = {path: os.urandom(SALT).hex() for path in (PERSONAL, *texts_of_intake(given))}
+        prepared = {**raw, "proof": {"at": _now(), "salts": salts}}
         intake = read_intake(model, prepared)
         assert intake.proof is not None
         return self._sign(prepared, of_intake(f"{kind}:{intake.key}", intake), intake.proof)

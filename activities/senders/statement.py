@@ -13,7 +13,6 @@ from datetime import UTC
 from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.dataclasses import dataclass
 
 from activities.casebook.texts import PERSONAL, commitment
@@ -22,7 +21,7 @@ from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import is_written
+from cases.vocabulary.texts import marked, put
 
 # The code of every refusal for want of a proof.
 UNSIGNED = "unsigned"
@@ -67,15 +66,9 @@ def of_command(case_id: str, command: Command) -> Statement:
     """
     salts = {} if command.proof is None else command.proof.salts
     left_out = {"by", "request_id", "at", "proof"}
-    content = command.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     texts = texts_of(command)
     _refuse_beyond(salts, texts)
-    for path in texts:
-        *above, name = path.split(".")
-        place: Any = content
-        for part in above:
-            place = place[int(part)] if isinstance(place, list) else place[part]
-        place[name] = commitment(_salt(salts, path), place[name])
+    content = _committed(command.model_dump(mode="json", exclude=left_out, exclude_defaults=True), texts, salts)
     return Statement(case_id, command.NAME, canonical(content), command.by.actor().as_json(), command.request_id)
 
 
@@ -83,29 +76,29 @@ def of_intake(case_id: str, intake: Intake) -> Statement:
     """Return what an intake says.
 
     Raises:
-        Refused: code ``unsigned``: its proof lacks the salt of the personal facts, or has another one.
+        Refused: code ``unsigned``: its proof lacks the salt of the personal facts or of a text, or has another one.
     """
     salts = {} if intake.proof is None else intake.proof.salts
-    _refuse_beyond(salts, [PERSONAL])
+    texts = texts_of_intake(intake)
+    _refuse_beyond(salts, [PERSONAL, *texts])
     exclude: dict[str, Any] = {"by": True, "proof": True, "facts": set(Facts.PERSONAL)}
-    content = intake.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
+    content = _committed(intake.model_dump(mode="json", exclude=exclude, exclude_defaults=True), texts, salts)
     content[PERSONAL] = commitment(_salt(salts, PERSONAL), canonical(intake.personal()))
     return Statement(case_id, FILE, canonical(content), intake.filer().as_json())
 
 
-def texts_of(model: BaseModel, above: str = "") -> list[str]:
-    """List where in a command there is a free text, which the ledger keeps apart: ``reason``, ``override.reason``."""
-    found: list[str] = []
-    for name, field_ in type(model).model_fields.items():
-        value, path = getattr(model, name), f"{above}{name}"
-        if isinstance(value, str) and is_written(field_):
-            found.append(path)
-        elif isinstance(value, BaseModel):
-            found += texts_of(value, f"{path}.")
-        elif isinstance(value, list | tuple):
-            for place, each in enumerate(value):
-                found += texts_of(each, f"{path}.{place}.") if isinstance(each, BaseModel) else []
-    return found
+def texts_of(command: Command) -> dict[str, str]:
+    """Return the free texts in a command, which the ledger keeps apart, by path: ``reason``, ``override.reason``."""
+    return dict(marked(type(command), command.model_dump(mode="json")))
+
+
+def texts_of_intake(intake: Intake) -> dict[str, str]:
+    """Return the free texts in an intake beside its personal facts, by path: ``facts.checklist.label``."""
+    return dict(marked(type(intake.facts), intake.open_facts(), "facts."))
+
+
+def _committed(content: dict[str, Any], texts: Mapping[str, str], salts: Mapping[str, str]) -> dict[str, Any]:
+    return put(content, {path: commitment(_salt(salts, path), text) for path, text in texts.items()})
 
 
 def _refuse_beyond(salts: Mapping[str, str], texts: Collection[str]) -> None:

@@ -42,7 +42,7 @@ from cases.policy.model import Policy
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import EVERY_KIND
 from cases.vocabulary.effects import ActivityCall
-from cases.vocabulary.events import SYSTEM, Actor, Event
+from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Intake
 from cases.vocabulary.parcels import EarlierClaims, Found
 from cases.vocabulary.refusals import Refused, invalid
@@ -485,7 +485,8 @@ class Claim(Case):
     def _on_assessed(self, data: Assessed, event: Event) -> None:
         self.facts = _merged(self.facts, data.found)
         self.approvals.outdate()
-        self.assessment = {name: value for name, value in event.data.items() if name != "found"}
+        said = with_references(event)
+        self.assessment = {name: value for name, value in said.items() if name != "found"}
         self.involved |= event.actor.names
         self.overrode = event.actor if data.overridden is not None else None
         if self.duties is not None:

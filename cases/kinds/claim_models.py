@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from cases.kinds.claim_facts import Cause, Loss, Packer
 from cases.policy.tables import Duration, PaymentTable
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EventData
 from cases.vocabulary.parcels import OtherClaim
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PayeeToken, Role, Stated, Text, Token, Yuan
+from cases.vocabulary.values import FreeText, Instant, Like, Model, Moment, Money, PayeeToken, Role, Text, Token, Yuan
 from cases.vocabulary.views import CaseView, ViewModel
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class OverrideBy(Model):
     """Discretion beyond the formula (S0-2.3.3 "in principle", S0-2.3.4), in yuan."""
 
     amount: Yuan
-    reason: Stated
+    reason: Text
 
 
 class Assess(Command):
@@ -130,7 +130,7 @@ class Assessed(EventData):
     notes: list[dict[str, Any]]
     inspection_offered: bool | None
     needs_person: bool
-    overridden: dict[str, Any] | None
+    overridden: Annotated[dict[str, Any], Like(OverrideBy)] | None
     found: dict[str, Any]
 
 
@@ -249,7 +249,7 @@ class ClaimView(CaseView):
     """
 
     limit_due: str | None
-    assessment: dict[str, Any] | None
+    assessment: Annotated[dict[str, Any], Like(Assessed)] | None
     offered: Money | None
     agreed: Money | None
     paid: str | None

@@ -16,9 +16,10 @@ from cases.policy.tables import KindTable
 from cases.vocabulary import commands
 from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.effects import Opening
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary.events import SYSTEM, Actor, Event, EventData, known_or_reference
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.texts import Reference, Said
 from cases.vocabulary.values import FreeText, Text, Token
 from cases.vocabulary.views import CaseView
 
@@ -92,21 +93,21 @@ class Proposed(EventData):
     """Solutions were prepared, best first."""
 
     TYPE: ClassVar[str] = "proposed"
-    options: list[str]
+    options: list[FreeText]
 
 
 class OptionOffered(EventData):
-    """One solution is before the customer."""
+    """One solution is before the customer; a reference to it where the text is not known here."""
 
     TYPE: ClassVar[str] = "option_offered"
-    option: str
+    option: FreeText | Reference
 
 
 class OptionAnswered(EventData):
     """The customer said yes or no to a solution."""
 
     TYPE: ClassVar[str] = "option_answered"
-    option: str
+    option: FreeText | Reference
     accepted: bool
 
 
@@ -137,8 +138,8 @@ class ComplaintView(CaseView):
 
     claim: str | None
     justified: bool | None
-    offered: str | None
-    accepted: str | None
+    offered: Said
+    accepted: Said
 
 
 class Complaint(Case):
@@ -176,10 +177,11 @@ class Complaint(Case):
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
-        # Solutions in order of preference; `offered` is the one before the customer now.
-        self.options: list[str] = []
+        # How many solutions were proposed, best first; `offered` is the place of the one before the customer now.
+        self.proposed: Event | None = None
+        self.options = 0
         self.offered: int | None = None
-        self.accepted: str | None = None
+        self.accepted: Reference | None = None
         self.justified: bool | None = None
         self.claim: str | None = None
 
@@ -222,16 +224,19 @@ class Complaint(Case):
         self._offer(at, by)
 
     def _offer(self, at: datetime, by: Actor) -> None:
-        assert self.offered is not None
-        self.emit(OptionOffered(option=self.options[self.offered]), at, by=by, clauses=("S1-4.2",))
+        self.emit(OptionOffered(option=self._option()), at, by=by, clauses=("S1-4.2",))
+
+    def _option(self) -> Any:
+        """Return the solution before the customer."""
+        assert self.proposed is not None
+        return known_or_reference(self.proposed, f"options.{self.offered}")
 
     def _may_answer_option(self, by: Actor, at: datetime) -> None:
         if self.offered is None:
             raise Refused("no_option", "answer_option: no option is on offer", "S1-4.2")
 
     def _do_answer_option(self, command: AnswerOption, at: datetime, by: Actor) -> None:
-        assert self.offered is not None
-        data = OptionAnswered(option=self.options[self.offered], accepted=command.accepted)
+        data = OptionAnswered(option=self._option(), accepted=command.accepted)
         self.emit(data, at, by=by, clauses=("S1-4.2",))
         if command.accepted:
             return
@@ -316,9 +321,15 @@ class Complaint(Case):
         return [view["claim"]] if view.get("claim") else []
 
     def _view(self) -> dict[str, Any]:
-        offered = None if self.offered is None else self.options[self.offered]
-        found = {"claim": self.claim, "justified": self.justified, "offered": offered, "accepted": self.accepted}
+        found = {
+            "claim": self.claim, "justified": self.justified, "offered": self._before_customer(), "accepted": self.accepted,
+        }  # fmt: skip
         return {**super()._view(), **found}
+
+    def _before_customer(self) -> Reference | None:
+        if self.proposed is None or self.offered is None:
+            return None
+        return Reference(seq=self.proposed.seq, field=f"options.{self.offered}")
 
     # --- how events change the state --------------------------------------------------------------
 
@@ -330,15 +341,15 @@ class Complaint(Case):
         self.ask(Opening(seq=event.seq, kind="claim", intake=self._claim_intake(data.factor, data.claimant, event.at)))
 
     def _on_proposed(self, data: Proposed, event: Event) -> None:
-        self.options, self.offered, self.accepted = data.options, 0, None
+        self.proposed, self.options, self.offered, self.accepted = event, len(data.options), 0, None
 
     def _on_option_answered(self, data: OptionAnswered, event: Event) -> None:
         if data.accepted:
-            self.accepted, self.offered = data.option, None
+            self.accepted, self.offered = self._before_customer(), None
         else:
             later = (self.offered or 0) + 1
-            self.offered = later if later < len(self.options) else None
+            self.offered = later if later < self.options else None
 
     def _on_reopened(self, data: Any, event: Event) -> None:
         super()._on_reopened(data, event)
-        self.options, self.accepted = [], None
+        self.options, self.accepted = 0, None

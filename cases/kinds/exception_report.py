@@ -20,7 +20,8 @@ from cases.vocabulary.commands import EVERY_KIND, Command
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Money, PositiveYuan, Role, Stated, Text, Yuan
+from cases.vocabulary.texts import Reference, Said
+from cases.vocabulary.values import FreeText, Instant, Like, Model, Moment, Money, PositiveYuan, Role, Text, Yuan
 from cases.vocabulary.views import CaseView
 
 EXCESS = "excess_goods"
@@ -36,7 +37,7 @@ class Checklist(Model):
     witnesses: tuple[Role, ...] = ()
     photographs: Annotated[int, Field(ge=0)] = 0
     resealed: bool = False
-    label: Stated | None = None
+    label: Text | None = None
 
 
 class ExceptionFacts(Facts):
@@ -88,7 +89,7 @@ class HoldGoods(Command):
 
     NAME = "hold_goods"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "a dispute about who carries it"}
-    reason: Stated
+    reason: Text
 
 
 class Find(Command):
@@ -96,8 +97,8 @@ class Find(Command):
 
     NAME = "find"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "a strap was loose", "report": "genuine"}
-    cause: Stated
-    responsibility: Stated | None = None
+    cause: Text
+    responsibility: Text | None = None
     report: Literal["genuine", "concealed", "false"] | None = None
 
 
@@ -109,7 +110,7 @@ class Correct(Command):
 
     NAME = "correct"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"action": "straps are checked at every loading"}
-    action: Stated
+    action: Text
     carried_out: bool = True
     why_not: Text | None = None
 
@@ -163,7 +164,7 @@ class GoodsChecked(EventData):
     """The checklist of goods in excess is complete."""
 
     TYPE: ClassVar[str] = "goods_checked"
-    checklist: dict[str, Any]
+    checklist: Annotated[dict[str, Any], Like(Checklist)]
 
 
 class LargeDamage(EventData):
@@ -177,8 +178,8 @@ class Found(EventData):
     """The investigation has ended: the cause, who is responsible, and whether the report was genuine."""
 
     TYPE: ClassVar[str] = "found"
-    cause: str
-    responsibility: str | None
+    cause: FreeText
+    responsibility: FreeText | None
     report: str | None
 
 
@@ -186,7 +187,7 @@ class Corrected(EventData):
     """A corrective action was carried out or announced, or ``why_not`` says why there can be none."""
 
     TYPE: ClassVar[str] = "corrected"
-    action: str
+    action: FreeText
     carried_out: bool
     why_not: FreeText | None = None
 
@@ -257,7 +258,7 @@ class ExceptionView(CaseView):
     late: bool
     to_call: list[str]
     checked: bool
-    found: str | None
+    found: Said
     corrected: bool
     informed: int
     settled: Money | None
@@ -302,9 +303,9 @@ class ExceptionReport(Case):
         self.to_call: list[str] = []
         self.called: list[str] = []
         self.checked = True
-        self.found: str | None = None
+        self.found: Reference | None = None
         self.corrected = False
-        self.announced: str | None = None
+        self.announced = False
         self.informed = 0
         self.settled: Decimal | None = None
 
@@ -347,10 +348,10 @@ class ExceptionReport(Case):
             self._flag(at, "late")
         if not self.clocks.runs("phone_notice"):
             self._ask_for_report(at)
-        amount = ExceptionFacts.model_validate(self.facts).estimated_amount
-        large = self.rule.very_large_from
-        if self.facts.get("category") == "damage" and amount is not None and large is not None and amount >= large:
-            self.emit(LargeDamage(amount=amount), at, clauses=("S3-3.2.3",))
+        amount, large = self.facts.get("estimated_amount"), self.rule.very_large_from
+        if self.facts.get("category") == "damage" and amount is not None and large is not None:
+            if Decimal(amount) >= large:
+                self.emit(LargeDamage(amount=Decimal(amount)), at, clauses=("S3-3.2.3",))
         if self.source != EXCESS:
             self.clocks.start("customer_reply", at)
             self.clocks.start("investigation", at)
@@ -538,10 +539,10 @@ class ExceptionReport(Case):
         self.checked = True
 
     def _on_found(self, data: Found, event: Event) -> None:
-        self.found = data.cause
+        self.found = Reference(seq=event.seq, field="cause")
 
     def _on_corrected(self, data: Corrected, event: Event) -> None:
-        self.announced = data.action
+        self.announced = True
         self.corrected = data.carried_out or data.why_not is not None
 
     def _on_customer_informed(self, _: CustomerInformed, event: Event) -> None:

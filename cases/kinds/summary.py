@@ -13,10 +13,11 @@ from cases.policy.tables import RouteTable
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Sign
-from cases.vocabulary.events import Actor, EventData
+from cases.vocabulary.events import Actor, EventData, known_or_reference, reference
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import MOST_LISTED, Brief, Model, Month, Token
+from cases.vocabulary.texts import Reference, Said
+from cases.vocabulary.values import MOST_LISTED, BriefText, FreeText, Like, Model, Month, Role, Token
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
 CLAUSE = "S3-4.3.1.10"
@@ -29,8 +30,8 @@ class SummarizedException(Model):
     late: bool
     category: Token | None = None
     unit: Token | None = None
-    cause: Brief | None = None
-    measure: Brief | None = None
+    cause: BriefText | None = None
+    measure: BriefText | None = None
 
 
 class SummaryFacts(Facts):
@@ -60,12 +61,19 @@ class SummaryIntake(Intake):
     facts: SummaryFacts
 
 
+class SaidBy(Model):
+    """What somebody gave as cause and prevention; a reference to it where the text is not known here."""
+
+    role: Role
+    text: FreeText | Reference | None = None
+
+
 class SummarySent(EventData):
     """The summary of a month went to the customer: ``said`` is cause and prevention by role."""
 
     TYPE: ClassVar[str] = "summary_sent"
     month: str
-    said: list[dict[str, Any]]
+    said: list[Annotated[dict[str, Any], Like(SaidBy)]]
 
 
 class Signature(ViewModel):
@@ -74,7 +82,7 @@ class Signature(ViewModel):
     step: int
     role: str
     id: str
-    text: str | None
+    text: Said
 
 
 class SummaryTable(RouteTable):
@@ -139,7 +147,10 @@ class Summary(Case):
 
     def after_signed(self, at: datetime, by: Actor) -> None:
         """Send the summary to the customer; with that the matter is settled."""
-        said = [{"role": role, "text": signed.text} for role, (signed, _) in self.route.signed[1].items()]
+        said = [
+            {"role": role, "text": known_or_reference(event, "text")}
+            for role, (_, event) in self.route.signed[1].items()
+        ]
         self.emit(SummarySent(month=self.facts["month"], said=said), at, clauses=(CLAUSE,))
         self.emit(life.Resolved(summary=None), at, by=by, clauses=(CLAUSE,))
 
@@ -149,9 +160,9 @@ class Summary(Case):
 
     def _view(self) -> dict[str, Any]:
         signed = [
-            Signature(step=step, role=role, id=event.actor.id, text=data.text)
+            Signature(step=step, role=role, id=event.actor.id, text=reference(event, "text"))
             for step, signatures in self.route.signed.items()
-            for role, (data, event) in signatures.items()
+            for role, (_, event) in signatures.items()
         ]
         return {**super()._view(), "step": self.route.step, "turn": list(self.route.turn), "signed": signed}
 

@@ -23,7 +23,8 @@ from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Instant, Model, Moment, Text, Token
+from cases.vocabulary.texts import Reference, Said
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Text, Token
 from cases.vocabulary.views import CaseView, Waiting
 from cases.working_calendar import WorkingCalendar
 
@@ -106,9 +107,9 @@ class SwapRefused(EventData):
     TYPE: ClassVar[str] = "swap_refused"
     people: list[str]
     role: str
-    reason: str | None = None
+    reason: FreeText | None = None
     code: str | None = None
-    message: str | None = None
+    message: FreeText | None = None
 
 
 class RosterChanged(EventData):
@@ -148,7 +149,7 @@ class SwapView(CaseView):
     agreed: bool
     signed: dict[str, str] | None
     valid: bool
-    refusal: str | None
+    refusal: Said
     turn: list[str]
 
 
@@ -190,7 +191,7 @@ class ShiftSwap(Case):
         super().__init__(policy)
         self.agreed: Event | None = None
         self.signed: Event | None = None
-        self.refusal: str | None = None
+        self.refusal: Reference | None = None
 
     @property
     def people(self) -> dict[str, Staff]:
@@ -338,7 +339,7 @@ class ShiftSwap(Case):
         self.ask(ActivityCall(seq=event.seq, activity=CHANGE_ROSTER, order=order))
 
     def _on_swap_refused(self, data: SwapRefused, event: Event) -> None:
-        self.refusal = data.message or data.reason
+        self.refusal = Reference(seq=event.seq, field="reason" if data.message is None else "message")
         self.came_out(ActivityCall)
 
     def _on_roster_changed(self, _: RosterChanged, event: Event) -> None:

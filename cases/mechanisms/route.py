@@ -37,7 +37,7 @@ class Signed(EventData):
     step: int | None = None
     side: str | None = None
     role: str
-    text: str | None = None
+    text: FreeText | None = None
 
 
 class SentBack(EventData):

@@ -17,7 +17,7 @@ from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused, invalid, shown
-from cases.vocabulary.values import Instant, Model, Sha256, Stated, Text, Token, Yuan
+from cases.vocabulary.values import Instant, Model, Sha256, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
@@ -244,7 +244,7 @@ class Sign(Command):
 
     NAME = "sign"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Cause and prevention are as listed."}
-    text: Stated | None = None
+    text: Text | None = None
 
 
 class LoadCalendar(Command):

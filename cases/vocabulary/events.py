@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from cases.vocabulary.values import Model, is_written
+from cases.vocabulary.texts import Reference, at, marked, put
+from cases.vocabulary.values import Model
 
-# The model of each type of event, in the order of declaration.
+# The model of each type of event, in the order of declaration; and of the facts of each kind, as kinds are declared.
 EVENTS: dict[str, type[EventData]] = {}
+FACTS: dict[str, type[Model]] = {}
 
 
 class EventData(Model):
@@ -37,8 +39,8 @@ class EventData(Model):
     BY_COMMAND: ClassVar[bool] = False
     # The optional fields, as the JSON names them.
     _OPTIONAL: ClassVar[tuple[str, ...]] = ()
-    # The fields that hold what people wrote freely (`cases.vocabulary.values.Written`).
-    TEXTS: ClassVar[tuple[str, ...]] = ()
+    # The texts without which it cannot be read.
+    _NEEDED: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -56,15 +58,20 @@ class EventData(Model):
         EVENTS[type_] = cls
         fields = cls.model_fields.items()
         cls._OPTIONAL = tuple(field.alias or name for name, field in fields if not field.is_required())
-        cls.TEXTS = tuple(name for name, field in fields if is_written(field))
+        cls._NEEDED = tuple(
+            name for name, field in fields if field.is_required() and any(marked(cls, {field.alias or name: ""}))
+        )
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
         """Read the model from the JSON of a recorded event, whose free texts may have been erased."""
-        missing = (
-            {name: "" for name in cls.TEXTS if name not in data and name not in cls._OPTIONAL} if cls.TEXTS else {}
-        )
+        missing = {name: "" for name in cls._NEEDED if name not in data}
         return cls.model_validate({**data, **missing} if missing else data)
+
+    @classmethod
+    def texts(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what people wrote freely in the JSON of it, by path; also what stands in place of such a text."""
+        return dict(marked(cls, data))
 
     def as_data(self) -> dict[str, Any]:
         """Return the public JSON of it."""
@@ -163,16 +170,64 @@ def fingerprint(event: Mapping[str, Any]) -> str:
     Ids that are sent out hold it beside the number of the event: where a casebook was restored and a case went on
     otherwise, another event may stand under the same number, and no receiver may take word of it for a repeat.
     """
-    model = EVENTS.get(event["type"])
-    data = {name: value for name, value in event["data"].items() if model is None or name not in model.TEXTS}
-    told = canonical({"type": event["type"], "at": event["at"], "data": data})
+    told = canonical({"type": event["type"], "at": event["at"], "data": without_texts(event)["data"]})
     return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def reference(event: Event, field: str) -> Reference | None:
+    """Return a reference to a text of an event; None where it has none there."""
+    try:
+        found = at(event.data, field)
+    except LookupError:
+        return None
+    return None if found is None else Reference(seq=event.seq, field=field)
+
+
+def known_or_reference(event: Event, field: str) -> Any:
+    """Return a text of an event to be said once more, as JSON: a reference to it where it is not known here."""
+    found = reference(event, field)
+    return None if found is None else at(event.data, field) or found.model_dump()
+
+
+def with_references(event: Event) -> dict[str, Any]:
+    """Return what an event says with a reference in place of each text."""
+    found = EVENTS[event.type].texts(event.data)
+    return put(event.data, {path: {"seq": event.seq, "field": path} for path in found})
 
 
 def lacks_text(event: Mapping[str, Any]) -> bool:
     """Whether public event JSON is of a ledger, which hands out an empty text in place of each to a run."""
+    return "" in texts_of(event).values()
+
+
+def texts_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what people wrote freely in public event JSON, by its path in ``data``, and what stands in its place."""
     model = EVENTS.get(event["type"])
-    return model is not None and any(event["data"].get(name) == "" for name in model.TEXTS)
+    return {} if model is None else model.texts(event["data"])
+
+
+def texts_shown(model: type[BaseModel], view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands for texts in the view of a case, by path: references, and what earlier releases recorded.
+
+    Args:
+        model: of the view.
+    """
+    facts = FACTS.get(view["kind"])
+    return {**dict(marked(model, view)), **({} if facts is None else dict(marked(facts, view["facts"], "facts.")))}
+
+
+def text_at(event: Mapping[str, Any], path: str) -> str | None:
+    """Return the text at a path of public event JSON; None where there is none, or it was erased."""
+    try:
+        text = at(event["data"], path)
+    except LookupError:
+        return None
+    return text if isinstance(text, str) and text else None
+
+
+def without_texts(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return public event JSON without what people wrote freely; in a list an empty text keeps the place."""
+    return {**event, "data": put(event["data"], dict.fromkeys(texts_of(event)))}
 
 
 def canonical(value: Mapping[str, Any]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
-from cases.vocabulary.events import EventData
+from cases.vocabulary.events import FACTS, EventData
+from cases.vocabulary.texts import marked
 from cases.vocabulary.values import FreeText, Moment
 
 
@@ -20,6 +22,12 @@ class CaseOpened(EventData):
     facts: dict[str, Any]
     parent: str | None = None
     reported_at: Moment | None = None
+
+    @classmethod
+    def texts(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the facts, by the model of the kind's facts."""
+        model, facts = FACTS.get(data.get("kind", "")), data.get("facts")
+        return dict(marked(model, facts, "facts.")) if model is not None and isinstance(facts, Mapping) else {}
 
 
 class Closed(EventData):
@@ -142,4 +150,4 @@ class CommandRefused(EventData):
     TYPE: ClassVar[str] = "command_refused"
     command: str
     code: str
-    reason: str | None = None
+    reason: FreeText | None = None

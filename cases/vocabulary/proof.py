@@ -42,7 +42,7 @@ class Proof(Model):
     """
 
     at: Instant
-    salts: Annotated[dict[Path, Salt], Field(max_length=200)] = Field(default_factory=dict)
+    salts: Annotated[dict[Path, Salt], Field(max_length=500)] = Field(default_factory=dict)
     key: KeyId | None = None
     signature: Signature | None = None
     passkey: PasskeyProof | None = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +18,6 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
-from pydantic.fields import FieldInfo
 
 # So many entries stand in a list that a case carries along, with texts of at most so many characters.
 MOST_LISTED, BRIEF = 200, 200
@@ -82,16 +80,14 @@ class Written:
     """
 
 
+class Like:
+    """Marks a JSON object that is written as a model is, so that the texts in it are found by the model's marks."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+
+
 FreeText = Annotated[str, Written()]
-
-
-def is_written(field: FieldInfo) -> bool:
-    """Whether a field of a model is marked as `Written`."""
-    return _marked((field.annotation, *field.metadata))
-
-
-def _marked(annotations: Iterable[Any]) -> bool:
-    return any(isinstance(one, Written) or _marked(get_args(one)) for one in annotations)
 
 
 Exact = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False, max_digits=15)]
@@ -100,7 +96,7 @@ Yuan = Annotated[Exact, Field(ge=0), AfterValidator(_fen), InYuan()]
 PositiveYuan = Annotated[Exact, Field(gt=0), AfterValidator(_fen), InYuan()]
 Positive = Annotated[Exact, Field(gt=0)]
 NotNegative = Annotated[Exact, Field(ge=0)]
-# What the record keeps for good, such as the cause of an exception; and what stands apart there, and can be erased.
+# What the record keeps for good, like the source of a published year; what stands apart there, and can be erased.
 Stated = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_storable)
 ]
@@ -129,6 +125,7 @@ Month = Annotated[str, StringConstraints(pattern=r"^(19|20)\d{2}-(0[1-9]|1[0-2])
 Brief = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=BRIEF), AfterValidator(_storable)
 ]
+BriefText = Annotated[Brief, Written()]
 
 # As events and views write them: money in yuan with two places, instants with their offset.
 Money = Annotated[

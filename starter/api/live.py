@@ -44,6 +44,14 @@ class Passed:
     @cached_property
     def text(self) -> str:
         """The event and its case as one line of JSON."""
+        return self._line(texts=True)
+
+    @cached_property
+    def without_texts(self) -> str:
+        """The same for those who may not read what people wrote freely."""
+        return self._line(texts=False)
+
+    def _line(self, *, texts: bool) -> str:
         event = self.event
         return canonical(
             {
@@ -51,7 +59,7 @@ class Passed:
                 "kind": event.kind,
                 "number": event.number,
                 "unit": event.unit,
-                "event": event.event,
+                "event": event.for_reader(texts),
             }
         )
 

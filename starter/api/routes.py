@@ -22,13 +22,13 @@ from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
-from starter.access import Caller, customers_of, filed_kinds, may_file, scope_of, sees
-from starter.api import actions, shapes
+from starter.access import Caller, customers_of, filed_kinds, may_file, reads_all_texts, scope_of, sees
+from starter.api import actions, shapes, texts
 from starter.api.guards import SLASH
 from starter.api.limits import TooManyRequests, share_of
 from starter.api.live import visible
 from starter.api.services import Services
-from starter.api.stream import EventStream, Wanted
+from starter.api.stream import EventStream, Wanted, Watcher
 
 Json = dict[str, Any]
 KIND_NAMES = tuple(KINDS)
@@ -144,6 +144,7 @@ def _filing(kind: str) -> Callable[..., Awaitable[Response]]:
     async def file(request: Request, services: ServicesOf, caller: CallerOf, key: Key = None) -> Response:
         intake = await object_of(request)
         view = await actions.file(services, caller, kind, intake, key, strict=True)
+        view = await texts.shown_one(services, caller, view)
         return JSONResponse(view, headers={"Location": _address(view["id"])})
 
     return file
@@ -174,7 +175,8 @@ def _sending(name: str) -> Callable[..., Awaitable[Response]]:
         request: Request, services: ServicesOf, caller: CallerOf, case_id: CaseId, key: Key = None
     ) -> Response:
         body = await object_of(request)
-        return JSONResponse(await actions.command(services, caller, case_id, name, body, key, strict=True))
+        view = await actions.command(services, caller, case_id, name, body, key, strict=True)
+        return JSONResponse(await texts.shown_one(services, caller, view))
 
     return send
 
@@ -250,7 +252,7 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
         search, units=units, kinds=kinds, customers=customers_of(caller), order=search.order, limit=search.limit,
         after=search.after,
     )  # fmt: skip
-    return JSONResponse({"cases": page.cases, "after": page.after})
+    return JSONResponse({"cases": await texts.shown(services, caller, page.cases), "after": page.after})
 
 
 @router.get(
@@ -259,9 +261,9 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
     responses={200: {"model": shapes.Timeline}, **shapes.problems(404)},
 )
 async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
-    """Everything that happened to a case, from the ledger."""
-    await actions.find(services, caller, case_id)
-    return JSONResponse({"events": await actions.events(services, case_id)})
+    """Everything that happened to a case, from the ledger; what people wrote freely for those who may read it."""
+    view = await actions.find(services, caller, case_id)
+    return JSONResponse({"events": texts.told(caller, view, await actions.events(services, case_id))})
 
 
 @router.get(
@@ -331,8 +333,9 @@ async def possible(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
 
 @router.get("/cases/{case_id:case}", tags=["reading"], responses={200: {"model": CaseView}, **shapes.problems(404)})
 async def case(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
-    """Return a case as it stands after its last recorded event."""
-    return JSONResponse(await actions.find(services, caller, case_id))
+    """Return a case as it stands after its last recorded event; a text is null for who may not read it."""
+    view = await actions.find(services, caller, case_id)
+    return JSONResponse(await texts.shown_one(services, caller, view))
 
 
 @router.get("/approvals", tags=["reading"], responses={200: {"model": shapes.Approvals}, **shapes.problems()})
@@ -346,7 +349,9 @@ async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Pa
     page = await services.worklist.approvals(
         roles={caller.role}, not_by=caller.id, units=units, kinds=kinds, limit=paging.limit, after=paging.after
     )
-    return JSONResponse({"approvals": page.cases, "after": page.after})
+    views = await texts.shown(services, caller, [asked["case"] for asked in page.cases])
+    asked = [{**asked, "case": view} for asked, view in zip(page.cases, views, strict=True)]
+    return JSONResponse({"approvals": asked, "after": page.after})
 
 
 @router.get("/me", tags=["reading"], responses={200: {"model": shapes.Me}, **shapes.problems()})
@@ -442,26 +447,27 @@ async def events(
 ) -> Response:
     """Return the events of the cases that the caller sees, as they are recorded.
 
-    With Last-Event-ID from there on, without a gap. Ends when the caller's token does.
+    With Last-Event-ID from there on, without a gap. Ends when the caller's token does. What people wrote freely is in
+    them for who reads it in every case that they see; for others it is in the timelines of the cases they act in.
     """
     actions.check_scope(caller, "read")
     after = last or watching.after or None
     read_position(after)
     credential = request.headers["authorization"].partition(" ")[2].strip()
 
-    wanted = watching.wanted(caller)
+    watcher = Watcher(watching.wanted(caller), reads_all_texts(caller))
 
-    async def still() -> Wanted | None:
-        nonlocal wanted
+    async def still() -> Watcher | None:
+        nonlocal watcher
         try:
             now = await services.verifier.caller(credential)
             actions.check_scope(now, "read")
-            wanted = watching.wanted(now)
+            watcher = Watcher(watching.wanted(now), reads_all_texts(now))
         except Refused:
             return None
         except (DatabaseAway, StatementFailed):
             # While it is away, nothing comes that anybody could see.
             pass
-        return wanted
+        return watcher
 
-    return EventStream(services.live, services.streams, caller, wanted, after, still)
+    return EventStream(services.live, services.streams, caller, watcher, after, still)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -17,6 +18,15 @@ from starter.api.live import Dropped, Live, Passed, Stream
 
 Wanted = Callable[[FeedEvent], bool]
 
+
+@dataclass(frozen=True)
+class Watcher:
+    """What somebody who watches gets: which events, and whether with what people wrote freely."""
+
+    wanted: Wanted
+    texts: bool = False
+
+
 # Seconds between two signs of life on a quiet stream.
 HEARTBEAT = 15.0
 
@@ -26,9 +36,9 @@ class EventStream(StreamingResponse):
 
     Args:
         streams: of everybody; one more than a caller may have, or than there is room for, is refused.
-        wanted: which events, at first.
+        watcher: what the caller gets at first.
         after: the position of the last event that the client saw; None begins now.
-        still: asked at every sign of life which events the caller may still see; None ends the stream.
+        still: asked at every sign of life what the caller still gets; None ends the stream.
     """
 
     def __init__(
@@ -36,12 +46,12 @@ class EventStream(StreamingResponse):
         live: Live,
         streams: Crowd,
         caller: Caller,
-        wanted: Wanted,
+        watcher: Watcher,
         after: str | None,
-        still: Callable[[], Awaitable[Wanted | None]],
+        still: Callable[[], Awaitable[Watcher | None]],
     ) -> None:
         self._live, self._streams, self._share = live, streams, share_of(caller)
-        self._wanted, self._after, self._still = wanted, after, still
+        self._watcher, self._after, self._still = watcher, after, still
         self._messages = self._serve()
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._messages, headers=headers, media_type="text/event-stream")
@@ -62,21 +72,21 @@ class EventStream(StreamingResponse):
 
     async def _serve(self) -> AsyncGenerator[str, None]:
         """Yield the text of messages, a page of them at once."""
-        with self._live.stream(self._wanted, self._after) as stream:
+        with self._live.stream(self._watcher.wanted, self._after) as stream:
             # So that a client knows at once that it is connected, and waits a second before it comes back.
             yield "retry: 1000\n\n"
             now = asyncio.get_running_loop().time
             due = now() + HEARTBEAT
             # To come up with a long record may take many signs of life.
             async for passed in stream.catch_up():
-                yield _said(passed)
+                yield self._said(passed)
                 if now() >= due:
                     due = now() + HEARTBEAT
                     if not await self._may_go_on(stream):
                         return
             while (found := await stream.next(HEARTBEAT)) is not None:
                 if found:
-                    yield _said(found)
+                    yield self._said(found)
                 if now() >= due:
                     due = now() + HEARTBEAT
                     if not await self._may_go_on(stream):
@@ -85,13 +95,14 @@ class EventStream(StreamingResponse):
                     yield f"id: {stream.position}\n: here\n\n"
 
     async def _may_go_on(self, stream: Stream) -> bool:
-        """Ask what the client may still see, which is nothing once it is out."""
-        wanted = await self._still()
-        if wanted is not None:
-            stream.wanted = wanted
-        return wanted is not None
+        """Ask what the client still gets, which is nothing once it is out."""
+        watcher = await self._still()
+        if watcher is not None:
+            self._watcher, stream.wanted = watcher, watcher.wanted
+        return watcher is not None
 
-
-def _said(found: Iterable[Passed]) -> str:
-    # Canonical JSON is one line, so the text needs no more than this.
-    return "".join(f"id: {passed.event.position}\ndata: {passed.text}\n\n" for passed in found)
+    def _said(self, found: Iterable[Passed]) -> str:
+        # Canonical JSON is one line, so the text needs no more than this.
+        texts = self._watcher.texts
+        lines = ((one.event.position, one.text if texts else one.without_texts) for one in found)
+        return "".join(f"id: {position}\ndata: {line}\n\n" for position, line in lines)

@@ -62,7 +62,7 @@ async def file(
     await options.add_person(intake)
     client = await options.client()
     async with options.answer_within_timeout("it may be filed already; filing it again is harmless"):
-        view = await client.file(kind, intake)
+        view = await client.with_texts(await client.file(kind, intake))
     return _print(view, options, output.print_view)
 
 
@@ -86,7 +86,11 @@ async def show(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     Args:
         case: its id (complaint:KEY) or its number (2026-03-0007, inquiry/2026-03-0007).
     """
-    view = await _read(case, options, lambda client, id_: client.case(id_))
+
+    async def with_texts(client: CaseClient, case_id: str) -> dict[str, Any]:
+        return await client.with_texts(await client.case(case_id))
+
+    view = await _read(case, options, with_texts)
     return _print(view, options, output.print_view)
 
 
@@ -129,17 +133,19 @@ async def list_cases(
     until = None if due_by is None else read_instant(due_by, "--due-by") + timedelta(microseconds=1)
     filter = read_filter(filters, **({} if until is None else {"due_before": until}))
 
+    from activities.casebook.read import Casebook
     from activities.casebook.search import Search
 
     async with options.database() as database:
         page = await Search(database).page(filter, units=None, kinds=None, limit=limit)
+        cases = await Casebook(database).with_texts(page.cases)
     if options.json:
-        output.print_json(page.cases)
+        output.print_json(cases)
         return OK
-    if not page.cases:
+    if not cases:
         output.line("no such cases")
         return OK
-    output.print_list(page.cases)
+    output.print_list(cases)
     if page.after is not None:
         output.line(f"there are more; --limit shows up to 1000 (now {limit})")
     return OK
@@ -258,7 +264,7 @@ async def send(case: str, command: str, sender: SenderOptions, body: dict[str, A
     await options.add_person(body)
     client = await options.client()
     async with options.answer_within_timeout(RETRY_HINT):
-        view = await client.command(case_id, command, body)
+        view = await client.with_texts(await client.command(case_id, command, body))
     return _print(view, options, output.print_view)
 
 

@@ -57,7 +57,7 @@ async def show_handover(shift: str, /, *, options: RequestOptions = REQUEST) -> 
     client = await options.client()
     case_id = await _handover_id(shift, options)
     async with options.answer_within_timeout():
-        view = await client.case(case_id)
+        view = await client.with_texts(await client.case(case_id))
     if options.json:
         output.print_json(view)
         return OK
@@ -214,6 +214,7 @@ async def _send_to_swap(
         while view["signed"] and view["status"] != "closed":
             await asyncio.sleep(0.1)
             view = await client.case(case_id)
+        view = await client.with_texts(view)
     return view
 
 
@@ -227,7 +228,7 @@ async def show_swap(case: str, /, *, options: RequestOptions = REQUEST) -> int:
     client = await options.client()
     case_id = await _swap_id(case, options)
     async with options.answer_within_timeout(RETRY_HINT):
-        return _print_swap(await client.case(case_id), options)
+        return _print_swap(await client.with_texts(await client.case(case_id)), options)
 
 
 async def _swap_id(case: str, options: StackOptions) -> str:

@@ -29,6 +29,7 @@ async def add(
     kinds: str | None = None,
     retry_for: str = "P3D",
     from_: Annotated[str | None, Parameter(name="--from")] = None,
+    texts: Annotated[bool, Parameter(negative="")] = False,
     options: StackOptions = STACK,
 ) -> int:
     """Subscribe an address and print the secret that its signatures are checked with. It is not shown again.
@@ -40,6 +41,7 @@ async def add(
         retry_for: how long an event is tried before the subscription is parked, like P3D or PT12H.
         from_: "start", or the position of an event: what follows it is sent too. Without it only what is
             still to come.
+        texts: with what people wrote freely, which may be personal.
     """
     from activities.events.feed import START
     from starter.connection import connect
@@ -55,6 +57,7 @@ async def add(
             kinds=_names(kinds),
             retry_for=retry_duration,
             position=START if from_ == "start" else from_,
+            texts=texts,
         )
         try:
             await wake(client, made.id)
@@ -199,6 +202,7 @@ def _print(one: Subscription, secret: str | None = None) -> None:
             ("to", one.url),
             ("types", _all(one.types)),
             ("kinds", _all(one.kinds)),
+            ("texts", "yes" if one.texts else "no"),
             ("state", one.state),
             ("retried for", output.span(one.retry_for)),
             ("position", one.position),
@@ -218,6 +222,7 @@ def _json(one: Subscription) -> dict[str, Any]:
         "url": one.url,
         "types": one.types,
         "kinds": one.kinds,
+        "texts": one.texts,
         "state": one.state,
         "retry_for": TypeAdapter(type(one.retry_for)).dump_python(one.retry_for, mode="json"),
         "position": one.position,

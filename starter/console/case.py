@@ -15,11 +15,12 @@ from starlette.responses import Response
 
 from activities.payouts.payees import PayeeDetails
 from cases.case import Case
+from cases.kinds.complaint import Complaint
 from cases.policy.model import Policy
 from cases.vocabulary.commands import Approve
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, may_verify, sees
-from starter.api import actions
+from starter.api import actions, texts
 from starter.api.actions import NoAnswer
 from starter.console import drawing
 from starter.console.forms import Field, Options, body_of, fields_of
@@ -282,7 +283,8 @@ async def _find(look: Look) -> Shown:
 
 async def _shown(look: Look, view: Json) -> Shown:
     case = await actions.replayed(look.services, view)
-    recorded = [event.as_json() for event in case.events]
+    recorded = texts.told(look.who, view, (event.as_json() for event in case.events))
+    view = await texts.shown_one(look.services, look.who, view)
     # What the ledger gives; then time runs on, and with it what may be done.
     clocks = case.explain(actions.now_in(case))
     return Shown(view, recorded, case, clocks, actions.allowed_to(look.who, case))
@@ -316,6 +318,18 @@ async def _page(look: Look, shown: Shown, form: Json | None, seen: Json | None =
     )
 
 
+def _proposed(shown: Shown) -> list[tuple[str, str]]:
+    """Return the solutions of a complaint, best first, each with how it stands: offered, accepted or nothing."""
+    case = shown.case
+    if not isinstance(case, Complaint) or case.proposed is None or not case.options:
+        return []
+    said: list[str] = shown.recorded[case.proposed.seq - 1]["data"]["options"]
+    states = {f"options.{case.offered}": "offered"}
+    if case.accepted is not None:
+        states[case.accepted.field] = "accepted"
+    return [(text, states.get(f"options.{place}", "")) for place, text in enumerate(said)]
+
+
 async def _told(look: Look, shown: Shown) -> Json:
     """Return what the page shows of a case, from its recorded events."""
     view, policy, recorded = shown.view, shown.policy, shown.recorded
@@ -335,7 +349,7 @@ async def _told(look: Look, shown: Shown) -> Json:
         "facts": formatter.facts(view),
         # What the formula gives stands in a table of its own.
         "amounts": [(name, amount) for name, amount in shown.case.money(view).items() if amount and name != "assessed"],
-        "options": list(getattr(shown.case, "options", ())),
+        "options": _proposed(shown),
         "signed": formatter.signatures(view),
         "formula": formatter.formula,
         "note": formatter.note,

@@ -200,7 +200,7 @@ def _plain(_: Formatter, value: Any) -> str:
 
 
 def _as_written(_: Formatter, value: Any) -> str | list[str]:
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else str(value)
+    return [str(one) for one in value if one != ""] if isinstance(value, (list, tuple)) else str(value)
 
 
 def _percent(_: Formatter, value: str) -> str:

@@ -18,7 +18,7 @@ from activities.events.feed import read_position
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller
 from starter.api.live import Passed, Stream, visible
-from starter.api.stream import EventStream, Wanted
+from starter.api.stream import EventStream, Watcher
 from starter.console.web import Look
 
 # Seconds between two refreshes; between two signs of life, at which the session is looked at again.
@@ -30,27 +30,27 @@ async def stream(look: Look) -> Response:
     """Open the stream of one page, about one case or all."""
     case_id = look.request.query_params.get("case")
 
-    def wanted(caller: Caller) -> Wanted:
+    def watcher(caller: Caller) -> Watcher:
         may_see = visible(caller)
-        return lambda event: (case_id is None or event.case_id == case_id) and may_see(event)
+        return Watcher(lambda event: (case_id is None or event.case_id == case_id) and may_see(event))
 
-    async def still() -> Wanted | None:
+    async def still() -> Watcher | None:
         caller = await look.still()
-        return None if caller is None else wanted(caller)
+        return None if caller is None else watcher(caller)
 
     after = look.request.headers.get("Last-Event-ID") or None
     try:
         read_position(after)
     except Refused:
         after = None
-    return _Page(look.services.live, look.services.streams, look.who, wanted(look.who), after, still)
+    return _Page(look.services.live, look.services.streams, look.who, watcher(look.who), after, still)
 
 
 class _Page(EventStream):
     """Serves a page: its events, and when to look again."""
 
     async def _serve(self) -> AsyncGenerator[str, None]:
-        with self._live.stream(self._wanted, self._after) as events:
+        with self._live.stream(self._watcher.wanted, self._after) as events:
             # Whoever comes back catches up with this, whatever they missed.
             yield BEGIN
             looked = monotonic()

@@ -15,7 +15,8 @@ from activities.casebook.read import Casebook
 from activities.casebook.texts import PERSONAL
 from activities.database.database import Database
 from cases.vocabulary.contract import UnreadablePayload
-from cases.vocabulary.events import EVENTS
+from cases.vocabulary.events import texts_of
+from cases.vocabulary.texts import is_reference, put
 from starter import retention
 from starter.recovery.history import Remembered, recall
 from starter.recovery.recovery import LOOK_AGAIN, of_cases
@@ -259,16 +260,18 @@ def _in_rows(differences: Sequence[Difference]) -> Iterator[Difference]:
 def differing(engine: Json, ledger: Json) -> tuple[str, ...]:
     """Return the names of the fields in which an event differs, from public event JSON.
 
-    A text counts only where both know it: a run that was started from the ledger has an empty one in its place, and so
-    has the ledger where it was erased.
+    A text counts only where both know it: a run that was started from the ledger has an empty one in its place, or a
+    reference to what was said before, and the ledger has an empty one where it was erased.
     """
     fields = [name for name in _ENVELOPE if engine.get(name) != ledger.get(name)]
-    model = EVENTS.get(engine["type"])
-    texts = frozenset(() if model is None else model.TEXTS)
-    told, kept = engine["data"], ledger["data"]
+    known, recorded = texts_of(engine), texts_of(ledger)
+    unknown = {
+        path: None
+        for path in known.keys() & recorded.keys()
+        if any(text == "" or is_reference(text) for text in (known[path], recorded[path]))
+    }
+    told, kept = put(engine["data"], unknown), put(ledger["data"], unknown)
     for name, value in told.items():
-        if name in texts and "" in (value, kept.get(name)):
-            continue
         if name not in kept or kept[name] != value:
             fields.append(f"data.{name}")
     # Names that only the ledger has may be anything, so they are not told.

@@ -66,8 +66,8 @@ GRANT SELECT, INSERT (year, published), UPDATE (published, loaded_at) ON calenda
 GRANT SELECT, INSERT (id, name, hash, role, scopes, units, customers), UPDATE (revoked_at, customers)
     ON api_key TO caseladder_writer;
 GRANT SELECT, INSERT (id, expires_at), DELETE ON ended_session TO caseladder_writer;
-GRANT SELECT, INSERT (caller, key, digest), UPDATE (status, body), DELETE ON door_answer TO caseladder_writer;
-GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position),
+GRANT SELECT, INSERT (caller, key, digest, salt), UPDATE (status, body), DELETE ON door_answer TO caseladder_writer;
+GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position, texts),
     UPDATE (state, secret, tx, position, pump, delivered_at, failing_since, last_error)
     ON subscription TO caseladder_writer;
 
