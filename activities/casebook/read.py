@@ -58,7 +58,7 @@ class Casebook:
         return told_again([join(row["body"], row["texts"], erased=erased) for row in rows])
 
     async def texts(self, wanted: Collection[Said]) -> dict[Said, str | None]:
-        """Return texts by case, seq and field: None where one was erased; those of events not yet recorded are left out."""
+        """Return texts by case, seq and path: None where one was erased; what is not recorded yet is left out."""
         if not wanted:
             return {}
         async with self._database.connection() as connection:
@@ -67,8 +67,7 @@ class Casebook:
         return {one: text_at(events[one[:2]], one[2]) for one in wanted if one[:2] in events}
 
     async def with_texts(self, views: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return views with the texts that they refer to, null where one was erased; a reference to what is not recorded
-        yet stays."""
+        """Return views with the texts that they refer to, null where one was erased; what is not recorded yet stays."""
         wanted = {(view["id"], *which) for view in views for which in references(view)}
         texts = await self.texts(wanted)
         if not texts:

@@ -322,7 +322,8 @@ class Complaint(Case):
 
     def _view(self) -> dict[str, Any]:
         found = {
-            "claim": self.claim, "justified": self.justified, "offered": self._before_customer(), "accepted": self.accepted,
+            "claim": self.claim, "justified": self.justified,
+            "offered": self._before_customer(), "accepted": self.accepted,
         }  # fmt: skip
         return {**super()._view(), **found}
 

@@ -349,9 +349,9 @@ class ExceptionReport(Case):
         if not self.clocks.runs("phone_notice"):
             self._ask_for_report(at)
         amount, large = self.facts.get("estimated_amount"), self.rule.very_large_from
-        if self.facts.get("category") == "damage" and amount is not None and large is not None:
-            if Decimal(amount) >= large:
-                self.emit(LargeDamage(amount=Decimal(amount)), at, clauses=("S3-3.2.3",))
+        damage = None if amount is None or self.facts.get("category") != "damage" else Decimal(amount)
+        if damage is not None and large is not None and damage >= large:
+            self.emit(LargeDamage(amount=damage), at, clauses=("S3-3.2.3",))
         if self.source != EXCESS:
             self.clocks.start("customer_reply", at)
             self.clocks.start("investigation", at)

@@ -31,7 +31,7 @@ from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import PASSING, UnreadablePayload
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import EVENTS, Event, canonical, without_texts
 from cases.vocabulary.refusals import Refused, shown
 from starter.access import (
     Caller,
@@ -44,6 +44,7 @@ from starter.access import (
     may_file,
     may_read_looks,
     may_read_personal,
+    may_read_texts,
     may_see,
     may_send,
     may_verify,
@@ -144,26 +145,31 @@ def check_scope(caller: Caller, scope: Scope) -> None:
         raise Refused("scope", f"this key is not for {scope!r}; its scopes: {', '.join(sorted(caller.scopes))}")
 
 
-async def events(services: Services, case_id: str) -> list[Json]:
+async def events(services: Services, caller: Caller, view: Mapping[str, Any]) -> list[Json]:
     """Return the events of a case that was found: from the ledger, or from the case while that has none yet.
+
+    They are without what people wrote freely where the caller may not read it.
 
     Raises:
         NoAnswer: only the case itself could say.
     """
-    recorded = await services.casebook.events(case_id)
-    if recorded:
+    recorded = await services.casebook.events(view["id"])
+    if not recorded:
+        async with patiently():
+            recorded = await services.cases.timeline(view["id"])
+    if may_read_texts(caller, view):
         return recorded
-    async with patiently():
-        return await services.cases.timeline(case_id)
+    # Of what this build does not know, nobody can say where the texts are.
+    return [without_texts(event) if event["type"] in EVENTS else {**event, "data": {}} for event in recorded]
 
 
-async def explain(services: Services, view: Mapping[str, Any]) -> list[Json]:
+async def explain(services: Services, caller: Caller, view: Mapping[str, Any]) -> list[Json]:
     """Why each clock of a case is due when it is, worked out from its events: no workflow is asked.
 
     Raises:
         NoAnswer: see `events`.
     """
-    case = await replayed(services, view)
+    case = await replayed(services, caller, view)
     return case.explain(now_in(case))
 
 
@@ -399,7 +405,7 @@ async def add_payee(services: Services, caller: Caller, case_id: str, body: Mapp
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
     schemas.check(PayeeDetails, body, "payee")
-    case = await replayed(services, view)
+    case = await replayed(services, caller, view)
     case.elapse(now_in(case), inclusive=False)
     refusal = case.allowed(caller.actor(), now_in(case)).get("name_payee", _NO_PAYEE)
     if refusal is not None:
@@ -473,13 +479,15 @@ def _policy(document: str) -> Policy:
     return Policy.from_document(document)
 
 
-async def replayed(services: Services, view: Mapping[str, Any]) -> Case:
-    """Return the case behind a view, made from its events; a change to it changes nothing but itself.
+async def replayed(services: Services, caller: Caller, view: Mapping[str, Any]) -> Case:
+    """Return the case behind a view, made from its events as the caller may read them.
+
+    A change to it changes nothing but itself.
 
     Raises:
         NoAnswer: see `events`.
     """
-    recorded = await events(services, view["id"])
+    recorded = await events(services, caller, view)
     return KINDS[view["kind"]].replay(await policy_of(services, view), map(Event.from_json, recorded))
 
 

@@ -263,7 +263,7 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
 async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """Everything that happened to a case, from the ledger; what people wrote freely for those who may read it."""
     view = await actions.find(services, caller, case_id)
-    return JSONResponse({"events": texts.told(caller, view, await actions.events(services, case_id))})
+    return JSONResponse({"events": await actions.events(services, caller, view)})
 
 
 @router.get(
@@ -272,7 +272,7 @@ async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
 async def clocks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """Why each clock of a case is due when it is: start, limit, pauses, days off, clause."""
     view = await actions.find(services, caller, case_id)
-    return JSONResponse({"clocks": await actions.explain(services, view)})
+    return JSONResponse({"clocks": await actions.explain(services, caller, view)})
 
 
 @router.get(
@@ -328,7 +328,7 @@ async def checkpoint(services: ServicesOf, caller: CallerOf) -> Response:
 async def possible(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """Return the commands that the caller may send to a case now."""
     view = await actions.find(services, caller, case_id)
-    return JSONResponse({"actions": actions.allowed_to(caller, await actions.replayed(services, view))})
+    return JSONResponse({"actions": actions.allowed_to(caller, await actions.replayed(services, caller, view))})
 
 
 @router.get("/cases/{case_id:case}", tags=["reading"], responses={200: {"model": CaseView}, **shapes.problems(404)})

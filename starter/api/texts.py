@@ -1,12 +1,12 @@
-"""What people wrote freely, for callers who may read it: in place of references in views, and left out of events."""
+"""What people wrote freely, for callers who may read it, in place of the references in views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cases.registry import KINDS
-from cases.vocabulary.events import EVENTS, texts_shown, without_texts
+from cases.vocabulary.events import texts_shown
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import put, references, resolved
 from starter.access import Caller, may_read_texts
@@ -47,11 +47,3 @@ def _hidden(view: Json) -> Json:
 def _resolved(view: Json) -> Json:
     shown: Json = resolved(view, lambda seq, field: None)
     return shown
-
-
-def told(caller: Caller, view: Mapping[str, Any], events: Iterable[Json]) -> list[Json]:
-    """Return the events of a case for a caller: without what people wrote freely where they may not read it."""
-    if may_read_texts(caller, view):
-        return list(events)
-    # Of what this build does not know, nobody can say where the texts are.
-    return [without_texts(event) if event["type"] in EVENTS else {**event, "data": {}} for event in events]

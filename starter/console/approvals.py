@@ -47,7 +47,7 @@ async def _asked(look: Look) -> list[Json]:
     page = await look.services.worklist.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
     found = []
     for asked in page.cases:
-        case = await actions.replayed(look.services, asked["case"])
+        case = await actions.replayed(look.services, look.who, asked["case"])
         may = case.choices("approve", look.who.actor(), actions.now_in(case))["subject"]
         if asked["approval"]["subject"] in may:
             limit = case.policy.authority.limits.get(look.who.role)
@@ -90,7 +90,7 @@ async def _decide(look: Look) -> Response:
     if reason := (look.field("reason") or "").replace("\r\n", "\n").strip():
         body["reason"] = reason
     try:
-        case = await actions.replayed(look.services, await actions.find(look.services, look.who, case_id))
+        case = await actions.replayed(look.services, look.who, await actions.find(look.services, look.who, case_id))
         sent = confirming(look, case, decision, body)
         if isinstance(sent, Response):
             return sent

@@ -282,8 +282,8 @@ async def _find(look: Look) -> Shown:
 
 
 async def _shown(look: Look, view: Json) -> Shown:
-    case = await actions.replayed(look.services, view)
-    recorded = texts.told(look.who, view, (event.as_json() for event in case.events))
+    case = await actions.replayed(look.services, look.who, view)
+    recorded = [event.as_json() for event in case.events]
     view = await texts.shown_one(look.services, look.who, view)
     # What the ledger gives; then time runs on, and with it what may be done.
     clocks = case.explain(actions.now_in(case))

@@ -19,7 +19,7 @@ from activities.policies.store import Policies
 from activities.senders.check import check
 from activities.senders.key_set import ANY, BadKeySet, KeySet, entry, read_key_set
 from activities.senders.sign import Signer
-from activities.senders.statement import Said, Statement, kept, of_command, of_intake
+from activities.senders.statement import Said, Statement, kept, of_command, of_intake, texts_of, texts_of_intake
 from cases.case import Case
 from cases.registry import KINDS
 from cases.rules import FIRST_PROVEN, RULES
@@ -44,6 +44,9 @@ class Signed:
     case: Case
     raws: list[Json] = field(default_factory=list)
     rows: list[list[Any]] = field(default_factory=list)
+    intake: Intake | None = None
+    # Those of each row.
+    salts: list[list[str]] = field(default_factory=list)
 
     def take(self, first: int, said: Statement, of: Intake | Command) -> None:
         """Keep what was said beside the events from ``first`` on."""
@@ -51,6 +54,7 @@ class Signed:
         if len(self.case.events) >= first:
             proof = of.proof.model_dump(mode="json", exclude_none=True)
             self.rows.append([first, len(self.case.events), kept(Said(said, proof), RULES)])
+            self.salts.append(list(of.proof.salts.values()))
         self.record(of)
 
     def record(self, of: Intake | Command | None = None) -> None:
@@ -76,13 +80,7 @@ class Signed:
 
 
 def _texts(of: Intake | Command) -> list[tuple[str, str]]:
-    found = []
-    for path in () if isinstance(of, Intake) or of.proof is None else of.proof.salts:
-        value: Any = of
-        for part in path.split("."):
-            value = value[int(part)] if isinstance(value, list | tuple) else getattr(value, part)
-        found.append((path, value))
-    return found
+    return list((texts_of_intake(of) if isinstance(of, Intake) else texts_of(of)).items())
 
 
 @contextmanager
@@ -103,7 +101,7 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
     with signing_at(prepared.received_at):
         intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}))
     try:
-        signed = Signed(kind.open(intake, prepared.policy, prepared.received_at))
+        signed = Signed(kind.open(intake, prepared.policy, prepared.received_at), intake=intake)
     except Refused:
         return None
     case = signed.case

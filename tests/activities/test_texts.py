@@ -13,10 +13,11 @@ import pytest
 
 from activities.casebook.errors import BadBatch, LedgerConflict
 from activities.casebook.filter import Filter
-from activities.casebook.texts import commitment, seal, seal_as, strip
+from activities.casebook.texts import commitment, join, seal, seal_as, strip
 from activities.events.feed import Feed
 from activities.messages import Batch, Recorded
-from cases.vocabulary.events import EVENTS, canonical
+from cases.vocabulary.events import EVENTS, canonical, fingerprint, lacks_text, without_texts
+from cases.vocabulary.texts import put
 from tests.activities.ledger import CASE, RUN, batch, behind_the_back, event, view_of
 from tests.casebook import Book
 
@@ -37,6 +38,32 @@ def of(*events: dict[str, Any], run: str = RUN) -> Batch:
 
 def without(event: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**event, "data": {name: value for name, value in event["data"].items() if name not in names}}
+
+
+def _plain() -> list[tuple[str, dict[str, Any], list[str]]]:
+    """Return an event of each type with the texts that stand in it directly."""
+    found = []
+    for type_, model in EVENTS.items():
+        names = [name for name in model.model_fields if model.texts({name: "secret"})]
+        found.append((type_, {**dict.fromkeys(names, "secret"), "other": "public"}, names))
+    return found
+
+
+OVERRIDDEN = {"role": "supervisor", "reason": "secret", "was_total": "1.00"}
+EXCEPTIONS = [{"number": "1", "late": False}, {"number": "2", "cause": "secret", "measure": "secret"}]
+DEEP: list[tuple[str, dict[str, Any], list[str]]] = [
+    *_plain(),
+    ("proposed", {"options": ["secret", "secret"]}, ["options.0", "options.1"]),
+    ("assessed", {"overridden": OVERRIDDEN, "total": "1.00"}, ["overridden.reason"]),
+    ("goods_checked", {"checklist": {"label": "secret", "photographs": 3}}, ["checklist.label"]),
+    ("summary_sent", {"month": "2026-03", "said": [{"role": "a"}, {"role": "b", "text": "secret"}]}, ["said.1.text"]),
+    ("case_opened", {"kind": "exception", "facts": {"checklist": {"label": "secret"}}}, ["facts.checklist.label"]),
+    (
+        "case_opened",
+        {"kind": "summary", "facts": {"exceptions": EXCEPTIONS}},
+        ["facts.exceptions.1.cause", "facts.exceptions.1.measure"],
+    ),
+]  # fmt: skip
 
 
 # --- out of the bodies, and back ------------------------------------------------------------------
@@ -110,17 +137,22 @@ async def test_bodies_that_still_hold_their_texts_stay_readable(book: Book, supe
 
 
 def test_every_declared_text_is_sealed() -> None:
-    for type_, model in EVENTS.items():
-        said = event(1, type_, **dict.fromkeys(model.TEXTS, "secret"), other="public")
+    for type_, data, paths in DEEP:
+        said = event(1, type_, **data)
         sealed, texts = seal(said)
-        assert [text.field for text in texts] == list(model.TEXTS)
+        assert [text.field for text in texts] == paths, type_
         assert "secret" not in canonical(sealed)
         salts = {text.field: text.salt for text in texts}
         assert seal_as(said, sealed, salts) == sealed
-        assert seal_as(without(said, *model.TEXTS), sealed, salts) == sealed
+        assert seal_as(without_texts(said), sealed, salts) == sealed
         assert seal_as(said, sealed, {}) == sealed
-        emptied = {**said, "data": {**said["data"], **dict.fromkeys(model.TEXTS, "")}}
+        assert join(canonical(sealed), dict.fromkeys(paths, "secret")) == said
+        assert join(canonical(sealed), {}) == without_texts(said)
+        assert "secret" not in canonical(without_texts(said))
+        assert fingerprint(without_texts(said)) == fingerprint(said)
+        emptied = {**said, "data": put(said["data"], dict.fromkeys(paths, ""))}
         assert strip(canonical(sealed)) == emptied
+        assert (lacks_text(emptied), lacks_text(said)) == (bool(paths), False)
         # What is not known here is taken to be what is recorded.
         assert seal_as(emptied, sealed, salts) == sealed
 

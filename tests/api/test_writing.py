@@ -271,7 +271,7 @@ async def test_what_somebody_may_do_now(api: ApiServer) -> None:
     for who in ("agent-n", "super-n", "finance-1"):
         view = await api.recorded(case_id)
         caller = await api.services.verifier.caller(api.token(who))
-        offered = allowed_to(caller, await replayed(api.services, view))
+        offered = allowed_to(caller, await replayed(api.services, caller, view))
         for name in ("acknowledge", "accept_offer", "decline_offer", "approve", "close", "reopen", "confirm_payment"):
             if name not in offered:
                 answer = await api.do(who, case_id, name, bodies.get(name, {}))
@@ -279,14 +279,14 @@ async def test_what_somebody_may_do_now(api: ApiServer) -> None:
     caller = await api.services.verifier.caller(api.token("agent-n"))
     view = await api.recorded(case_id)
     events = view["events"]
-    assert "acknowledge" in allowed_to(caller, await replayed(api.services, view))
+    assert "acknowledge" in allowed_to(caller, await replayed(api.services, caller, view))
     for name, body in (("acknowledge", {}), ("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
         view = await api.recorded(case_id, events)
-        assert name in allowed_to(caller, await replayed(api.services, view)), name
+        assert name in allowed_to(caller, await replayed(api.services, caller, view)), name
         answer = await api.do("agent-n", case_id, name, body)
         assert answer.status_code == 200, name
         events = answer.json()["events"]
-    offered = allowed_to(caller, await replayed(api.services, await api.recorded(case_id, events)))
+    offered = allowed_to(caller, await replayed(api.services, caller, await api.recorded(case_id, events)))
     assert "acknowledge" not in offered
     # Who assessed and offered does not record that the claimant accepts.
     assert ("accept_offer" in offered, "decline_offer" in offered) == (False, True)

@@ -18,9 +18,10 @@ from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.effects import Notice
-from cases.vocabulary.events import Event
+from cases.vocabulary.events import Event, text_at
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.texts import resolved
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = (ROOT / "cases" / "policy" / "default.toml").read_text("utf-8")
@@ -46,6 +47,12 @@ def policy_with(*changes: tuple[str, str]) -> Policy:
         assert old in text, old
         text = text.replace(old, new, 1)
     return Policy.from_toml(text, published_years())
+
+
+def shown(case: Case) -> dict[str, Any]:
+    """Return the view of a case with the texts that it refers to."""
+    view: dict[str, Any] = resolved(case.view(), lambda seq, path: text_at(case.event(seq).as_json(), path))
+    return view
 
 
 def at(text: str) -> datetime:

@@ -263,7 +263,7 @@ def test_discretion_needs_a_supervisor_and_gives_no_less_than_the_formula() -> N
     shown = case.view()["assessment"]
     assert shown["overridden"] == {
         "role": "supervisor",
-        "reason": "an old customer",
+        "reason": {"seq": found(case, "assessed")[-1].seq, "field": "overridden.reason"},
         "was_total": "100.00",
         "was_refused_because": None,
     }

@@ -27,8 +27,10 @@ from tests.core.support import (
     pass_time,
     policy_with,
     refuse,
+    shown,
     when,
 )
+from tests.core.test_from_the_ledger import without_texts
 
 RECEIVED = "03-10 09:00:00"
 HASH = "0" * 64
@@ -189,13 +191,30 @@ def test_an_act_before_what_has_happened_is_refused() -> None:
 def test_options_are_offered_one_at_a_time_until_one_is_accepted() -> None:
     case = complaint(RECEIVED)
     do(case, "03-10 09:01:00", "propose", options=["A", "B", "C"])
-    assert case.view()["offered"] == "A"
+    assert shown(case)["offered"] == "A"
     do(case, "03-10 09:02:00", "answer_option", CUSTOMER, accepted=False)
     do(case, "03-10 09:03:00", "answer_option", CUSTOMER, accepted=False)
     assert [event.data["option"] for event in found(case, "option_offered")] == ["A", "B", "C"]
     do(case, "03-10 09:04:00", "answer_option", CUSTOMER, accepted=True)
-    assert (case.view()["offered"], case.view()["accepted"]) == (None, "C")
+    assert (shown(case)["offered"], shown(case)["accepted"]) == (None, "C")
     assert found(case, "escalated") == []
+
+
+def test_an_option_whose_text_is_not_known_any_more_is_referred_to() -> None:
+    case = complaint(RECEIVED)
+    do(case, "03-10 09:01:00", "propose", options=["A", "B", "C"])
+    seq = only(case, "proposed").seq
+    again = Complaint.replay(case.policy, map(without_texts, case.events))
+    for known in (case, again):
+        do(known, "03-10 09:02:00", "answer_option", CUSTOMER, accepted=False)
+        do(known, "03-10 09:03:00", "answer_option", CUSTOMER, accepted=True)
+    assert [event.data["option"] for event in found(again, "option_answered")] == [
+        {"seq": seq, "field": "options.0"},
+        {"seq": seq, "field": "options.1"},
+    ]
+    # It is told apart by its place: what is known of the case is the same.
+    assert again.view() == case.view()
+    assert again.view()["accepted"] == {"seq": seq, "field": "options.1"}
 
 
 def test_all_options_rejected_brings_in_the_supervisor() -> None:

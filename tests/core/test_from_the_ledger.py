@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cases.case import Case
-from cases.vocabulary.events import EVENTS, Event
+from cases.vocabulary.events import Event, texts_of
+from cases.vocabulary.texts import put
 from tests.core.test_properties import POLICIES, Story, Teller, stories
 
 Known = tuple[dict[str, Any], datetime | None, tuple[object, ...]]
@@ -25,9 +26,9 @@ def known(case: Case) -> Known:
 def without_texts(event: Event) -> Event:
     """An event as a case that starts from its ledger reads it: of a free text it knows that there is one."""
     raw = event.as_json()
-    texts = EVENTS[event.type].TEXTS
-    data = {name: "" if name in texts and value else value for name, value in raw["data"].items()}
-    return Event.from_json(json.loads(json.dumps({**raw, "data": data})))
+    told = json.loads(json.dumps(raw))
+    texts = {path: "" for path, text in texts_of(told).items() if isinstance(text, str)}
+    return Event.from_json({**told, "data": put(told["data"], texts)})
 
 
 def watch(case: Case) -> Mapping[int, Known]:

@@ -27,8 +27,10 @@ from tests.core.support import (
     pass_time,
     policy_with,
     refuse,
+    shown,
     when,
 )
+from tests.core.test_from_the_ledger import without_texts
 
 PROJECT = {"id": "pm-1", "role": "project_manager"}
 DEPARTMENT = {"id": "dm-1", "role": "department_manager"}
@@ -154,6 +156,12 @@ def test_from_the_managers_to_the_customer(first: tuple[dict[str, str], ...]) ->
     said = [{"role": by["role"], "text": "cause; prevention"} for by in first]
     assert only(case, "summary_sent").data == {"month": "2026-03", "said": said}
     assert only(case, "summary_sent").clauses == (CLAUSE,)
+    # Where the run does not know any more what they wrote, it refers to it.
+    before = only(case, "summary_sent").seq - 3
+    again = Summary.replay(case.policy, map(without_texts, case.events[:before]))
+    do(again, "04-01 15:00:00", "sign", DEPUTY, text="c")
+    told = only(again, "summary_sent").data["said"]
+    assert [one["text"] for one in told] == [{"seq": event.seq, "field": "text"} for event in found(case, "signed")[:2]]
     assert notified_roles(case, "summary") == [("customer",)]
     assert case.status == "resolved"
     pass_time(case, "04-09 00:00:00")
@@ -168,7 +176,7 @@ def test_the_next_step_waits_for_both_managers() -> None:
     assert clock(case, "signature:1")[0] == "running"
     do(case, "04-01 11:00:00", "sign", PROJECT, text="c")
     assert clock(case, "signature:2") == ("running", "04-03 11:00:00")
-    assert case.view()["signed"] == [
+    assert shown(case)["signed"] == [
         {"step": 1, "role": "department_manager", "id": "dm-1", "text": "cause; prevention"},
         {"step": 1, "role": "project_manager", "id": "pm-1", "text": "c"},
     ]

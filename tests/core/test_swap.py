@@ -32,6 +32,7 @@ from tests.core.support import (
     pass_time,
     policy_with,
     refuse,
+    shown,
     when,
 )
 
@@ -140,7 +141,7 @@ def test_what_no_longer_fits_when_it_is_signed_is_refused() -> None:
     event = answer(case, refused={"code": "swap_limit", "message": "three", "clause": CLAUSE})
     assert event.type == "swap_refused"
     assert (event.data["code"], case.outcome, case.view()["valid"]) == ("swap_limit", "refused", False)
-    assert case.view()["refusal"] == "three"
+    assert shown(case)["refusal"] == "three"
 
 
 @pytest.mark.parametrize("by", [MANAGER, SUPERVISOR])

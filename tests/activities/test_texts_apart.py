@@ -1,0 +1,128 @@
+"""No text that people wrote stands anywhere but in its own table: each worked case, with marks in all of its texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import asyncpg
+
+from activities.audit.fold import differences
+from activities.casebook.chains import Chains
+from activities.casebook.filter import Filter
+from activities.casebook.texts import strip
+from activities.messages import Batch, Sent
+from cases.registry import KINDS
+from cases.vocabulary.events import Event, texts_of, texts_shown, without_texts
+from cases.vocabulary.texts import is_reference, marked, put
+from starter.exports import case_row, event_row
+from starter.rehearsal.engine import Prepared
+from starter.rehearsal.scenario import load_scenario
+from tests.activities.ledger import RUN
+from tests.activities.test_sent import POLICIES, SCENARIOS, Keys, Signed, keys, play
+from tests.casebook import Book
+
+__all__ = ["keys"]
+MARK = "marked-text"
+
+
+def marked_case(prepared: Prepared) -> Prepared:
+    """Return a case with a mark in each text of its intake and its commands, and a customer with marks."""
+    kind, numbers = KINDS[prepared.kind], count(1)
+
+    def marks(model: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+        return put(data, {path: f"{MARK}-{next(numbers)}" for path, _ in marked(model, data)})
+
+    facts = marks(kind.INTAKE.model_fields["facts"].annotation, prepared.intake["facts"])
+    if kind.FILED:
+        facts = {**facts, "customer": {"name": f"{MARK}-name"}, "description": f"{MARK}-description"}
+    steps = []
+    for step in prepared.steps:
+        model = kind.COMMANDS[step.command]
+        fields = dict(step.fields)
+        for name, field in model.model_fields.items():
+            # Also the texts that nobody has to give.
+            if name not in fields and field.default is None and any(marked(model, {name: "x"})):
+                fields[name] = "x"
+        steps.append(replace(step, fields=marks(model, fields)))
+    return replace(prepared, intake={**prepared.intake, "facts": facts}, steps=tuple(steps))
+
+
+async def record(book: Book, signed: Signed) -> str:
+    """Record a case as a worker does, and return its id."""
+    case, begins = signed.case, signed.intake
+    assert begins is not None
+    case_id = f"{case.KIND}:{case.key}"
+    sent = [
+        Sent(first, last, body, salts) for (first, last, body), salts in zip(signed.rows, signed.salts, strict=True)
+    ]
+    events = [event.as_json() for event in case.events]
+    batch = Batch(
+        case_id, case.KIND, json.loads(json.dumps(events)), case.view(), RUN,
+        personal=begins.personal(), policy_document=case.policy.document, sent=sent, intake=begins.digest(),
+    )  # fmt: skip
+    await book.record(batch)
+    return case_id
+
+
+async def where_marks_are(superuser: asyncpg.Connection) -> set[str]:
+    """Return the tables in which a mark stands."""
+    tables = await superuser.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+    found = set()
+    for (table,) in tables:
+        if await superuser.fetchval(f"SELECT count(*) FROM {table} AS t WHERE t::text LIKE '%{MARK}%'"):
+            found.add(table)
+    return found
+
+
+async def test_no_text_stands_anywhere_but_in_its_own_table(
+    book: Book, superuser: asyncpg.Connection, keys: Keys
+) -> None:
+    kinds, said, policies = set(), set(), {}
+    for path in SCENARIOS:
+        signed = play(marked_case(load_scenario(path, POLICIES).case), keys.server, keys.passkey)
+        if signed is None:
+            continue
+        case, case_id = signed.case, await record(book, signed)
+        kinds.add(case.KIND)
+        policies[case.policy.hash] = case.policy
+        # What is read is what was said, and that is all that there is of it.
+        events = json.loads(json.dumps([event.as_json() for event in case.events]))
+        assert await book.events(case_id) == events
+        assert MARK not in json.dumps([without_texts(event) for event in events])
+        said |= {(event["type"], re.sub(r"[.]\d+", "", field)) for event in events for field in texts_of(event)}
+        view = await book.case(case_id)
+        assert view is not None
+        assert all(map(is_reference, texts_shown(case.VIEW, view).values()))
+        [told] = await book.with_texts([view])
+        assert all(isinstance(text, str) and text for text in texts_shown(case.VIEW, told).values())
+        # A case that is started again from its ledger, without them, is the same.
+        bodies = await superuser.fetch("SELECT body FROM case_event WHERE case_id = $1 ORDER BY seq", case_id)
+        again = type(case).replay(case.policy, (Event.from_json(strip(row["body"])) for row in bodies))
+        assert (again.view(), again.due(), again.owed()) == (case.view(), case.due(), case.owed())
+    assert await where_marks_are(superuser) == {"case_text", "personal"}
+    assert kinds == KINDS.keys()
+    assert {
+        "proposed",
+        "option_offered",
+        "assessed",
+        "found",
+        "corrected",
+        "signed",
+        "summary_sent",
+        "swap_refused",
+    } <= {type_ for type_, _ in said}
+    async with book.database.connection() as connection, connection.transaction():
+        each = Chains(connection).each(lambda chain: list(differences(chain, policies.get, keys.known)), derived=True)
+        faults = [str(fault) async for _, found in each for fault in found]
+    # Whom nobody tells of anything, and who pays nobody, is not here.
+    assert [fault for fault in faults if "table of notices" not in fault and "payout book" not in fault] == []
+    exported = [row async for row in book.rows(Filter(), units=None, kinds=None)]
+    rows = [str(case_row(view)) for view in exported]
+    async for view, event in book.event_rows(Filter(), units=None, kinds=None):
+        rows.append(str(event_row(view, event)))
+    assert MARK not in "".join(rows)
