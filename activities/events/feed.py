@@ -134,7 +134,7 @@ def read_position(position: str | None) -> tuple[int, int]:
 def _event(row: asyncpg.Record) -> FeedEvent:
     event = join(row["body"], row["texts"])
     # Also where this build knows the type or the field no more.
-    committed = commitments(loads(row["body"])["data"]) if f'"{COMMITMENT}":' in row["body"] else {}
+    committed = commitments(loads(row["body"]).get("data")) if f'"{COMMITMENT}":' in row["body"] else {}
     return FeedEvent(
         f"{row['tx']}-{row['position']}",
         row["case_id"],

@@ -202,8 +202,9 @@ def lacks_text(event: Mapping[str, Any]) -> bool:
 
 def texts_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return what people wrote freely in public event JSON, by its path in ``data``, and what stands in its place."""
-    model = EVENTS.get(event["type"])
-    return {} if model is None else model.texts(event["data"])
+    # Nobody knows what a row of the ledger holds before it was verified.
+    model, data = EVENTS.get(str(event.get("type"))), event.get("data")
+    return model.texts(data) if model is not None and isinstance(data, Mapping) else {}
 
 
 def texts_shown(model: type[BaseModel], view: Mapping[str, Any]) -> dict[str, Any]:

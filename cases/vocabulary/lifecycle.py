@@ -26,7 +26,7 @@ class CaseOpened(EventData):
     @classmethod
     def texts(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the facts, by the model of the kind's facts."""
-        model, facts = FACTS.get(data.get("kind", "")), data.get("facts")
+        model, facts = FACTS.get(str(data.get("kind"))), data.get("facts")
         return dict(marked(model, facts, "facts.")) if model is not None and isinstance(facts, Mapping) else {}
 
 

@@ -33,6 +33,7 @@ from activities.events.subscriptions import Subscription, Subscriptions
 from activities.messages import DeliveryOrder, DeliveryResult
 from cases.vocabulary.refusals import Refused
 from starter.settings import SettingsError, load_settings
+from tests.activities.ledger import batch as batch_with_text
 from tests.activities.test_feed import batch
 from tests.casebook import Book, open_book
 from tests.postgres import Cluster
@@ -145,7 +146,7 @@ async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_a_library_of_others_accepts_what_is_sent(post: Post, hook: Receiver) -> None:
-    made, secret = await post.subscriptions.add(hook.url())
+    made, secret = await post.subscriptions.add(hook.url(), texts=True)
     [case] = await post.record(2)
 
     await post.deliver(made.id, hook, 2)
@@ -186,6 +187,21 @@ async def test_only_what_was_asked_for_is_sent(post: Post, hook: Receiver) -> No
 
     assert hook.event_keys() == [(inquiry, 1)]
     assert (made.kinds, made.types, none.kinds) == (("inquiry",), ("noted",), None)
+
+
+async def test_texts_are_sent_to_whoever_was_subscribed_to_them(post: Post, hook: Receiver, other: Receiver) -> None:
+    plain, with_texts = await post.subscribe(hook), await post.subscribe(other, texts=True)
+    assert (plain.texts, with_texts.texts) == (False, True)
+    case = f"complaint:S-{next(_cases)}"
+    await post.book.record(batch_with_text(1, 1, case))
+
+    await post.deliver(plain.id, hook, 1)
+    await post.deliver(with_texts.id, other, 1)
+
+    without, told = (json.loads(one.calls[0].body) for one in (hook, other))
+    assert told["data"]["event"] == (await post.book.events(case))[0]
+    assert told["data"]["event"]["data"] == {"text": "x"}
+    assert without == {**told, "data": {**told["data"], "event": {**told["data"]["event"], "data": {}}}}
 
 
 async def test_the_events_of_a_case_come_one_after_the_other(post: Post, hook: Receiver) -> None:
