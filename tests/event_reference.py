@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cases.registry  # noqa: F401 - declares every event
 from cases.vocabulary.events import EVENTS, EventData
+from cases.vocabulary.texts import holding
 
 PAGE = Path(__file__).parents[1] / "docs" / "events.md"
 START, END = "<!-- event types -->\n", "<!-- end of event types -->\n"
@@ -32,8 +33,10 @@ def _title(module: str) -> str:
 
 
 def _fields(model: type[EventData]) -> Iterator[str]:
+    texts = dict(holding(model))
     for name, field in model.model_fields.items():
-        yield f"`{field.alias or name}`" + ("" if field.is_required() else "?")
+        shown = field.alias or name
+        yield f"`{shown}`{'' if field.is_required() else '?'}{' (text)' if shown in texts else ''}"
 
 
 def written(page: str) -> str:

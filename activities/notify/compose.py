@@ -11,6 +11,7 @@ from activities.notify import ack_tokens
 from activities.notify.channels import Message
 from activities.notify.recipients import Delivery, Way, stable_id
 from activities.notify.templates import Templates, Text
+from cases.vocabulary.events import without_texts
 
 # Channel, address and language: what goes there together.
 Target = tuple[str, str, str]
@@ -64,6 +65,8 @@ class Composer:
             "timestamp": order.event.get("at"),
             "notice": order.name,
             **facts,
+            # To whomever it goes: what people wrote freely is in what the template says, or nowhere.
+            "event": without_texts(order.event),
             "subject": text.subject,
             "text": text.body,
             **({"acknowledge": ack} if ack else {}),

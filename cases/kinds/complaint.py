@@ -19,7 +19,7 @@ from cases.vocabulary.effects import Opening
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData, known_or_reference
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, read_intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.texts import Reference, Said
+from cases.vocabulary.texts import Reference, Said, SaidAgain
 from cases.vocabulary.values import FreeText, Text, Token
 from cases.vocabulary.views import CaseView
 
@@ -100,14 +100,14 @@ class OptionOffered(EventData):
     """One solution is before the customer; a reference to it where the text is not known here."""
 
     TYPE: ClassVar[str] = "option_offered"
-    option: FreeText | Reference
+    option: SaidAgain
 
 
 class OptionAnswered(EventData):
     """The customer said yes or no to a solution."""
 
     TYPE: ClassVar[str] = "option_answered"
-    option: FreeText | Reference
+    option: SaidAgain
     accepted: bool
 
 

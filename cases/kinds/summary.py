@@ -16,8 +16,8 @@ from cases.vocabulary.commands import Sign
 from cases.vocabulary.events import Actor, EventData, known_or_reference, reference
 from cases.vocabulary.facts import Facts, Intake
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.texts import Reference, Said
-from cases.vocabulary.values import MOST_LISTED, BriefText, FreeText, Like, Model, Month, Role, Token
+from cases.vocabulary.texts import Said, SaidAgain
+from cases.vocabulary.values import MOST_LISTED, BriefText, Like, Model, Month, Role, Token
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
 CLAUSE = "S3-4.3.1.10"
@@ -65,7 +65,7 @@ class SaidBy(Model):
     """What somebody gave as cause and prevention; a reference to it where the text is not known here."""
 
     role: Role
-    text: FreeText | Reference | None = None
+    text: SaidAgain | None = None
 
 
 class SummarySent(EventData):

@@ -11,7 +11,10 @@ from cases.vocabulary.values import FreeText, Moment
 
 
 class CaseOpened(EventData):
-    """A case was opened; ``facts`` without personal data. ``reported_at`` is the receipt, where it came later."""
+    """A case was opened; ``facts`` without personal data. ``reported_at`` is the receipt, where it came later.
+
+    Texts among the facts: the label of a checklist, cause and measure of the exceptions of a summary.
+    """
 
     TYPE: ClassVar[str] = "case_opened"
     kind: str

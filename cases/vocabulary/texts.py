@@ -25,6 +25,9 @@ class Reference(Model):
 # reader.
 Said = Annotated[Reference | None, Written(), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]})]
 
+# In events that say once more what was said before, where the run does not know it any more; the doors know it.
+SaidAgain = Annotated[str | Reference, Written(), WithJsonSchema({"type": "string"})]
+
 _REFERENCE = frozenset(Reference.model_fields)
 
 
@@ -35,14 +38,14 @@ def is_reference(value: Any) -> bool:
 
 def marked(model: type[BaseModel], data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield path and value of each text in the JSON of a model; the value may also be what stands for a text."""
-    for name, types in _fields(model):
+    for name, types in holding(model):
         if data.get(name) is not None:
             yield from _marked(types, data[name], f"{above}{name}")
 
 
 @cache
-def _fields(model: type[BaseModel]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    """Return the fields of a model that hold texts somewhere, as its JSON names them, each with its types."""
+def holding(model: type[BaseModel]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """Return the fields of a model that hold texts, as its JSON names them, each with its types."""
     fields = [(field.alias or name, (field.annotation, *field.metadata)) for name, field in model.model_fields.items()]
     return tuple((name, types) for name, types in fields if _hold_texts(types))
 
@@ -50,7 +53,7 @@ def _fields(model: type[BaseModel]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
 def _hold_texts(types: Iterable[Any]) -> bool:
     return any(
         isinstance(one, Written)
-        or ((model := _model_of(one)) is not None and bool(_fields(model)))
+        or ((model := _model_of(one)) is not None and bool(holding(model)))
         or _hold_texts(get_args(one))
         for one in types
     )

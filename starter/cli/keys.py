@@ -111,7 +111,8 @@ async def create(
 
     Args:
         name: who acts by it, as the record names them: order-system, hotline, ...
-        scope: file, command, read or administer (load a calendar into cases). May be repeated.
+        scope: file, command, read, texts (to read what people wrote freely) or administer (load a calendar into
+            cases). May be repeated.
         role: as whom it acts: system, customer, platform or finance.
         unit: a unit whose cases it reaches; without any it reaches all. May be repeated.
         customer: a reference (facts.customer.ref) of a customer for whom it speaks, with the role customer: it reaches

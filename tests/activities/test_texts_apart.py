@@ -126,3 +126,26 @@ async def test_no_text_stands_anywhere_but_in_its_own_table(
     async for view, event in book.event_rows(Filter(), units=None, kinds=None):
         rows.append(str(event_row(view, event)))
     assert MARK not in "".join(rows)
+
+
+async def test_a_view_of_an_earlier_release_may_hold_the_texts(
+    book: Book, superuser: asyncpg.Connection, keys: Keys
+) -> None:
+    [path] = [path for path in SCENARIOS if path.stem.startswith("15a")]
+    signed = play(marked_case(load_scenario(path, POLICIES).case), keys.server, keys.passkey)
+    assert signed is not None
+    case_id = await record(book, signed)
+    view = await book.case(case_id)
+    assert view is not None
+    [told] = await book.with_texts([view])
+    assert MARK in told["accepted"]
+
+    async def faults(stored: dict[str, Any]) -> list[str]:
+        await superuser.execute("UPDATE case_file SET view = $1::jsonb", json.dumps(stored))
+        async with book.database.connection() as connection, connection.transaction():
+            policies = {signed.case.policy.hash: signed.case.policy}
+            each = Chains(connection).each(lambda chain: list(differences(chain, policies.get)), derived=True)
+            return [str(fault) async for _, found in each for fault in found if "notice" not in str(fault)]
+
+    assert await faults(view) == await faults(told) == []
+    assert "not what its events make: accepted" in (await faults({**told, "accepted": "another"}))[0]

@@ -17,8 +17,9 @@ from cases.kinds.complaint import Complaint, Investigate
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.rules import REASONS, RULES
-from cases.vocabulary.events import EVENTS, Actor, Event, canonical
+from cases.vocabulary.events import EVENTS, Actor, Event, canonical, text_at
 from cases.vocabulary.lifecycle import Noted
+from cases.vocabulary.texts import resolved
 from tests.releases import stored
 from tests.releases.finishing import finish
 from tests.releases.make import refusal
@@ -173,7 +174,9 @@ def test_a_stored_ledger_is_whole_and_makes_the_case_again(name: str) -> None:
     case = replayed(policy, ledger.events())
     whole(case)
     view = {**case.view(), "number": ledger.view["number"]}
-    assert list(missing(ledger.view, view)) == []
+    # Views of earlier releases hold the texts to which these refer.
+    told = resolved(view, lambda seq, path: text_at(case.event(seq).as_json(), path))
+    assert [] in (list(missing(ledger.view, view)), list(missing(ledger.view, told)))
     assert (
         list(missing(view, {**replayed(policy, ledger.events_without_texts()).view(), "number": view["number"]})) == []
     )
