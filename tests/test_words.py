@@ -20,6 +20,7 @@ from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.events import EVENTS, Event
 from cases.vocabulary.lifecycle import ERASED_FOR
+from cases.vocabulary.texts import resolved
 from starter import console
 from starter.console import formatting, vocabulary
 from starter.console.field_types import event_sort, fact_sorts
@@ -30,6 +31,7 @@ from starter.console.translations import PageTranslations, translations
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.scenario import load_scenario
 from tests import literals
+from tests.core.support import shown as with_texts
 
 PAGES = Path(console.__file__).parent
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
@@ -262,7 +264,10 @@ def test_whatever_the_scenarios_record_is_shown_in_words(language: str) -> None:
                 assert shown.words.has("reason", plain["data"]["reason"]), plain
         recorded = [event for event in events if event.seq > 0]
         if recorded:
-            _show(shown, KINDS[prepared.kind].replay(prepared.policy, recorded).view(), recorded)
+            case = KINDS[prepared.kind].replay(prepared.policy, recorded)
+            # As those see it who read its texts, and as those who do not.
+            _show(shown, with_texts(case), recorded)
+            _show(shown, resolved(case.view(), lambda seq, path: None), recorded)
     assert kinds == set(KINDS)
 
 

@@ -207,6 +207,21 @@ async def test_a_form_counts_only_with_the_token_of_its_session(console: Console
     assert "forged" not in texts
 
 
+async def test_who_sees_a_case_that_is_not_theirs_reads_no_texts(console: ConsoleServer) -> None:
+    mark = "what somebody wrote"
+    known = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    facts = {"source": "excess_goods", "known_at": known, "unit": "north", "checklist": {**CHECKLIST, "label": mark}}
+    case_id = await console.file("exception", facts)
+    await console.do(case_id, "find", "qin-1", cause=mark, responsibility=mark, report="genuine")
+    await console.do(case_id, "correct", "ann-7", action=mark)
+    await console.do(case_id, "log_contact", "ann-7", reached=False, reason=mark)
+    for person, reads in (("ann-7", True), ("ada-1", True), ("pam-1", False)):
+        async with httpx.AsyncClient(base_url=console.url, cookies=_cookie(console, person)[0]) as client:
+            pages = [await client.get(f"/console/case{part}?id={case_id}") for part in ("", "/body", "/events")]
+        assert [page.status_code for page in pages] == [200] * 3
+        assert [mark in page.text for page in pages] == [reads] * 3, person
+
+
 async def test_a_link_changes_nothing(console: ConsoleServer) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
     cookies, csrf = _cookie(console, "ann-7")
