@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from email import message_from_bytes
+from email.policy import default
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,7 +18,8 @@ from activities.audit.fold import differences
 from activities.casebook.chains import Chains
 from activities.casebook.filter import Filter
 from activities.casebook.texts import strip
-from activities.messages import Batch, Sent
+from activities.messages import Batch, NoticeBatch, NoticeOrder, Sent
+from activities.notify.build import build_notifier
 from cases.registry import KINDS
 from cases.vocabulary.events import Event, texts_of, texts_shown, without_texts
 from cases.vocabulary.texts import is_reference, marked, put
@@ -25,6 +29,7 @@ from starter.rehearsal.scenario import load_scenario
 from tests.activities.ledger import RUN
 from tests.activities.test_sent import POLICIES, SCENARIOS, Keys, Signed, keys, play
 from tests.casebook import Book
+from tests.notifications import Attempts
 
 __all__ = ["keys"]
 MARK = "marked-text"
@@ -149,3 +154,40 @@ async def test_a_view_of_an_earlier_release_may_hold_the_texts(
 
     assert await faults(view) == await faults(told) == []
     assert "not what its events make: accepted" in (await faults({**told, "accepted": "another"}))[0]
+
+
+def said(folder: Path) -> str:
+    """Return what the only mail in a folder says."""
+    [file] = [file for file in folder.rglob("*") if file.is_file()]
+    return str(message_from_bytes(file.read_bytes(), policy=default).get_content())
+
+
+async def test_the_mail_of_a_summary_has_its_texts_also_where_the_run_does_not_know_them(
+    book: Book, superuser: asyncpg.Connection, keys: Keys, tmp_path: Path
+) -> None:
+    [path] = [path for path in SCENARIOS if path.stem == "summary-signed-in-order"]
+    prepared = load_scenario(path, POLICIES).case
+    signed = play(marked_case(prepared), keys.server, keys.passkey)
+    assert signed is not None
+    case_id = await record(book, signed)
+    contacts = tmp_path / "contacts.toml"
+    contacts.write_text('[roles.customer]\nemail = ["customer@example.com"]\n')
+    rows = await superuser.fetch("SELECT body FROM case_event WHERE case_id = $1", case_id)
+    [event] = [one for one in (strip(row["body"]) for row in rows) if one["type"] == "summary_sent"]
+    assert MARK not in json.dumps(event)
+    order = NoticeOrder("n-1", "summary", ["customer"], "S3-4.3.1.10", event, [], False)
+
+    async def mail(name: str) -> str:
+        folder = tmp_path / name
+        notifier = build_notifier(f"maildir:{folder}", None, contacts, "a@example.com", hold=0, texts=book.texts)
+        [result] = await Attempts(notifier).run(NoticeBatch(case_id, signed.case.view(), [order]))
+        assert result.outcome == "sent"
+        return said(folder)
+
+    told = await mail("before")
+    texts = await superuser.fetch("SELECT text FROM case_text WHERE field <> 'reason'")
+    assert texts
+    assert {row["text"] for row in texts if row["text"] in told} >= {f"{MARK}-1", f"{MARK}-2", f"{MARK}-3"}
+    # An erased text is a gap, and no obstacle.
+    await superuser.execute("UPDATE case_text SET text = NULL, salt = NULL")
+    assert MARK not in await mail("after")
