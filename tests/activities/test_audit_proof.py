@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from activities.audit.keys import Keys, new_key
 from activities.audit.make import Checkpoints, Untrue
 from activities.audit.prove import prove
+from activities.messages import Batch
 from cases.vocabulary.refusals import Refused
-from tests.activities.ledger import batch, behind_the_back
+from tests.activities.ledger import RUN, batch, behind_the_back, event, view_of
 from tests.casebook import Book
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "verify_proof.py"
@@ -62,6 +63,21 @@ async def test_a_stranger_verifies_the_proof_of_each_case(signed: Book, keys: Ke
         assert (proof["case"], len(proof["events"])) == (f"complaint:{key}", 3)
         assert (checkpoint["number"], checkpoint["cases"]["size"]) == (1, 6)
         assert [text for *_, text in proof["texts"]] == [TEXT if key == "C" else f"secret-{key}"] * 3
+
+
+async def test_a_text_within_a_list_is_proved_too(book: Book, keys: Keys, script: ModuleType) -> None:
+    case_id, pem = "complaint:H", keys.public_pem().encode()
+    proposed = event(1, "proposed", options=["a voucher", "a refund"])
+    await book.record(Batch(case_id, "complaint", [proposed], view_of(case_id), RUN))
+    await Checkpoints(book.database, keys).make()
+    raw = await prove(book.database, keys, case_id, texts=True)
+    proof, _ = script.verify(raw.encode(), pem)
+    assert [(field, text) for _, field, _, text in proof["texts"]] == [
+        ("options.0", "a voucher"),
+        ("options.1", "a refund"),
+    ]
+    with pytest.raises(script.Wrong, match=re.escape("'options.1' of event 1 is not the one that was recorded")):
+        script.verify(raw.replace("a refund", "a reward").encode(), pem)
 
 
 async def test_nothing_of_another_case_is_in_it_and_texts_only_on_demand(

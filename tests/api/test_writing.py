@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ import pytest
 
 from activities.casebook.restored import Restored
 from activities.notify.ack_tokens import issue
+from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
 from starter.api import actions
 from starter.api.actions import NoAnswer, allowed_to, replayed
@@ -76,6 +79,24 @@ async def test_a_request_that_died_under_way_is_not_done_twice(api: ApiServer) -
     done = await api.do("agent-n", case_id, "note", body, headers={"Idempotency-Key": key})
     assert done.status_code == 200
     assert await _notes(api, case_id) == ["once"]
+
+
+async def test_nobody_guesses_a_request_from_what_is_kept_of_it(api: ApiServer) -> None:
+    sent, key = intake(), new_key()
+    for _ in range(2):
+        assert (await api.post("gm-1", "/cases/complaint", sent, headers={"Idempotency-Key": key})).status_code == 200
+    plain = hashlib.sha256(canonical({"request": ["file", "complaint", sent]}).encode()).digest()
+    async with api.services.database.connection() as connection:
+        row = await connection.fetchrow("SELECT digest, salt, body FROM door_answer WHERE key = $1", key)
+    assert row["digest"] == hmac.digest(row["salt"], plain.hex().encode(), "sha256") != plain
+    assert "13800001234" not in row["body"]
+    # What the release before kept still answers, for a week.
+    owner = await asyncpg.connect(api.backend.database)
+    await owner.execute("UPDATE door_answer SET digest = $2, salt = NULL WHERE key = $1", key, plain)
+    await owner.close()
+    assert (await api.post("gm-1", "/cases/complaint", sent, headers={"Idempotency-Key": key})).status_code == 200
+    other = await api.post("gm-1", "/cases/complaint", intake(), headers={"Idempotency-Key": key})
+    problem(other, 409, "idempotency_key_reused")
 
 
 async def test_old_answers_are_forgotten(api: ApiServer) -> None:

@@ -27,8 +27,8 @@ CASE, TEXT = "complaint:C", '迟到了 <b>"late"</b>\u2028'
 
 
 def proof_of(keys: Keys, index: int = 2, size: int = 5, text: str = TEXT) -> str:
-    """The proof of a case of two events, the second with a text, among others."""
-    said = {"text": commitment(b"salt", text)}
+    """The proof of a case of two events, the second with a text and one within a list, among others."""
+    said = {"text": commitment(b"salt", text), "options": ["", commitment(b"pepper", "a voucher")]}
     event = {"type": "noted", "at": "2026-03-10T09:00:00+08:00", "actor": {"id": "agent-7", "role": "agent"}}
     bodies = [canonical({**event, "seq": 1, "data": {}}), canonical({**event, "seq": 2, "data": said})]
     leaves = [b"another %d" % place for place in range(size)]
@@ -42,7 +42,7 @@ def proof_of(keys: Keys, index: int = 2, size: int = 5, text: str = TEXT) -> str
     )  # fmt: skip
     return canonical({
         "format": FORMAT, "case": CASE, "number": "2026-03-0003", "events": bodies,
-        "texts": [[2, "text", b"salt".hex(), text]], "index": index,
+        "texts": [[2, "options.1", b"pepper".hex(), "a voucher"], [2, "text", b"salt".hex(), text]], "index": index,
         "path": [other.hex() for other in inclusion_proof(leaves, index)],
         "checkpoint": sign(checkpoint, keys).envelope,
     }) + "\n"  # fmt: skip
@@ -85,6 +85,7 @@ async def test_the_page_verifies_a_proof_and_shows_the_events(page: Page, keys: 
     # Words are words, whatever they look like.
     assert '<b>\\"late\\"</b>' in await page.locator("#events tbody tr:nth-child(2)").inner_text()
     assert await page.locator("#events b").count() == 0
+    assert '"options":["","a voucher"]' in await page.locator("#events tbody tr:nth-child(2)").inner_text()
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 2), (1, 2), (6, 7), (3, 8), (64, 65)])
@@ -97,6 +98,7 @@ async def test_the_page_says_why_it_refuses(page: Page, keys: Keys, tmp_path: Pa
     for changed, with_keys, why in (
         (proof.replace("agent-7", "agent-8"), pem, "the events are not those that were signed"),
         (proof.replace("迟到了", "准时了"), pem, "the text text of event 2 is not the one that was recorded"),
+        (proof.replace("a voucher", "a refund"), pem, "the text options.1 of event 2 is not the one that was recorded"),
         (proof.replace(",", ", "), pem, "written anew"),
         ("{}", pem, "this is no proof of a case"),
         (proof, new_key(tmp_path / "other.pem").public_pem(), "is not among yours"),
