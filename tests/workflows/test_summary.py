@@ -92,7 +92,8 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
     [gathering] = (await handle.describe()).info.recent_actions
     assert isinstance(gathering.action, ScheduleActionExecutionStartWorkflow)
     await replays(backend.handle(gathering.action.workflow_id))
-    facts = recorded["facts"]
+    [shown] = await backend.book.with_texts([recorded])
+    facts = shown["facts"]
     assert facts["month"] == LAST
     assert facts["total"] == len(facts["exceptions"]) == sum(facts["counts"].values()) >= 2
     listed = {one["number"]: one for one in facts["exceptions"]}
@@ -224,6 +225,8 @@ async def test_the_zone_says_which_month_has_ended(empty: Book) -> None:
 
 def _batch(serial: int, at: str, *, late: bool) -> Batch:
     case_id = f"exception:month-{serial}"
-    event = {"seq": 1, "type": "case_opened", "at": at, "recorded_at": at, "actor": {}, "clauses": [], "data": {}}
-    view = {"id": case_id, "late": late, "found": "x" * 300, "facts": {}}
-    return Batch(case_id, "exception", [event], view, "run-1")
+    shared = {"at": at, "recorded_at": at, "actor": {}, "clauses": []}
+    opened = {"seq": 1, "type": "case_opened", **shared, "data": {}}
+    found = {"seq": 2, "type": "found", **shared, "data": {"cause": "x" * 300}}
+    view = {"id": case_id, "late": late, "found": {"seq": 2, "field": "cause"}, "facts": {}}
+    return Batch(case_id, "exception", [opened, found], view, "run-1")
