@@ -18,8 +18,8 @@ from temporalio.api.common.v1 import Payloads
 from cases.vocabulary.contract import UnreadablePayload
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller, may_decrypt
-from starter.api.guards import CODEC, Limiter, origins_of
-from starter.api.problems import TooManyRequests
+from starter.api.guards import CODEC, origins_of
+from starter.api.limits import TooManyRequests, share_of
 from starter.console.web import Look, Site
 from starter.encryption import SETTING, Codec
 
@@ -56,30 +56,30 @@ async def _caller(site: Site, request: Request) -> Caller:
     Raises:
         Refused: ``bad_origin``, ``unauthenticated``, or as `starter.api.auth.Verifier.caller`.
     """
-    limiter: Limiter = request.app.state.limiter
+    services = site.services
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    credential = token.strip() if scheme.lower() == "bearer" else None
+    services.attempts.check(request, credential)
     try:
         origin = request.headers.get("Origin")
-        if origin is not None and origin not in origins_of(site.services.settings.ui_origin):
+        if origin is not None and origin not in origins_of(services.settings.ui_origin):
             raise Refused("bad_origin", "Origin: allowed are those of CASELADDER_UI_ORIGIN")
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         caller = None
-        if scheme.lower() == "bearer":
-            caller = await site.services.verifier.caller(token.strip())
+        if credential is not None:
+            caller = await services.verifier.caller(credential)
         elif origin is not None:
             # No form and no link has come here: a browser says where a script's request is from.
             caller = await Look(site, request).still()
         if caller is None:
             raise Refused("unauthenticated", "log in to the console, or give a bearer token")
     except Refused:
-        await _count(limiter, f"address:{request.client.host if request.client else ''}")
+        services.attempts.failed(request, credential)
         raise
-    await _count(limiter, f"codec:{caller.kind}:{caller.id}")
-    return caller
-
-
-async def _count(limiter: Limiter, who: str) -> None:
-    if wait := await limiter.wait(who):
+    if credential is not None:
+        services.attempts.succeeded(credential)
+    if wait := await services.limiter.wait(f"codec:{share_of(caller)}"):
         raise TooManyRequests(wait)
+    return caller
 
 
 async def _payloads(request: Request) -> Payloads:

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from activities.casebook.record import Recorder
 from tests.api.server import ApiServer, intake, new_key, problem, quoted
 from tests.api.test_live import watching
 
@@ -91,7 +90,7 @@ async def test_a_customer_key_reaches_the_cases_of_its_customers(api: ApiServer)
         body = {**intake(customer={"ref": "C-9"}), "parent": parent}
         assert (await api.post(name, "/cases/complaint", body)).status_code == status, parent
     # Whoever the case was about, nobody knows once that is erased.
-    await Recorder(api.services.database).erase_personal(mine)
+    await api.backend.book.erase_personal(mine)
     problem(await api.get(name, f"/cases/{mine}"), 404, "not_found")
 
 

@@ -10,7 +10,7 @@ import pytest
 from activities.notify.ack_tokens import issue
 from cases.directory import Person
 from starter.api import live, stream
-from starter.api.stream import EventStream
+from starter.api.stream import EventStream, Watcher
 from starter.console import stream as console_stream
 from starter.console.stream import _Page
 from tests.api.server import STAFF, ApiServer, open_api, problem, staffed
@@ -71,7 +71,9 @@ async def test_a_stream_that_catches_up_ends_too(
 
     await api.file()
     # Without its reader, so that it never comes up with it.
-    made = kind(live.Live(api.services.feed), lambda event: True, "0-0", out)
+    caller = await api.services.verifier.caller(api.token("gm-1"))
+    watcher = Watcher(lambda event: True)
+    made = kind(live.Live(api.services.feed), api.services.streams, caller, watcher, "0-0", out)
     async with asyncio.timeout(10):
         # How to come back, and one page.
         assert len([text async for text in made._messages]) == 2

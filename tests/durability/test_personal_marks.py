@@ -88,7 +88,7 @@ def stories(mark: Marks) -> Iterator[tuple[str, str, Json, list[tuple[str, str, 
     """Yield kind, key, facts and commands of a case of each kind that people file, with a mark in each text."""
     now = datetime.now(UTC)
     later = (now + timedelta(days=4)).isoformat()
-    every = [
+    every: list[tuple[str, str, Json]] = [
         ("acknowledge", "agent-1", {}),
         ("note", "agent-1", {"text": "?"}),
         ("attach", "agent-1", {"name": "?", "sha256": "0" * 64, "where": "s3://x/?"}),
@@ -96,7 +96,7 @@ def stories(mark: Marks) -> Iterator[tuple[str, str, Json, list[tuple[str, str, 
         ("escalate", "agent-2", {"reason": "?", "to": "supervisor"}),
         ("acknowledge", "super-1", {}),
     ]
-    ends = [
+    ends: list[tuple[str, str, Json]] = [
         ("resolve", "super-1", {"summary": "?"}), ("follow_up", "super-1", {"satisfied": False, "text": "?"}),
         ("reopen", "super-1", {"reason": "?"}), ("withdraw", "super-1", {"reason": "?"}),
     ]  # fmt: skip
@@ -189,7 +189,7 @@ async def play(cases: CaseClient, mark: Marks) -> list[str]:
 
 def found_in(folder: Path, *but: Path) -> dict[str, set[str]]:
     """The marks in the files of a folder, by the file."""
-    found = defaultdict(set)
+    found: dict[str, set[str]] = defaultdict(set)
     for file in folder.rglob("*"):
         if file.is_file() and not any(file.is_relative_to(one) for one in but):
             hits = {hit.decode() for hit in MARK.findall(file.read_bytes())}
