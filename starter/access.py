@@ -425,6 +425,6 @@ class _Bearer(Model):
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
+    """Return the texts of a claim, which holds one or a list of them; an empty one says nothing."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(item for item in values if isinstance(item, str) and item)

@@ -339,6 +339,9 @@ def test_claims_make_a_caller() -> None:
     assert (caller.role, caller.units, caller.language) == ("supervisor", frozenset({"north", "north-1"}), "en")
     assert caller_of({**said, "locale": "zh-CN"}, table, DIRECTORY).language == "zh"
     assert caller_of({**said, "department": "east"}, table, DIRECTORY).units == frozenset({"east"})
+    # A claim that says nothing is none, and no unit that cases without one belong to.
+    for empty in ("", [], ["", 7], None):
+        assert caller_of({**said, "department": empty}, table, DIRECTORY).units == frozenset({"north", "north-1"})
     # Of what the table grants, what the directory says counts.
     assert caller_of({"employee": "agent-n", "groups": ["cs-lead", "cs"]}, table, DIRECTORY).role == "agent"
     for groups, directory, code, text in (
