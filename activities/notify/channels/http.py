@@ -106,9 +106,10 @@ class Poster:
                 return Answer(answer.status_code, bytes(said), _wait(answer.headers.get("retry-after")))
         except httpx.InvalidURL:
             raise Undeliverable("not a usable address") from None
-        except PrivateAddress:
-            raise Undeliverable(NOT_PUBLIC) from None
         except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+            if personal and isinstance(error, PrivateAddress):
+                # The next way has its turn at once.
+                raise Undeliverable(NOT_PUBLIC) from None
             self._silent.add(url)
             raise Delayed(f"no answer ({type(error).__name__})") from None
 
