@@ -212,7 +212,7 @@ BAD = [
     ('command = "reply"', 'comand = "reply"', "step 2: 'comand' is not a known field; allowed: at, command, by, with"),
     ('kind = "complaint"', 'kind = "compliant"', "kind = 'compliant': not a kind of case; allowed: complaint, claim,"),
     ('key = "X-1"', "", "key is missing"),
-    ('key = "X-1"', 'key = "X 1"', "key = 'X 1'"),
+    ('key = "X-1"', 'key = "X 1"', "key = (text)"),
     ("09:00:00+08:00", "09:00:00", "received_at = 2026-03-10T09:00:00: must be a date and time with an offset"),
     ("received_at = 2026-03-10T09:00:00+08:00", "received_at = 20260310", "received_at = 20260310: must be a date"),
     ("received_at = 2026-03-10T09:00:00+08:00", 'received_at = "soon"', "received_at = 'soon': must be a date"),
