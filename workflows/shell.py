@@ -76,6 +76,7 @@ class Shell:
         self._start = state.Start("")
         self._rehearsal: state.Rehearsal | None = None
         self._problem: Refused | None = None
+        self._unreadable: UnreadablePayload | None = None
         # The recorded view, where the ledger has this case of another run.
         self._recorded_view: dict[str, Any] | None = None
         # What recognizes the intake that the case was filed with.
@@ -103,6 +104,8 @@ class Shell:
             self._mark = None if start.intake is None else Mark("", start.intake.digest())
             if start.carried is not None:
                 self._restore(start.carried)
+        except UnreadablePayload as error:
+            self._unreadable = error
         except Refused as refusal:
             self._problem = refusal
 
@@ -401,7 +404,13 @@ class Shell:
     # --- running ----------------------------------------------------------------------------------
 
     async def run_case(self) -> dict[str, Any]:
-        """Open the case, let time pass until it is closed and everything outside is done."""
+        """Open the case, let time pass until it is closed and everything outside is done.
+
+        Raises:
+            UnreadablePayload: this worker cannot decrypt its input; the task is done again until one can.
+        """
+        if self._unreadable is not None:
+            raise self._unreadable
         try:
             await self._open()
         except Refused as refusal:
