@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from cases.registry import KINDS
@@ -63,6 +64,16 @@ async def test_a_report_is_read_by_those_whose_it_is(keyed: ApiServer) -> None:
     # Also what a command is answered.
     assert (await keyed.do("key-plain", case_id, "note", {"text": "x"})).json()["found"] is None
     assert (await keyed.do("key-texts", case_id, "note", {"text": "x"})).json()["found"] == f"{MARK} 1"
+    # A view that an earlier release recorded holds the text itself.
+    owner = await asyncpg.connect(keyed.backend.database)
+    await owner.execute(
+        "UPDATE case_file SET view = view || $2::jsonb WHERE case_id = $1", case_id, '{"found": "then"}'
+    )
+    await owner.close()
+    found = [
+        (await keyed.get(who, f"/cases/{quoted(case_id)}")).json()["found"] for who in ("gm-1", "pm-1", "key-plain")
+    ]
+    assert found == ["then", None, None]
 
 
 async def test_finance_reads_the_texts_of_the_claims_that_it_is_asked_about(keyed: ApiServer) -> None:
