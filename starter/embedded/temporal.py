@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import sysconfig
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +57,7 @@ class Temporal(Server):
 
     async def _prepare(self) -> None:
         await stop_orphans(str(self._database))
+        await asyncio.to_thread(compact, self._database)
 
     def _command(self) -> list[str]:
         command = [self._program, "server", "start-dev", "--namespace", NAMESPACE, "--log-level", "error"]
@@ -63,8 +67,6 @@ class Temporal(Server):
         command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
         # A backup lets writers wait for a moment; without this the server fails what it is doing then.
         command += ["--sqlite-pragma", "busy_timeout=5000"]
-        # What is deleted is overwritten, so that nothing of an erased case stays in the file.
-        command += ["--sqlite-pragma", "secure_delete=on"]
         return command
 
     async def _not_ready_reason(self) -> str | None:
@@ -82,6 +84,20 @@ class Temporal(Server):
         except (RuntimeError, RPCError) as error:  # RuntimeError: no connection
             return str(error)
         return None
+
+
+def compact(database: Path) -> None:
+    """Rewrite the file of a server that does not run, without what was deleted: nothing of an erased case stays in it.
+
+    The server has no setting by which SQLite overwrites what it deletes.
+    """
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if free:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 async def register_search_attributes(client: Client, wanted: Mapping[str, str]) -> None:
