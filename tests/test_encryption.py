@@ -134,12 +134,12 @@ async def test_without_keys_nothing_is_encrypted_and_what_is_encrypted_is_named(
 async def test_a_refusal_is_what_it_was_and_no_engine_reads_it() -> None:
     told = Failure()
     try:
-        raise failure(Refused("authority", SECRET, "S0-3")) from None
+        raise failure(Refused("authority", SECRET, "S0-2.3.4")) from None
     except ApplicationError as error:
         await data_converter(read_keyring(OLD)).encode_failure(error, told)
     # Retries are decided by these.
     assert (told.application_failure_info.type, told.application_failure_info.non_retryable) == (REFUSED, True)
-    for shown in (SECRET, "authority", "S0-3", "test_encryption.py"):
+    for shown in (SECRET, "authority", "S0-2.3.4", "test_encryption.py"):
         assert shown.encode() not in told.SerializeToString()
     for keys in (Keyring(), read_keyring(NEW)):
         copied = Failure()
@@ -149,7 +149,7 @@ async def test_a_refusal_is_what_it_was_and_no_engine_reads_it() -> None:
             await data_converter(keys).decode_failure(copied)
     refusal = refusal_of(await data_converter(read_keyring(f"{NEW},{OLD}")).decode_failure(told))
     assert refusal is not None
-    assert (refusal.code, refusal.message, refusal.clause) == ("authority", SECRET, "S0-3")
+    assert (refusal.code, refusal.message, refusal.clause) == ("authority", SECRET, "S0-2.3.4")
 
 
 # --- the setting ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 from temporalio import activity
 
+from activities import erasure
 from activities.database.database import Database, statement
 from activities.database.errors import DatabaseAway
 from activities.messages import BEGIN, BeginOrder, Begun, Mark
@@ -24,7 +25,7 @@ class Beginnings:
     """The activity. Safe to share between tasks."""
 
     _BEGIN = statement(__package__, "begin")
-    _AGAIN = statement("activities.erasure", "erasure_case_again")
+    _AGAIN = statement(erasure.__name__, "erasure_case_again")
 
     def __init__(self, database: Database, policies: Policies) -> None:
         self._database, self._policies = database, policies

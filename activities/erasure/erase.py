@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from activities import casebook
 from activities.casebook.ledger import link
 from activities.casebook.texts import strip
 from activities.database.database import Database, statement
@@ -30,7 +31,7 @@ class Eraser:
     """Erases. Safe to share between tasks; every method raises what `Database.connection` does."""
 
     _LOCKED = statement(__package__, "case_locked")
-    _BODIES = statement("activities.casebook", "load_rows")
+    _BODIES = statement(casebook.__name__, "load_rows")
     _ERASE = statement(__package__, "case_erase")
 
     def __init__(self, database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from activities.database.errors import DatabaseAway, StatementFailed
@@ -72,10 +72,13 @@ def refused(refusal: Refused) -> JSONResponse:
     return problem(status, refusal.code, refusal.message, refusal.clause, headers)
 
 
-def _allowed(app: FastAPI, scope: Scope) -> str:
-    """Return the methods that an address takes; each is a route of its own."""
-    found = [route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] is Match.PARTIAL]
-    return ", ".join(sorted({method for route in found for method in route.methods or ()}))
+def _allowed(app: FastAPI, path: str, known: str) -> str:
+    """Return the methods that an address takes: each is a route of its own, and the framework names one of them."""
+    methods = {name.strip() for name in known.split(",")}
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
+            methods |= {method.upper() for method in operations}
+    return ", ".join(sorted(methods - {""}))
 
 
 def install(app: FastAPI) -> None:
@@ -101,7 +104,9 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-        headers = {"Allow": _allowed(app, request.scope)} if status == 405 else error.headers
+        headers = dict(error.headers or {})
+        if status == 405:
+            headers["Allow"] = _allowed(app, request.url.path, headers.get("Allow", ""))
         return problem(status, code, str(error.detail), headers=headers)
 
     async def away(_: Request, error: Exception) -> JSONResponse:

@@ -142,7 +142,8 @@ async def test_an_auditor_in_the_console_reads_nothing_more_by_it(door: ApiServe
 
 
 async def test_it_is_counted_like_every_door(backend: Backend) -> None:
-    async with open_api(backend, client=with_keys(backend), rate_limit="3/minute") as slow:
+    limits = {"rate_limit": "3/minute", "failure_limit": "3/minute"}
+    async with open_api(backend, client=with_keys(backend), **limits) as slow:
         sent = await encrypted()
         codes = [(await decode(slow, "gm-1", sent)).status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429]

@@ -99,7 +99,8 @@ async def test_links_that_are_made_up(limited: ApiServer) -> None:
     async def look(token: str, where: str) -> httpx.Response:
         return await limited.http.get(f"/a/{token}", headers={"X-Forwarded-For": where})
 
-    good = issue(("s" * 32,), "complaint:x", 1, "agent-n", "agent", datetime.now(UTC) + timedelta(hours=1))
+    case_id = await limited.file()
+    good = issue(("s" * 32,), case_id, 1, "agent-n", "agent", datetime.now(UTC) + timedelta(hours=1))
     # A good one is looked at as often as one likes.
     for _ in range(2 * MOST):
         assert (await look(good, "203.0.113.30")).status_code == 200

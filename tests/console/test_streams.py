@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activities.messages import Batch
+from activities.people.directory_changes import DirectoryChanges
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
-from tests.console.server import PEOPLE, ConsoleServer
+from tests.console.server import PEOPLE, UNITS, ConsoleServer
 from tests.temporal import eventually
 
 PAGES, EVENTS, RATE = 200, 40, 20
@@ -58,12 +59,14 @@ class Watcher:
 async def test_two_hundred_pages_watch_at_once(console: ConsoleServer) -> None:
     sealer = Site(console.services).sealer
     cookies = {}
-    for person in ("ann-7", "ben-2", "gus-1", "fay-1"):
-        one = next(one for one in PEOPLE if one.id == person)
-        # Nobody has more than 20 streams, so these are three people of each sort.
-        for number in range(3):
-            claims = {"sub": f"{one.id}-{number}", "role": [one.role], "unit": one.unit}
-            cookies[f"{one.id}-{number}"] = Session().logged_in(claims, timedelta(hours=1), None).sealed(sealer)
+    # Nobody has more than 20 streams, so these are three people of each sort.
+    sorts = [one for one in PEOPLE if one.id in ("ann-7", "ben-2", "gus-1", "fay-1")]
+    watching = [one.model_copy(update={"id": f"{one.id}-{number}"}) for one in sorts for number in range(3)]
+    directory = DirectoryChanges(console.services.database)
+    await directory.replace_people([*PEOPLE, *watching], units=UNITS)
+    for one in watching:
+        claims = {"sub": one.id, "role": [one.role], "unit": one.unit}
+        cookies[one.id] = Session().logged_in(claims, timedelta(hours=1), None).sealed(sealer)
     who = [list(cookies)[number % len(cookies)] for number in range(PAGES)]
     watchers = [Watcher() for _ in who]
     tasks = [
@@ -108,6 +111,7 @@ async def test_two_hundred_pages_watch_at_once(console: ConsoleServer) -> None:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
+        await directory.replace_people(PEOPLE, units=UNITS)
     # Pages that were closed leave nothing open behind.
 
     async def still_open() -> int:
