@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -74,11 +75,16 @@ def refused(refusal: Refused) -> JSONResponse:
 
 def _allowed(app: FastAPI, path: str, known: str) -> str:
     """Return the methods that an address takes: each is a route of its own, and the framework names one of them."""
-    methods = {name.strip() for name in known.split(",")}
-    for template, operations in app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
-            methods |= {method.upper() for method in operations}
-    return ", ".join(sorted(methods - {""}))
+    paths = app.openapi()["paths"]
+    # An address that is named itself is no other one's.
+    named = [path] if path in paths else [one for one in paths if _template(one).fullmatch(path)]
+    methods = {method.upper() for one in named for method in paths[one]}
+    return ", ".join(sorted(methods)) or known
+
+
+@cache
+def _template(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
 
 
 def install(app: FastAPI) -> None:
