@@ -60,11 +60,20 @@ FACTS: dict[str, dict[str, Any]] = {
 
 
 async def record(
-    book: Book, kind: str, key: str, steps: Steps, after: Case | None = None, start: datetime = START
+    book: Book,
+    kind: str,
+    key: str,
+    steps: Steps,
+    after: Case | None = None,
+    start: datetime = START,
+    facts: dict[str, Any] | None = None,
+    until: datetime = START,
 ) -> Case:
     """Run a case and record it as a workflow would; ``after`` is one that was recorded, and goes on."""
-    intake = read_intake(KINDS[kind].INTAKE, {"key": key, "received_at": start.isoformat(), "facts": FACTS[kind]})
+    told = {"key": key, "received_at": start.isoformat(), "facts": facts or FACTS.get(kind, {})}
+    intake = read_intake(KINDS[kind].INTAKE, told)
     case = after or KINDS[kind].open(intake, POLICY, start)
+    begins = None if after else intake
     first = len(case.events) if after else 0
     case.rehearse_effects(start if after is None else case.events[-1].at, "ok", "ok")
     for minutes, name, role, fields in steps:
@@ -72,7 +81,7 @@ async def record(
         command = read_command(case.COMMANDS, name, {"by": {"id": f"{role}-1", "role": role}, **fields})
         case.decide(command, at, lambda moment: case.rehearse_effects(moment, "ok", "ok"))
         case.rehearse_effects(at, "ok", "ok")
-    begins = None if after else intake
+    case.elapse(until, after_each=lambda moment: case.rehearse_effects(moment, "ok", "ok"))
     await book.record(
         Batch(
             f"{kind}:{key}",

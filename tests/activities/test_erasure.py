@@ -24,6 +24,7 @@ from tests.casebook import Book
 QA, GM = Actor("qa-1", "qa_manager"), Actor("gm-1", "general_manager")
 CASE = "complaint:A"
 ENDED: Steps = (*COMPLAINT, *MORE, (1600, "close", "supervisor", {}))
+SIGNERS = ("project_manager", "department_manager", "project_manager", "director", "deputy_gm")
 # It closes on 10 March, and is kept on that day three years later.
 KEPT, PAST = datetime.fromisoformat("2029-03-10T23:59:59+08:00"), datetime.fromisoformat("2029-03-11T00:00:00+08:00")
 
@@ -166,6 +167,41 @@ async def test_what_was_copied_goes_along_or_holds_everything_up(book: Book, era
     done = await erasure.decide(asked["id"], GM, True, PAST)
     assert all(one["erased_at"] for one in done["cases"])
     assert await book.personal(claim) is None
+    assert await faults(book) == []
+
+
+async def test_the_summary_of_the_month_goes_along_with_a_report(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection
+) -> None:
+    known = (START - timedelta(minutes=5)).isoformat()
+    facts = {"source": "self_found", "category": "damage", "known_at": known}
+    steps: Steps = (
+        (3, "acknowledge", "agent", {}), (10, "find", "qa_manager", {"cause": "zq-cause"}),
+        (20, "correct", "agent", {"action": "zq-action"}), (30, "withdraw", "agent", {"reason": "zq-reason"}),
+    )  # fmt: skip
+    await record(book, "exception", "X", steps, facts=facts)
+    listed = {
+        "number": "2026-03-0001",
+        "late": False,
+        "category": "damage",
+        "cause": "zq-cause",
+        "measure": "zq-action",
+    }
+    month = {"month": "2026-03", "total": 1, "counts": {"damage": 1}, "exceptions": [listed]}
+    signed = [(10 + n, "sign", role, {"text": f"zq-{n}"}) for n, role in enumerate(SIGNERS)]
+    april = datetime.fromisoformat("2026-04-02T09:00:00+08:00")
+    summary = await record(book, "summary", "2026-03", signed, start=april, facts=month)
+    # It can be objected to for a week, so long the report is not erased either.
+    code, message = await refused(erasure.ask(QA, "customer", PAST, case_id="exception:X"))
+    assert (code, "summary:2026-03 was given what exception:X holds" in message) == ("not_closed", True)
+    await record(book, "summary", "2026-03", (), after=summary, facts=month, until=april + timedelta(days=9))
+    assert (await refused(erasure.ask(QA, "customer", PAST, case_id="exception:X")))[0] == "retained"
+    later = PAST + timedelta(days=40)
+    assert "zq-" in await everything_in(superuser)
+    asked = await erasure.ask(QA, "customer", later, case_id="exception:X")
+    assert [one["case"] for one in asked["cases"]] == ["exception:X", "summary:2026-03"]
+    await erasure.decide(asked["id"], GM, True, later)
+    assert "zq-" not in await everything_in(superuser)
     assert await faults(book) == []
 
 
