@@ -12,6 +12,7 @@ import pytest
 from activities.audit.everything import Everything
 from activities.erasure.book import Erasures
 from activities.erasure.erase import Eraser
+from activities.events.feed import Feed
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
 from cases.vocabulary.events import SYSTEM, Actor
@@ -89,6 +90,10 @@ async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
     assert await superuser.fetchval("SELECT count(*) FROM case_request") == 0
     assert await faults(book) == []
     assert (await book.verify()).ok
+    # Subscribers are told, and get no texts any more.
+    told = [one.event for one in await Feed(book.database).after(None, 1000)]
+    assert (told[-1]["type"], told[-1]["data"]["why"]) == ("erased", "customer")
+    assert not any(mark in str(told) for mark in marks)
     # The book keeps who asked and who decided.
     assert await refused(erasure.decide(asked["id"], GM, False, PAST)) == (
         "decided", f"erasure {asked['id']}: it is decided already",
