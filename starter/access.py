@@ -41,6 +41,8 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 # As which role a system may act: for itself, or for whom it speaks.
 SYSTEM_ROLES = ("system", "customer", "platform", "finance")
 AUDITOR, CUSTOMER, FINANCE = "auditor", "customer", "finance"
+# For whom a system may speak, and who never reads what people wrote freely.
+UNTOLD = frozenset({CUSTOMER, "platform"})
 # Commands that administer the system, whichever case they are sent to.
 ADMINISTRATION = frozenset({"load_calendar"})
 # What a key that may not read is told of a case: how to name it to others, and whether it is over.
@@ -233,7 +235,7 @@ def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
 def reads_all_texts(caller: Caller) -> bool:
     """Whether a caller reads what people wrote freely in every case that they see."""
     if caller.kind == "system":
-        return "texts" in caller.scopes
+        return "texts" in caller.scopes and caller.role not in UNTOLD
     return caller.role in _SEE_ALL or caller.role in _OWN_UNITS
 
 

@@ -121,13 +121,15 @@ async def create(
     from pydantic import TypeAdapter, ValidationError
 
     from cases.vocabulary.values import Text, Token
-    from starter.access import CUSTOMER, SCOPES, SYSTEM_ROLES
+    from starter.access import CUSTOMER, SCOPES, SYSTEM_ROLES, UNTOLD
 
     wrong = [one for one in scope if one not in SCOPES]
     if wrong:
         raise BadInput(f"--scope = {wrong[0]!r}: allowed: {', '.join(SCOPES)}")
     if role not in SYSTEM_ROLES:
         raise BadInput(f"--role = {role!r}: allowed: {', '.join(SYSTEM_ROLES)}")
+    if role in UNTOLD and "texts" in scope:
+        raise BadInput(f"--scope = 'texts': a key with --role {role} never reads what people wrote freely")
     for what, value in (("NAME", name), *(("--unit", one) for one in unit or ())):
         try:
             TypeAdapter(Token).validate_python(value)

@@ -62,6 +62,8 @@ def test_a_customer_key_names_its_customers(up: Up) -> None:
     # A key that speaks for nobody would reach nothing, and no other key speaks for customers.
     for wrong in (shop, ("--scope", "read", "--customer", "C-1"), (*shop, "--customer", " ")):
         assert "--customer" in up("keys", "create", f"{name}-x", *wrong).refused(2)
+    # Nor does it ever read what people wrote freely.
+    assert "texts" in up("keys", "create", f"{name}-x", *shop, "--customer", "C-1", "--scope", "texts").refused(2)
     assert up("keys", "revoke", name).code == 0
     assert next(row for row in up("keys", "list", "--json").json if row["name"] == name)["customers"] == []
 
