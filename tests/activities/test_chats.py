@@ -158,6 +158,16 @@ async def test_what_is_wrong_for_good_is_not(server: HookServer, bot: str, said:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("bot", BOTS)
+@pytest.mark.parametrize(
+    "said", [b"[" * 60_000, b'{"errcode":[],"code":{}}', b'{"errcode":"0","code":null}', b"1", b"\xff"]
+)
+async def test_an_answer_that_no_bot_gives_fails_by_itself(server: HookServer, bot: str, said: bytes) -> None:
+    server.otherwise = HttpAnswer(200, said)
+    with pytest.raises(Delayed, match="an answer that is not understood"):
+        await post(BOTS[bot](), message(f"{server.url}/x?key=K#S"))
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [

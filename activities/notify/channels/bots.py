@@ -62,7 +62,8 @@ class BotChannel:
         said = answer.json() or {}
         field = next((name for name in self.CODES if name in said), None)
         code = said.get(field) if field else None
-        if code in self.TEMPORARY:
+        # Whoever answers is not always a bot, and may say anything.
+        if isinstance(code, int) and code in self.TEMPORARY:
             raise Delayed(f"{field} {code}", answer.wait)
         answer.check()
         if not isinstance(code, int):

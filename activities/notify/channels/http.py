@@ -56,7 +56,7 @@ class Answer:
         """Read the body as a JSON object; None when it is none."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
