@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from activities.events.outbound import Guard
+from activities.events.outbound import Guard, resolve
 from activities.notify.build import build_notifier
 from activities.notify.channels import Delayed, Message, SettingError, Undeliverable, cut
 from activities.notify.channels.apprise import AppriseChannel
@@ -251,6 +251,40 @@ async def test_an_address_of_somebody_leads_only_where_calls_may_go(server: Hook
         # What stands in the file of whoever runs the system is their business.
         await post(make(Guard("forbid")), message(to))
         assert len(server.requests) == 2
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+@pytest.mark.parametrize(
+    "to",
+    [
+        "json://2130706433:{port}/k", "json://0x7f000001:{port}/k", "json://inside:{port}/k",
+        "json://[::ffff:127.0.0.1]/k", "json://u:p@hook.example.com@127.0.0.1:{port}/k",
+        "mailto://u:p@mail.example.com?smtp=127.0.0.1&port={port}",
+    ],
+)  # fmt: skip
+async def test_no_way_of_writing_a_host_leads_inside(server: HookServer, to: str) -> None:
+    async def found(host: str, port: int) -> list[str]:
+        if host.endswith("example.com"):
+            return ["203.0.114.7"]
+        return ["127.0.0.1"] if host == "inside" else await resolve(host, port)
+
+    port = server.url.rpartition(":")[2]
+    theirs = replace(message(to.format(port=port)), personal=True)
+    with pytest.raises(Undeliverable, match="not public"):
+        await post(AppriseChannel(Guard("forbid", found)), theirs)
+    assert server.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+async def test_no_answer_leads_on_to_another_address(server: HookServer) -> None:
+    server.otherwise = HttpAnswer(302, b"", (f"Location: {server.url}/inside",))
+    to = f"{server.url}/k?redirect=yes"
+    for channel, address in ((WebhookChannel(read_secret("whsec_" + "a" * 40), guard=Guard("loopback")), to),
+                             (AppriseChannel(Guard("loopback")), to.replace("http://", "json://"))):  # fmt: skip
+        server.requests.clear()
+        with pytest.raises((Undeliverable, Delayed)):
+            await post(channel, replace(message(address), personal=True))
+        assert len(server.requests) == 1
 
 
 async def test_a_name_that_leads_inside_is_no_way_to_somebody(server: HookServer) -> None:

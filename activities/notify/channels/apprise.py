@@ -8,9 +8,9 @@ address of somebody's leads is looked at before, and only as far as the address 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from activities.events.outbound import Guard, PrivateAddress, UnknownHost
@@ -47,11 +47,11 @@ class AppriseChannel:
         """Open nothing; see `Channel.session`."""
 
         async def deliver(message: Message) -> None:
-            if message.personal and self._guard is not None:
-                await _look(self._guard, message.to)
             service = self._package.Apprise()
             if not service.add(message.to):
                 raise Undeliverable("not an address that apprise knows")
+            if message.personal and self._guard is not None:
+                await _look(self._guard, message.to, service)
             try:
                 taken = await service.async_notify(title=message.subject, body=message.text)
             except Exception as error:
@@ -63,13 +63,20 @@ class AppriseChannel:
         yield deliver
 
 
-async def _look(guard: Guard, address: str) -> None:
-    """Refuse an address that names a host which may not be called."""
+async def _look(guard: Guard, address: str, services: Iterable[Any]) -> None:
+    """Refuse an address that names a host which may not be called, and have none followed that this one names."""
     host = urlsplit(address).hostname or ""
     # In its place other services have secrets, which no name server is told; they hold no dot.
-    if host == "localhost" or "." in host or ":" in host:
+    hosts: set[str | None] = {host} if host == "localhost" or "." in host or ":" in host else set()
+    for one in services:
+        # What apprise itself takes for a host, which may have no dot, or stand further behind.
+        if "host" in one.template_tokens:
+            hosts |= {one.host, getattr(one, "smtp_host", None)}
+        # Whoever answers there does not say where to go on.
+        one.redirects = False
+    for named in filter(None, hosts):
         with suppress(UnknownHost):
             try:
-                await guard.addresses(host, 443)
+                await guard.addresses(named.strip("[]"), 443)
             except PrivateAddress:
                 raise Undeliverable(NOT_PUBLIC) from None
