@@ -14,7 +14,7 @@ import resource
 from collections.abc import Sequence
 from enum import Enum
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 import structlog
@@ -65,8 +65,10 @@ def place(host: str) -> str:
         address = ip_address(host)
     except ValueError:
         return host
-    # Who has an IPv6 address has 2^64 of them.
-    return str(address) if address.version == 4 else str(IPv6Network((address, 64), strict=False))
+    if isinstance(address, IPv4Address):
+        return str(address)
+    # Who has an IPv6 address has 2^64 of them; all of IPv4 is one of these networks, as a proxy may name it.
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
 
 
 class Stage(Enum):

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
 import structlog
@@ -119,11 +120,18 @@ def config(app: ASGIApp, settings: Settings, grace: int = GRACE) -> uvicorn.Conf
         server_header=False,
         # Whoever is none of these does not say who is connected, and how.
         proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=list(map(str, settings.proxy_networks)),
+        forwarded_allow_ips=[name for network in settings.proxy_networks for name in _names(network)],
         backlog=TAKEN,
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=grace,
     )
+
+
+def _names(network: IPv4Network | IPv6Network) -> list[str]:
+    """Return how a network of proxies is written: one that listens on IPv6 writes IPv4 as part of it."""
+    if isinstance(network, IPv6Network):
+        return [str(network)]
+    return [str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
 
 
 async def _serve(made: Services, listening: socket.socket) -> None:

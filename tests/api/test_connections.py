@@ -223,6 +223,7 @@ def test_where_somebody_is() -> None:
     assert place("192.0.2.7") == "192.0.2.7"
     assert place("2001:db8:1:2:3:4:5:6") == place("2001:db8:1:2::9") == "2001:db8:1:2::/64"
     assert place("2001:db8:1:3::9") != place("2001:db8:1:2::9")
+    assert place("::ffff:192.0.2.7") == place("192.0.2.7") != place("::ffff:192.0.2.8")
     assert place("") == ""
 
 
@@ -244,6 +245,9 @@ async def test_only_a_proxy_says_who_is_connected(monkeypatch: pytest.MonkeyPatc
             # A client's own word comes before what the proxy adds, and does not count.
             if proxies.startswith("127"):
                 assert (await one.ask(HEAD + b"X-Forwarded-For: 1.1.1.1, 192.0.2.8\r\n"))[1]["host"] == "192.0.2.8"
+                # A proxy behind another that listens on IPv6 is the same proxy.
+                passed = b"X-Forwarded-For: 192.0.2.8, ::ffff:127.0.0.9\r\n"
+                assert (await one.ask(HEAD + passed))[1]["host"] == "192.0.2.8"
 
 
 def test_proxies_are_addresses() -> None:
