@@ -25,6 +25,11 @@ LONGEST_URL = 2000
 # Seconds to find out the addresses of a name, and for which they are then used; of so many names at once.
 PATIENCE, REMEMBERED, NAMES = 5, 30, 100
 _UNICAST = ipaddress.ip_network("2000::/3")
+# Where clouds give a machine its credentials or its settings, beside link-local addresses: Alibaba, Azure, Oracle;
+# AWS and Google on IPv6.
+_CLOUDS = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
 # Addresses of IPv4 hosts on networks that have IPv6 only.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -53,7 +58,7 @@ class Guard:
 
     Args:
         private: which addresses are allowed besides the public ones. Link-local ones never are: no
-            receiver has one, but the services that give a machine its credentials do.
+            receiver has one, but the services that give a machine its credentials do; nor are their other ones.
         resolve: finds out the addresses of a host.
     """
 
@@ -131,7 +136,7 @@ def _reach(address: str) -> Literal["public", "loopback", "private", "never"]:
         ip = ip.ipv4_mapped or ip.sixtofour or nat64 or ip
     if ip.is_loopback:
         return "loopback"
-    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in _CLOUDS:
         return "never"
     public = ip.is_global and (ip.version == 4 or ip in _UNICAST)
     return "public" if public else "private"

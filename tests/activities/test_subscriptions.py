@@ -563,6 +563,7 @@ FORBIDDEN = [
     "169.254.169.254",
     "[fe80::1]",
     "[fd00:ec2::254]",
+    "168.63.129.16",
     "[::ffff:10.0.0.8]",
     "[::]",
     "224.0.0.1",
@@ -636,6 +637,7 @@ async def test_private_networks_may_be_allowed_but_never_the_machine_s_own_servi
         for host in (
             *("169.254.169.254", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]"),
             *("[fe80::1]", "0.0.0.0", "224.0.0.1"),
+            *("100.100.100.200", "168.63.129.16", "192.0.0.192", "[fd00:ec2::254]", "[::ffff:6464:64c8]"),
         ):
             with pytest.raises(Refused):
                 await open_handed.subscriptions.add(f"http://{host}/hook")
