@@ -8,12 +8,12 @@ many years is erased by the workers themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -37,8 +37,13 @@ if TYPE_CHECKING:  # half a second to import; needed only where the engine is as
     from temporalio.client import Client
 
 Json = dict[str, Any]
+Done = TypeVar("Done")
 # Seconds between two looks at what is left, and at what the policies want erased.
 LOOK_AGAIN, PURGE_AGAIN = 30.0, 3600.0
+# Characters of the file number that a legal hold is set for.
+LONGEST_REFERENCE = 200
+# The states of an RPC that say nothing of the case that was asked about: the next one would wait as long for nothing.
+_NO_ANSWER = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
 class Erasure:
@@ -93,8 +98,13 @@ class Erasure:
         """Erase a case that was erased before an older casebook was restored; None where it is erased already.
 
         Raises:
-            Refused: see `Eraser.erase`.
+            Refused: ``role``, ``four_eyes``: nobody could have decided it so; or see `Eraser.erase`.
         """
+        if by != SYSTEM or why != "retention" or asked_by is not None:
+            if asked_by is None:
+                raise Refused("four_eyes", f"{case_id}: it does not say who asked for it")
+            check_may_erase(asked_by.role)
+            check_may_erase(by.role)
         if not await self._eraser.erase(case_id, why, by, asked_by, now, try_only=True):
             return None
         number = await self.book.decided(why, by, asked_by, [case_id], now)
@@ -102,8 +112,10 @@ class Erasure:
         return await self.book.one(number)
 
     async def hold(self, case_id: str, reference: str, by: Actor) -> None:
-        """Forbid that a case is erased. Raises Refused: ``role``, ``not_found``, ``on_hold``."""
+        """Forbid that a case is erased. Raises Refused: ``role``, ``invalid``, ``not_found``, ``on_hold``."""
         check_may_erase(by.role)
+        if not 0 < len(reference) <= LONGEST_REFERENCE or not reference.isprintable() or reference.isspace():
+            raise Refused("invalid", f"reference: allowed are 1 to {LONGEST_REFERENCE} characters")
         await self.book.hold(case_id, reference, by)
 
     async def lift(self, case_id: str, by: Actor) -> None:
@@ -119,15 +131,28 @@ class Erasure:
         Args:
             client: the connection to the engine.
             mails: the folder of mails; None where mails go to a server.
+
+        Raises:
+            OSError, RPCError: what kept the first case up, when all others are done; or the engine does not answer.
         """
+        from temporalio.service import RPCError
+
         await self._in_casebook(None, now)
-        left = [one for one in await self.book.left() if one.erased]
-        for one in left:
-            if mails is not None:
-                await asyncio.to_thread(remove, mails, stable_id(one.case_id))
-            if await _forgotten(client, one.case_id):
-                await self.book.gone(one.case_id)
-        return await self.book.left()
+        left: list[Left] = []
+        failed: Exception | None = None
+        async for one in self.book.left():
+            try:
+                if one.erased and await _forgotten_everywhere(client, mails, one.case_id):
+                    await self.book.gone(one.case_id)
+                    continue
+            except (OSError, RPCError) as error:
+                if isinstance(error, RPCError) and error.status.name in _NO_ANSWER:
+                    raise
+                failed = failed or error
+            left.append(one)
+        if failed is not None:
+            raise failed
+        return left
 
     async def purge(self, policies: Policies, now: datetime) -> list[str]:
         """Erase what the policies want erased by now (``erase_after_years``); returns the ids of the cases.
@@ -141,12 +166,13 @@ class Erasure:
             years = None if policy is None or kind not in policy.kinds else policy.rule(kind).erase_after_years
             if policy is None or years is None:
                 continue
-            # A year has so many days at least.
-            before, after = now - timedelta(days=365 * years), ""
-            while page := await self.book.past(name, kind, before, after):
-                due = [case_id for case_id, closed_at in page if _is_past(policy, closed_at, years, now)]
+            # A year has so many days at least, and no zone is further ahead.
+            before, today = now - timedelta(days=365 * years), (now + timedelta(days=1)).date()
+            after = (datetime.min.replace(tzinfo=UTC), "")
+            while page := await self.book.past(name, kind, before, today, after):
+                due = [case_id for closed_at, case_id in page if _is_past(policy, closed_at, years, now)]
                 erased += await self._purge(due, now)
-                after = page[-1][0]
+                after = page[-1]
         return erased
 
     async def _purge(self, case_ids: Sequence[str], now: datetime) -> list[str]:
@@ -165,7 +191,7 @@ class Erasure:
     async def _in_casebook(self, number: int | None, now: datetime) -> list[str]:
         """Erase from the casebook what is left there of an erasure, or of all; returns the ids of the cases."""
         erased: list[str] = []
-        for one in await self.book.left(number):
+        async for one in self.book.left(number):
             if one.erased:
                 continue
             try:
@@ -192,6 +218,14 @@ def _is_past(policy: Policy, closed_at: datetime, years: int, now: datetime) -> 
     return anniversary(policy.local(closed_at).date(), years) < policy.local(now).date()
 
 
+async def _forgotten_everywhere(client: Client, mails: Path | None, case_id: str) -> bool:
+    """Have the engine forget a case and remove its mails; whether nothing is left."""
+    forgotten = await _forgotten(client, case_id)
+    if mails is not None:
+        await asyncio.to_thread(remove, mails, stable_id(case_id))
+    return forgotten
+
+
 async def _forgotten(client: Client, case_id: str) -> bool:
     """Have the engine delete its runs of a case; whether it knows none. One that goes on is left to its end.
 
@@ -206,9 +240,13 @@ async def _forgotten(client: Client, case_id: str) -> bool:
     runs: dict[str, bool] = {}
     async for run in client.list_workflows(f"WorkflowId = '{case_id}'"):
         runs[run.run_id] = run.status is WorkflowExecutionStatus.RUNNING
-    with suppress(RPCError):  # one that is not there, or is not listed yet
+    try:
+        # The engine lists with some delay what it has.
         last = await client.get_workflow_handle(case_id).describe()
         runs[last.run_id] = last.status is WorkflowExecutionStatus.RUNNING
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
     for run_id, running in runs.items():
         if running:
             continue
@@ -226,18 +264,25 @@ async def keep_erasing(
     database: Database, client: Client, settings: Settings, policies: Policies, log: structlog.stdlib.BoundLogger
 ) -> None:
     """Do what is left of erasures, and erase what the policies want erased, until it is cancelled."""
-    from temporalio.service import RPCError
-
     erasure, purged = Erasure(database), float("-inf")
     while True:
-        try:
-            if monotonic() - purged >= PURGE_AGAIN:
-                gone = await erasure.purge(policies, datetime.now(UTC))
+        if monotonic() - purged >= PURGE_AGAIN:
+            gone = await _unless_it_waits(erasure.purge(policies, datetime.now(UTC)), log)
+            if gone is not None:
                 purged = monotonic()
-                if gone:
-                    log.info("purged", cases=len(gone))
-            await erasure.go_on(client, settings.mails, datetime.now(UTC))
-        except (DatabaseAway, StatementFailed, RPCError, OSError) as error:
-            # Done again at the next look.
-            log.warning("erasure_waits", reason=type(error).__name__)
+            if gone:
+                log.info("purged", cases=len(gone))
+        # Whatever became of that: what people have decided does not wait for it.
+        await _unless_it_waits(erasure.go_on(client, settings.mails, datetime.now(UTC)), log)
         await asyncio.sleep(LOOK_AGAIN)
+
+
+async def _unless_it_waits(doing: Coroutine[Any, Any, Done], log: structlog.stdlib.BoundLogger) -> Done | None:
+    """Return what was done; None where it has to be done again at the next look, which the log says."""
+    from temporalio.service import RPCError
+
+    try:
+        return await doing
+    except (DatabaseAway, StatementFailed, RPCError, OSError) as error:
+        log.warning("erasure_waits", reason=type(error).__name__)
+    return None

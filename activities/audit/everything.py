@@ -176,7 +176,12 @@ class Everything:
         async for row in connection.cursor(self._PAYEES, case_id, prefetch=PREFETCH, timeout=AUDIT_TIMEOUT):
             if not is_erased(row) and not fits(row):
                 wrong = f"the payee {row['token']} is not the one that this token was given for"
-                done.faults.append(Fault(row["case_id"], 0, "changed", wrong))
+            elif is_erased(row) != row["told"]:
+                how = "is there, and its case was erased" if row["told"] else "was erased, and its case was not"
+                wrong = f"the payee {row['token']} {how}"
+            else:
+                continue
+            done.faults.append(Fault(row["case_id"], 0, "changed", wrong))
 
     async def _late(self, connection: asyncpg.Connection, case_id: str | None, done: Verified) -> None:
         """Find what was written when everything had to be signed, and says that it is of before."""

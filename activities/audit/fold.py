@@ -63,7 +63,7 @@ def differences(
     try:
         raws = [from_json(body) for body in chain.bodies]
         yield from _personal(changed, raws[0], derived["personal"])
-        yield from _erased(changed, raws, chain.texts, derived["personal"])
+        yield from _erased(changed, raws, chain.texts, derived)
         events = _events(chain.bodies, raws)
         opened, file = events[0].data, derived["file"]
         pinned = policy(opened["policy_hash"])
@@ -167,14 +167,17 @@ def _personal(changed: Callable[..., Fault], first: Json, personal: Json | None)
             yield changed("its personal facts are not those that were recorded", 1)
 
 
-def _erased(changed: Callable[..., Fault], raws: list[Any], texts: Texts, personal: Json | None) -> Iterator[Fault]:
+def _erased(changed: Callable[..., Fault], raws: list[Any], texts: Texts, derived: Json) -> Iterator[Fault]:
     """Find what was erased without an event that says so, and what an event says was erased and is still there."""
+    personal = derived["personal"]
     said = next((raw["seq"] for raw in raws if raw["type"] == Erased.TYPE), None)
     gone = [seq for seq, fields in texts.items() if any(text is None for _, text in fields.values())]
     kept = [seq for seq, fields in texts.items() if any(text is not None for _, text in fields.values())]
     if said is None and (gone or (personal is not None and personal["erased"])):
         yield changed("something of it was erased, and no event says so", min(gone, default=1))
-    elif said is not None and (kept or (personal is not None and personal["facts"] is not None)):
+    elif said is not None and (
+        kept or derived["recognized"] or (personal is not None and personal["facts"] is not None)
+    ):
         yield changed("something is there that was erased, as this event says", said)
 
 

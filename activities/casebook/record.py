@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 from temporalio import activity
 
+from activities import erasure
 from activities.casebook.errors import BadBatch, LedgerBehind, LedgerConflict, Recovering, Superseded
 from activities.casebook.ledger import Head, chain, genesis
 from activities.casebook.texts import COMMITMENT, PERSONAL, SALT, commitment, mark, seal, seal_as, written
@@ -24,6 +25,8 @@ from activities.database.database import Database, statement
 from activities.messages import RECORD, Batch, Recorded, Sent
 from cases.vocabulary.events import canonical
 
+# What holds a case that was erased: no run does.
+ERASED = "erased"
 # A case number: its year, its month and the serial.
 NUMBER = re.compile(r"(\d{4})-(0[1-9]|1[0-2])-(\d{4,9})", re.ASCII)
 
@@ -69,6 +72,7 @@ class Recorder:
     _RECORD = statement(__package__, "record")
     _RECORDED = statement(__package__, "recorded")
     _BEHIND = statement(__package__, "recovery_begin")
+    _AGAIN = statement(erasure.__name__, "erasure_case_again")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -134,6 +138,9 @@ class Recorder:
             if entries[0].seq > rows[0]["head_seq"] + 1:
                 # It was told that the ledger has what lies between: an older one was restored, and its holder with it.
                 await connection.execute(self._BEHIND)
+            if rows[0]["held_by"] == ERASED:
+                # This run began when the casebook was away, so nobody has told it; the engine has its intake.
+                await connection.execute(self._AGAIN, batch.case_id)
             raise Superseded(batch.case_id)
         stored = {
             row["seq"]: _Stored(row["body"], {name: bytes.fromhex(salt) for name, salt in (row["salts"] or {}).items()})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from activities.database.database import Database, statement
@@ -15,6 +15,7 @@ from cases.vocabulary.refusals import Refused
 Json = dict[str, Any]
 # Cases that are looked at in one go.
 AT_ONCE = 200
+_ASKED_BY = ("asked_by", "asked_role", "asked_person")
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,28 @@ class Erasures:
             Refused: ``not_found``; ``decided``: somebody has; ``four_eyes``: nobody approves what they asked for.
         """
         async with self._database.connection() as connection, connection.transaction():
-            row = await connection.fetchrow(self._ASKED, number)
+            row = await connection.fetchrow(self._ASKED, _number(number))
             if row is None:
-                raise Refused("not_found", f"there is no erasure {number}")
-            if approved and by.is_same(_actor(row["asked_by"], row["asked_role"], row["asked_person"])):
+                raise _no_erasure(number)
+            if approved and by.is_same(_actor(*(row[name] for name in _ASKED_BY))):
                 raise Refused("four_eyes", f"erasure {number}: somebody else decides than who asked for it")
             if row["approved"] is not None or not await connection.fetchval(
                 self._DECIDE, number, approved, by.id, by.role, now
             ):
                 raise Refused("decided", f"erasure {number}: it is decided already")
 
-    async def all(self, limit: int = AT_ONCE, before: int | None = None) -> list[Json]:
-        """Return the last erasures, the last first, with their cases."""
+    async def all(self, limit: int = AT_ONCE, before: int | None = None, *, waiting: bool = False) -> list[Json]:
+        """Return the last erasures, the last first, with their cases; those that wait to be decided only, if asked."""
         async with self._database.connection() as connection:
-            return [_json(row) for row in await connection.fetch(self._ALL, None, limit, before)]
+            return [_json(row) for row in await connection.fetch(self._ALL, None, limit, before, waiting)]
+
+    async def every(self) -> AsyncIterator[Json]:
+        """Yield every erasure, the last first, with its cases."""
+        page = await self.all()
+        while page:
+            for one in page:
+                yield one
+            page = await self.all(before=page[-1]["id"])
 
     async def one(self, number: int) -> Json:
         """Return an erasure with its cases.
@@ -102,26 +111,24 @@ class Erasures:
             Refused: ``not_found``.
         """
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(self._ALL, number, 1, None) if 0 < number < 1 << 62 else None
+            row = await connection.fetchrow(self._ALL, _number(number), 1, None, False)
         if row is None:
-            raise Refused("not_found", f"there is no erasure {number}")
+            raise _no_erasure(number)
         return _json(row)
 
-    async def left(self, number: int | None = None) -> list[Left]:
-        """Return what is left to be done of approved erasures, or of one."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(self._LEFT, AT_ONCE, number)
-        return [
-            Left(
-                row["erasure"],
-                row["case_id"],
-                row["erased"],
-                row["why"],
-                Actor(row["decided_by"], row["decided_role"]),
-                _actor(row["asked_by"], row["asked_role"], row["asked_person"]),
-            )
-            for row in rows
-        ]
+    async def left(self, number: int | None = None) -> AsyncIterator[Left]:
+        """Yield what is left to be done of approved erasures, or of one, in order.
+
+        What is done meanwhile moves nothing, and what stays left is passed: no case waits for those before it.
+        """
+        after, full = (0, ""), True
+        while full:
+            async with self._database.connection() as connection:
+                page = [_left(row) for row in await connection.fetch(self._LEFT, AT_ONCE, number, *after)]
+            for one in page:
+                yield one
+                after = (one.erasure, one.case_id)
+            full = len(page) == AT_ONCE
 
     async def done(self, number: int, case_id: str, at: datetime | None, refused: str | None) -> None:
         """Note that a case was erased from the casebook, or why not."""
@@ -169,11 +176,33 @@ class Erasures:
         async with self._database.connection() as connection:
             return [(row["policy"], row["kind"]) for row in await connection.fetch(self._GROUPS)]
 
-    async def past(self, policy: str, kind: str, before: datetime, after: str) -> list[tuple[str, datetime]]:
-        """Return cases that closed before an instant and are not erased, and when they closed, by id, after one."""
+    async def past(
+        self, policy: str, kind: str, before: datetime, today: date, after: tuple[datetime, str]
+    ) -> list[tuple[datetime, str]]:
+        """Return when cases closed, and which: those before an instant that are neither kept today nor erased.
+
+        Args:
+            after: the last one of the page before; they come in order.
+        """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(self._PAST, policy, kind, before, after, AT_ONCE)
-        return [(row["case_id"], row["closed_at"]) for row in rows]
+            rows = await connection.fetch(self._PAST, policy, kind, before, *after, today.isoformat(), AT_ONCE)
+        return [(row["closed_at"], row["case_id"]) for row in rows]
+
+
+def _number(number: int) -> int:
+    """Return the number of an erasure, as far as PostgreSQL has such numbers."""
+    if 0 < number < 1 << 63:
+        return number
+    raise _no_erasure(number)
+
+
+def _no_erasure(number: int) -> Refused:
+    return Refused("not_found", f"there is no erasure {number}")
+
+
+def _left(row: Any) -> Left:
+    by, asked_by = Actor(row["decided_by"], row["decided_role"]), _actor(*(row[name] for name in _ASKED_BY))
+    return Left(row["erasure"], row["case_id"], row["erased"], row["why"], by, asked_by)
 
 
 def _actor(id: str | None, role: str | None, person: str | None) -> Actor | None:

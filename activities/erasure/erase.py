@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -123,7 +122,7 @@ def _erased(
         case = KINDS[file["kind"]].replay(policy, [Event.from_json(strip(body)) for body in bodies])
         if len(case.events) != file["head_seq"]:
             raise ValueError("rows are missing")
-    except (ValueError, TypeError, KeyError, AssertionError, json.JSONDecodeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise Refused("untrue", f"its record makes no case ({type(error).__name__}): verify the casebook") from None
     event = case.erase(why, by, asked_by, max(now, case.events[-1].at))
     return event, case.view()

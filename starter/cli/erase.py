@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
+from pydantic import ValidationError
 
+from cases.vocabulary.by import By
 from cases.vocabulary.events import Actor
 from cases.vocabulary.lifecycle import ERASED_FOR
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, invalid
 from starter.cli import output
 from starter.cli.errors import FAILED, OK, BadInput, say
 from starter.cli.options import STACK, StackOptions
@@ -72,7 +74,7 @@ async def erase(
         raise BadInput("give one of CASE, --customer, --approve, --reject, --list, --again")
     async with _erasure(options) as erasure:
         if list_:
-            return _show(await erasure.book.all(), options)
+            return _show([one async for one in erasure.book.every()], options)
         if again is not None:
             return await _again(erasure, again, options)
         actor, now = await _actor(by, role, options), datetime.now(UTC)
@@ -130,7 +132,15 @@ async def _actor(by: str | None, role: str | None, options: StackOptions) -> Act
         raise BadInput("--by and --role say who asks or decides: --by qa-1 --role qa_manager")
     body: Json = {"by": {"id": by, "role": role}}
     await options.add_person(body)
-    return Actor(by, role, body["by"].get("person"))
+    return _checked(body["by"])
+
+
+def _checked(by: Json) -> Actor:
+    """Return who acts. Raises Refused: ``invalid``: no id is like this one, which a ledger would have for ever."""
+    try:
+        return By.model_validate(by).actor()
+    except ValidationError as error:
+        raise invalid(error, "by") from None
 
 
 async def _again(erasure: Erasure, file: Path, options: StackOptions) -> int:
@@ -167,7 +177,7 @@ def _listed(file: Path) -> list[tuple[str, Any, Actor | None, Actor | None]]:
 
 def _who(erasure: Json, what: str) -> Actor | None:
     id, role = erasure[f"{what}_by"], erasure[f"{what}_role"]
-    return None if id is None else Actor(str(id), str(role))
+    return None if id is None else _checked({"id": id, "role": role})
 
 
 def _show(erasures: list[Json], options: StackOptions) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
 from starter.cli.errors import BadInput, Failed
 from starter.embedded import running
@@ -141,9 +142,12 @@ class StackOptions(OutputOptions):
         from activities.people.directory import DirectoryBook
 
         async with self.database() as database:
-            known = (await DirectoryBook(database).current()).person(str(by.get("id")))
-        if known is not None and known.person is not None:
-            by.setdefault("person", known.person)
+            directory = await DirectoryBook(database).current()
+        # However it is written: whoever is not found would be nobody else's second account.
+        named = Actor(str(by.get("id")), "")
+        for known in directory.people:
+            if known.person is not None and named.is_same(Actor(known.id, known.role)):
+                by.setdefault("person", known.person)
 
     async def case_id(self, case: str) -> str:
         """Return the id of a case that is given by its id or its number.

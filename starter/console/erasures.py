@@ -13,6 +13,8 @@ from starter.access import may_erase, may_read_looks
 from starter.console.web import Look, Message
 from starter.erasure import Erasure
 
+# So many of the last erasures are shown, and of each so many cases.
+SHOWN = 50
 # The fields of the form that asks for one; what was typed there stays where it is refused.
 _ASKED = ("case", "customer", "why")
 
@@ -36,10 +38,15 @@ async def erasures(look: Look) -> Response:
     return look.page(
         "erasures.html",
         page="erasures",
-        found=await erasure.book.all(),
+        # What waits is there also when the policies have had much erased since.
+        found=[
+            *(await erasure.book.all(waiting=True)),
+            *(one for one in await erasure.book.all(SHOWN) if one["approved"] is not None),
+        ],
         holds=await erasure.book.holds(),
         reasons=ERASED_FOR,
         may=may_erase(look.who),
+        most=SHOWN,
         given={name: look.field(name) or "" if look.field("do") == "ask" else "" for name in _ASKED},
         named=look.request.query_params.get("case", ""),
     )
@@ -65,7 +72,7 @@ async def _do(look: Look, erasure: Erasure) -> None:
                 look.message = Message("note", look.say("erasures.some_stay", cases=", ".join(sorted(asked["kept"]))))
         case "approve" | "reject" as what:
             number = look.field("number") or ""
-            if not number.isdecimal():
+            if not number.isdecimal() or len(number) > 20:
                 raise HTTPException(403)
             await erasure.decide(int(number), by, what == "approve", now)
         case "hold":

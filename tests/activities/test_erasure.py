@@ -10,12 +10,14 @@ import asyncpg
 import pytest
 
 from activities.audit.everything import Everything
+from activities.casebook.errors import Superseded
 from activities.erasure.book import Erasures
 from activities.erasure.erase import Eraser
 from activities.events.feed import Feed
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
 from cases.vocabulary.events import SYSTEM, Actor
+from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
 from starter.erasure import Erasure
 from tests.activities.ledger import behind_the_back
@@ -273,4 +275,97 @@ async def test_four_years_pass(book: Book, erasure: Erasure, tmp_path: Path) -> 
     await erasure.lift("complaint:C", GM)
     assert await erasure.purge(policies, now) == ["complaint:C"]
     assert await faults(book) == []
-    assert len(await Erasures(book.database).left()) == 5
+    assert len([one async for one in Erasures(book.database).left()]) == 5
+
+
+async def test_a_case_that_cannot_be_finished_holds_up_no_other(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.erasure.book.AT_ONCE", 2)
+    # Runs that do not end, say; they are asked for before everybody else.
+    stuck = await erasure.book.decided("customer", GM, QA, [f"complaint:S-{number}" for number in range(5)], PAST)
+    await superuser.execute("UPDATE erasure_case SET erased_at = now() WHERE erasure = $1", stuck)
+    for key in "ABC":
+        await record(book, "complaint", key, ENDED)
+    asked = await erasure.book.ask("customer", QA, [f"complaint:{key}" for key in "ABC"])
+    done = await erasure.decide(asked, GM, True, PAST)
+    assert all(one["erased_at"] for one in done["cases"])
+    assert [one.case_id async for one in erasure.book.left(asked)] == ["complaint:A", "complaint:B", "complaint:C"]
+    assert len([one async for one in erasure.book.left()]) == 8
+
+
+async def test_what_waits_is_found_behind_what_the_policies_had_erased(book: Book, erasure: Erasure) -> None:
+    waits = await erasure.book.ask("customer", QA, [CASE])
+    for number in range(205):
+        await erasure.book.decided("retention", SYSTEM, None, [f"complaint:R-{number}"], PAST)
+    assert waits not in [one["id"] for one in await erasure.book.all()]
+    assert [one["id"] for one in await erasure.book.all(waiting=True)] == [waits]
+    # Whoever keeps the list for a restore keeps all of it.
+    assert len([one async for one in erasure.book.every()]) == 206
+
+
+async def test_numbers_that_no_erasure_has(erasure: Erasure) -> None:
+    for number in (0, -1, 1 << 63, 10**30):
+        assert (await refused(erasure.decide(number, GM, True, PAST)))[0] == "not_found"
+        assert (await refused(erasure.book.one(number)))[0] == "not_found"
+
+
+async def test_a_list_repeats_only_what_could_have_been_decided(book: Book, erasure: Erasure) -> None:
+    await record(book, "complaint", "A", ENDED)
+    wrong: list[tuple[ErasedFor, Actor, Actor | None, str]] = [
+        ("customer", GM, None, "four_eyes"),
+        ("customer", SYSTEM, None, "four_eyes"),
+        ("retention", GM, None, "four_eyes"),
+        ("customer", SYSTEM, QA, "role"),
+        ("customer", GM, Actor("agent-1", "agent"), "role"),
+        ("customer", GM, Actor("GM-1", "qa_manager"), "four_eyes"),
+    ]
+    for why, by, asked_by, code in wrong:
+        assert (await refused(erasure.again(CASE, why, by, asked_by, PAST)))[0] == code
+    assert await book.personal(CASE) is not None
+    assert await erasure.again(CASE, "retention", SYSTEM, None, PAST) is not None
+
+
+async def test_a_hold_names_a_file_number(erasure: Erasure) -> None:
+    for reference in ("", "  ", "x" * 201, "two\nlines", "\x00"):
+        assert (await refused(erasure.hold(CASE, reference, QA)))[0] == "invalid"
+
+
+async def test_the_audit_names_every_part_that_is_still_there(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection
+) -> None:
+    await record(book, "complaint", "A", ENDED)
+    await erasure.decide((await erasure.ask(QA, "customer", PAST, case_id=CASE))["id"], GM, True, PAST)
+    assert await faults(book) == []
+    await behind_the_back(
+        superuser,
+        "INSERT INTO case_request (case_id, request_id, seq, salt, digest) VALUES ('complaint:A', 'r', 1, 'x', 'y')",
+    )
+    assert any("is there that was erased" in fault for fault in await faults(book))
+    await superuser.execute("DELETE FROM case_request")
+    assert await faults(book) == []
+    await Payees(book.database).add(CASE, PayeeDetails(name="李四", account="6222020200", method="bank"))
+    assert any("is there, and its case was erased" in fault for fault in await faults(book))
+
+
+async def test_a_run_that_did_not_know_is_forgotten_too(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection
+) -> None:
+    """Filed again while the casebook was away: it took the case for a new one, with an intake of its own."""
+    await record(book, "complaint", "A", ENDED)
+    await erasure.decide((await erasure.ask(QA, "customer", PAST, case_id=CASE))["id"], GM, True, PAST)
+    await erasure.book.gone(CASE)
+    assert [one async for one in erasure.book.left()] == []
+    with pytest.raises(Superseded):
+        await record(book, "complaint", "A", COMPLAINT, run="run-2")
+    assert [one.case_id async for one in erasure.book.left()] == [CASE]
+
+
+async def test_a_record_that_makes_no_case_is_refused_whatever_is_wrong(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection
+) -> None:
+    """The workers look at all: one that they cannot read must not end their looking."""
+    await record(book, "complaint", "A", ENDED)
+    for body in ("[]", "null", '{"seq": 1, "data": []}', '{"seq": 3, "type": "x"}', "no json"):
+        await behind_the_back(superuser, f"UPDATE case_event SET body = '{body}' WHERE seq = 3")
+        assert (await refused(erasure.ask(QA, "customer", PAST, case_id=CASE)))[0] == "untrue", body

@@ -27,7 +27,9 @@ SELECT e.case_id, count(*) AS count, max(e.seq) AS last,
                            WHERE g.kind = f.kind AND g.number = f.number AND g.case_id = e.case_id),
                'personal', (SELECT jsonb_build_object(
                                 'facts', q.facts, 'salt', encode(q.salt, 'hex'), 'erased', q.erased_at IS NOT NULL)
-                            FROM personal AS q WHERE q.case_id = e.case_id))
+                            FROM personal AS q WHERE q.case_id = e.case_id),
+               'recognized', EXISTS (SELECT FROM case_request AS r WHERE r.case_id = e.case_id)
+                   OR EXISTS (SELECT FROM personal AS q WHERE q.case_id = e.case_id AND q.intake_salt IS NOT NULL))
            FROM case_file AS f WHERE f.case_id = e.case_id) END AS derived
 FROM case_event AS e
 WHERE ($1::text IS NULL OR e.case_id = $1)

@@ -1,6 +1,9 @@
--- Cases of the policy $1 and the kind $2 that closed before $3 and are not erased, after the case $4, at most $5.
-SELECT case_id, closed_at FROM case_file
-WHERE policy = $1 AND kind = $2 AND closed_at < $3 AND case_id > $4 AND view ->> 'erased_at' IS NULL
+-- Cases of the policy $1 and the kind $2 that closed before $3 and are not erased, after $4 and the case $5, at most $7;
+-- without those that are kept on the day $6 by the policy that they are pinned to (views of earlier releases do not say).
+SELECT closed_at, case_id FROM case_file
+WHERE policy = $1 AND kind = $2 AND closed_at < $3 AND (closed_at, case_id) > ($4, $5)
+  AND held_by IS DISTINCT FROM 'erased' AND view ->> 'erased_at' IS NULL
+  AND coalesce(view ->> 'keep_until', '') COLLATE "C" < $6
   AND NOT EXISTS (SELECT FROM legal_hold AS h WHERE h.case_id = case_file.case_id AND h.lifted_at IS NULL)
-ORDER BY case_id
-LIMIT $5
+ORDER BY closed_at, case_id
+LIMIT $7

@@ -66,13 +66,20 @@ def remove(folder: Path, thread: str) -> int:
     """Remove the mails of a thread from a folder, and return how many there were.
 
     Raises:
-        OSError: one cannot be read or removed.
+        OSError: one cannot be read or removed; the others are removed.
     """
-    gone = 0
+    gone, failed = 0, None
     for path in folder.glob("*.eml"):
-        with path.open("rb") as file:
-            is_one = is_of_thread(file, thread)
-        if is_one:
-            path.unlink(missing_ok=True)
-            gone += 1
+        try:
+            with path.open("rb") as file:
+                is_one = is_of_thread(file, thread)
+            if is_one:
+                path.unlink()
+                gone += 1
+        except FileNotFoundError:
+            pass  # another worker, or whoever reads them, was quicker
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return gone

@@ -38,7 +38,7 @@ CREATE TABLE erasure_case (
     PRIMARY KEY (erasure, case_id)
 );
 COMMENT ON TABLE erasure_case IS 'The cases of an erasure, and how far it has come with each.';
-CREATE INDEX erasure_case_left ON erasure_case (case_id) WHERE gone_at IS NULL;
+CREATE INDEX erasure_case_left ON erasure_case (erasure, case_id) WHERE gone_at IS NULL AND refused IS NULL;
 CREATE INDEX erasure_case_erased ON erasure_case (case_id) WHERE erased_at IS NOT NULL;
 
 CREATE TABLE legal_hold (
@@ -56,7 +56,9 @@ COMMENT ON TABLE legal_hold IS 'As long as one stands, nothing of the case is er
 CREATE UNIQUE INDEX legal_hold_standing ON legal_hold (case_id) WHERE lifted_at IS NULL;
 
 -- Cases whose time to be kept may have passed.
-CREATE INDEX case_file_closed ON case_file (policy, kind, closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX case_file_closed ON case_file (policy, kind, closed_at, case_id)
+    -- Not by the view, which changes with every event.
+    WHERE closed_at IS NOT NULL AND held_by IS DISTINCT FROM 'erased';
 
 -- What people wrote, and the facts of persons, change in one way only: they go.
 CREATE FUNCTION is_only_erased() RETURNS trigger LANGUAGE plpgsql AS $$
