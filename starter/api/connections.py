@@ -3,7 +3,7 @@
 Each open connection is an open file of this process, of which the system allows a number (`ulimit -n`). When all
 that are meant for clients are taken, or all that one address may have, room is made for who comes next: first goes
 who has kept the server waiting for a second, then who has idled longest, then who waits at all. A request that is
-being answered is never cut for it; when there are only such, who comes next is refused.
+being answered, to a client that reads, is never cut for it; when there are only such, who comes next is refused.
 """
 
 from __future__ import annotations
@@ -72,18 +72,20 @@ def place(host: str) -> str:
 
 
 class Stage(Enum):
-    """What a connection waits for: these three for the client, an answer for the server, or for a further request."""
+    """What a connection waits for: these four for the client, an answer for the server, or for a further request."""
 
     HEADERS = "headers"
     BODY = "body"
+    READING = "reading"
     CLOSING = "closing"
     ANSWER = "answer"
     IDLE = "idle"
 
 
 # Seconds that a client may take: from the connection, or the first byte of a further request, to the end of its
-# headers; from there to the end of its body; and to read the last of what it is sent, once the connection is closed.
-SECONDS = {Stage.HEADERS: 10.0, Stage.BODY: 30.0, Stage.CLOSING: 30.0}
+# headers; from there to the end of its body; to read on while more is to be sent than is kept; and to read the
+# last of what it is sent, once the connection is closed.
+SECONDS = {Stage.HEADERS: 10.0, Stage.BODY: 30.0, Stage.READING: 30.0, Stage.CLOSING: 30.0}
 
 
 class Group:
@@ -193,6 +195,8 @@ class Protocol(HttpToolsProtocol):
         self._owed: Stage | None = Stage.HEADERS
         self._begun = 0
         self._framing = 0
+        # Whether more is to be sent than the client has read.
+        self._full = False
 
     # --- what asyncio says ------------------------------------------------------------------------
 
@@ -225,6 +229,18 @@ class Protocol(HttpToolsProtocol):
             self._refuse(431, f"the headers of a request have at most {LONGEST} bytes")
         elif self._framing > FRAMING:
             self._refuse(400, "a body is not cut into that many chunks")
+        self._settle()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._full = True
+        self._settle()
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        super().resume_writing()
+        self._full = False
         self._settle()
 
     # --- what the parser says ---------------------------------------------------------------------
@@ -277,7 +293,7 @@ class Protocol(HttpToolsProtocol):
         elif self._owed is Stage.BODY:
             stage = Stage.BODY
         elif self.cycle is not None and not self.cycle.response_complete:
-            stage = Stage.ANSWER
+            stage = Stage.READING if self._full else Stage.ANSWER
         else:
             stage = self._owed or Stage.IDLE
         if self._stage == (stage, self._begun):

@@ -193,6 +193,18 @@ async def test_room_is_made_by_those_who_wait(monkeypatch: pytest.MonkeyPatch) -
                 assert not await one.closed(0.1)
 
 
+async def test_who_reads_nothing_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starter.api.serve.most_connections", lambda settings: 10)
+    async with serving(APP) as base, wires(base, 5) as deaf:
+        for one in deaf:
+            # The second answer waits until the first is read.
+            one.writer.write(2 * (HEAD.replace(b"/who", b"/big") + b"\r\n"))
+        await asyncio.sleep(connections.PATIENCE + 0.2)
+        async with wires(base, 3) as good:
+            for one in good:
+                assert (await one.ask())[0] == 200
+
+
 async def test_one_address_has_half_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starter.api.serve.most_connections", lambda settings: 10)
     async with serving(APP) as base, wires(base, 5) as busy:
