@@ -82,7 +82,7 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
     language = "en" if request.headers.get("accept-language", "zh").lower().startswith("en") else "zh"
     ack: Ack | None = None
     try:
-        services.attempts.check(request)
+        services.attempts.check(request, token)
         secrets = services.settings.link_secrets
         if not secrets:
             raise Refused("token_forged", "no links are issued here")
@@ -98,7 +98,7 @@ async def _answer(request: Request, token: str, *, act: bool) -> HTMLResponse:
             await services.cases.command(ack.case_id, "acknowledge", ack.command(known))
     except Refused as refusal:
         if refusal.code in _FAILED:
-            services.attempts.failed(request)
+            services.attempts.failed(request, token)
         words = _WORDS[language]
         named = _NAMED.get(refusal.code)
         said = words[named] if named else words["refused"] + refusal.message

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from math import ceil
 from time import monotonic, time
+from typing import TypeAlias, TypeVar
 
 from cachetools import TTLCache
 from fastapi import Request
@@ -29,6 +30,10 @@ STREAMS = 20
 AGAIN = 15
 # Addresses whose failed attempts are counted, credentials that were good, and the seconds for which these are known.
 KEPT, KNOWN = 10_000, 3600
+
+
+Counted = TypeVar("Counted")
+_Counts: TypeAlias = "TTLCache[Counted, list[float]]"
 
 
 class TooManyRequests(Refused):
@@ -62,7 +67,8 @@ class Attempts:
     """Counts the attempts of each address that failed: to log in, or to use a key, a token or a link.
 
     An address with too many of them is not heard until the time is over, save with a credential that was good a
-    while ago: one program with an old key does not lock out those beside it.
+    while ago. The same credential, tried again and again, is one attempt, and then not heard by itself: a program
+    with an old key, or whatever looks at links in mails, does not lock out those beside it.
 
     Args:
         rate: like ``30/minute``; the time begins with the first attempt that failed.
@@ -71,31 +77,43 @@ class Attempts:
     def __init__(self, rate: str) -> None:
         item = parse(rate)
         self._most, self._seconds = item.amount, item.get_expiry()
-        # How many failed, and when they are forgotten.
-        self._failed: TTLCache[str, list[float]] = TTLCache(KEPT, self._seconds)
+        # How many failed, and when they are forgotten: of each address, and there of each credential.
+        self._failed: _Counts[str] = TTLCache(KEPT, self._seconds)
+        self._tried: _Counts[tuple[str, bytes]] = TTLCache(KEPT, self._seconds)
         self._good: TTLCache[bytes, None] = TTLCache(KEPT, KNOWN)
 
     def check(self, request: Request, credential: str | None = None) -> None:
-        """Refuse what comes from an address with too many failed attempts.
+        """Refuse what comes from an address with too many failed attempts, or fails too often by itself.
 
         Raises:
             TooManyRequests: as its name says.
         """
-        count, ends = self._failed.get(_where(request), (0, 0.0))
-        if count >= self._most and (credential is None or _digest(credential) not in self._good):
-            raise TooManyRequests(max(1, ceil(ends - monotonic())), "failed attempts from this address")
+        where = _where(request)
+        counts = [self._failed.get(where)]
+        if credential is not None:
+            known = _digest(credential)
+            counts = [None if known in self._good else counts[0], self._tried.get((where, known))]
+        for count, ends in filter(None, counts):
+            if count >= self._most:
+                raise TooManyRequests(max(1, ceil(ends - monotonic())), "failed attempts from this address")
 
     def failed(self, request: Request, credential: str | None = None) -> None:
         """Count an attempt that failed."""
-        if credential is not None:
-            self._good.pop(_digest(credential), None)
         where = _where(request)
-        counted = self._failed.get(where)
+        if credential is not None:
+            known = _digest(credential)
+            self._good.pop(known, None)
+            if self._count(self._tried, (where, known)) > 1:
+                return
+        self._count(self._failed, where)
+
+    def _count(self, counts: _Counts[Counted], which: Counted) -> float:
+        counted = counts.get(which)
         if counted is None:
-            self._failed[where] = [1, monotonic() + self._seconds]
-        else:
-            # In place: put in anew, it would be kept from now on.
-            counted[0] += 1
+            counts[which] = counted = [0, monotonic() + self._seconds]
+        # In place: put in anew, it would be kept from now on.
+        counted[0] += 1
+        return counted[0]
 
     def succeeded(self, credential: str) -> None:
         """Remember a credential that was good."""

@@ -59,7 +59,7 @@ async def test_guessed_keys_and_tokens(limited: ApiServer) -> None:
     assert (await me(limited, known, **HERE)).status_code == 200
     for number in range(MOST):
         problem(
-            await me(limited, f"cl_{number}_guess" if number % 2 else "x.y.z", **HERE),
+            await me(limited, f"cl_{number}_guess" if number % 2 else f"x.y.{number}", **HERE),
             401,
             ("bad_token", "bad_key")[number % 2],
         )
@@ -81,16 +81,30 @@ async def test_a_key_that_was_good_is_counted_once_it_is_not(limited: ApiServer)
     too_many(await me(limited, limited.token(name), **where))
 
 
+async def test_who_tries_the_same_again_locks_out_nobody_else(limited: ApiServer) -> None:
+    here = {"X-Forwarded-For": "203.0.113.60"}
+    dead = issue(("s" * 32,), "complaint:x", 1, "agent-n", "agent", datetime.now(UTC) - timedelta(hours=1))
+    for _ in range(MOST):
+        problem(await me(limited, "cl_old_key", **here), 401, "bad_key")
+        assert (await limited.http.get(f"/a/{dead}", headers=here)).status_code == 410
+    too_many(await me(limited, "cl_old_key", **here))
+    too_many(await limited.http.get(f"/a/{dead}", headers=here))
+    # Whoever logs in just now beside them is heard.
+    assert (await me(limited, limited.token("agent-n"), **here)).status_code == 200
+
+
 async def test_nobody_moves_to_another_address_by_saying_so(limited: ApiServer, backend: Backend) -> None:
     async with open_api(backend, failure_limit=f"{MOST}/minute") as plain:
         for number in range(MOST):
             said = {"X-Forwarded-For": f"203.0.113.{number}", "Forwarded": f"for=203.0.113.{number}"}
-            problem(await me(plain, "x", **said), 401, "bad_token")
+            problem(await me(plain, f"x{number}", **said), 401, "bad_token")
         too_many(await me(plain, "x", **{"X-Forwarded-For": "203.0.113.99"}))
     # Behind a proxy it is what the proxy added, whatever came before; of IPv6 the network counts.
     for number in range(MOST):
         problem(
-            await me(limited, "x", **{"X-Forwarded-For": f"203.0.113.{number}, 2001:db8::{number}"}), 401, "bad_token"
+            await me(limited, f"x{number}", **{"X-Forwarded-For": f"203.0.113.{number}, 2001:db8::{number}"}),
+            401,
+            "bad_token",
         )
     too_many(await me(limited, "x", **{"X-Forwarded-For": "2001:db8::99"}))
 
@@ -99,7 +113,7 @@ async def test_links_that_are_made_up(limited: ApiServer) -> None:
     async def look(token: str, where: str) -> httpx.Response:
         return await limited.http.get(f"/a/{token}", headers={"X-Forwarded-For": where})
 
-    case_id = await limited.file()
+    case_id = await limited.file(unit="north")
     good = issue(("s" * 32,), case_id, 1, "agent-n", "agent", datetime.now(UTC) + timedelta(hours=1))
     # A good one is looked at as often as one likes.
     for _ in range(2 * MOST):
