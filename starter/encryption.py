@@ -237,10 +237,13 @@ def _parsed(text: str) -> Keyring:
         except (binascii.Error, ValueError):
             key = b""
         if len(key) != KEY:
-            raise BadPayloadKeys(f"{SETTING}: the key {name} must be base64 of {KEY} bytes; caseladder payload-key")
+            # By its number: what stands there in place of an id may be a key.
+            raise BadPayloadKeys(f"{SETTING}: key no. {number} must be base64 of {KEY} bytes; caseladder payload-key")
         if name in keys:
             raise BadPayloadKeys(f"{SETTING}: the id {name} stands there twice")
         keys[name] = AESGCM(key)
+    if not keys:
+        raise BadPayloadKeys(f"{SETTING}: key no. 1 is missing behind {_PLAIN}: it must be {ALLOWED}")
     return Keyring(keys, None if entries[0] == _PLAIN else next(iter(keys)))
 
 

@@ -178,9 +178,9 @@ def test_keys_come_from_the_setting_a_file_or_a_command(tmp_path: Path) -> None:
         ("{old},plain", "key no. 2: it must be"),
         ("plain:{secret}", "the id of a key is up to 64 letters"),
         (":{secret}", "the id of a key is up to 64 letters"),
-        ("k:{secret}x", "the key k must be base64 of 32 bytes"),
-        ("k:c2hvcnQ=", "the key k must be base64 of 32 bytes"),
-        ("k:", "the key k must be base64 of 32 bytes"),
+        ("k:{secret}x", "key no. 1 must be base64 of 32 bytes"),
+        ("k:c2hvcnQ=", "key no. 1 must be base64 of 32 bytes"),
+        ("k:", "key no. 1 must be base64 of 32 bytes"),
         ("file:/nowhere/{name}", "the file /nowhere/keys: No such file or directory"),
         ("file:{folder}", "Is a directory"),
         ("command:", "after command: stand a program and its arguments"),
@@ -226,4 +226,18 @@ def test_the_command_line_makes_keys_and_names_bad_ones() -> None:
     assert read_keyring(call("payload-key").out.strip()).primary
     assert "the id of a key" in call("payload-key", "a:b").refused(2)
     said = call("show", "complaint:x", env={"CASELADDER_PAYLOAD_KEYS": "k:c2hvcnQ="}).refused(1)
-    assert "CASELADDER_PAYLOAD_KEYS: the key k must be base64 of 32 bytes" in said
+    assert "CASELADDER_PAYLOAD_KEYS: key no. 1 must be base64 of 32 bytes" in said
+
+
+@pytest.mark.parametrize("keys", ["plain", "plain,", "plain # none yet"])
+def test_plain_stands_in_front_of_keys(keys: str) -> None:
+    with pytest.raises(BadPayloadKeys, match="CASELADDER_PAYLOAD_KEYS: key no"):
+        read_keyring(keys)
+
+
+def test_a_key_where_its_id_belongs_is_not_repeated() -> None:
+    """One in hexadecimal, or base64 without its end, looks like an id."""
+    for key in (os.urandom(32).hex(), base64.b64encode(bytes(range(32))).decode().rstrip("=")):
+        with pytest.raises(BadPayloadKeys) as caught:
+            read_keyring(f"{key}:2026-12")
+        assert key not in str(caught.value)
