@@ -170,9 +170,9 @@ class Erasure:
             before, today = now - timedelta(days=365 * years), (now + timedelta(days=1)).date()
             after = (datetime.min.replace(tzinfo=UTC), "")
             while page := await self.book.past(name, kind, before, today, after):
-                due = [case_id for closed_at, case_id in page if _is_past(policy, closed_at, years, now)]
+                due = [id for closed_at, id, may_go in page if may_go and _is_past(policy, closed_at, years, now)]
                 erased += await self._purge(due, now)
-                after = page[-1]
+                after = page[-1][:2]
         return erased
 
     async def _purge(self, case_ids: Sequence[str], now: datetime) -> list[str]:

@@ -178,15 +178,17 @@ class Erasures:
 
     async def past(
         self, policy: str, kind: str, before: datetime, today: date, after: tuple[datetime, str]
-    ) -> list[tuple[datetime, str]]:
-        """Return when cases closed, and which: those before an instant that are neither kept today nor erased.
+    ) -> list[tuple[datetime, str, bool]]:
+        """Return when cases closed, which, and whether they may go: those before an instant that were not erased.
+
+        One that its own policy keeps today, or a hold, may not.
 
         Args:
             after: the last one of the page before; they come in order.
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._PAST, policy, kind, before, *after, today.isoformat(), AT_ONCE)
-        return [(row["closed_at"], row["case_id"]) for row in rows]
+        return [tuple(row) for row in rows]
 
 
 def _number(number: int) -> int:

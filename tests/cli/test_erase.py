@@ -64,9 +64,35 @@ def test_bad_input_says_what_is_allowed(up: Up, case_id: str, tmp_path: Path) ->
     assert "give one of CASE, --customer" in up("erase", case_id, "--customer", "c-1").refused(2)
     assert "--why = 'boredom': allowed: retention, customer" in up("erase", case_id, "--why", "boredom", *QA).refused(2)
     assert "--by and --role" in up("erase", case_id, "--why", "customer").refused(2)
+    for by in ("Wang Xiaoming", "gm-1 ", "13800001234\n", ""):
+        assert "by" in up("erase", case_id, "--why", "customer", "--by", by, "--role", "qa_manager").refused(2)
+    for number in ("0", "-1", "99999999999999999999"):
+        assert "there is no erasure" in up("erase", f"--approve={number}", *GM).refused(1)
+    assert "give one of" in up("erase", "--approve", "1", "--reject", "2", *GM).refused(2)
     assert "no case names this customer" in up("erase", "--customer", "nobody", "--why", "customer", *QA).refused(1)
     assert "give either --reference or --lift" in up("hold", case_id, *QA).refused(2)
     wrong = tmp_path / "wrong.json"
     wrong.write_text(json.dumps({"no": "list"}), "utf-8")
     assert "not what `erase --list --json` prints" in up("erase", "--again", str(wrong)).refused(2)
     assert "no database" in call("erase", "--list", "--data", "/nonexistent/caseladder").refused(1)
+
+
+async def test_an_account_that_is_written_otherwise_is_the_same_persons(up: Up, case_id: str) -> None:
+    stack = running(up.data)
+    assert stack is not None
+    async with Database.open(stack.database_url) as database, database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO unit (id, parent) SELECT 'erasers', (SELECT id FROM unit WHERE parent IS NULL)"
+        )
+        await connection.execute(
+            "INSERT INTO staff (id, role, unit, language, person) "
+            "SELECT id, 'qa_manager', 'erasers', 'en', 'p-2' FROM unnest(ARRAY['two-1', 'two-2']) AS id"
+        )
+        try:
+            asked = up("erase", case_id, "--why", "customer", "--by", "two-1", "--role", "qa_manager", "--json")
+            for same in ("two-2", "TWO-2", "Two-1"):
+                said = up("erase", "--approve", str(asked.json[0]["id"]), "--by", same, "--role", "qa_manager")
+                assert "somebody else decides" in said.refused(1)
+        finally:
+            await connection.execute("DELETE FROM staff WHERE unit = 'erasers'")
+            await connection.execute("DELETE FROM unit WHERE id = 'erasers'")
