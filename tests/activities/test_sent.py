@@ -188,6 +188,20 @@ def _forge(signed: Signed, type_: str, **data: Any) -> int:
     return seq
 
 
+def test_an_erasure_needs_no_signature(keys: Keys) -> None:
+    erased = 0
+    for path in SCENARIOS:
+        signed = play(load_scenario(path, POLICIES).case, keys.server, keys.passkey)
+        if signed is None or signed.case.closed_at is None:
+            continue
+        later = signed.case.closed_at + timedelta(days=4 * 366)
+        signed.case.erase("customer", Actor("gm-1", "general_manager"), Actor("qa-1", "qa_manager"), later)
+        signed.record()
+        assert signed.faults(keys.known) == [], path.stem
+        erased += 1
+    assert erased > 10
+
+
 def test_an_amount_that_was_not_signed_is_named(keys: Keys) -> None:
     signed = _played(keys, "10b")
     seq = _forge(signed, "approved", amount="1000000.00")
