@@ -6,8 +6,6 @@ origin of CASELADDER_UI_ORIGIN, the command line with a token of the issuer.
 
 from __future__ import annotations
 
-import json
-
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -20,6 +18,7 @@ from cases.vocabulary.refusals import Refused
 from starter.access import Caller, may_decrypt
 from starter.api.guards import CODEC, origins_of
 from starter.api.limits import TooManyRequests, share_of
+from starter.api.routes import object_of
 from starter.console.web import Look, Site
 from starter.encryption import SETTING, Codec
 
@@ -86,17 +85,11 @@ async def _payloads(request: Request) -> Payloads:
     """Return what was sent; fields that a later UI adds are left out.
 
     Raises:
-        Refused: ``unsupported_media_type``, ``bad_json``, ``too_large``.
+        Refused: ``unsupported_media_type``, so that no page of another origin sends it unasked; ``bad_json``,
+            ``malformed``, ``too_large``.
     """
-    sort = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    # A page of another origin cannot send it unasked.
-    if sort != "application/json":
-        raise Refused("unsupported_media_type", "Content-Type: allowed is application/json")
-    body = await request.body()
+    raw = await object_of(request)
     try:
-        raw = json.loads(body)
-        if not isinstance(raw, dict):
-            raise ParseError("no object")
         found = ParseDict(raw, Payloads(), ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, RecursionError):
         raise Refused("bad_json", "the body must be one JSON object with payloads") from None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from cases.vocabulary.lifecycle import ERASED_FOR
 from cases.vocabulary.refusals import Refused
-from starter.access import may_erase, may_read_looks
+from starter.access import may_read_looks
 from starter.console.web import Look, Message
 from starter.erasure import Erasure
 
@@ -45,7 +45,6 @@ async def erasures(look: Look) -> Response:
         ],
         holds=await erasure.book.holds(),
         reasons=ERASED_FOR,
-        may=may_erase(look.who),
         most=SHOWN,
         given={name: look.field(name) or "" if look.field("do") == "ask" else "" for name in _ASKED},
         named=look.request.query_params.get("case", ""),

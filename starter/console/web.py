@@ -29,7 +29,7 @@ from cases.directory import Directory
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
-from starter.access import Caller, caller_of, may_read_names
+from starter.access import Caller, caller_of, may_erase, may_read_names
 from starter.api.actions import NoAnswer
 from starter.api.issuer import is_loopback
 from starter.api.limits import Limiter, TooManyRequests
@@ -302,6 +302,7 @@ class Look:
             "words": words,
             "times": self.times,
             "caller": self.caller,
+            "may_erase": self.caller is not None and may_erase(self.caller),
             "theme": self.theme,
             "page": page,
             "live": live,

@@ -88,7 +88,11 @@ async def test_it_decrypts_and_does_nothing_else(door: ApiServer) -> None:
     assert (await decode(door, "gm-1", {"payloads": []})).json() == {}
     foreign = await encrypted(keys=read_keyring(new_key("foreign")))
     assert "the key foreign" in problem(await decode(door, "gm-1", foreign), 422, "invalid")["detail"]
-    wrong: tuple[Any, ...] = ([], {"payloads": 1}, {"payloads": [{"metadata": 1}]}, "x")
+    # As at every door of the API: what is no object at all is malformed.
+    nothing: tuple[Any, ...] = ([], "x")
+    for none in nothing:
+        problem(await decode(door, "gm-1", none), 400, "malformed")
+    wrong: tuple[Any, ...] = ({"payloads": 1}, {"payloads": [{"metadata": 1}]})
     for body in wrong:
         problem(await decode(door, "gm-1", body), 400, "bad_json")
     problem(await decode(door, "gm-1", {"payloads": [{}] * 1001}), 413, "too_large")
