@@ -18,6 +18,11 @@ class Authority:
         self._rungs = tuple(rungs)
         self._limits = dict(limits)
 
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """The roles that decide, lowest first."""
+        return self._rungs
+
     def rank(self, role: str) -> int:
         """Return the height of a role on the ladder from 0; -1 for a role that is no rung."""
         return self._rungs.index(role) if role in self._rungs else -1

@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
+from cases.authority import Authority
 from cases.mechanisms.approvals import Approval, Approvals
 from cases.mechanisms.clocks import Clock, Clocks
 from cases.mechanisms.ladder import Ladder
@@ -485,7 +486,12 @@ class Case(Handlers):
 
     def lowest_for(self, subject: str, amount: Decimal, by: Actor) -> str:
         """Return the lowest rung that may decide a subject of this amount for an actor; kinds may ask for more."""
-        return self.policy.authority_of.lowest_for(amount)
+        return self.authority.lowest_for(amount)
+
+    @property
+    def authority(self) -> Authority:
+        """Who may decide how much in this kind of case."""
+        return self.policy.authority_for(self.KIND)
 
     def second_person(self, subject: str, amount: Decimal, by: Actor) -> tuple[str, ...] | None:
         """Say whether somebody else decides, whatever authority this actor has: the roles that may beside the rungs.
@@ -500,6 +506,12 @@ class Case(Handlers):
 
     def after_approved(self, approval: Approval, at: datetime, by: Actor) -> None:
         """Do what waited for this approval."""
+
+    def after_rejected(self, approval: Approval, reason: str, at: datetime, by: Actor) -> None:
+        """Do what follows from a no to what would have happened by itself."""
+
+    def after_refused(self, step: str, reason: str, at: datetime, by: Actor) -> None:
+        """Do what follows from a step of a route that was refused for good."""
 
     def unsafe_payment(self, command: str) -> Refused | None:
         """Say what must be looked at before money goes out by hand; None unless a kind says so."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from cases.case import OTHERS, Case, by_name
-from cases.mechanisms.route import Route, SendBack
-from cases.policy.tables import RouteTable
+from cases.mechanisms.route import Route, SendBack, Step
+from cases.policy.tables import Reminders, RouteTable
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Sign
@@ -105,6 +106,30 @@ class SignatureRoute(Route):
 
     CLAUSE = CLAUSE
 
+    def plan(self) -> Sequence[Step]:
+        """Return the steps by their numbers."""
+        return [Step(number, roles, f"signature:{number}") for number, roles in enumerate(self._table.signatures, 1)]
+
+    def reminders(self) -> Reminders:
+        """Return how who is late is reminded."""
+        return self._table.reminders
+
+    @property
+    def _table(self) -> SummaryTable:
+        table = self.case.rule
+        assert isinstance(table, SummaryTable)
+        return table
+
+    def check_signature(self, step: Step, command: Sign, by: Actor) -> None:
+        """Refuse a first signature without cause and prevention."""
+        if command.text is None and step.name == 1:
+            message = "sign: text is missing: who signs first gives cause and prevention"
+            raise Refused("text_missing", message, CLAUSE)
+
+    def instead_of_sending_back(self) -> str:
+        """Say what to do in the first step."""
+        return "sign, with what is wrong as text"
+
 
 class Summary(Case):
     """One month. Each step has a clock of its own; who is late is reminded, and the ladder hears of it.
@@ -140,16 +165,15 @@ class Summary(Case):
         check_ended(intake.facts.month, received)
 
     def _start_clocks(self, at: datetime) -> None:
-        self.route.ask_for(1, at)
+        self.route.begin(at)
 
     def _restart_clocks(self, at: datetime) -> None:
-        self.route.ask_for(1, at)
+        self.route.begin(at)
 
     def after_signed(self, at: datetime, by: Actor) -> None:
         """Send the summary to the customer; with that the matter is settled."""
         said = [
-            {"role": role, "text": known_or_reference(event, "text")}
-            for role, (_, event) in self.route.signed[1].items()
+            {"role": role, "text": known_or_reference(event, "text")} for role, event in self.route.signed[1].items()
         ]
         self.emit(SummarySent(month=self.facts["month"], said=said), at, clauses=(CLAUSE,))
         self.emit(life.Resolved(summary=None), at, by=by, clauses=(CLAUSE,))
@@ -162,9 +186,9 @@ class Summary(Case):
         signed = [
             Signature(step=step, role=role, id=event.actor.id, text=reference(event, "text"))
             for step, signatures in self.route.signed.items()
-            for role, (_, event) in signatures.items()
+            for role, event in signatures.items()
         ]
-        return {**super()._view(), "step": self.route.step, "turn": list(self.route.turn), "signed": signed}
+        return {**super()._view(), "step": self.route.step or 0, "turn": list(self.route.turn), "signed": signed}
 
 
 def check_ended(month: str, local: datetime) -> None:

@@ -17,7 +17,7 @@ from cases.policy.model import Policy
 from cases.policy.tables import Duration, KindTable
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
-from cases.vocabulary.commands import Command, Sign
+from cases.vocabulary.commands import Command, Refuse, Sign
 from cases.vocabulary.effects import ActivityCall
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.facts import Facts, Intake, Staff
@@ -74,14 +74,6 @@ class Agree(Command):
     """The other party agrees to the shift swap (S1-1.7)."""
 
     NAME = "agree"
-
-
-class Refuse(Command):
-    """The shift swap is off: a party does not want it, or the manager does not sign it (S1-1.7)."""
-
-    NAME = "refuse"
-    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "I am away that day."}
-    reason: Text
 
 
 class SwapAsked(EventData):

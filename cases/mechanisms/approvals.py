@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class ApprovalRequested(EventData):
     """A role is asked to decide, ``also`` names others that may.
 
-    With ``waits`` what it is about happens by itself once it is approved.
+    With ``waits`` what it is about happens by itself once it is approved. ``asked_by`` is in whose name the case asks,
+    who then does not decide.
     """
 
     TYPE: ClassVar[str] = "approval_requested"
@@ -38,6 +39,7 @@ class ApprovalRequested(EventData):
     waits: bool | None = None
     reason: FreeText | None = None
     also: list[str] | None = None
+    asked_by: dict[str, str] | None = None
 
 
 class Approved(EventData):
@@ -66,7 +68,7 @@ class Approval:
 
     ``amount`` is in yuan or None; ``least`` is the lowest rung that may decide, ``role`` the one
     that is asked now, ``also`` the roles beside the rungs that may; ``state`` is ``open``, ``approved``,
-    ``rejected`` or, when the case closed first, ``lapsed``.
+    ``rejected`` or, when the case closed or went another way first, ``lapsed``.
     """
 
     number: int
@@ -141,7 +143,7 @@ class Approvals(Part):
             Refused: less was approved, or it already waits for a decision.
         """
         self.refuse_open(subject, subject)
-        authority, lowest = self.case.policy.authority_of, self.case.lowest_for(subject, amount, by)
+        authority, lowest = self.case.authority, self.case.lowest_for(subject, amount, by)
         second = self.case.second_person(subject, amount, by)
         enough = authority.covers(by.role, amount) and authority.rank(by.role) >= authority.rank(lowest)
         if enough and second is None:
@@ -191,13 +193,19 @@ class Approvals(Part):
         role: str,
         at: datetime,
         *,
-        by: Actor,
+        by: Actor = SYSTEM,
         reason: str | None = None,
         waits: bool = False,
         also: Sequence[str] = (),
+        for_: Actor | None = None,
     ) -> None:
-        """Ask a rung to decide, by when its clock says."""
-        self._ask(subject, amount, role, at, by=by, reason=reason, waits=waits, also=also)
+        """Ask a rung to decide, by when its clock says.
+
+        Args:
+            waits: what it is about happens by itself once it is approved.
+            for_: in whose name the case asks.
+        """
+        self._ask(subject, amount, role, at, by=by, reason=reason, waits=waits, also=also, for_=for_)
         self.case.clocks.start(self._all[-1].clock, at)
 
     # --- commands ---------------------------------------------------------------------------------
@@ -209,7 +217,7 @@ class Approvals(Part):
     def _do_request_approval(self, command: commands.RequestApproval, at: datetime, by: Actor) -> None:
         subject, amount = command.subject, command.amount
         if amount is None:
-            role = self.case.policy.authority_of.next_above(by.role) or self.case.ladder.rungs[-1]
+            role = self.case.authority.next_above(by.role) or self.case.ladder.rungs[-1]
         else:
             role = self.case.lowest_for(subject, amount, by)
         also = () if amount is None else self.case.second_person(subject, amount, by)
@@ -250,6 +258,8 @@ class Approvals(Part):
         data = Rejected(subject=approval.subject, amount=approval.amount, reason=command.reason)
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10",))
         self.case.clocks.meet(at, approval.clock)
+        if approval.waits:
+            self.case.after_rejected(approval, command.reason, at, by)
 
     def _refuse_unconfirmed(self, approval: Approval, command: commands.Approve) -> None:
         """Refuse an approval of another amount than is asked, and one that lacks the passkey that its amount needs."""
@@ -283,7 +293,7 @@ class Approvals(Part):
             return Refused("four_eyes", f"by.id = {by.id!r} asked for it; somebody else must decide", "S1-5.9.10")
         if by.role in approval.also:
             return None
-        authority, amount = self.case.policy.authority_of, approval.amount
+        authority, amount = self.case.authority, approval.amount
         enough = amount is None or authority.covers(by.role, amount)
         if enough and authority.rank(by.role) >= authority.rank(approval.least):
             return None
@@ -308,7 +318,7 @@ class Approvals(Part):
         approval = next((one for one in self if one.clock == clock.name), None)
         if approval is None:
             return False
-        above = self.case.policy.authority_of.next_above(approval.role)
+        above = self.case.authority.next_above(approval.role)
         if above is None:
             self._remind(approval, at)
         else:
@@ -331,9 +341,16 @@ class Approvals(Part):
         reason: str | None = None,
         waits: bool = False,
         also: Sequence[str] = (),
+        for_: Actor | None = None,
     ) -> None:
         data = ApprovalRequested(
-            subject=subject, amount=amount, role=role, waits=waits or None, reason=reason, also=list(also) or None
+            subject=subject,
+            amount=amount,
+            role=role,
+            waits=waits or None,
+            reason=reason,
+            also=list(also) or None,
+            asked_by=None if for_ is None else for_.as_json(),
         )
         self.case.emit(data, at, by=by, clauses=("S1-5.9.10", "T3"))
 
@@ -345,8 +362,9 @@ class Approvals(Part):
             waiting.role = data.role
             return
         reminding = Reminding(self.case.policy.ladder.reminders)
+        asked_by = event.actor if data.asked_by is None else Actor(**data.asked_by)
         approval = Approval(
-            len(self) + 1, data.subject, data.amount, data.role, data.role, event.actor, reminding
+            len(self) + 1, data.subject, data.amount, data.role, data.role, asked_by, reminding
         )  # fmt: skip
         approval.waits, approval.also = bool(data.waits), tuple(data.also or ())
         self._all.append(approval)
@@ -368,7 +386,13 @@ class Approvals(Part):
         if approval is not None:
             approval.reminding.reminded(event.at)
 
-    def _on_closed(self, _: object, event: Event) -> None:
-        for approval in self.open():
+    def lapse(self, subject: str) -> None:
+        """Let what was asked about a subject need no decision any more. Called by event handlers only."""
+        approval = self.waiting(subject)
+        if approval is not None:
             approval.reminding.quiet()
             approval.state = "lapsed"
+
+    def _on_closed(self, _: object, event: Event) -> None:
+        for approval in self.open():
+            self.lapse(approval.subject)

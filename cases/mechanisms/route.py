@@ -1,197 +1,382 @@
-"""Route: signatures step by step, each step with a clock, reminders and the way back (S3-4.3.1.10)."""
+"""Route: signatures step by step, each step with a clock, reminders and the way back (S3-4.3.1.10, S1-5.9.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cases.mechanisms.approvals import Approval, ApprovalRequested, Approved
 from cases.mechanisms.clocks import Clock
 from cases.mechanisms.ladder import Reminded, Reminding
-from cases.mechanisms.part import Part, Turn
-from cases.policy.tables import RouteTable
-from cases.vocabulary.commands import Command, Sign
+from cases.mechanisms.part import Choices, Part, Turn
+from cases.policy.tables import Reminders
+from cases.vocabulary.commands import Command, Refuse, Sign
 from cases.vocabulary.events import Actor, Event, EventData
-from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import FreeText, Moment, Text
+from cases.vocabulary.refusals import Refused, shown
+from cases.vocabulary.values import FreeText, Moment, Text, Token
 from cases.vocabulary.views import Waiting
 
 if TYPE_CHECKING:
     from cases.case import Case
+
+# How events name a step: a summary's by number, every other's by name.
+StepName = int | str
 
 
 class SignatureAsked(EventData):
     """A role is asked to sign a step by an instant."""
 
     TYPE: ClassVar[str] = "signature_asked"
-    step: int
+    step: StepName
     role: str
     due: Moment
     sent_back: bool | None = None
 
 
 class Signed(EventData):
-    """Somebody signed: a step of a route, or as one of two sides."""
+    """Somebody signed: a step of a route, or as one of two sides; ``fields`` are those that the step fills."""
 
     TYPE: ClassVar[str] = "signed"
-    step: int | None = None
+    step: StepName | None = None
     side: str | None = None
     role: str
     text: FreeText | None = None
+    fields: dict[str, Any] | None = None
+    written: list[str] | None = None
 
 
 class SentBack(EventData):
-    """Somebody refused to sign a step; the step before is asked again."""
+    """Somebody refused to sign a step; an earlier one is asked again."""
 
     TYPE: ClassVar[str] = "sent_back"
-    step: int
-    to: int
+    step: StepName
+    to: StepName
     role: str
     reason: FreeText
 
 
 class SendBack(Command):
-    """Refuse to sign: the summary goes back to the step before, with the reason (S3-4.3.1.10)."""
+    """Refuse to sign: it goes back to the step before, or to an earlier one, with the reason (S3-4.3.1.10)."""
 
     NAME = "send_back"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "the second case is missing"}
     reason: Text
+    to: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as it stands for one case: who acts, by which clock, and what they must and may do.
+
+    Args:
+        roles: who acts, all of them or, with ``any_of``, one of them.
+        asked: which of them are asked, where not all are.
+        opinion: whether a signature needs a text.
+        own: whether who filed may sign.
+        refusable: whether it may be refused for good.
+        decides: the amount in yuan that somebody with authority approves in place of a signature; None for none.
+    """
+
+    name: StepName
+    roles: tuple[str, ...]
+    clock: str
+    any_of: bool = False
+    asked: tuple[str, ...] | None = None
+    opinion: bool = False
+    own: bool = True
+    refusable: bool = True
+    decides: Any = None
 
 
 class Route(Part):
     """Steps that are signed in order, the roles of one step in any order.
 
-    The policy's table of the kind is a `RouteTable` with the clock ``signature``. Subclasses name the clause.
+    A kind says which steps there are (`plan`) and how who is late is reminded, and names the clause.
     """
 
     CLAUSE: ClassVar[str]
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        table = case.rule
-        assert isinstance(table, RouteTable)
-        self.steps = table.signatures
-        # The step that is being signed, from 1; what was signed of each step, by role.
-        self.step = 0
-        self.signed: dict[int, dict[str, tuple[Signed, Event]]] = {}
-        self._reminding = Reminding(table.reminders)
+        # The step that is being signed, those that were asked before it, and what was signed of each, by role.
+        self.step: StepName | None = None
+        self.asked: list[StepName] = []
+        self.signed: dict[StepName, dict[str, Event]] = {}
+        self._reminding = Reminding(self.reminders())
+
+    # --- what a kind says -------------------------------------------------------------------------
+
+    def plan(self) -> Sequence[Step]:
+        """Return the steps of this case, in order, as far as they are known."""
+        raise NotImplementedError
+
+    def reminders(self) -> Reminders:
+        """Return how who is late is reminded."""
+        raise NotImplementedError
+
+    def clause(self) -> str:
+        """Return the clause of the route."""
+        return self.CLAUSE
+
+    def filers(self) -> Iterable[Actor]:
+        """Return who filed what goes round; they sign only a step that is their own."""
+        return ()
+
+    def check_signature(self, step: Step, command: Sign, by: Actor) -> dict[str, Any] | None:
+        """Return the fields that a signature fills; refuse what it lacks or has too much of."""
+        if step.opinion and command.text is None:
+            raise Refused("text_missing", f"sign: text is missing: {step.name} is an opinion", self.clause())
+        return None
+
+    # --- where it stands ----------------------------------------------------------------------------
+
+    @property
+    def present(self) -> Step | None:
+        """The step that is being signed."""
+        if self.case.status != "open" or self.step is None:
+            return None
+        return next((step for step in self.plan() if step.name == self.step), None)
 
     @property
     def turn(self) -> tuple[str, ...]:
-        """The roles that are to sign now."""
-        if self.case.status != "open" or self.step == 0:
+        """The roles that are to act now."""
+        step = self.present
+        if step is None:
             return ()
-        return tuple(role for role in self.steps[self.step - 1] if role not in self.signed.get(self.step, {}))
-
-    @property
-    def clock(self) -> str:
-        """The name of the present step's clock."""
-        return f"signature:{self.step}"
+        if step.decides is not None:
+            waiting = self._decision()
+            return () if waiting is None else (waiting.role,)
+        return tuple(role for role in self._asked_of(step) if role not in self.signed.get(step.name, {}))
 
     def waits_for(self) -> list[Waiting]:
         """List whose signatures are waited for."""
-        return [Waiting(what="signature", clock=self.clock, role=role) for role in self.turn]
+        step = self.present
+        if step is None or step.decides is not None:
+            return []
+        return [Waiting(what="signature", clock=step.clock, role=role) for role in self.turn]
 
-    def ask_for(self, step: int, at: datetime, *, sent_back: bool = False) -> None:
-        """Ask everybody of a step for their signature."""
-        name = f"signature:{step}"
-        self.case.clocks.start(name, at)
-        for role in self.steps[step - 1]:
-            due = self.case.clocks[name].due
-            data = SignatureAsked(step=step, role=role, due=due, sent_back=sent_back or None)
-            self.case.emit(data, at, clauses=(self.CLAUSE,))
+    def _decision(self) -> Approval | None:
+        return None if self.step is None else self.case.approvals.waiting(str(self.step))
+
+    def _asked_of(self, step: Step) -> tuple[str, ...]:
+        return step.roles if step.asked is None else step.asked
+
+    def _acting(self, step: Step) -> tuple[str, ...]:
+        """Return the roles whose turn it is, also those that no rule asks but that may."""
+        if step.decides is not None:
+            waiting, rungs = self._decision(), self.case.authority.rungs
+            return () if waiting is None else rungs[self.case.authority.rank(waiting.least) :]
+        return tuple(role for role in step.roles if role not in self.signed.get(step.name, {}))
+
+    def _is_done(self, step: Step) -> bool:
+        signed = self.signed.get(step.name, {})
+        return bool(signed) if step.any_of else all(role in signed for role in self._asked_of(step))
+
+    def begin(self, at: datetime, *, sent_back: bool = False) -> None:
+        """Ask for the first step."""
+        self.ask_for(self.plan()[0], at, sent_back=sent_back)
+
+    def ask_for(self, step: Step, at: datetime, *, sent_back: bool = False) -> None:
+        """Ask everybody of a step for their signature, or somebody with authority for a decision."""
+        if step.decides is not None:
+            self.ask_decision(step, at)
+            return
+        self.case.clocks.start(step.clock, at)
+        for role in self._asked_of(step):
+            due = self.case.clocks[step.clock].due
+            data = SignatureAsked(step=step.name, role=role, due=due, sent_back=sent_back or None)
+            self.case.emit(data, at, clauses=(self.clause(),))
+
+    def ask_decision(self, step: Step, at: datetime) -> None:
+        """Ask the lowest rung with enough authority to decide, in the name of who filed."""
+        asker = next(iter(self.filers()))
+        subject, amount = str(step.name), step.decides
+        role = self.case.lowest_for(subject, amount, asker)
+        self.case.approvals.ask(subject, amount, role, at, for_=asker, waits=True)
+
+    def go_on(self, at: datetime, by: Actor) -> None:
+        """Ask for the step after the present one once that is done, or end."""
+        step = self.present
+        if step is None or not self._is_done(step):
+            return
+        self.case.clocks.meet(at, step.clock)
+        self.after_step(step, at)
+        steps = self.plan()
+        after = next(place for place, one in enumerate(steps, 1) if one.name == step.name)
+        if after < len(steps):
+            self.ask_for(steps[after], at)
+        else:
+            self.case.after_signed(at, by)
+
+    def after_step(self, step: Step, at: datetime) -> None:
+        """Do what follows from a step that is done."""
 
     # --- commands ---------------------------------------------------------------------------------
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
-        self._refuse_out_of_turn("sign", by)
-        self._refuse_second_signature(by)
+        step = self._refuse_out_of_turn("sign", by)
+        if step.decides is not None:
+            message = f"sign: {step.name} is a decision: approve or reject it"
+            raise Refused("decision_step", message, self.clause())
+        self.refuse_same_person(step, by)
 
     def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
-        if command.text is None and self.step == 1:
-            message = "sign: text is missing: who signs first gives cause and prevention"
-            raise Refused("text_missing", message, self.CLAUSE)
-        data = Signed(step=self.step, role=by.role, text=command.text)
-        self.case.emit(data, at, by=by, clauses=(self.CLAUSE,))
-        if self.turn:
-            return
-        self.case.clocks.meet(at, self.clock)
-        if self.step < len(self.steps):
-            self.ask_for(self.step + 1, at)
-        else:
-            self.case.after_signed(at, by)
+        step = self._present()
+        fields = self.check_signature(step, command, by)
+        data = Signed(
+            step=step.name, role=by.role, text=command.text, fields=fields or None, written=self.written(fields)
+        )
+        self.case.emit(data, at, by=by, clauses=(self.clause(),))
+        self.go_on(at, by)
+
+    def written(self, fields: Mapping[str, Any] | None) -> list[str] | None:
+        """Return which of the fields that a step fills are free texts, by path."""
+        return None
 
     def _may_send_back(self, by: Actor, at: datetime) -> None:
-        self._refuse_out_of_turn("send_back", by)
-        if self.step == 1:
-            message = "send_back: nobody has signed before; sign, with what is wrong as text"
-            raise Refused("first_step", message, self.CLAUSE)
+        step = self._refuse_out_of_turn("send_back", by)
+        if self.asked[:1] == [step.name]:
+            message = f"send_back: nobody has signed before; {self.instead_of_sending_back()}"
+            raise Refused("first_step", message, self.clause())
+
+    def instead_of_sending_back(self) -> str:
+        """Say what to do in the first step."""
+        return "refuse instead"
+
+    def _choices_send_back(self, by: Actor, at: datetime) -> Choices:
+        return {"to": [str(name) for name in self.asked[:-1]]}
+
+    def _check_send_back(self, command: SendBack, at: datetime, by: Actor) -> None:
+        self._may_send_back(by, at)
+        if command.to is not None and command.to not in (earlier := [str(name) for name in self.asked[:-1]]):
+            message = f"to = {shown(command.to)}: allowed: {', '.join(reversed(earlier))}"
+            raise Refused("no_such_step", message, self.clause())
 
     def _do_send_back(self, command: SendBack, at: datetime, by: Actor) -> None:
-        data = SentBack(step=self.step, to=self.step - 1, role=by.role, reason=command.reason)
+        step = self._present()
+        to = next((name for name in self.asked[:-1] if str(name) == command.to), self.asked[-2])
+        self.send_back(step, to, command.reason, at, by)
+
+    def send_back(self, step: Step, to: StepName, reason: str, at: datetime, by: Actor) -> None:
+        """Void what was signed from an earlier step on, and ask it again."""
         # Whoever refuses has acted in time.
-        self.case.clocks.meet(at, self.clock)
-        self.case.emit(data, at, by=by, clauses=(self.CLAUSE,))
-        self.ask_for(self.step, at, sent_back=True)
+        self._meet(step, at)
+        data = SentBack(step=step.name, to=to, role=by.role, reason=reason)
+        self.case.emit(data, at, by=by, clauses=(self.clause(),))
+        self.ask_for(next(one for one in self.plan() if one.name == to), at, sent_back=True)
 
-    def _refuse_out_of_turn(self, command: str, by: Actor) -> None:
-        if by.role not in self.turn:
-            message = f"{command}: by.role = {by.role!r}: it is the turn of {' and '.join(self.turn)}"
-            raise Refused("out_of_order", message, self.CLAUSE)
+    def _meet(self, step: Step, at: datetime) -> None:
+        waiting = self._decision()
+        self.case.clocks.meet(at, step.clock if waiting is None else waiting.clock)
 
-    def _refuse_second_signature(self, by: Actor) -> None:
-        """Let nobody sign under two roles in a step, or in two that follow each other.
+    def _may_refuse(self, by: Actor, at: datetime) -> None:
+        step = self._refuse_out_of_turn("refuse", by)
+        if not step.refusable:
+            raise Refused("not_refusable", f"refuse: {step.name} cannot be refused", self.clause())
 
-        In one role they may: it is the rule itself that has the project manager sign twice.
+    def _do_refuse(self, command: Refuse, at: datetime, by: Actor) -> None:
+        step = self._present()
+        self._meet(step, at)
+        self.case.after_refused(str(step.name), command.reason, at, by)
+
+    def _present(self) -> Step:
+        step = self.present
+        assert step is not None  # the guard has looked
+        return step
+
+    def _refuse_out_of_turn(self, command: str, by: Actor) -> Step:
+        step = self.present
+        if step is None or by.role not in self._acting(step):
+            message = f"{command}: by.role = {by.role!r}: it is the turn of {' and '.join(self.turn) or 'nobody'}"
+            raise Refused("out_of_order", message, self.clause())
+        return step
+
+    def refuse_same_person(self, step: Step, by: Actor) -> None:
+        """Let nobody sign what they filed, nor under two roles in a step or in two that follow each other.
+
+        In one role they may: it is the rule itself that has the project manager sign a summary twice.
+
+        Raises:
+            Refused: code ``four_eyes``.
         """
-        for step in (self.step - 1, self.step):
-            for role, (_, signature) in self.signed.get(step, {}).items():
+        if not step.own and any(by.is_same(filer) for filer in self.filers()):
+            raise Refused("four_eyes", f"by.id = {by.id!r} filed it; somebody else must sign", self.clause())
+        before = self.asked[-2:-1] if self.asked[-1:] == [step.name] else []
+        for name in (*before, step.name):
+            for role, signature in self.signed.get(name, {}).items():
                 if by.is_same(signature.actor) and role != by.role:
-                    message = f"by.id = {by.id!r} has signed step {step} as {role}; somebody else must sign"
-                    raise Refused("four_eyes", message, self.CLAUSE)
+                    message = f"by.id = {by.id!r} has signed step {name} as {role}; somebody else must sign"
+                    raise Refused("four_eyes", message, self.clause())
 
     # --- time -------------------------------------------------------------------------------------
 
     def turns(self) -> Iterable[Turn]:
         """Yield the next reminder of those who have not signed."""
         if self._reminding.next_at is not None:
-            yield self._reminding.next_at, self._remind
+            yield self._reminding.next_at, self.remind
 
     def breached(self, clock: Clock, at: datetime) -> bool:
         """Climb when a step is late, and remind who has not signed."""
-        if clock.base != "signature":
+        step = self.present
+        if step is None or step.decides is not None or clock.name != step.clock:
             return False
         self.case.climb_for(clock, at)
-        self._remind(at)
+        self.remind(at)
         return True
 
-    def _remind(self, at: datetime) -> None:
-        count = self._reminding.count + 1
+    def remind(self, at: datetime) -> None:
+        """Remind who has not signed."""
+        step, count = self._present(), self._reminding.count + 1
         for role in self.turn:
-            data = Reminded(rung=role, count=count, subject=self.clock)
+            data = Reminded(rung=role, count=count, subject=step.clock)
             self.case.emit(data, at, clauses=(self._reminding.rule.clause,))
 
     # --- how events change the state --------------------------------------------------------------
 
+    def _stand_at(self, step: StepName) -> None:
+        self.step = step
+        if self.asked[-1:] != [step]:
+            self.asked.append(step)
+
     def _on_signature_asked(self, data: SignatureAsked, event: Event) -> None:
-        self.step = data.step
+        self._stand_at(data.step)
+
+    def _on_approval_requested(self, data: ApprovalRequested, event: Event) -> None:
+        if any(step.name == data.subject and step.decides is not None for step in self.plan()):
+            self._stand_at(data.subject)
 
     def _on_signed(self, data: Signed, event: Event) -> None:
-        self.signed.setdefault(self.step, {})[data.role] = (data, event)
-        if not self.turn:
+        if self.step is not None:
+            self._sign(data.role, event)
+
+    def _on_approved(self, data: Approved, event: Event) -> None:
+        if data.subject == self.step:
+            self._sign(event.actor.role, event)
+
+    def _sign(self, role: str, event: Event) -> None:
+        assert self.step is not None  # nothing is signed before it was asked
+        self.signed.setdefault(self.step, {})[role] = event
+        step = self.present
+        if step is None or self._is_done(step):
             self._reminding.quiet()
 
     def _on_sent_back(self, data: SentBack, event: Event) -> None:
+        for name in self.asked[self.asked.index(data.to) :]:
+            self.signed.pop(name, None)
+        del self.asked[self.asked.index(data.to) + 1 :]
         self.step = data.to
-        self.signed.pop(self.step, None)
+        self.case.approvals.lapse(str(data.step))
         self._reminding.quiet()
 
     def _on_reopened(self, _: object, event: Event) -> None:
-        self.step, self.signed = 0, {}
+        self.step, self.asked, self.signed = None, [], {}
 
     def _on_reminded(self, data: Reminded, event: Event) -> None:
         # One reminder may go to two people.
-        if data.subject == self.clock and data.count > self._reminding.count:
+        step = self.present
+        if step is not None and data.subject == step.clock and data.count > self._reminding.count:
             self._reminding.reminded(event.at)
 
     def _on_closed(self, _: object, event: Event) -> None:

@@ -170,6 +170,10 @@ class Policy(Model):
         """Who may decide how much."""
         return Authority(self.ladder.rungs, self.authority.limits)
 
+    def authority_for(self, kind: str) -> Authority:
+        """Return who may decide how much in a kind of case."""
+        return self.authority_of
+
     @cached_property
     def working(self) -> WorkingCalendar:
         """The working calendar; it also knows the policy's zone."""

@@ -43,10 +43,14 @@ class Command(Model):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Register the model under its name.
 
+        One that a kind makes of it, with fields of its own, has the same name and goes by the kind.
+
         Raises:
             TypeError: another model has the name, or it has none.
         """
         known = COMMANDS.get(cls.NAME)
+        if known is not None and cls is not known and issubclass(cls, known):
+            return
         if not cls.NAME or (known is not None and known.__qualname__ != cls.__qualname__):
             raise TypeError(f"command {cls.NAME!r} of {cls.__name__} is declared twice or not at all")
         COMMANDS[cls.NAME] = cls
@@ -236,15 +240,25 @@ class Close(Command):
 
 
 class Sign(Command):
-    """Sign a month-end summary, a handover or a shift swap.
+    """Sign a step of what goes from desk to desk, a handover or a shift swap.
 
     Of a summary the first who sign give cause and prevention in ``text`` (S3-4.3.1.10); a handover is signed by
-    both (S4-3.3.1), a shift swap by the department manager (S1-1.7).
+    both (S4-3.3.1), a shift swap by the department manager (S1-1.7). A step of a form may ask for an opinion in
+    ``text``, and for ``fields`` that it fills.
     """
 
     NAME = "sign"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Cause and prevention are as listed."}
     text: Text | None = None
+    fields: dict[str, Any] | None = None
+
+
+class Refuse(Command):
+    """Refuse for good: a shift swap is off (S1-1.7), a form is not granted (S1-5.12.2)."""
+
+    NAME = "refuse"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "I am away that day."}
+    reason: Text
 
 
 class LoadCalendar(Command):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
@@ -70,8 +71,16 @@ class EventData(Model):
 
     @classmethod
     def texts(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what people wrote freely in the JSON of it, by path; also what stands in place of such a text."""
-        return dict(marked(cls, data))
+        """Return what people wrote freely in the JSON of it, by path; also what stands in place of such a text.
+
+        An event with fields whose types only a form knows names the texts among them in ``written``.
+        """
+        found = dict(marked(cls, data))
+        for path in (data.get("written") or ()) if "written" in cls.model_fields else ():
+            # Nobody knows what a row of the ledger holds before it was verified.
+            with suppress(LookupError, TypeError, AttributeError):
+                found[path] = at(data, path)
+        return found
 
     def as_data(self) -> dict[str, Any]:
         """Return the public JSON of it."""
