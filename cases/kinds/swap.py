@@ -24,7 +24,7 @@ from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import Reference, Said
-from cases.vocabulary.values import FreeText, Instant, Model, Moment, Text, Token
+from cases.vocabulary.values import FreeText, Instant, Model, Moment, Token
 from cases.vocabulary.views import CaseView, Waiting
 from cases.working_calendar import WorkingCalendar
 
