@@ -176,6 +176,7 @@ class Case(Handlers):
             facts=intake.open_facts(),
             parent=intake.parent,
             reported_at=received if begun < received else None,
+            written=intake.written() or None,
         )
         case.emit(data, begun, by=intake.filer(), clauses=case.OPENED_BY)
         case._start_early_clocks(begun)
@@ -275,10 +276,14 @@ class Case(Handlers):
         if by.role not in self.policy.all_roles:
             allowed = ", ".join(self.policy.all_roles)
             raise Refused("unknown_role", f"by.role = {by.role!r} is not a role; allowed: {allowed}")
-        permitted = self.policy.permitted(name, self.KIND)
+        permitted = self.permitted(name)
         if by.role not in permitted:
             allowed = ", ".join(role for role in self.policy.all_roles if role in permitted)
             raise Refused("role", f"by.role = {by.role!r} may not {name}; allowed: {allowed}")
+
+    def permitted(self, name: str) -> frozenset[str]:
+        """Return the roles that may send a command to this case."""
+        return self.policy.permitted(name, self.KIND)
 
     # --- commands ---------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The kinds of case: the one registry, filled from the declarations of `cases.kinds`.
 
-A new kind is a module of its own in ``cases/kinds`` and a line here.
+A new kind is a module of its own in ``cases/kinds`` and a line here. Every other name is that of a form of a policy.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from cases.case import Case
 from cases.kinds.claim import Claim
 from cases.kinds.complaint import Complaint
 from cases.kinds.exception_report import ExceptionReport
+from cases.kinds.form import Form, form_of
 from cases.kinds.handover import Handover
 from cases.kinds.inquiry import Inquiry
 from cases.kinds.summary import Summary
@@ -21,6 +22,7 @@ from cases.kinds.swap import ShiftSwap
 from cases.mechanisms.part import handler_of
 from cases.policy.model import Policy
 from cases.vocabulary.events import FACTS
+from cases.vocabulary.refusals import Refused, shown
 
 # Every kind by the name that stands in workflow ids, in the order in which lists show them.
 KINDS: dict[str, type[Case]] = {}
@@ -62,6 +64,7 @@ def declare(kind: type[Case]) -> None:
 
 
 _NAME = re.compile("[a-z]+")
+_FORM_NAME = re.compile("[a-z][a-z0-9_]{0,39}")
 # What a declaration must hold.
 _PARTS = {
     "KIND": "the name in workflow ids, like complaint",
@@ -80,8 +83,33 @@ _PARTS = {
 
 
 def kinds(policy: Policy | None = None) -> Mapping[str, type[Case]]:
-    """Return the kinds of case by name; with a policy those that it has a table for."""
-    return KINDS if policy is None else {name: KINDS[name] for name in policy.kinds}
+    """Return the kinds of case by name; with a policy those that it has a table for, with its forms."""
+    return KINDS if policy is None else {name: kind_of(name, policy) for name in policy.kinds}
+
+
+def case_types() -> tuple[type[Case], ...]:
+    """Return what has a workflow type of its own: every kind, and what all forms have in common."""
+    return (*KINDS.values(), Form)
+
+
+def kind_named(name: str) -> type[Case] | None:
+    """Return what is known of a kind without its policy: of a form what all of them have in common; else None."""
+    return KINDS.get(name) or (Form if _FORM_NAME.fullmatch(name) else None)
+
+
+def kind_of(name: str, policy: Policy) -> type[Case]:
+    """Return a kind of case, or the form that a policy declares under this name.
+
+    Raises:
+        Refused: code ``unknown_kind``, naming the kinds and the forms of the policy.
+    """
+    known = KINDS.get(name)
+    if known is not None:
+        return known
+    if name not in policy.form:
+        allowed = ", ".join((*KINDS, *policy.form))
+        raise Refused("unknown_kind", f"kind = {shown(name)}: policy {policy.name} knows {allowed}")
+    return form_of(name, policy)
 
 
 for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap):

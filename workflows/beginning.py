@@ -13,6 +13,7 @@ from activities.messages import BEGIN, LOAD, BeginOrder, Begun, Loaded, LoadOrde
 from activities.senders.statement import Said
 from cases.case import Case
 from cases.policy.model import Policy
+from cases.registry import kind_of
 from cases.vocabulary.contract import refusal_of
 from cases.vocabulary.refusals import Refused
 from workflows import state
@@ -50,8 +51,8 @@ async def begin(policy: str, said: Said | None) -> Begun:
     return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, info.first_execution_run_id, said, filed), Begun)
 
 
-async def load(case: type[Case], wanted: state.FromLedger) -> Taken:
-    """Take a case over as the ledger has it, part by part; from then on this run holds it.
+async def load(kind: str, wanted: state.FromLedger) -> Taken:
+    """Take a case of a kind over as the ledger has it, part by part; from then on this run holds it.
 
     Raises:
         Refused: ``not_found``, ``ledger_broken``, ``ledger_behind`` (the ledger ends too early), or ``superseded``
@@ -64,7 +65,8 @@ async def load(case: type[Case], wanted: state.FromLedger) -> Taken:
         raise Refused("ledger_behind", message)
     if first.policy_document is None:
         raise Refused("ledger_broken", f"{info.workflow_id}: the policy that it is pinned to is not in the ledger")
-    replayed, last = case(Policy.from_document(first.policy_document)), first
+    policy = Policy.from_document(first.policy_document)
+    replayed, last = kind_of(kind, policy)(policy), first
     # Part by part, each in a workflow task of its own: a task has two seconds.
     replayed.follow(state.unpack(first.events))
     while last.last_seq < first.head_seq:

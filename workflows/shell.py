@@ -110,13 +110,24 @@ class Shell:
             self._problem = refusal
 
     def _restore(self, carried: state.Carried) -> None:
-        case = self.CASE.replay(Policy.from_document(carried.policy_document), state.unpack(carried.events))
+        policy = Policy.from_document(carried.policy_document)
+        case = kind_of(self._kind, policy).replay(policy, state.unpack(carried.events))
         self._mark = carried.mark
         sent = state.unpack_sent(carried.sent)
         self._take(case, Known(self._start.intake, carried.recorded, carried.number, dict(carried.seen), sent))
 
     def _take(self, case: Case, known: Known) -> None:
         self._outside = Outside(case, known, self._now, self._rehearsal is not None)
+
+    @property
+    def _kind(self) -> str:
+        """The name of the kind, as the workflow id has it."""
+        return workflow.info().workflow_id.partition(":")[0]
+
+    @property
+    def _case_type(self) -> type[Case]:
+        """The kind of the case; of a form, until its policy is known, what all forms have in common."""
+        return self.CASE if self._outside is None else type(self._outside.case)
 
     # --- updates, signals, queries ----------------------------------------------------------------
 
@@ -306,7 +317,7 @@ class Shell:
         return self._outside.case.explain(self._now()) if self._outside else []
 
     def _read(self, name: str, args: Sequence[RawValue]) -> Command:
-        command = read_command(self.CASE.COMMANDS, name, _read_json(name, args))
+        command = read_command(self._case_type.COMMANDS, name, _read_json(name, args))
         if command.at is not None and self._rehearsal is None:
             raise Refused("invalid", f"{name}: at is taken only by a rehearsed case")
         return command
@@ -456,17 +467,16 @@ class Shell:
         if self._outside is not None or self._problem is not None:
             return
         if start.from_ledger is not None:
-            taken = await load(self.CASE, start.from_ledger)
+            taken = await load(self._kind, start.from_ledger)
             self._mark = taken.mark
             self._take(taken.case, Known(None, len(taken.case.events), taken.number, taken.seen))
             return
         assert start.intake is not None
         proof = None if self._rehearsal is not None else start.intake.proof
-        said = None if proof is None else _with(statement.of_intake(workflow.info().workflow_id, start.intake), proof)
         if self._rehearsal is not None:
             document = self._rehearsal.policy_document
         else:
-            begun = await begin(start.intake.policy, said)
+            begun = await begin(start.intake)
             document, self._recorded_view = begun.policy_document, begun.known
             if begun.mark is not None:
                 # Others may file under this key by now: they get the case, whatever becomes of this intake.
@@ -476,9 +486,13 @@ class Shell:
         if self._recorded_view is None:
             # Received when it was started, however long a worker and the policy took to come.
             started = self._on_the_case(workflow.info().workflow_start_time)
-            case = self.CASE.open(start.intake, Policy.from_document(document), started)
-            self._take(case, Known(start.intake))
+            policy = Policy.from_document(document)
+            kind = kind_of(self._kind, policy)
+            intake = typed(start.intake, kind)
+            case = kind.open(intake, policy, started)
+            self._take(case, Known(intake))
             if self._outside is not None and proof is not None:
+                said = _with(statement.of_intake(workflow.info().workflow_id, intake), proof)
                 self._keep(self._outside, 1, said, list(proof.salts.values()))
             self._settle(case.events[-1].at)
 

@@ -18,10 +18,11 @@ from pydantic_core import from_json
 from activities.messages import Mark, Sent
 from cases.case import Case
 from cases.policy.tables import LONGEST
+from cases.registry import KINDS, kind_named
 from cases.vocabulary.events import Event
 from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.parcels import EarlierClaims
-from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused, invalid, shown
 from cases.vocabulary.values import Model
 
 MICROSECOND = timedelta(microseconds=1)
@@ -153,10 +154,18 @@ def read_start(case: type[Case], workflow_id: str, raw: Any, *, continued: bool)
         None if carried is None else _model(Carried, carried, CARRIED),
         None if from_ledger is None else _model(FromLedger, from_ledger, FROM_LEDGER),
     )
-    wanted = f"{case.KIND}:{start.key}"
+    wanted = f"{case.KIND or _form_in(workflow_id)}:{start.key}"
     if workflow_id != wanted:
         raise Refused("invalid", f"the workflow id of this case must be {wanted}")
     return start
+
+
+def _form_in(workflow_id: str) -> str:
+    """Return the name of the form that a workflow id is of; its policy says later whether there is one."""
+    name = workflow_id.partition(":")[0]
+    if name in KINDS or kind_named(name) is None:
+        raise Refused("invalid", f"the workflow id must name a form: {shown(name)} is none")
+    return name
 
 
 M = TypeVar("M", bound=BaseModel)

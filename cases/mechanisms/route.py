@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cases.mechanisms.approvals import Approval, ApprovalRequested, Approved
@@ -76,7 +77,8 @@ class Step:
         opinion: whether a signature needs a text.
         own: whether who filed may sign.
         refusable: whether it may be refused for good.
-        decides: the amount in yuan that somebody with authority approves in place of a signature; None for none.
+        decision: whether somebody with authority approves it in place of a signature.
+        amount: what they decide, in yuan; None for no amount.
     """
 
     name: StepName
@@ -87,7 +89,8 @@ class Step:
     opinion: bool = False
     own: bool = True
     refusable: bool = True
-    decides: Any = None
+    decision: bool = False
+    amount: Decimal | None = None
 
 
 class Route(Part):
@@ -145,7 +148,7 @@ class Route(Part):
         step = self.present
         if step is None:
             return ()
-        if step.decides is not None:
+        if step.decision:
             waiting = self._decision()
             return () if waiting is None else (waiting.role,)
         return tuple(role for role in self._asked_of(step) if role not in self.signed.get(step.name, {}))
@@ -153,7 +156,7 @@ class Route(Part):
     def waits_for(self) -> list[Waiting]:
         """List whose signatures are waited for."""
         step = self.present
-        if step is None or step.decides is not None:
+        if step is None or step.decision:
             return []
         return [Waiting(what="signature", clock=step.clock, role=role) for role in self.turn]
 
@@ -165,7 +168,7 @@ class Route(Part):
 
     def _acting(self, step: Step) -> tuple[str, ...]:
         """Return the roles whose turn it is, also those that no rule asks but that may."""
-        if step.decides is not None:
+        if step.decision:
             waiting, rungs = self._decision(), self.case.authority.rungs
             return () if waiting is None else rungs[self.case.authority.rank(waiting.least) :]
         return tuple(role for role in step.roles if role not in self.signed.get(step.name, {}))
@@ -180,7 +183,7 @@ class Route(Part):
 
     def ask_for(self, step: Step, at: datetime, *, sent_back: bool = False) -> None:
         """Ask everybody of a step for their signature, or somebody with authority for a decision."""
-        if step.decides is not None:
+        if step.decision:
             self.ask_decision(step, at)
             return
         self.case.clocks.start(step.clock, at)
@@ -192,9 +195,10 @@ class Route(Part):
     def ask_decision(self, step: Step, at: datetime) -> None:
         """Ask the lowest rung with enough authority to decide, in the name of who filed."""
         asker = next(iter(self.filers()))
-        subject, amount = str(step.name), step.decides
-        role = self.case.lowest_for(subject, amount, asker)
-        self.case.approvals.ask(subject, amount, role, at, for_=asker, waits=True)
+        subject = str(step.name)
+        lowest = self.case.authority.rungs[0]
+        role = lowest if step.amount is None else self.case.lowest_for(subject, step.amount, asker)
+        self.case.approvals.ask(subject, step.amount, role, at, for_=asker, waits=True)
 
     def go_on(self, at: datetime, by: Actor) -> None:
         """Ask for the step after the present one once that is done, or end."""
@@ -217,7 +221,7 @@ class Route(Part):
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
         step = self._refuse_out_of_turn("sign", by)
-        if step.decides is not None:
+        if step.decision:
             message = f"sign: {step.name} is a decision: approve or reject it"
             raise Refused("decision_step", message, self.clause())
         self.refuse_same_person(step, by)
@@ -320,7 +324,7 @@ class Route(Part):
     def breached(self, clock: Clock, at: datetime) -> bool:
         """Climb when a step is late, and remind who has not signed."""
         step = self.present
-        if step is None or step.decides is not None or clock.name != step.clock:
+        if step is None or step.decision or clock.name != step.clock:
             return False
         self.case.climb_for(clock, at)
         self.remind(at)
@@ -344,7 +348,7 @@ class Route(Part):
         self._stand_at(data.step)
 
     def _on_approval_requested(self, data: ApprovalRequested, event: Event) -> None:
-        if any(step.name == data.subject and step.decides is not None for step in self.plan()):
+        if any(step.name == data.subject and step.decision for step in self.plan()):
             self._stand_at(data.subject)
 
     def _on_signed(self, data: Signed, event: Event) -> None:

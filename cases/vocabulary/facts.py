@@ -115,6 +115,10 @@ class Intake(BaseModel):
         """Return the personal part of the facts, as plain JSON: erasable, never in the ledger."""
         return self.facts.model_dump(mode="json", include=set(Facts.PERSONAL), exclude_none=True)
 
+    def written(self) -> list[str]:
+        """Return the paths of the texts among the open facts that only the policy knows for texts."""
+        return []
+
     def filer(self) -> Actor:
         """Return who files it, as events carry it."""
         return SYSTEM if self.by is None else self.by.actor()

@@ -13,7 +13,8 @@ from cases.vocabulary.values import FreeText, Moment
 class CaseOpened(EventData):
     """A case was opened; ``facts`` without personal data. ``reported_at`` is the receipt, where it came later.
 
-    Texts among the facts: the label of a checklist, cause and measure of the exceptions of a summary.
+    Texts among the facts: the label of a checklist, cause and measure of the exceptions of a summary; those of a form
+    are named in ``written``, since only its policy knows them.
     """
 
     TYPE: ClassVar[str] = "case_opened"
@@ -25,12 +26,16 @@ class CaseOpened(EventData):
     facts: dict[str, Any]
     parent: str | None = None
     reported_at: Moment | None = None
+    written: list[str] | None = None
 
     @classmethod
     def texts(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the facts, by the model of the kind's facts."""
         model, facts = FACTS.get(str(data.get("kind"))), data.get("facts")
-        return dict(marked(model, facts, "facts.")) if model is not None and isinstance(facts, Mapping) else {}
+        found = super().texts(data)
+        if model is not None and isinstance(facts, Mapping):
+            found.update(marked(model, facts, "facts."))
+        return found
 
 
 class Closed(EventData):
