@@ -43,6 +43,7 @@ class BeginOrder:
         run: the id of the first run of the workflow, the same however often it continues as new.
         said: the intake with the proof of who files it; None where it has none.
         at: when it was filed, RFC 3339; empty in histories of before there were proofs.
+        form: the intake of a form with its proof, as JSON: what it says of it is known by its policy only.
     """
 
     case_id: str
@@ -50,6 +51,7 @@ class BeginOrder:
     run: str
     said: Said | None = None
     at: str = ""
+    form: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

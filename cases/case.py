@@ -206,6 +206,10 @@ class Case(Handlers):
                 self.end_step()
             self.evolve(event)
 
+    def fact(self, name: str) -> Any:
+        """Return what the case knows under a name, as JSON: what a clock falls due by; None where it does not."""
+        return self.facts.get(name)
+
     def _admit(self, intake: Intake, received: datetime) -> None:
         """Refuse facts that do not make a case of this kind."""
 

@@ -152,6 +152,10 @@ class WorkingCalendar:
             day = self.local(at).date() + timedelta(days)
         except OverflowError:
             raise ValueError(f"{days} days after {at.isoformat()} is beyond the year 9999") from None
+        return self.last_second(day)
+
+    def last_second(self, day: date) -> datetime:
+        """23:59:59 of a day."""
         # Where clocks go back at midnight the day ends with the second 23:59:59.
         return self.local(datetime.combine(day, time(23, 59, 59, fold=1), self.zone))
 
@@ -159,6 +163,10 @@ class WorkingCalendar:
         """Return the same calendar, with one more year published or one published again."""
         known = {number: entry.model_dump(mode="json") for number, entry in self.years.root.items()}
         return WorkingCalendar(self.zone, self._windows, CalendarYears.model_validate({**known, year: published}))
+
+    def holidays_between(self, first: date, last: date) -> list[date]:
+        """Return the days off that were published, from the first day to the last; a plain weekend is none."""
+        return sorted(day for day in self._holidays if first <= day <= last)
 
     def windows_of(self, day: date) -> list[tuple[datetime, datetime]]:
         """Return the working windows of a day as (start, end), in order and apart; none on a day off."""

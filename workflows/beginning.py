@@ -10,11 +10,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.messages import BEGIN, LOAD, BeginOrder, Begun, Loaded, LoadOrder, Mark
-from activities.senders.statement import Said
+from activities.senders.statement import said_of_intake
 from cases.case import Case
+from cases.kinds.form_fields import AnyFormIntake
 from cases.policy.model import Policy
 from cases.registry import kind_of
 from cases.vocabulary.contract import refusal_of
+from cases.vocabulary.facts import Intake
 from cases.vocabulary.refusals import Refused
 from workflows import state
 from workflows.recording import BACK_OFF
@@ -37,18 +39,19 @@ class Taken:
     mark: Mark | None
 
 
-async def begin(policy: str, said: Said | None) -> Begun:
+async def begin(intake: Intake) -> Begun:
     """Ask for the policy of a new case, whether the ledger has the case already, and whether it is its sender's.
-
-    Args:
-        said: the intake with its proof; None where it has none.
 
     Raises:
         Refused: nobody knows the policy, or ``unsigned``.
     """
     info = workflow.info()
-    filed = info.workflow_start_time.isoformat()
-    return await _ask(BEGIN, BeginOrder(info.workflow_id, policy, info.first_execution_run_id, said, filed), Begun)
+    filed, form = info.workflow_start_time.isoformat(), None
+    said = None if isinstance(intake, AnyFormIntake) else said_of_intake(info.workflow_id, intake)
+    if isinstance(intake, AnyFormIntake) and intake.proof is not None:
+        form = intake.model_dump(mode="json", exclude_unset=True)
+    order = BeginOrder(info.workflow_id, intake.policy, info.first_execution_run_id, said, filed, form)
+    return await _ask(BEGIN, order, Begun)
 
 
 async def load(kind: str, wanted: state.FromLedger) -> Taken:

@@ -10,7 +10,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 with workflow.unsafe.imports_passed_through():
     from cases.case import Case
-    from cases.registry import KINDS
+    from cases.registry import case_types
 
 from workflows.jobs.handover import ShiftEnd
 from workflows.jobs.subscription import EVENTS_QUEUE as EVENTS_QUEUE
@@ -48,7 +48,7 @@ def workflow_of(case: type[Case]) -> type[Shell]:
 
 def case_workflows() -> list[type[Shell]]:
     """Return the workflow types of every kind that is declared."""
-    return [workflow_of(case) for case in KINDS.values()]
+    return [workflow_of(case) for case in case_types()]
 
 
 # So that the sandbox finds them in its own copy of this module.

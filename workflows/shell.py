@@ -26,11 +26,11 @@ with workflow.unsafe.imports_passed_through():
     from cases import rules
     from cases.case import Case, closed
     from cases.policy.model import Policy
+    from cases.registry import kind_of
     from cases.vocabulary.commands import Command, read_command
     from cases.vocabulary.contract import OPENED, RECORD_AGAIN, UnreadablePayload, key_missing, missing
     from cases.vocabulary.events import SYSTEM
-    from cases.vocabulary.facts import read_intake
-    from cases.vocabulary.proof import Proof
+    from cases.vocabulary.facts import read_again, read_intake
     from cases.vocabulary.refusals import Refused, shown
 
 from workflows import state
@@ -488,11 +488,11 @@ class Shell:
             started = self._on_the_case(workflow.info().workflow_start_time)
             policy = Policy.from_document(document)
             kind = kind_of(self._kind, policy)
-            intake = typed(start.intake, kind)
+            intake = read_again(start.intake, kind.INTAKE)
             case = kind.open(intake, policy, started)
             self._take(case, Known(intake))
             if self._outside is not None and proof is not None:
-                said = _with(statement.of_intake(workflow.info().workflow_id, intake), proof)
+                said = statement.said_of_intake(workflow.info().workflow_id, intake)
                 self._keep(self._outside, 1, said, list(proof.salts.values()))
             self._settle(case.events[-1].at)
 
@@ -588,12 +588,7 @@ def _said(command: Command) -> statement.Said | None:
     """
     if command.proof is None:
         return None
-    return _with(statement.of_command(workflow.info().workflow_id, command), command.proof)
-
-
-def _with(said: statement.Statement, proof: Proof) -> statement.Said:
-    # The statement has the commitments; and what is asked of an activity must not be larger than what came.
-    return statement.Said(said, proof.model_dump(mode="json", exclude_none=True, exclude={"salts"}))
+    return statement.said(statement.of_command(workflow.info().workflow_id, command), command.proof)
 
 
 def _is_over(outside: Outside) -> bool:

@@ -15,6 +15,9 @@ from activities.messages import BEGIN, BeginOrder, Begun, Mark
 from activities.policies.store import Policies
 from activities.refusals import failure
 from activities.senders.gate import GATE
+from activities.senders.statement import Said, said_of_intake
+from cases.registry import kind_of
+from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 
 # Seconds for the casebook to answer. Nobody waits longer for a case to open: the first record tells as well.
@@ -42,7 +45,7 @@ class Beginnings:
         """
         if order.at:
             try:
-                GATE.check(order.said, datetime.fromisoformat(order.at))
+                GATE.check(await self._said(order), datetime.fromisoformat(order.at))
             except Refused as refusal:
                 raise failure(refusal) from None
         row = await self._recorded(order)
@@ -59,6 +62,13 @@ class Beginnings:
             await self._note_again(order.case_id)
         salt, digest = row["intake_salt"], row["intake_digest"]
         return Begun(document, row["view"], None if digest is None else Mark(salt.hex(), digest.hex()))
+
+    async def _said(self, order: BeginOrder) -> Said | None:
+        """Return the intake with its proof; of a form by its policy, which says what of it is a text."""
+        if order.form is None:
+            return order.said
+        kind = kind_of(order.case_id.partition(":")[0], await self._policies.in_force(order.policy))
+        return said_of_intake(order.case_id, read_intake(kind.INTAKE, order.form))
 
     async def _note_again(self, case_id: str) -> None:
         """Note that an erased case was filed again, so that the engine forgets this run too."""

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from activities.casebook.texts import PERSONAL, commitment
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
-from cases.vocabulary.facts import Facts, Intake
+from cases.vocabulary.facts import Intake
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import marked, put
@@ -72,6 +72,21 @@ def of_command(case_id: str, command: Command) -> Statement:
     return Statement(case_id, command.NAME, canonical(content), command.by.actor().as_json(), command.request_id)
 
 
+def said_of_intake(case_id: str, intake: Intake) -> Said | None:
+    """Return an intake with the proof of who files it; None where it has none.
+
+    Raises:
+        Refused: see `of_intake`.
+    """
+    return None if intake.proof is None else said(of_intake(case_id, intake), intake.proof)
+
+
+def said(statement: Statement, proof: Proof) -> Said:
+    """Return a statement with its proof."""
+    # The statement has the commitments; and what is asked of an activity must not be larger than what came.
+    return Said(statement, proof.model_dump(mode="json", exclude_none=True, exclude={"salts"}))
+
+
 def of_intake(case_id: str, intake: Intake) -> Statement:
     """Return what an intake says.
 
@@ -81,7 +96,7 @@ def of_intake(case_id: str, intake: Intake) -> Statement:
     salts = {} if intake.proof is None else intake.proof.salts
     texts = texts_of_intake(intake)
     _refuse_beyond(salts, [PERSONAL, *texts])
-    exclude: dict[str, Any] = {"by": True, "proof": True, "facts": set(Facts.PERSONAL)}
+    exclude: dict[str, Any] = {"by": True, "proof": True, "facts": intake.private()}
     content = _committed(intake.model_dump(mode="json", exclude=exclude, exclude_defaults=True), texts, salts)
     content[PERSONAL] = commitment(_salt(salts, PERSONAL), canonical(intake.personal()))
     return Statement(case_id, FILE, canonical(content), intake.filer().as_json())

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from cases.case import OTHERS, Case, by_name
-from cases.kinds.form_fields import FormFacts, FormIntake, check_fields, computed, form_intake, signing
+from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, computed, form_intake, signing
 from cases.kinds.form_route import FormRoute
 from cases.mechanisms.approvals import Approval
-from cases.mechanisms.notices import CopiesIssued
+from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.mechanisms.route import SendBack
 from cases.policy.forms import FormTable
 from cases.policy.model import Policy
@@ -28,7 +27,7 @@ from cases.vocabulary.events import Actor, Event, EventData, known_or_reference,
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.texts import Said, at as value_at
+from cases.vocabulary.texts import Said
 from cases.vocabulary.values import FreeText, Text
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
@@ -110,7 +109,7 @@ class Form(Case):
 
     WORKFLOW = WORKFLOW
     KIND = ""
-    INTAKE = FormIntake
+    INTAKE = AnyFormIntake
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "key": "F-1", "facts": {"filed_by": {"id": "agent-7", "role": "agent"}, "fields": {}},
     }  # fmt: skip
@@ -162,7 +161,8 @@ class Form(Case):
         if role not in allowed:
             message = f"facts.filed_by.role = {role!r} may not file {self.KIND}; allowed: {', '.join(allowed)}"
             raise Refused("role", message, self.rule.clause)
-        check_fields(self.rule, intake, received, self.policy)
+        fields = intake.facts.fields.model_dump(mode="json", exclude_none=True)
+        check_fields(self.rule, fields, received, self.policy, intake.key)
 
     def _start_clocks(self, at: datetime) -> None:
         if "whole" in self.rule.clocks:
@@ -243,7 +243,7 @@ class Form(Case):
         self.emit(data, at, by=by, clauses=clauses)
         copies = self.route.named(self.rule.copies)
         if copies and not self.copied:
-            told = [{"no": number, "to": role} for number, role in enumerate(copies, 1)]
+            told = [IssuedCopy(no=number, to=role) for number, role in enumerate(copies, 1)]
             self.emit(CopiesIssued(copies=told), at, by=by, clauses=clauses)
         if self.rule.effect is None:
             self._end(at, by)
@@ -376,7 +376,7 @@ def _form_of(name: str, document: str) -> type[Form]:
         "__module__": __name__,
         "KIND": name,
         "INTAKE": form_intake(name, table),
-        "COMMANDS": {**Form.COMMANDS, Sign.NAME: signing(name, table)},
+        "COMMANDS": {**Form.COMMANDS, Sign.NAME: signing(table)},
         "OPENED_BY": (table.clause,),
     }
     return type(f"Form_{name}", (Form,), members)

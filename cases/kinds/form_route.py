@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cases.kinds.form_fields import written_fields
-from cases.mechanisms.route import Route, Signed, Step, StepName
+from cases.kinds.form_fields import text_paths
+from cases.mechanisms.route import Route, Step, StepName
 from cases.policy.forms import BY_FIELD, FormTable, StepRule
-from cases.policy.tables import Reminders, holds
+from cases.policy.tables import Reminders, meets
 from cases.vocabulary.commands import Sign
 from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
@@ -41,11 +41,11 @@ class FormRoute(Route):
     def plan(self) -> Sequence[Step]:
         """Return the steps that the fields ask for; those of whose roles none is asked are left out."""
         fields = self.case.fields
-        steps = (self._step(rule, fields) for rule in self.table.steps if holds(rule.when, fields))
+        steps = (self._step(rule, fields) for rule in self.table.steps if meets(fields, rule.when))
         return [step for step in steps if step.decision or step.roles]
 
     def _step(self, rule: StepRule, fields: Mapping[str, Any]) -> Step:
-        who = rule.any_of or tuple(one.role for one in rule.roles if holds(one.when, fields))
+        who = rule.any_of or tuple(one.role for one in rule.roles if meets(fields, one.when))
         roles = self.named(who)
         asked = tuple(role for role in roles if not rule.superior or self._is_above(role)) or roles
         amount = fields.get(rule.decides) if rule.decides is not None else None
@@ -63,7 +63,7 @@ class FormRoute(Route):
         )
 
     def named(self, who: Iterable[str]) -> tuple[str, ...]:
-        """Return the roles that are meant, each once: ``field:NAME`` is the one that the field holds."""
+        """Return the roles that are meant, each once: ``field:NAME`` is the one that the field meets."""
         fields = self.case.fields
         found = (fields.get(one.removeprefix(BY_FIELD)) if one.startswith(BY_FIELD) else one for one in who)
         return self.case.policy.expand(tuple(one for one in found if one is not None))
@@ -103,7 +103,9 @@ class FormRoute(Route):
         given: dict[str, Any] = command.model_dump(mode="json", exclude_none=True).get("fields") or {}
         for name in given:
             if name not in needed:
-                message = f"fields: {shown(name)} is none that {step.name} fills; allowed: {', '.join(needed) or 'none'}"
+                message = (
+                    f"fields: {shown(name)} is none that {step.name} fills; allowed: {', '.join(needed) or 'none'}"
+                )
                 raise Refused("unknown_field", message, self.clause())
         if missing := [name for name in needed if name not in given]:
             raise Refused("fields_missing", f"fields: {', '.join(missing)}: {step.name} fills them", self.clause())
@@ -112,7 +114,7 @@ class FormRoute(Route):
 
     def written(self, fields: Mapping[str, Any] | None) -> list[str] | None:
         """Return which of the filled fields are free texts."""
-        return written_fields(self.table, fields or {}, "fields.") or None
+        return [f"fields.{path}" for path in text_paths(self.table, fields or {})] or None
 
     def filling(self) -> Iterator[Event]:
         """Yield the signatures that fill fields and are not void, in the order of the steps."""

@@ -5,9 +5,11 @@ A clock is changed only by events. Instants carry a fixed offset, so adding dura
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
@@ -232,6 +234,12 @@ class Clock:
             limit = {"calendar_days": rule.calendar_days}
         elif rule.next_opening:
             limit = {"next_opening": True}
+        elif rule.until is not None:
+            limit = {"until": rule.until}
+        elif rule.month_day is not None:
+            limit = {"month_day": rule.month_day, "field": rule.field}
+        elif rule.week_day is not None:
+            limit = {"week_day": rule.week_day, "field": rule.field}
         elif rule.working_time is not None:
             limit = {"working_minutes": str(Decimal(rule.working_time.total_seconds()) / 60)}
         return {
@@ -253,6 +261,9 @@ class Clock:
         }
 
     def _warnings(self, since: datetime) -> list[tuple[int, datetime]]:
+        if self.due <= since:
+            # It was due before it started: there is no time of which a fraction could be over.
+            return []
         if self.rule.working_time is not None:
             span = self.calendar.working_time_between(since, self.due)
             return [
@@ -292,6 +303,40 @@ def first_due(rule: ClockRule, at: datetime, calendar: WorkingCalendar) -> Recko
     raise ValueError("the clock has no limit of its own")
 
 
+def bound_due(rule: ClockRule, value: str, calendar: WorkingCalendar) -> datetime:
+    """When a clock falls due that goes by a field (``month_day``, ``week_day``, ``until``); nothing moves it (T1).
+
+    Args:
+        value: of the field, as the facts hold it: ``2026-03``, ``2026-W10``, a date, or an instant of RFC 3339.
+
+    Raises:
+        ValueError: the rule goes by no field, or the value is none of these.
+    """
+    instant = datetime.fromisoformat(value) if "T" in value else None
+    if instant is not None and rule.until is not None:
+        return calendar.local(instant)
+    if instant is not None:
+        day = calendar.local(instant).date()
+    elif _MONTH.fullmatch(value):
+        day = date.fromisoformat(f"{value}-01")
+    elif _WEEK.fullmatch(value):
+        day = date.fromisoformat(f"{value}-1")
+    else:
+        day = date.fromisoformat(value)
+    if rule.month_day is not None:
+        year, month = (day.year, day.month + 1) if day.month < 12 else (day.year + 1, 1)
+        # A shorter month ends with its last day.
+        day = date(year, month, min(rule.month_day, monthrange(year, month)[1]))
+    elif rule.week_day is not None:
+        day += timedelta(days=7 - day.weekday() + rule.week_day - 1)
+    elif rule.until is None:
+        raise ValueError("the clock goes by no field")
+    return calendar.last_second(day)
+
+
+_MONTH, _WEEK = re.compile(r"\d{4}-\d{2}"), re.compile(r"\d{4}-W\d{2}")
+
+
 class Clocks(Part, Mapping[str, Clock]):
     """The clocks of a case by name: the present one of each name, and those before it."""
 
@@ -316,11 +361,16 @@ class Clocks(Part, Mapping[str, Clock]):
     def start(self, name: str, at: datetime, due: datetime | None = None, *, since: datetime | None = None) -> None:
         """Start a clock: to its limit in the policy, from ``since`` if that was earlier, or to the instant given.
 
-        Nothing starts where the policy does not have the clock: it was pinned before there was one.
+        Nothing starts where the policy does not have the clock: it was pinned before there was one; nor where it goes
+        by a field of the case that nobody has given.
         """
         rule = self.case.rule.clock(name)
         if rule is None:
             return
+        if due is None and rule.bound_to is not None:
+            if (value := self.case.fact(rule.bound_to)) is None:
+                return
+            due = bound_due(rule, value, self.working)
         reckoned = first_due(rule, since or at, self.working) if due is None else Reckoned(due)
         days_off, provisional = _used(reckoned)
         data = ClockStarted(clock=name, due=reckoned.at, days_off=days_off, provisional=provisional)

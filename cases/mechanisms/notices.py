@@ -12,6 +12,7 @@ from cases.vocabulary import commands
 from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.values import Model, Role
 
 
 class Notified(EventData):
@@ -50,6 +51,20 @@ class ReportSent(EventData):
     TYPE: ClassVar[str] = "report_sent"
     roles: list[str]
     channel: str
+
+
+class IssuedCopy(Model):
+    """A copy of a closed form and the role that it is for."""
+
+    no: int
+    to: Role
+
+
+class CopiesIssued(EventData):
+    """Numbered copies of what was decided go out, each to a role (S1-5.9.7)."""
+
+    TYPE: ClassVar[str] = "copies_issued"
+    copies: list[IssuedCopy]
 
 
 class Notices(Part):

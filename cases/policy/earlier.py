@@ -8,6 +8,7 @@ What a later release said in it, and this one does not know, is passed over.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any
@@ -38,7 +39,9 @@ def as_it_was_meant(content: Mapping[str, Any], error: ValidationError) -> dict[
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         place, what = item["loc"], item["type"]
         if what == "extra_forbidden":
-            _at(read, place[:-1]).pop(place[-1], None)
+            # What a form has from [form_defaults] is an error there too.
+            with suppress(KeyError):
+                _at(read, place[:-1]).pop(place[-1], None)
         elif place[-1:] == ("[key]",):
             # One of a fixed set of keys, like a severity.
             _at(read, place[:-2]).pop(place[-2], None)

@@ -15,10 +15,20 @@ from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import StringConstraints, ValidationError, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import (
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from cases.authority import Authority
 from cases.policy.earlier import PINNED, as_it_was_meant, pinned
+from cases.policy.form_faults import faults
+from cases.policy.forms import FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
 from cases.policy.tables import (
     ApprovalsRule,
@@ -68,8 +78,20 @@ class Policy(Model):
     approvals: ApprovalsRule | None = None
     # Without it, every notice goes out by itself.
     digest: DigestRule | None = None
+    # The kinds that are declared here without code, and what they do not say.
+    form_defaults: FormDefaults | None = None
+    form: dict[str, FormTable] = Field(default_factory=dict)
     # The canonical JSON of the file: what a case carries, and what its hash is taken over.
     document: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_forms(cls, raw: Any) -> Any:
+        forms = raw.get("form") if isinstance(raw, dict) else None
+        if not isinstance(forms, dict):
+            return raw
+        defaults = raw.get("form_defaults")
+        return {**raw, "form": {name: FormDefaults.merged(table, defaults) for name, table in forms.items()}}
 
     @field_validator("zone")
     @classmethod
@@ -82,11 +104,17 @@ class Policy(Model):
 
     @model_validator(mode="after")
     def _names_exist(self, info: ValidationInfo) -> Self:
+        wrong: list[str] = []
         for path, value, what, allowed in self._named():
             # What a pinned document names and this release does not know leads nowhere; but a rung must be there.
             needed = not pinned(info) or what == "rung" or value.endswith("+")
             if needed and value not in allowed:
-                raise ValueError(f"{path} = {value!r} is not a {what}; allowed: {', '.join(allowed)}")
+                wrong.append(f"{path} = {value!r} is not a {what}; allowed: {', '.join(allowed)}")
+        if not pinned(info):
+            built_in = tuple(kind.KIND for kind in _declared())
+            wrong += (fault for name, table in self.form.items() for fault in faults(name, table, self, built_in))
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @model_validator(mode="after")
@@ -97,10 +125,12 @@ class Policy(Model):
         for level in get_args(Severity):
             if level not in self.severity.starts_at:
                 raise ValueError(f"severity.starts_at.{level} is missing")
-        for kind in self.kinds:
+        for kind in self._coded:
             if not pinned(info):
                 self.rule(kind).check_clocks(kind)
             self.rule(kind).check(kind, self)
+        for name, table in self.form.items():
+            table.check_years(self._path(name))
         top = self.ladder.rungs[-1]
         if top in self.authority.limits:
             # An amount above it could never be decided.
@@ -112,29 +142,32 @@ class Policy(Model):
         rungs = self.ladder.rungs
         roles = (*self.all_roles, *(f"{rung}+" for rung in rungs), "ladder")
         known = tuple(sorted(COMMANDS))
-        tables = {"permissions": self.permissions, **{f"{k}.permissions": self.rule(k).permissions for k in self.kinds}}
+        tables = {"permissions": self.permissions, **self._permissions_of_kinds}
         for path, table in tables.items():
             for command, allowed in table.items():
                 yield f"{path}.{command}", command, "command", known
                 yield from ((f"{path}.{command}", role, "role", roles) for role in allowed)
-        kinds = {kind.KIND: kind for kind in _declared()}
-        clocks = tuple(dict.fromkeys(clock for kind in kinds.values() for clock in kind.TABLE.CLOCKS))
+        kinds = (*(kind.KIND for kind in _declared()), *sorted(self.form))
+        clocks = tuple(dict.fromkeys((*(c for kind in _declared() for c in kind.TABLE.CLOCKS), *FormTable.CLOCKS)))
         for route in self.notice:
             path = f"notice.{route.name}"
             yield from ((f"{path}.on", event, "type of event", EVENTS) for event in route.on)
             yield from ((f"{path}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
-            yield from ((f"{path}.kinds", kind, "kind", tuple(kinds)) for kind in route.kinds)
+            yield from ((f"{path}.kinds", kind, "kind", kinds) for kind in route.kinds)
             yield from ((f"{path}.meets", clock, "clock", clocks) for clock in route.meets)
             yield from ((f"{path}.when.clock", clock, "clock", clocks) for clock in route.when.get("clock", ()))
         yield from ((path, role, "rung", rungs) for path, role in self._named_rungs())
-        for kind in self.kinds:
-            yield from ((f"{kind}.{path}", role, "role", self.all_roles) for path, role in self.rule(kind).roles())
+        for kind in self._coded:
+            rule = self.rule(kind)
+            yield from ((f"{kind}.{path}", role, "role", self.all_roles) for path, role in rule.roles())
+            if rule.authority is not None:
+                yield from ((f"{kind}.authority.rungs", r, "role", self.all_roles) for r in rule.authority.rungs)
 
     def _named_rungs(self) -> Iterator[tuple[str, str]]:
         yield from ((f"severity.starts_at.{level}", rung) for level, rung in self.severity.starts_at.items())
         yield from ((f"authority.limits.{rung}", rung) for rung in self.authority.limits)
         yield "compensation.discretion_from", self.compensation.discretion_from
-        for kind in self.kinds:
+        for kind in self._coded:
             for name, rule in self.rule(kind).clocks.items():
                 if rule.escalates_to is not None:
                     yield f"{kind}.clocks.{name}.escalates_to", rule.escalates_to
@@ -151,8 +184,20 @@ class Policy(Model):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of case that it has a table for."""
+        """The kinds of case that it has a table for: those that have code, then its forms by name."""
+        return (*self._coded, *sorted(self.form.keys() - set(self._coded)))
+
+    @property
+    def _coded(self) -> tuple[str, ...]:
         return tuple(kind.KIND for kind in _declared() if getattr(self, kind.KIND, None) is not None)
+
+    def _path(self, kind: str) -> str:
+        """Return the key path of a kind's table."""
+        return kind if kind in self._coded else f"form.{kind}"
+
+    @property
+    def _permissions_of_kinds(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        return {f"{self._path(kind)}.permissions": self.rule(kind).permissions for kind in self.kinds}
 
     def rule(self, kind: str) -> KindTable:
         """Return the table of a kind of case.
@@ -160,7 +205,7 @@ class Policy(Model):
         Raises:
             Refused: code ``bad_policy``, it has none.
         """
-        table: KindTable | None = getattr(self, kind, None)
+        table: KindTable | None = getattr(self, kind) if kind in self._coded else self.form.get(kind)
         if table is None:
             raise Refused("bad_policy", f"policy = {self.name!r} has no section [{kind}]")
         return table
@@ -171,8 +216,13 @@ class Policy(Model):
         return Authority(self.ladder.rungs, self.authority.limits)
 
     def authority_for(self, kind: str) -> Authority:
-        """Return who may decide how much in a kind of case."""
-        return self.authority_of
+        """Return who may decide how much of a kind of case: by its own authority, else by that of all.
+
+        Raises:
+            Refused: code ``bad_policy``, there is no table of the kind.
+        """
+        own = self.rule(kind).authority
+        return self.authority_of if own is None else Authority(own.rungs, own.limits)
 
     @cached_property
     def working(self) -> WorkingCalendar:
@@ -247,6 +297,9 @@ class Policy(Model):
         calendar = data.get("calendar")
         if isinstance(calendar, dict):
             calendar.setdefault("years", dict(years or {}))
+        forms = data.get("form")
+        for form in forms.values() if isinstance(forms, dict) else ():
+            in_place(form)
         return _read(canonical(json.loads(json.dumps(data, default=_plain))), _declared())
 
     @classmethod
@@ -280,7 +333,7 @@ def _read(document: str, kinds: tuple[type[Case], ...], context: str | None = No
             policy = model.model_validate(as_it_was_meant(content, error), context=context)
         policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
     except ValidationError as error:
-        refusal = invalid(error, "policy", model)
+        refusal = invalid(error, "policy", model, frozenset())
         raise Refused("bad_policy", refusal.message) from None
     return policy
 

@@ -44,13 +44,24 @@ class ClockRule(Model):
 
     ``elapsed`` is exact elapsed time, ``calendar_days`` ends 23:59:59 of the last day (T1),
     ``working_time`` counts only the calendar's working windows, ``next_opening`` is the start of the
-    next of them (S3-3.1.7).
+    next of them (S3-3.1.7). Three are bound to what a field of the case holds: ``month_day`` ends 23:59:59 of that
+    day of the month after the one in ``field``, of its last day where it is shorter; ``week_day`` (1 is Monday) of that
+    day of the week after the one in ``field``; ``until`` at the instant in the field that it names, or at 23:59:59 of
+    the date there.
     """
+
+    LIMITS: ClassVar[tuple[str, ...]] = (
+        "elapsed", "calendar_days", "working_time", "next_opening", "month_day", "week_day", "until",
+    )  # fmt: skip
 
     elapsed: Duration | None = None
     calendar_days: Days | None = None
     working_time: Duration | None = None
     next_opening: bool = False
+    month_day: Annotated[int, Field(ge=1, le=31)] | None = None
+    week_day: Annotated[int, Field(ge=1, le=7)] | None = None
+    until: str | None = None
+    field: str | None = None
     pausable: bool = False
     extendable: bool = False
     warn_percent: tuple[Percent, ...] = ()
@@ -60,13 +71,21 @@ class ClockRule(Model):
     @property
     def unlimited(self) -> bool:
         """Whether the rule has no limit of its own."""
-        return not any((self.elapsed, self.calendar_days, self.working_time, self.next_opening))
+        return not any(getattr(self, name) for name in self.LIMITS)
+
+    @property
+    def bound_to(self) -> str | None:
+        """The field of the case by which it falls due, None where it does not go by one."""
+        return self.until or self.field
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        limits = [self.elapsed, self.calendar_days, self.working_time, self.next_opening or None]
-        if sum(limit is not None for limit in limits) > 1:
-            raise ValueError("give only one of elapsed, calendar_days, working_time, next_opening")
+        if sum(bool(getattr(self, name)) for name in self.LIMITS) > 1:
+            raise ValueError(f"give only one of {', '.join(self.LIMITS)}")
+        if (self.field is not None) != (self.month_day is not None or self.week_day is not None):
+            raise ValueError("month_day and week_day go by a field, like field = 'month', and nothing else does")
+        if self.pausable and self.bound_to is not None:
+            raise ValueError("a clock that ends by a field cannot be paused")
         if self.pausable and self.next_opening:
             raise ValueError("a clock until the next opening cannot be paused")
         if self.pausable and self.calendar_days is not None:
@@ -111,6 +130,31 @@ class AuthorityRule(Model):
 
     limits: dict[Role, Yuan]
     clause: str
+
+
+class AuthorityOfKind(Model):
+    """Who decides about one kind of case, lowest first, and up to how much, in yuan.
+
+    The last of them decides any amount, and every other has a limit.
+    """
+
+    rungs: Annotated[tuple[Role, ...], Field(min_length=1)]
+    limits: dict[Role, Yuan] = Field(default_factory=dict)
+    clause: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        limited = self.rungs[:-1]
+        if len(set(self.rungs)) != len(self.rungs):
+            raise ValueError("a role is named twice in rungs")
+        for role in self.limits:
+            if role not in limited:
+                why = "the last of rungs decides any amount and has no limit" if role in self.rungs else "not in rungs"
+                raise ValueError(f"limits.{role}: {why}; allowed: {', '.join(limited) or 'none'}")
+        for role in limited:
+            if role not in self.limits:
+                raise ValueError(f"limits.{role} is missing: only the last of rungs has no limit")
+        return self
 
 
 class ApprovalsRule(Model):
@@ -164,12 +208,13 @@ class NoticeRoute(Model):
 
     def matches(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         """Whether an event with these data is told of, in a case with these facts."""
-        # A numbered clock (promise:2) is told of by its base name.
-        for asked, conditions in ((data, self.when), (facts, self.facts)):
-            for name, allowed in conditions.items():
-                if _plain(asked.get(name)) not in allowed:
-                    return False
-        return True
+        return meets(data, self.when) and meets(facts, self.facts)
+
+
+def meets(data: Mapping[str, Any], when: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether plain JSON has the values that conditions name: a bool as ``true`` or ``false``, the rest as text."""
+    # A numbered clock (promise:2) is told of by its base name.
+    return all(_plain(data.get(name)) in allowed for name, allowed in when.items())
 
 
 def _plain(value: Any) -> str:
@@ -205,6 +250,8 @@ class KindTable(Model):
     # by itself; without a number somebody has to ask for it.
     retain_years: RetainYears = 3
     erase_after_years: RetainYears | None = None
+    # Who decides about amounts of this kind; without it who does of every kind.
+    authority: AuthorityOfKind | None = None
     # Who may send what to this kind, where that differs from [permissions].
     permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
@@ -243,8 +290,14 @@ class KindTable(Model):
             path = f"{kind}.clocks.{name}"
             if rule.unlimited and name in self.CLOCKS and name not in self.GIVEN:
                 raise ValueError(f"{path} has no limit; give one of elapsed, calendar_days, working_time")
+            if rule.bound_to is not None:
+                raise ValueError(f"{path} goes by a field, as only the clocks of a form do; give another limit")
             if rule.working_time is not None and not any(policy.calendar.windows.values()):
                 raise ValueError(f"{path}.working_time needs hours in calendar.windows")
+        self.check_years(kind)
+
+    def check_years(self, kind: str) -> None:
+        """Check that nothing is erased while it has to be kept. Raises ValueError."""
         if self.erase_after_years is not None and self.erase_after_years < self.retain_years:
             least = f"at least the {self.retain_years} of {kind}.retain_years"
             raise ValueError(f"{kind}.erase_after_years = {self.erase_after_years}: allowed is {least}")

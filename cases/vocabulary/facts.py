@@ -109,11 +109,15 @@ class Intake(BaseModel):
 
     def open_facts(self) -> dict[str, Any]:
         """Return the facts without personal data, as plain JSON: what goes into the ledger."""
-        return self.facts.model_dump(mode="json", exclude=set(Facts.PERSONAL), exclude_none=True)
+        return self.facts.model_dump(mode="json", exclude=self.private(), exclude_none=True)
 
     def personal(self) -> dict[str, Any]:
         """Return the personal part of the facts, as plain JSON: erasable, never in the ledger."""
-        return self.facts.model_dump(mode="json", include=set(Facts.PERSONAL), exclude_none=True)
+        return self.facts.model_dump(mode="json", include=self.private(), exclude_none=True)
+
+    def private(self) -> dict[str, Any]:
+        """Return which facts are personal, as pydantic's ``include`` and ``exclude`` take it."""
+        return dict.fromkeys(Facts.PERSONAL, True)
 
     def written(self) -> list[str]:
         """Return the paths of the texts among the open facts that only the policy knows for texts."""
@@ -128,6 +132,17 @@ class Intake(BaseModel):
         # Without defaults, so that a field that a later release adds changes no digest of what was filed before.
         content = canonical(self.model_dump(mode="json", exclude={"by", "proof"}, exclude_defaults=True))
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_again(intake: Intake, model: type[Intake]) -> Intake:
+    """Return an intake as another model reads it: that of a form whose policy has come to be known.
+
+    Raises:
+        Refused: code ``invalid``, as `read_intake`.
+    """
+    if isinstance(intake, model):
+        return intake
+    return read_intake(model, intake.model_dump(mode="json", exclude_unset=True))
 
 
 def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:

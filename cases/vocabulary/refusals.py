@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 
 class Refused(Exception):
@@ -38,7 +39,12 @@ PERSONAL = frozenset(
 )
 
 
-def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> Refused:
+def invalid(
+    error: ValidationError,
+    what: str,
+    model: type[BaseModel] | None = None,
+    personal: frozenset[str] = PERSONAL,
+) -> Refused:
     """Turn a pydantic error into a refusal that names field, value and what is allowed.
 
     Values of personal fields (``PERSONAL``) are left out of the message, and so is what may be personal data in a
@@ -46,11 +52,16 @@ def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = N
 
     Args:
         model: what was validated, to name the fields that there are where one is not known.
+        personal: the names under which values may be personal data.
     """
-    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model)))
+    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model, personal)))
 
 
-def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterable[str]:
+# The type of an error about a field that is personal by what declares it.
+WITHHELD = "withheld"
+
+
+def _complaints(error: ValidationError, model: type[BaseModel] | None, personal: frozenset[str]) -> Iterable[str]:
     for item in error.errors(include_url=False, include_context=False):
         place = path(item["loc"]) or "(the whole object)"
         message = item["msg"].removeprefix("Value error, ")
@@ -62,7 +73,7 @@ def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterab
         elif item["type"] == "value_error" and not item["loc"]:
             # A check of the whole object names the fields itself.
             yield message
-        elif item["type"] == "model_type" or PERSONAL.intersection(str(part) for part in item["loc"]):
+        elif item["type"] in ("model_type", WITHHELD) or personal.intersection(str(part) for part in item["loc"]):
             yield f"{place}: {message}"
         else:
             yield f"{place} = {shown(item['input'])}: {message}"
@@ -71,10 +82,15 @@ def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterab
 def _fields_at(model: type[BaseModel] | None, place: Iterable[str | int]) -> list[str]:
     """Return the fields of the model at a place within another; nothing where there is no model."""
     for part in place:
-        field = None if model is None else model.model_fields.get(str(part))
+        field = None if model is None else _by_name(model).get(str(part))
         if field is not None:
             model = next(_models_in(field.annotation), None)
-    return [] if model is None else sorted(model.model_fields)
+    return [] if model is None else sorted(_by_name(model))
+
+
+def _by_name(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the names that JSON gives them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from types import TracebackType
 
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.facts import read_intake
@@ -33,7 +33,7 @@ class CoreEngine:
 
 def run_case(prepared: Prepared) -> list[Event]:
     """Run a case and return its events in order, including its refused commands."""
-    kind, effects = KINDS[prepared.kind], prepared.effects
+    kind, effects = kind_of(prepared.kind, prepared.policy), prepared.effects
     try:
         case = kind.open(read_intake(kind.INTAKE, prepared.intake), prepared.policy, prepared.received_at)
     except Refused as refusal:

@@ -21,7 +21,7 @@ from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter.rehearsal.engine import Effects, Prepared, Step
 from starter.rehearsal.files import BadInput, FileModel, plain, read_toml
-from starter.rehearsal.scenario import check_command, known_kind
+from starter.rehearsal.scenario import check_command
 
 ISO = "iso"
 
@@ -57,7 +57,13 @@ class CaseDefaults(FileModel):
     kind: str
     facts: dict[str, Any]
 
-    _kind = field_validator("kind")(known_kind)
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        # A form is of a policy, and a mapping goes with any.
+        if kind not in KINDS:
+            raise ValueError(f"not a kind of case; allowed: {', '.join(KINDS)}")
+        return kind
 
 
 class LogCommand(FileModel):
@@ -90,9 +96,9 @@ def load_mapping(path: Path) -> LogMapping:
         BadInput: it is invalid; the message names the file, the key path, the value and what is allowed.
     """
     mapping = read_toml(path, LogMapping)
-    kind, seen = mapping.case.kind, set[str]()
+    kind, seen = KINDS[mapping.case.kind], set[str]()
     try:
-        read_intake(KINDS[kind].INTAKE, {"key": "log", "facts": plain(mapping.case.facts)})
+        read_intake(kind.INTAKE, {"key": "log", "facts": plain(mapping.case.facts)})
         for number, rule in enumerate(mapping.rules, 1):
             if rule.activity in seen:
                 raise Refused("invalid", f"rule {number}.activity = {rule.activity!r} has a rule already")

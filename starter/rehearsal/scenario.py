@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from activities.policies.store import Policies
-from cases.registry import KINDS
+from cases.case import Case
+from cases.registry import kind_of
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.events import EventName
 from cases.vocabulary.facts import read_intake
@@ -47,17 +48,6 @@ class Pattern(FileModel):
     data: dict[str, Any] = Field(default={})
 
 
-def known_kind(kind: str) -> str:
-    """Return the name of a kind of case if there is such a kind.
-
-    Raises:
-        ValueError: there is no such kind.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"not a kind of case; allowed: {', '.join(KINDS)}")
-    return kind
-
-
 class ScenarioFile(FileModel):
     """The content of a scenario file."""
 
@@ -72,8 +62,6 @@ class ScenarioFile(FileModel):
     expect: list[Pattern] = Field(default=[])
     forbid: list[Pattern] = Field(default=[])
     effects: Effects = Effects()
-
-    _kind = field_validator("kind")(known_kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +107,21 @@ def load_scenario(path: Path, policies: Policies, policy: str | None = None) -> 
         for step in content.steps
     )
     try:
-        read_intake(KINDS[content.kind].INTAKE, intake)
+        kind = kind_of(content.kind, pinned)
+        read_intake(kind.INTAKE, intake)
         for number, step in enumerate(steps, 1):
-            check_command(content.kind, step.command, step.fields, f"step {number}")
+            check_command(kind, step.command, step.fields, f"step {number}")
     except Refused as refusal:
         raise BadInput(f"{path}: {refusal.message}") from None
     case = Prepared(content.kind, intake, content.received_at, pinned, steps, content.until, content.effects)
     return Scenario(path, case, tuple(content.expect), tuple(content.forbid))
 
 
-def check_command(kind: str, command: str, fields: Mapping[str, Any], where: str) -> None:
+def check_command(kind: type[Case], command: str, fields: Mapping[str, Any], where: str) -> None:
     """Check the name and the fields of a command before any case runs.
 
     Args:
-        kind: the kind of the case.
+        kind: of the case.
         command: the name of the command.
         fields: the command's own fields.
         where: the place in the file, for the error message.
@@ -145,7 +134,7 @@ def check_command(kind: str, command: str, fields: Mapping[str, Any], where: str
     if shared:
         raise Refused("invalid", f"{where}.with: {', '.join(shared)} may not stand among a command's own fields")
     try:
-        read_command(KINDS[kind].COMMANDS, command, {**fields, "by": {"id": "check", "role": "check"}})
+        read_command(kind.COMMANDS, command, {**fields, "by": {"id": "check", "role": "check"}})
     except Refused as refusal:
         raise Refused(refusal.code, f"{where}: {refusal.message}") from None
 

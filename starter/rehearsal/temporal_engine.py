@@ -24,7 +24,7 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from cases.case import Case, closed
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.contract import TASK_QUEUE, refusal_of
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.refusals import Refused
@@ -130,7 +130,7 @@ class TemporalEngine:
             "earlier_claims": [one.model_dump() for one in case.effects.earlier_claims],
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
-            KINDS[case.kind].WORKFLOW,
+            kind_of(case.kind, case.policy).WORKFLOW,
             {**case.intake, "rehearsal": rehearsal},
             id=f"{case.kind}:{case.key}",
             task_queue=TASK_QUEUE,
@@ -220,7 +220,7 @@ class _Run:
 
     async def _replayed(self) -> Case:
         """Replay the case from its events so far."""
-        return KINDS[self._case.kind].replay(self._case.policy, await self._timeline())
+        return kind_of(self._case.kind, self._case.policy).replay(self._case.policy, await self._timeline())
 
     async def _send(self, step: Step, by: Actor) -> None:
         if self._final is not None:
