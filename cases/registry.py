@@ -107,8 +107,9 @@ def kind_of(name: str, policy: Policy) -> type[Case]:
     if known is not None:
         return known
     if name not in policy.form:
-        allowed = ", ".join((*KINDS, *policy.form))
-        raise Refused("unknown_kind", f"kind = {shown(name)}: policy {policy.name} knows {allowed}")
+        forms = ", ".join(policy.form) or "none"
+        allowed = f"allowed: {', '.join(KINDS)}; the forms of policy {policy.name}: {forms}"
+        raise Refused("unknown_kind", f"kind = {shown(name)}: not a kind of case; {allowed}")
     return form_of(name, policy)
 
 

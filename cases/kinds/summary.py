@@ -126,6 +126,10 @@ class SignatureRoute(Route):
             message = "sign: text is missing: who signs first gives cause and prevention"
             raise Refused("text_missing", message, CLAUSE)
 
+    def is_asked_again(self, step: Step, sent_back: bool) -> bool:
+        """Whether it was sent back to this very step: of the later ones, nobody says it."""
+        return sent_back
+
     def instead_of_sending_back(self) -> str:
         """Say what to do in the first step."""
         return "sign, with what is wrong as text"

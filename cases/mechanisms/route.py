@@ -107,6 +107,8 @@ class Route(Part):
         self.step: StepName | None = None
         self.asked: list[StepName] = []
         self.signed: dict[StepName, dict[str, Event]] = {}
+        # The steps that were asked, and then sent back to or over.
+        self._sent_back: set[StepName] = set()
         self._reminding = Reminding(self.reminders())
 
     # --- what a kind says -------------------------------------------------------------------------
@@ -189,8 +191,13 @@ class Route(Part):
         self.case.clocks.start(step.clock, at)
         for role in self._asked_of(step):
             due = self.case.clocks[step.clock].due
-            data = SignatureAsked(step=step.name, role=role, due=due, sent_back=sent_back or None)
+            again = self.is_asked_again(step, sent_back) or None
+            data = SignatureAsked(step=step.name, role=role, due=due, sent_back=again)
             self.case.emit(data, at, clauses=(self.clause(),))
+
+    def is_asked_again(self, step: Step, sent_back: bool) -> bool:
+        """Whether a step is asked again since it was sent back; ``sent_back``: to this very step, just now."""
+        return step.name in self._sent_back
 
     def ask_decision(self, step: Step, at: datetime) -> None:
         """Ask the lowest rung with enough authority to decide, in the name of who filed."""
@@ -369,6 +376,7 @@ class Route(Part):
     def _on_sent_back(self, data: SentBack, event: Event) -> None:
         for name in self.asked[self.asked.index(data.to) :]:
             self.signed.pop(name, None)
+            self._sent_back.add(name)
         del self.asked[self.asked.index(data.to) + 1 :]
         self.step = data.to
         self.case.approvals.lapse(str(data.step))
@@ -376,6 +384,7 @@ class Route(Part):
 
     def _on_reopened(self, _: object, event: Event) -> None:
         self.step, self.asked, self.signed = None, [], {}
+        self._sent_back.clear()
 
     def _on_reminded(self, data: Reminded, event: Event) -> None:
         # One reminder may go to two people.
