@@ -33,7 +33,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cases.case import Case, closed
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import KINDS, kind_named, kind_of
 from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
 from cases.vocabulary.events import Event, canonical, text_at
 from cases.vocabulary.facts import read_intake
@@ -244,7 +244,7 @@ class CaseClient:
             raise await self._explained(error, case_id) from None
 
     def _signed(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self._signer is None or case_id.partition(":")[0] not in KINDS:
+        if self._signer is None or kind_named(case_id.partition(":")[0]) is None:
             return body
         return self._signer.command(case_id, name, body)
 
@@ -370,7 +370,8 @@ class CaseClient:
             if view is None or document is None:
                 return None
             events = map(Event.from_json, await ledger.events(case_id))
-            case = KINDS[view["kind"]].replay(Policy.from_document(document), events)
+            policy = Policy.from_document(document)
+            case = kind_of(view["kind"], policy).replay(policy, events)
             return case.explain(max(datetime.now(UTC), case.events[-1].at))
 
         clocks: list[Json] | None = await self._ask(case_id, "explain", recorded)
@@ -488,9 +489,9 @@ def _read(kind: str, intake: Mapping[str, Any]) -> tuple[type[Case], str]:
     Raises:
         Refused: code ``unknown_kind`` or ``invalid``.
     """
-    case = KINDS.get(kind)
+    case = kind_named(kind)
     if case is None:
-        raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(KINDS)}")
+        raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(KINDS)}, and the forms of a policy")
     return case, f"{kind}:{read_intake(case.INTAKE, intake).key}"
 
 

@@ -21,7 +21,7 @@ from activities.messages import PayoutOrder
 from activities.senders.key_set import KeySet
 from cases.case import Case
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.effects import Payment
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical
 from cases.vocabulary.lifecycle import Erased
@@ -69,10 +69,10 @@ def differences(
         pinned = policy(opened["policy_hash"])
         if pinned is None:
             yield changed("its policy is not in the casebook as it was pinned", 1)
-        elif opened["kind"] not in KINDS:
+        elif opened["kind"] not in pinned.kinds:
             yield changed(f"this build knows no kind {opened['kind']!r}", 1)
         else:
-            case = KINDS[opened["kind"]].replay(pinned, events)
+            case = kind_of(opened["kind"], pinned).replay(pinned, events)
             view = {**case.view(), "number": file["number"]}
             yield from _file(changed, view, _with_texts(view, raws, chain.texts), file, chain.at[-1])
             if order is not None and order not in _orders(case, order):

@@ -26,7 +26,7 @@ from cases.kinds.claim_dates import BACKDATING
 from cases.mechanisms.approvals import ApprovalRequested, Approved
 from cases.mechanisms.payment import Paid, PayoutRequested
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.commands import Approve, read_command
 from cases.vocabulary.events import EVENTS, SYSTEM, Event, texts_of
 from cases.vocabulary.facts import read_intake
@@ -218,8 +218,11 @@ def _differing(
     wrong: Callable[[str, int], Fault],
 ) -> Iterator[Fault]:
     """Do what was proved once more, and find the first events that are not those that it leads to."""
-    kind = KINDS.get(raws[0]["data"]["kind"])
-    if kind is None or not proofs:
+    if not proofs:
+        return
+    try:
+        kind = kind_of(str(raws[0]["data"]["kind"]), policy)
+    except Refused:
         return
     case, known = kind(policy), 0
     for one in proofs:

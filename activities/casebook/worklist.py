@@ -18,8 +18,8 @@ from cases.registry import KINDS
 Needed = Literal["holder", "rung", "approval", "payout", "signature"]
 # Who confirms payments made by hand.
 FINANCE = "finance"
-# Kinds among the staff, which reach a rung only when they are late; and kinds that pay.
-UNCLIMBED = tuple(name for name, kind in KINDS.items() if not kind.CLIMBS)
+# Kinds that climb the ladder: others, and all forms, reach a rung only when they are late; and kinds that pay.
+CLIMBING = tuple(name for name, kind in KINDS.items() if kind.CLIMBS)
 PAID = tuple(name for name, kind in KINDS.items() if "payout" in kind.TABLE.CLOCKS)
 # The fact that a case is about by kind, as JSON.
 ABOUT = json.dumps({name: kind.ABOUT for name, kind in KINDS.items()})
@@ -87,7 +87,7 @@ class Worklist:
         confirms = role == FINANCE
         async with self._database.planning() as connection:
             rows = await connection.fetch(
-                self._NOW, *visible(units, kinds), role, person, confirms, limit, UNCLIMBED, PAID
+                self._NOW, *visible(units, kinds), role, person, confirms, limit, CLIMBING, PAID
             )
         return [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
 
@@ -95,7 +95,8 @@ class Worklist:
         """Return the open cases by rung: ``{"count", "breached", "cases"}``, the cases slim and at most ``each``.
 
         A slim case has ``id kind number status rung holder acknowledged unit severity opened_at
-        next_due breached matter waybill`` of its view; ``matter`` is the fact that its kind is about.
+        next_due breached matter waybill`` of its view; ``matter`` is the fact that its kind is about, of a form
+        its title.
 
         Raises:
             Refused: code ``invalid``.

@@ -14,7 +14,7 @@ from activities.casebook.ledger import link
 from activities.casebook.texts import strip
 from activities.database.database import Database, statement
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import kind_named, kind_of
 from cases.vocabulary.events import Actor, Event, canonical
 from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
@@ -100,7 +100,8 @@ class Eraser:
                 event.type,
             )
             done.append(case_id)
-        for copy in KINDS[file["kind"]].copied_to(view):
+        kind = kind_named(file["kind"])
+        for copy in [] if kind is None else kind.copied_to(view):
             try:
                 await self._one(connection, copy, why, by, asked_by, now, done)
             except Refused as refusal:
@@ -119,10 +120,10 @@ def _erased(
     """
     try:
         policy = Policy.from_document(file["document"])
-        case = KINDS[file["kind"]].replay(policy, [Event.from_json(strip(body)) for body in bodies])
+        case = kind_of(file["kind"], policy).replay(policy, [Event.from_json(strip(body)) for body in bodies])
         if len(case.events) != file["head_seq"]:
             raise ValueError("rows are missing")
-    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+    except (Refused, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise Refused("untrue", f"its record makes no case ({type(error).__name__}): verify the casebook") from None
     event = case.erase(why, by, asked_by, max(now, case.events[-1].at))
     return event, case.view()

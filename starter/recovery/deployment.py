@@ -19,7 +19,7 @@ from temporalio.client import (
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError, RPCStatusCode
 
-from cases.registry import KINDS
+from cases.registry import case_types
 from cases.vocabulary.contract import OPENED
 from workflows.registry import SHIFT_END, SUBSCRIPTION
 
@@ -106,7 +106,7 @@ async def _move(client: Client, found: WorkflowExecution, version: WorkerDeploym
             while await build_of(client, found.id) != label(version):
                 if found.workflow_type in _WAKE:
                     await handle.signal(_WAKE[found.workflow_type])
-                elif found.workflow_type in {kind.WORKFLOW for kind in KINDS.values()}:
+                elif found.workflow_type in {kind.WORKFLOW for kind in case_types()}:
                     await handle.execute_update(OPENED)
                 else:
                     # A job keeps to its build, which must be there until it has ended.

@@ -18,7 +18,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.messages import LOAD, RECORD, Request, Sent
 from cases import rules
-from cases.registry import KINDS
+from cases.policy.model import Policy
+from cases.registry import kind_of
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN, UnreadablePayload
 from cases.vocabulary.events import fingerprint, lacks_text
 from cases.vocabulary.facts import read_intake
@@ -251,7 +252,8 @@ def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) 
     filed = {name: value for name, value in raw.items() if name not in (state.CARRIED, "rehearsal")}
     # A later build may have filed what this one does not read.
     with suppress(Refused):
-        intake = read_intake(KINDS[case_id.partition(":")[0]].INTAKE, filed)
+        policy = Policy.from_document(carried["policy_document"])
+        intake = read_intake(kind_of(case_id.partition(":")[0], policy).INTAKE, filed)
         found.personal, found.intake = intake.personal(), intake.digest()
     found.confirmed = max(found.confirmed, carried["recorded"])
     found.policy_document = found.policy_document or carried["policy_document"]

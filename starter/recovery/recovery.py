@@ -22,7 +22,7 @@ from activities.database.database import Database
 from activities.messages import Batch
 from cases import rules
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import case_types, kind_named, kind_of
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, fingerprint
 from cases.vocabulary.lifecycle import Closed
@@ -349,7 +349,8 @@ class Recovery:
             raise ApplicationError("the policy that it is pinned to is in no history and not in the ledger")
         kind = case_id.partition(":")[0]
         events = [*before, *(Event.from_json(event) for event in fresh)]
-        case = KINDS[kind].replay(Policy.from_document(policy_document), events)
+        policy = Policy.from_document(policy_document)
+        case = kind_of(kind, policy).replay(policy, events)
         view = {**case.view(), "number": remembered.number}
         first = known
         while first < len(events):
@@ -386,8 +387,11 @@ class Recovery:
         Signals that the run before it never heard, as without a worker of its rules, are sent again.
         """
         kind, _, key = case_id.partition(":")
+        known = kind_named(kind)
+        if known is None:
+            raise ApplicationError(f"this build knows no kind {kind!r}")
         handle = await self._client.start_workflow(
-            KINDS[kind].WORKFLOW,
+            known.WORKFLOW,
             {"key": key, **content},
             id=case_id,
             task_queue=TASK_QUEUE,
@@ -438,7 +442,7 @@ def _look_first(lost: Sequence[str]) -> str:
 
 def of_cases() -> str:
     """Return the visibility query for the workflows of cases."""
-    types = ", ".join(f"'{kind.WORKFLOW}'" for kind in KINDS.values())
+    types = ", ".join(f"'{kind.WORKFLOW}'" for kind in case_types())
     return f"WorkflowType IN ({types})"
 
 

@@ -1,6 +1,6 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
---  $7 kinds that do not climb the ladder   $8 kinds that pay
+--  $7 kinds that climb the ladder   $8 kinds that pay
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
@@ -22,7 +22,7 @@ WITH seen AS (
     SELECT case_id, 'rung', 'rung'
     FROM seen
     WHERE rung = $3 AND holder <> $4 AND status = 'open' AND view @> '{"acknowledged": false}'
-      AND (kind <> ALL ($7::text[]) OR breached <> '{}')
+      AND (kind = ANY ($7::text[]) OR breached <> '{}')
     UNION ALL
     SELECT case_id, 'approval', 'approval:' || asked.number
     FROM seen, jsonb_array_elements(view -> 'approvals') WITH ORDINALITY AS asked(approval, number)
