@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cases import policy
-from cases.policy.inheritance import EXTENDS, read_table
+from cases.policy.inheritance import EXTENDS, check_forms, read_table
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
 BUILT_IN = files(policy)
 CALENDAR = "calendar_cn.toml"
+# Beside the policies of a folder, forms in files of their own.
+FORMS = "forms"
 
 # Calendar years by number, as `PublishedYear` in plain JSON.
 Years = Mapping[str, Any]
@@ -27,7 +29,8 @@ class Policies:
     """Finds policies by name.
 
     Args:
-        folder: where the operator's own ``NAME.toml`` files lie; they win over built-in ones.
+        folder: where the operator's own ``NAME.toml`` files lie; they win over built-in ones. Each policy of a folder
+            has the forms in its ``forms`` folder too.
         loaded: asks for the calendar years that were loaded since the program was made.
     """
 
@@ -85,19 +88,25 @@ class Policies:
         return [file for file in [*own, BUILT_IN / f"{name}.toml"] if file.is_file()]
 
     def _texts(self, source: Path | Traversable) -> list[str]:
-        """Return the text of a file and of all that it extends, the lowest first.
+        """Return the text of a file and of all that it extends, the lowest first, each folder's forms once.
 
-        A file that extends a policy of its own name means the one that it wins over.
+        A file that extends a policy of its own name means the one that it wins over. The forms of a folder follow the
+        lowest of its policies, so that the others inherit them.
         """
-        used, texts = [source], [_text(source)]
-        while (base := read_table(texts[0]).get(EXTENDS)) is not None:
+        used = [source]
+        while (base := read_table(_text(used[0])).get(EXTENDS)) is not None:
             known = self._sources(base)
             left = [file for file in known if file not in used]
             if not left:
                 why = "it extends itself" if known else f"no such policy; allowed: {', '.join(self.names())}"
                 raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
-            used.append(left[0])
-            texts.insert(0, _text(left[0]))
+            used.insert(0, left[0])
+        texts: list[str] = []
+        for place, file in enumerate(used):
+            texts.append(_text(file))
+            if place == 0 or _folder(used[place - 1]) != _folder(file):
+                # What is copied with a policy is inherited already.
+                texts += [text for text in _forms(_folder(file)) if text not in texts]
         return texts
 
     async def in_force(self, name: str) -> Policy:
@@ -107,6 +116,29 @@ class Policies:
             Refused: code ``unknown_policy`` or ``bad_policy``.
         """
         return self.load(name, await self._loaded() if self._loaded else None)
+
+
+def _folder(source: Path | Traversable) -> Path | Traversable:
+    return source.parent if isinstance(source, Path) else BUILT_IN
+
+
+def _forms(folder: Path | Traversable) -> list[str]:
+    """Return the texts of the forms beside the policies of a folder, by the names of their files.
+
+    Raises:
+        Refused: code ``bad_policy``, naming the file: it holds something else than forms and notices of them.
+    """
+    place = folder / FORMS
+    found = [file for file in place.iterdir() if file.name.endswith(".toml")] if place.is_dir() else []
+    texts = []
+    for file in sorted(found, key=lambda file: file.name):
+        text = _text(file)
+        try:
+            check_forms(text)
+        except Refused as refusal:
+            raise Refused(refusal.code, f"{file}: {refusal.message}") from None
+        texts.append(text)
+    return texts
 
 
 def _text(source: Path | Traversable) -> str:

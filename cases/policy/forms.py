@@ -162,7 +162,7 @@ class StepRule(Model):
 
 
 class EarlyRule(Model):
-    """Who may let a form take effect before it is complete, and by when it is complete then (S3-1.2.4 c)."""
+    """Who may let a form take effect before it is complete, and by when it is complete then (S3-1.2.4)."""
 
     roles: Annotated[tuple[Who, ...], Field(min_length=1)]
     clock: ClockRule

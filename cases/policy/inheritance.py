@@ -3,6 +3,8 @@
 Tables merge key by key; any other value takes the place of the one below, except lists of tables
 (``[[notice]]``), which come after those below. ``without`` names what is not taken over: key paths
 like ``authority.limits``, in a list of tables the ``name`` of the tables, like ``notice.breach``.
+
+Between them may stand files that hold only forms, and the notices of these forms.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import Any, TypeGuard
 from cases.vocabulary.refusals import Refused
 
 EXTENDS, WITHOUT = "extends", "without"
+FORM, NOTICE = "form", "notice"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def read_table(text: str) -> Mapping[str, Any]:
     """Return the table that a policy file holds; not to be changed.
 
@@ -43,6 +46,27 @@ def read_table(text: str) -> Mapping[str, Any]:
     return table
 
 
+def check_forms(text: str) -> None:
+    """Check a file of forms.
+
+    Raises:
+        Refused: code ``bad_policy``: it is not TOML, or holds something else than ``[form.NAME]`` and each
+            ``[[notice]]`` of these forms.
+    """
+    table = read_table(text)
+    forms, notices = table.get(FORM), table.get(NOTICE, [])
+    for key in table:
+        if key not in (FORM, NOTICE):
+            raise Refused("bad_policy", f"policy: {key}: a file of forms holds only [form.NAME] and [[notice]] of them")
+    if not isinstance(forms, dict) or not all(isinstance(form, dict) for form in forms.values()):
+        raise Refused("bad_policy", "policy: form: a file of forms holds tables [form.NAME]")
+    for notice in notices if _tables(notices) else [{}] if notices else []:
+        kinds = notice.get("kinds")
+        if not (isinstance(kinds, list) and kinds and all(kind in forms for kind in kinds)):
+            path = f"{NOTICE}.{notice.get('name')}.kinds"
+            raise Refused("bad_policy", f"policy: {path} = {kinds!r}: allowed here: {', '.join(forms)}")
+
+
 def layered(texts: Sequence[str]) -> dict[str, Any]:
     """One table of a policy and of those that it extends.
 
@@ -56,7 +80,8 @@ def layered(texts: Sequence[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for place, text in enumerate(texts):
         table = read_table(text)
-        if (EXTENDS in table) != (place > 0):
+        only_forms = place > 0 and table.keys() <= {FORM, NOTICE}
+        if (EXTENDS in table) != (place > 0) and not only_forms:
             raise Refused("bad_policy", f"policy: {EXTENDS} = {table.get(EXTENDS)!r}: no such policy is at hand")
         for path in table.get(WITHOUT, ()):
             _drop(result, path)

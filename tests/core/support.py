@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -46,7 +47,13 @@ def policy_with(*changes: tuple[str, str]) -> Policy:
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new, 1)
-    return Policy.from_toml(text, published_years())
+    return read_default(text)
+
+
+def read_default(text: str, years: Mapping[str, Any] | None = None) -> Policy:
+    """Read a text of the default policy with the forms that belong to it."""
+    *between, last = (path.read_text("utf-8") for path in sorted((ROOT / "cases" / "policy" / "forms").glob("*.toml")))
+    return Policy.from_toml(last, published_years() if years is None else years, (text, *between))
 
 
 def shown(case: Case) -> dict[str, Any]:

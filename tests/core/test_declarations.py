@@ -136,7 +136,7 @@ def test_a_setting_of_another_kind_is_refused_with_its_key_path(table: str, key:
         policy_with((f"[{table}]\n", f"[{table}]\n{key} = {value}\n"))
     assert caught.value.code == "bad_policy"
     assert f"{table}.{key} is not a known field" in caught.value.message
-    assert "allowed: clocks, " in caught.value.message
+    assert "allowed: authority, clocks, " in caught.value.message
 
 
 def test_a_table_of_no_kind_is_refused() -> None:

@@ -13,13 +13,14 @@ from pydantic import BaseModel
 
 from activities.policies.store import Policies, published_years
 from cases.kinds.inquiry import InquiryTable
+from cases.policy.forms import CheckRule, EarlyRule, FieldRule, RoleRule, StepRule
 from cases.policy.model import Policy
 from cases.policy.tables import ClockRule, KindTable, Reminders
 from cases.registry import KINDS
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
-from tests.core.support import DEFAULT, complaint, default_policy, do, policy_with, refuse
+from tests.core.support import DEFAULT, complaint, default_policy, do, policy_with, read_default, refuse
 
 RUNGS = '["agent", "supervisor", "qa_manager", "general_manager"]'
 ANSWER = "[complaint.clocks.answer]\nelapsed = "
@@ -244,13 +245,13 @@ def test_the_hash_does_not_see_comments_and_order() -> None:
     several = [table for table in tables[1:] if table.startswith("[notice")]
     turned = "\n[".join([tables[0], *reversed(single), *several])
     bare = "\n".join(line for line in turned.splitlines() if not line.startswith("#"))
-    assert Policy.from_toml(bare, published_years()).hash == default_policy().hash
+    assert read_default(bare).hash == default_policy().hash
 
 
 def test_the_hash_sees_each_number() -> None:
     assert policy_with(('elapsed = "PT12H"', 'elapsed = "PT11H"')).hash != default_policy().hash
     years = {**published_years(), "2031": {"source": "me"}}
-    assert Policy.from_toml(DEFAULT, years).hash != default_policy().hash
+    assert read_default(DEFAULT, years).hash != default_policy().hash
 
 
 def test_a_case_gets_the_same_policy_from_the_document_it_carries() -> None:
@@ -280,14 +281,18 @@ def numbered(model: BaseModel, path: str = "") -> Iterator[tuple[str, BaseModel]
 def test_every_section_of_the_default_policy_names_its_clause() -> None:
     sections = dict(numbered(default_policy()))
     # A kind's numbers have their clauses beside them, and a published year has its source.
-    free = {"", *KINDS, "calendar.years"}
+    free = {"", *KINDS, "calendar.years", "form_defaults"}
     missing = [
         path
         for path, model in sections.items()
-        if path not in free and not getattr(model, "clause", None) and not getattr(model, "source", None)
+        if path not in free
+        # What a form asks for, and of whom, rests on the clause of the form.
+        and not isinstance(model, FieldRule | CheckRule | StepRule | RoleRule | EarlyRule)
+        and not getattr(model, "clause", None)
+        and not getattr(model, "source", None)
     ]
     assert missing == []
-    clocks = [path for path, model in sections.items() if isinstance(model, ClockRule)]
+    clocks = [path for path, model in sections.items() if isinstance(model, ClockRule) and path[:4] != "form"]
     assert len(clocks) == sum(len(default_policy().rule(kind).clocks) for kind in KINDS) >= 12
     assert all(rule.reopen_clause for rule in sections.values() if isinstance(rule, KindTable))
 
@@ -342,7 +347,7 @@ def test_the_default_numbers_are_those_of_the_rulebook() -> None:
     assert isinstance(inquiry, InquiryTable)
     assert inquiry.validity_years == 1
     # That approvals need a passkey is for each company to say.
-    assert set(tomllib.loads(DEFAULT)) == set(type(policy).model_fields) - {"document", "approvals"}
+    assert set(tomllib.loads(DEFAULT)) == set(type(policy).model_fields) - {"document", "approvals", "form"}
 
 
 @pytest.mark.parametrize(
