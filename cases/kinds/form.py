@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from cases.case import OTHERS, Case, by_name
 from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, computed, form_intake, signing
 from cases.kinds.form_route import FormRoute
@@ -75,7 +77,7 @@ class AbsenceRecorded(EventData):
 
     TYPE: ClassVar[str] = "absence_recorded"
     people: list[str]
-    from_: str
+    from_: str = Field(alias="from")
     to: str
     unknown: list[str] | None = None
 

@@ -22,7 +22,8 @@ EDGE = FOLDER / "11b-resolved-at-the-limit.toml"
 def test_every_worked_case_of_complaints_and_inquiries_has_its_file() -> None:
     numbers = {path.name[:2] for path in SCENARIOS}
     assert {f"{n:02d}" for n in (*range(1, 8), *range(11, 19), 39)} <= numbers
-    assert len({load_scenario(path, Policies()).case.key for path in SCENARIOS}) == len(SCENARIOS)
+    cases = [load_scenario(path, Policies()).case for path in SCENARIOS]
+    assert len({(case.kind, case.key) for case in cases}) == len(SCENARIOS)
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
