@@ -20,6 +20,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.casebook.begin import Beginnings
 from activities.casebook.load import Loader
+from activities.casebook.number import Numbers
 from activities.casebook.open import Openings
 from activities.casebook.parcel import Parcels
 from activities.casebook.read import Casebook
@@ -35,6 +36,7 @@ from activities.notify.build import build_notifier
 from activities.notify.compose import Links
 from activities.notify.digest import MOST_HELD
 from activities.notify.notifier import Notifier
+from activities.people.absences import Absences
 from activities.people.directory import DirectoryBook
 from activities.people.handover import Handovers
 from activities.people.swap import RosterChanges, Swaps
@@ -136,6 +138,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         Beginnings(database, policies).begin,
         check_sender,
         Loader(database).load_case,
+        Numbers(database).give_number,
         Openings(database, cases.open).open_case,
         Recorder(database).record,
         _notifier(settings, directory, casebook).notify,
@@ -144,6 +147,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         handovers.shift_end,
         handovers.hand_over,
         Parcels(database).look_up,
+        Absences(database).record_absence,
         RosterChanges(casebook, Swaps(database), calendar.current).change_roster,
     ]
 

@@ -127,6 +127,7 @@ class Batch:
         requests: those that led to these events.
         intake: the SHA-256 of the intake's content, in hex; only beside the event with ``seq`` 1.
         number: the number that the case knows it was given, which a restored ledger takes over.
+        numbered_later: whether an event says the number (S1-5.9.3); else the case gets one at its opening.
         sent: what senders proved of these events.
     """
 
@@ -141,13 +142,14 @@ class Batch:
     intake: str | None = None
     number: str | None = None
     sent: list[Sent] = field(default_factory=list)
+    numbered_later: bool = False
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The casebook's answer: the case number (``2026-03-0007``) and the head of the chain."""
+    """The casebook's answer: the case number (``2026-03-0007``), if the case has one, and the head of the chain."""
 
-    number: str
+    number: str | None
     head_seq: int
 
 
@@ -177,7 +179,7 @@ class Loaded:
     """A part of a recorded case.
 
     Args:
-        number: the case number.
+        number: the case number; None where the case has none yet.
         head_seq: where the ledger of the case ends.
         events: public event JSON without the free texts: a JSON list, compressed (zlib), as base64.
         last_seq: where this part ends; at ``head_seq`` nothing follows.
@@ -186,7 +188,7 @@ class Loaded:
         intake: of the intake, unless it was erased; only in the first part.
     """
 
-    number: str
+    number: str | None
     head_seq: int
     events: str
     last_seq: int
@@ -227,6 +229,7 @@ class CallOrder:
         seq: of the event that asked for it.
         at: when that was, RFC 3339.
         policy_hash: of the policy that the case is pinned to.
+        run: as in `BeginOrder`; empty in histories of before it was told.
     """
 
     case_id: str
@@ -234,6 +237,7 @@ class CallOrder:
     seq: int
     at: str
     policy_hash: str
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -302,6 +306,7 @@ class NoticeOrder:
     Args:
         meets: the clocks that wait for its delivery.
         acknowledge: whether whoever hears of it may take the case up by it.
+        no: which copy it is, where the copies of the event go out one by one.
     """
 
     id: str
@@ -311,6 +316,7 @@ class NoticeOrder:
     event: dict[str, Any]
     meets: list[str] = field(default_factory=list)
     acknowledge: bool = False
+    no: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from cases.mechanisms.approvals import Approval, Approvals
 from cases.mechanisms.clocks import Clock, Clocks
 from cases.mechanisms.ladder import Ladder
 from cases.mechanisms.notices import Notices
+from cases.mechanisms.numbering import NumberTaken
 from cases.mechanisms.part import Choices, Handlers, Part, Turn, handler_of
 from cases.policy.model import Policy
 from cases.policy.tables import KindTable
@@ -116,6 +117,9 @@ class Case(Handlers):
     SUBJECTS: ClassVar[tuple[str, ...]] = ()
     # The commands that wait for `looking`, as filing does.
     LOOKS_FIRST: ClassVar[frozenset[str]] = frozenset()
+    # Whether the casebook gives it a number at opening; else it has `Numbering` among its parts and asks for one
+    # later (S1-5.9.3).
+    NUMBERED_AT_OPENING: ClassVar[bool] = True
     # Whether every policy has a table of it.
     IN_EVERY_POLICY: ClassVar[bool] = False
 
@@ -131,8 +135,12 @@ class Case(Handlers):
         # After how many events each step so far was complete: the ledger never ends inside one.
         self.steps: list[int] = []
         self.key = ""
+        # Where the events say it; else the casebook alone knows it.
+        self.number: str | None = None
         self.status = "open"
         self.parent: str | None = None
+        # The cases that it filed, by id.
+        self.filed: list[str] = []
         self.outcome: str | None = None
         self.opened_at: datetime | None = None
         self.resolved_at: datetime | None = None
@@ -366,7 +374,29 @@ class Case(Handlers):
     @classmethod
     def copied_to(cls, view: Mapping[str, Any]) -> list[str]:
         """Name the cases that were given what this one holds of persons, by id; they are erased with it."""
-        return []
+        return list(view.get("filed", ()))
+
+    # --- other cases ------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The id of the case, ``{kind}:{key}``."""
+        return f"{self.KIND}:{self.key}"
+
+    def file_case(self, case_id: str, at: datetime, by: Actor = SYSTEM, clauses: tuple[str, ...] = ()) -> None:
+        """File another case, of a kind with code or a form, with this one as its parent; `opening_done` says what came.
+
+        It is filed by who acts, under the policy of this one, and gets the customer of this one. A kind that does so
+        says `filed_facts`, and shows `filed` in its view so that they are erased together.
+        """
+        self.emit(life.CaseFiled(case=case_id), at, by=by, clauses=clauses)
+
+    def filed_facts(self, case_id: str, event: Event) -> dict[str, Any]:
+        """Return the facts of a case that is filed by this event, as plain JSON, without what people wrote freely.
+
+        They follow from the events alone, so that the opening can be asked for again, and be proven.
+        """
+        raise NotImplementedError
 
     def _do_note(self, command: commands.Note, at: datetime, by: Actor) -> None:
         self.emit(life.Noted(text=command.text), at, by=by)
@@ -646,14 +676,19 @@ class Case(Handlers):
         """Have something done outside; for handlers of events, since what is owed follows from them."""
         self._asked.append(effect)
 
-    def came_out(self, kind: type[Effect], seq: int | None = None, name: str | None = None) -> None:
-        """Take off what is owed: the first effect of a kind, of the event ``seq`` and the notice ``name`` if given."""
+    def came_out(
+        self, kind: type[Effect], seq: int | None = None, name: str | None = None, no: int | None = None
+    ) -> None:
+        """Take off what is owed: the first effect of a kind, of the event ``seq`` and the ``name`` if they are given.
+
+        Args:
+            name: of the notice or the activity.
+            no: which of the copies that go out one by one.
+        """
         for place, effect in enumerate(self.outbox):
-            if (
-                isinstance(effect, kind)
-                and seq in (None, effect.seq)
-                and (name is None or (isinstance(effect, Notice) and effect.name == name))
-            ):
+            named = effect.name if isinstance(effect, Notice) else getattr(effect, "activity", None)
+            which = effect.no if isinstance(effect, Notice) else None
+            if isinstance(effect, kind) and seq in (None, effect.seq) and name in (None, named) and no == which:
                 del self.outbox[place]
                 return
 
@@ -682,7 +717,16 @@ class Case(Handlers):
         self.emit(life.OpeningDone(of=opening.seq, case=opening.case_id, outcome=outcome), at)
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
-        """Take in what came of an activity of the kind's own."""
+        """Take in what came of an activity: that of a part; a kind takes in its own before."""
+        self._part_of(call).activity_done(call, result, at)
+
+    def _part_of(self, call: ActivityCall) -> Part:
+        return next(part for part in self.parts if call.activity in part.ACTIVITIES)
+
+    def number_taken(self, at: datetime) -> None:
+        """Take in that another case has the number of this one, since an older casebook was restored."""
+        at = self.arrive(at)
+        self.emit(NumberTaken(number=self.number or ""), at)
 
     def looking(self) -> bool:
         """Whether something was asked for that whoever files, or sends one of `LOOKS_FIRST`, waits for a moment."""
@@ -691,12 +735,17 @@ class Case(Handlers):
     def payout_blocked(self, found: Mapping[str, Any], at: datetime) -> None:
         """Take in that nothing was paid, since something else stands against it that the casebook found."""
 
-    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
-        """Return what comes of an activity in a rehearsal."""
-        return {}
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims, serial: int) -> Mapping[str, Any]:
+        """Return what comes of an activity in a rehearsal: that of a part; a kind says what comes of its own."""
+        return self._part_of(call).rehearsed(call, serial)
 
     def rehearse_effects(
-        self, at: datetime, notices: str = "ok", payout: str = "ok", earlier_claims: EarlierClaims = ()
+        self,
+        at: datetime,
+        notices: str = "ok",
+        payout: str = "ok",
+        earlier_claims: EarlierClaims = (),
+        serial: int = 1,
     ) -> None:
         """Let effects come out at once, as they do in a rehearsal: every one succeeds, or every one fails.
 
@@ -705,6 +754,7 @@ class Case(Handlers):
             notices: ``ok`` or ``fail``.
             payout: ``ok``, ``fail`` or ``manual`` (it waits for ``confirm_payment``).
             earlier_claims: what the casebook knows of the parcel of a claim.
+            serial: the one that a counter of case numbers gives out.
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
@@ -721,7 +771,7 @@ class Case(Handlers):
                     else:
                         self.payout_waits(at)
                 case ActivityCall() as call:
-                    self.activity_done(call, self.rehearsed(call, earlier_claims), at)
+                    self.activity_done(call, self.rehearsed(call, earlier_claims, serial), at)
                 case Opening() as opening:
                     self.opening_done(opening, "opened", at)
             assert all(one is not effect for one in self.outbox), f"nothing came of {effect}"
@@ -736,10 +786,10 @@ class Case(Handlers):
         """Return the fields of the view; a kind adds its own."""
         ladder, due = self.ladder, self.due()
         return {
-            "id": f"{self.KIND}:{self.key}",
+            "id": self.id,
             "key": self.key,
             "kind": self.KIND,
-            "number": None,
+            "number": self.number,
             "status": self.status,
             "outcome": self.outcome,
             "rung": ladder.rung,
@@ -815,6 +865,19 @@ class Case(Handlers):
     def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
         self.key, self.facts, self.parent = data.key, with_references(event)["facts"], data.parent
         self.opened_at = event.at
+
+    def _on_case_filed(self, data: life.CaseFiled, event: Event) -> None:
+        kind, _, key = data.case.partition(":")
+        intake: dict[str, Any] = {
+            "key": key,
+            "received_at": event.at.isoformat(),
+            "policy": self.policy.name,
+            "parent": self.id,
+            **({} if event.actor == SYSTEM else {"by": event.actor.as_json()}),
+            "facts": self.filed_facts(data.case, event),
+        }
+        self.filed.append(data.case)
+        self.ask(Opening(seq=event.seq, kind=kind, intake=intake))
 
     def _on_opening_done(self, data: life.OpeningDone, event: Event) -> None:
         self.came_out(Opening, data.of)

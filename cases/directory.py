@@ -100,11 +100,17 @@ class Person(Model):
 
 
 class Absence(Model):
-    """A person is away in [starts_at, ends_at)."""
+    """A person is away in [starts_at, ends_at).
+
+    Args:
+        case_id: the case that asked for it, by its event ``seq``; None where a file of staff has it.
+    """
 
     person: Token
     starts_at: Instant
     ends_at: Instant
+    case_id: str | None = None
+    seq: int | None = None
 
 
 class Shift(Model):

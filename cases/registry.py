@@ -19,6 +19,7 @@ from cases.kinds.handover import Handover
 from cases.kinds.inquiry import Inquiry
 from cases.kinds.summary import Summary
 from cases.kinds.swap import ShiftSwap
+from cases.mechanisms.numbering import Numbering
 from cases.mechanisms.part import handler_of
 from cases.policy.model import Policy
 from cases.vocabulary.events import FACTS
@@ -44,6 +45,8 @@ def declare(kind: type[Case]) -> None:
         raise TypeError(f"{who}: the kind {kind.KIND!r} is declared twice: {KINDS[kind.KIND].__qualname__} has it")
     if kind.WORKFLOW in {other.WORKFLOW for other in KINDS.values()}:
         raise TypeError(f"{who}: the workflow type {kind.WORKFLOW!r} is declared twice")
+    if not kind.NUMBERED_AT_OPENING and not any(issubclass(part, Numbering) for part in kind.PARTS.values()):
+        raise TypeError(f"{who}.PARTS: Numbering is missing: without a number at opening it asks for one later")
     for name in kind.COMMANDS:
         if handler_of((kind, *kind.PARTS.values()), "_do_", name) is None:
             raise TypeError(f"{who}: the command {name!r} has no handler _do_{name}")
@@ -111,6 +114,11 @@ def kind_of(name: str, policy: Policy) -> type[Case]:
         allowed = f"allowed: {', '.join(KINDS)}; the forms of policy {policy.name}: {forms}"
         raise Refused("unknown_kind", f"kind = {shown(name)}: not a kind of case; {allowed}")
     return form_of(name, policy)
+
+
+def numbered_later(kind: str) -> bool:
+    """Whether the events of a kind say its number, instead of the casebook alone."""
+    return kind in KINDS and not KINDS[kind].NUMBERED_AT_OPENING
 
 
 for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap):

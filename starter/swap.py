@@ -1,4 +1,4 @@
-"""Filing of shift swaps (S1-1.7); agreeing, signing and refusing are commands of the case."""
+"""Filing of shift swaps, and of leave beside them (S1-1.7); agreeing, signing and refusing are commands of the case."""
 
 from __future__ import annotations
 
@@ -86,6 +86,20 @@ async def file_swap(
         if key is not None or view["status"] != "closed" or view["valid"]:
             return view
     raise Refused("too_often", f"this swap was asked for {MOST_TRIES} times; give a key of your own", CLAUSE)
+
+
+async def refuse_leave_in_swap(swaps: Swaps, person: str, begins: datetime, ends: datetime) -> None:
+    """Refuse leave in [begins, ends) that overlaps a shift which a person gave or took in a valid swap (S1-1.7).
+
+    Raises:
+        Refused: code ``swapped_shift``, naming the swap and the shift.
+    """
+    found = await swaps.overlapping(person, begins, ends)
+    if found is not None:
+        starts, over = (found[at].astimezone(begins.tzinfo).isoformat() for at in ("starts_at", "ends_at"))
+        shift = f"the shift {found['shift']!r} from {starts} to {over}"
+        message = f"from = {begins.isoformat()}: {person!r} has swapped {shift}: {found['swap']}"
+        raise Refused("swapped_shift", message, CLAUSE)
 
 
 def _keys(facts: SwapFacts) -> list[str]:

@@ -34,7 +34,7 @@ class Taken:
     """
 
     case: Case
-    number: str
+    number: str | None
     seen: dict[str, state.Seen]
     mark: Mark | None
 

@@ -38,7 +38,7 @@ from cases.vocabulary.events import Event, fingerprint
 from cases.vocabulary.refusals import Refused
 from workflows import attributes, details
 from workflows.filing import file_case
-from workflows.recording import BACK_OFF, Known, Recording, superseded
+from workflows.recording import BACK_OFF, Known, Recording, number_of, superseded
 
 # How long a notice is tried before it counts as failed: longer than a mail server is away for a day.
 GIVE_UP = timedelta(hours=48)
@@ -59,7 +59,7 @@ class Outside:
 
     def __init__(self, case: Case, known: Known, now: Callable[[], datetime], rehearsed: bool) -> None:
         self.case, self._rehearsed, self._now = case, rehearsed, now
-        self.recording = Recording(case, known, self.ledger_view, self.spoke, self.tell_attributes)
+        self.recording = Recording(case, known, self.ledger_view, self.spoke, self.tell_attributes, now)
         # What keeps an effect from coming out, for people to see.
         self._trouble: str | None = None
         # What was started and has not come out, by identity: the same notice may be owed twice.
@@ -96,9 +96,10 @@ class Outside:
     def ledger_view(self) -> dict[str, Any]:
         """Return the case view as the ledger keeps it."""
         # A case is its events, so as long as there are no new ones the view stays as it was.
-        stamp = (len(self.case.events), self.recording.known.number)
+        number = number_of(self.case, self.recording.known)
+        stamp = (len(self.case.events), number)
         if self._viewed is None or self._viewed[0] != stamp:
-            self._viewed = (stamp, {**self.case.view(), "number": self.recording.known.number})
+            self._viewed = (stamp, {**self.case.view(), "number": number})
         return self._viewed[1]
 
     def show(self) -> None:
@@ -225,6 +226,7 @@ class Outside:
                 self.case.event(notice.seq).as_json(),
                 list(notice.meets),
                 notice.acknowledge,
+                notice.no,
             )
             for notice in notices
         ]
@@ -303,8 +305,9 @@ class Outside:
 
     async def _run(self, call: ActivityCall) -> None:
         """Run an activity of the kind's own, however long what it needs is away."""
-        case_id, at = workflow.info().workflow_id, self.case.event(call.seq).at
-        order = CallOrder(case_id, call.order, call.seq, at.isoformat(), self.case.policy.hash)
+        info, at = workflow.info(), self.case.event(call.seq).at
+        run = info.first_execution_run_id
+        order = CallOrder(info.workflow_id, call.order, call.seq, at.isoformat(), self.case.policy.hash, run)
         result: dict[str, Any] = await workflow.execute_activity(
             call.activity,
             order,
@@ -337,4 +340,5 @@ def _given_up(error: ActivityError, orders: Sequence[NoticeOrder]) -> list[Notic
 
 def notice_id(case_id: str, notice: Notice, event: Event) -> str:
     """Return the id of a notice: the same over every retry, run and channel, and bound to what happened."""
-    return f"{case_id}/{notice.seq}/{notice.name}/{fingerprint(event.as_json())}"
+    copy = "" if notice.no is None else f"/{notice.no}"
+    return f"{case_id}/{notice.seq}/{notice.name}{copy}/{fingerprint(event.as_json())}"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -34,7 +34,7 @@ class Known:
     Args:
         intake: what the case was filed with; None where the run was started from the ledger.
         recorded: how many events the ledger has.
-        number: the case number, once there is one.
+        number: the case number as the casebook has it, once there is one.
         seen: the request ids that were decided.
         sent: what senders proved, oldest first; not of before this run was started from the ledger.
     """
@@ -53,6 +53,7 @@ class Recording:
         view: returns the case view as the ledger keeps it.
         spoke: is called before a command is given to the engine.
         told: is called when the view has changed by what was recorded.
+        now: the instant on the case's clock.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Recording:
         view: Callable[[], dict[str, Any]],
         spoke: Callable[[], None],
         told: Callable[[], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._case, self.known = case, known
-        self._view, self._spoke, self._told = view, spoke, told
+        self._view, self._spoke, self._told, self._now = view, spoke, told, now
         # What keeps the ledger from taking events, for people to see.
         self.trouble: str | None = None
         # Whether another run records for this case, so that this one has no say any more.
@@ -99,6 +101,7 @@ class Recording:
     async def keep_recording(self) -> None:
         """Record events in order, whole steps that wait in one call, for as long as the case runs."""
         case, known = self._case, self.known
+        self._renumber()
         while not self.superseded:
             # Not waited for when it is so already: what the opening brings is on its way before a
             # command is heard that came with it, as it is in a replay.
@@ -121,7 +124,8 @@ class Recording:
                     if seen.seq is not None and not seen.salt and first < seen.seq <= last
                 ],
                 intake=begins.digest() if begins else None,
-                number=known.number,
+                number=number_of(case, known),
+                numbered_later=not case.NUMBERED_AT_OPENING,
                 sent=[one for one in known.sent if first < one.seq <= last],
             )
             self._told()
@@ -130,10 +134,18 @@ class Recording:
             self.under_way, self.news = False, True
             if recorded is not None:
                 known.number, known.recorded = recorded.number, last
+                self._renumber()
             if recorded is None or self._again:
                 self._again, known.recorded = False, 0
             self._sized, self._waiting = known.recorded, 0
             self._told()
+
+    def _renumber(self) -> None:
+        """Let the case ask for another number, where another case has its own since an older casebook was restored."""
+        case, known = self._case, self.known
+        says = not case.NUMBERED_AT_OPENING and self.complete and case.number is not None
+        if says and case.number != known.number:
+            case.number_taken(self._now())
 
     def _lacks(self, end: int) -> bool:
         """Whether this run lacks something that a ledger which ends there lacks too.
@@ -182,6 +194,11 @@ class Recording:
             else:
                 self.trouble = None
                 return recorded
+
+
+def number_of(case: Case, known: Known) -> str | None:
+    """Return the number of a case: the casebook gives it at opening, or an event says it later (S1-5.9.3)."""
+    return known.number if case.NUMBERED_AT_OPENING else case.number
 
 
 def end_of_call(

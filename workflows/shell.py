@@ -367,7 +367,7 @@ class Shell:
         """In a rehearsal effects come out at the instant at which they were asked for."""
         if self._rehearsal is not None and self._outside is not None:
             told = self._rehearsal
-            self._outside.case.rehearse_effects(at, told.notices, told.payout, told.earlier_claims)
+            self._outside.case.rehearse_effects(at, told.notices, told.payout, told.earlier_claims, told.serial)
 
     def _apply(self, outside: Outside, command: Command) -> None:
         """Decide a command once; a repeated request id is answered again, not applied again.

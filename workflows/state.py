@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from activities.messages import Mark, Sent
 from cases.case import Case
+from cases.mechanisms.numbering import MOST_SERIAL
 from cases.policy.tables import LONGEST
 from cases.registry import KINDS, kind_named
 from cases.vocabulary.events import Event
@@ -43,6 +44,7 @@ class Rehearsal(Model):
         notices: what becomes of notices.
         payout: what becomes of payouts; with ``manual`` they wait for ``confirm_payment``.
         earlier_claims: what the casebook knows of the parcel of a claim.
+        serial: the one that the counter of case numbers gives out.
         continue_after: continue as new once the history has this many events.
     """
 
@@ -51,6 +53,7 @@ class Rehearsal(Model):
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
     earlier_claims: EarlierClaims = ()
+    serial: Annotated[int, Field(ge=1, le=MOST_SERIAL)] = 1
     # A run of fewer events would not get anything done before it ends.
     continue_after: Annotated[int, Field(ge=10)] | None = None
 

@@ -203,7 +203,7 @@ def _read(raw: Json) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An event in the tree of all events; the first one of a case has the case's number."""
+    """An event in the tree of all events; the first one of a case has its number, or ``-`` where an event says that."""
 
     case_id: str
     seq: int

@@ -30,7 +30,7 @@ from cases.vocabulary.texts import at, put, resolved
 
 Json = Mapping[str, Any]
 # The columns of a case file that repeat its view, and those of them that are instants.
-_COLUMNS = ("kind", "status", "rung", "holder", "unit", "severity", "policy", "breached")
+_COLUMNS = ("kind", "number", "status", "rung", "holder", "unit", "severity", "policy", "breached")
 _INSTANTS = ("opened_at", "closed_at", "next_due")
 _COMMITTED = f'"{COMMITMENT}":'.encode()
 # What a row of the table of notices says of its event, and what stands for what the event does not say.
@@ -73,7 +73,11 @@ def differences(
             yield changed(f"this build knows no kind {opened['kind']!r}", 1)
         else:
             case = kind_of(opened["kind"], pinned).replay(pinned, events)
-            view = {**case.view(), "number": file["number"]}
+            view = case.view()
+            if case.NUMBERED_AT_OPENING:
+                view["number"] = file["number"]
+            if file["numbered_later"] == case.NUMBERED_AT_OPENING:
+                yield changed("its case file says otherwise when it gets its number")
             yield from _file(changed, view, _with_texts(view, raws, chain.texts), file, chain.at[-1])
             if order is not None and order not in _orders(case, order):
                 yield changed(f"its events do not owe what is ordered: {order.amount} yuan")
@@ -191,7 +195,8 @@ def _notices(changed: Callable[..., Fault], raws: list[Any], rows: list[Json]) -
             yield changed("the notice that it tells of is not in the table of notices", raw["seq"])
             continue
         told = {name: data.get(name, default) for name, default in _NOTICE.items()}
-        told["id"] = f"{row['case_id']}/{data['of']}/{data['notice']}"
+        copy = f"/{data['no']}" if "no" in data else ""
+        told["id"] = f"{row['case_id']}/{data['of']}/{data['notice']}{copy}"
         wrong = [name for name, value in told.items() if row[name] != value]
         if wrong or _seconds(row["at"]) != _seconds(raw["at"]):
             yield changed(f"the table of notices says otherwise: {', '.join(wrong or ['at'])}", raw["seq"])

@@ -53,13 +53,15 @@ class Audit:
 
 
 async def wrong_number(connection: asyncpg.Connection) -> Fault | None:
-    """Find a number that a case has without having been given it, or that was given to a case which is gone."""
+    """Find a number that a case has without having been given it, that two have, or of a case which is gone."""
     gap = await connection.fetchrow(_NUMBERS, timeout=AUDIT_TIMEOUT)
     if gap is None:
         return None
     number = f"{gap['kind']} {gap['number']}"
     if gap["case_id"] is None:
         return Fault("", 0, "removed", f"the case with the number {number} is gone")
+    if gap["twice"]:
+        return Fault(gap["case_id"], 1, "inserted", f"{number} was given to another case too")
     return Fault(gap["case_id"], 1, "inserted", f"{number} was never given")
 
 

@@ -18,7 +18,7 @@ from activities.senders.statement import UNSIGNED
 from cases.kinds.handover import Handover
 from cases.kinds.summary import Summary
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.contract import PASSING
 from cases.vocabulary.effects import Opening
 from cases.vocabulary.events import Event
@@ -82,5 +82,6 @@ class Openings:
         if view is None or document is None:
             return False
         events = map(Event.from_json, await self._casebook.events(order.parent))
-        owed = KINDS[view["kind"]].replay(Policy.from_document(document), events).owed()
+        policy = Policy.from_document(document)
+        owed = kind_of(view["kind"], policy).replay(policy, events).owed()
         return any(isinstance(one, Opening) and (one.kind, one.intake) == (order.kind, order.intake) for one in owed)

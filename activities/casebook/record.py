@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -61,7 +62,7 @@ class _Stored:
 class _Known:
     """The part of a case that is recorded, with the rows of a batch."""
 
-    number: str
+    number: str | None
     head: Head
     rows: dict[int, _Stored]
 
@@ -71,6 +72,8 @@ class Recorder:
 
     _RECORD = statement(__package__, "record")
     _RECORDED = statement(__package__, "recorded")
+    _NUMBER = statement(__package__, "number_file")
+    _CLASH = statement(__package__, "number_clash")
     _BEHIND = statement(__package__, "recovery_begin")
     _AGAIN = statement(erasure.__name__, "erasure_case_again")
 
@@ -84,7 +87,8 @@ class Recorder:
         What is already recorded with the same content is left alone, so a repeat is harmless, also one
         of all events from the first on. The first events of a case give it its number (S1-5.8): the one
         that it knows it was given, unless another case has got that meanwhile, or else the next one,
-        from the month of the first event in that event's own offset.
+        from the month of the first event in that event's own offset. Where its events say the number, it has none
+        until then, and none after where another case has got that one meanwhile.
 
         Raises:
             Superseded: another run holds the case.
@@ -116,14 +120,29 @@ class Recorder:
                         f"{batch.case_id}: the ledger holds rows after seq {head.seq}, where the case file ends: "
                         "verify the casebook"
                     )
-                given, waits = await self._append(connection, batch, fresh, head, number)
-                if given is not None:
+                async with connection.transaction() if batch.numbered_later else nullcontext():
+                    filed, given, waits = await self._append(connection, batch, fresh, head, number)
+                    if filed and given is None and number is not None:
+                        given = await self._number_it(connection, batch, number)
+                if filed:
                     return Recorded(given, fresh[-1].seq)
                 # Somebody else moved the head meanwhile, so the chain goes on from there.
                 tried = head.seq
                 known = await self._known(connection, batch, entries)
                 if known is None and waits:
                     raise Recovering(f"{batch.case_id}: a new case waits for its number")
+
+    async def _number_it(self, connection: asyncpg.Connection, batch: Batch, number: _Number) -> str | None:
+        """Give a case the number that its event says; None where another case has it."""
+        which = number.year, number.month, number.serial
+        try:
+            async with connection.transaction():
+                given: str = await connection.fetchval(self._NUMBER, batch.case_id, batch.kind, *which)
+                return given
+        except asyncpg.UniqueViolationError:
+            # Given twice, before and after an older casebook was restored: who came first keeps it.
+            await connection.execute(self._CLASH, batch.case_id, batch.kind, batch.number)
+            return None
 
     async def _known(self, connection: asyncpg.Connection, batch: Batch, entries: Sequence[_Entry]) -> _Known | None:
         """Return what is recorded of a case; None when nothing is.
@@ -156,7 +175,7 @@ class Recorder:
         fresh: Sequence[_Entry],
         head: Head,
         number: _Number | None,
-    ) -> tuple[str | None, bool]:
+    ) -> tuple[bool, str | None, bool]:
         """Append to the chain that ends at ``head``.
 
         One statement is one transaction, and it only takes effect where the head is still the one
@@ -166,8 +185,8 @@ class Recorder:
             number: the one to be taken over, if it can be.
 
         Returns:
-            The case number, None when the chain ends elsewhere or another run holds the case; and whether
-            a new case would have to wait for its number.
+            Whether it was appended, which it is not when the chain ends elsewhere or another run holds the case; the
+            case number, if the case has one; and whether a new case would have to wait for its number.
         """
         sent = [one for one in batch.sent if one.first >= fresh[0].seq]
         sealed = [seal(entry.event, _salts(entry, sent)) for entry in fresh]
@@ -219,6 +238,7 @@ class Recorder:
                 [one.first for one in sent],
                 [one.seq for one in sent],
                 [one.body for one in sent],
+                batch.numbered_later,
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "case_file_number" and number is not None:
@@ -226,14 +246,14 @@ class Recorder:
                 return await self._append(connection, batch, fresh, head, None)
             if error.constraint_name not in ("case_file_pkey", "case_event_pkey", "case_text_pkey", "case_proof_pkey"):
                 raise
-            return None, False
+            return False, None, False
         except (asyncpg.DataError, UnicodeEncodeError) as error:
             # The error quotes the value, which may be personal.
             raise BadBatch(
                 f"{batch.case_id}: view, personal facts or events hold a value that PostgreSQL does not take "
                 f"({type(error).__name__})"
             ) from None
-        return row["number"], row["waits"]
+        return row["filed"], row["number"], row["waits"]
 
 
 def _salts(entry: _Entry, sent: Sequence[Sent]) -> dict[str, bytes]:

@@ -33,7 +33,8 @@ class FeedEvent:
 
     Args:
         position: where it stands; opaque to readers, and fit for a header.
-        kind, number, unit: the case's, as it stands now.
+        kind, unit: the case's, as it stands now.
+        number: the case's; empty where an event says it, and none has yet.
         event: public event JSON (design contract "Events").
         customer: the reference among the personal facts as they are now, which is passed on to nobody.
         texts: the paths of what people wrote freely in it.

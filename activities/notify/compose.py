@@ -56,6 +56,7 @@ class Composer:
             "roles": order.roles,
             "clause": order.clause,
             "event": order.event,
+            **({} if order.no is None else {"no": order.no}),
         }
         ack = self._acknowledging(delivery, way, case_id)
         text = self._templates.render(order.name, way.language, {**facts, "view": view, "ack": ack})

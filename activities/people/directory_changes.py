@@ -31,7 +31,8 @@ class DirectoryChanges:
 
         Args:
             units: in place of all units; without them the units stay.
-            absences: in place of all absences; without them those of the people who stay.
+            absences: in place of all absences but those that cases asked for and that are not over; without them
+                those of the people who stay.
             roles: the roles that a person may have, where a policy says so.
 
         Returns:

@@ -32,6 +32,7 @@ class Swaps:
     _MOVES = statement(__package__, "swap_moves")
     _MOVE = statement(__package__, "swap_move")
     _RECORD = statement(__package__, "swap_record")
+    _OVERLAPPING = statement(__package__, "swap_overlapping")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -73,6 +74,16 @@ class Swaps:
             months = months_of(swap, policy.working)
             await connection.execute(self._RECORD, case_id, *people, months, changes, at)
             return changes
+
+    async def overlapping(self, person: str, begins: datetime, ends: datetime) -> Json | None:
+        """Return the first valid swap with a shift of a person's, given or taken, that overlaps [begins, ends).
+
+        Returns:
+            ``swap`` (its case), ``shift``, ``starts_at``, ``ends_at``; None where there is none.
+        """
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._OVERLAPPING, person, begins, ends)
+        return None if row is None else dict(row)
 
     async def _check(self, connection: asyncpg.Connection, swap: SwapFacts, policy: Policy, at: datetime) -> None:
         people = [swap.initiator.id, swap.counterparty.id]

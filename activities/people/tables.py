@@ -49,10 +49,11 @@ class Stored:
         later = sorted({shift.person for shift in self.shifts if shift.person in gone and shift.ends_at > now})
         if later:
             raise Refused("on_roster", f"still on the duty roster, change that first: {', '.join(later)}")
+        stay = [absence for absence in self.absences if absence.person in ids]
         return Stored(
             self.units if units is None else units,
             people,
-            [absence for absence in self.absences if absence.person in ids] if absences is None else absences,
+            stay if absences is None else _with_asked_for(absences, stay, now),
             [shift for shift in self.shifts if shift.person not in gone],
         )
 
@@ -128,6 +129,16 @@ class DirectoryTables:
         if list(old) != list(new):
             await self._connection.execute(self._NO[table])
             await self._connection.execute(self._PUT[table], [_plain(entry) for entry in new])
+
+
+def _with_asked_for(given: Sequence[Absence], stay: Sequence[Absence], now: datetime) -> list[Absence]:
+    """Return the absences of a file, with those that cases asked for and that are not over, whatever the file has."""
+    asked_for = {
+        (one.person, one.starts_at, one.ends_at): one for one in stay if one.case_id is not None and one.ends_at > now
+    }
+    # A file that was exported has them too. Those of the file come first, so that its lines are found again.
+    named = [asked_for.pop((one.person, one.starts_at, one.ends_at), one) for one in given]
+    return [*named, *asked_for.values()]
 
 
 def _models(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:

@@ -14,10 +14,11 @@ from uuid import uuid4
 from activities.audit.keys import Keys, read_keys
 from activities.casebook.texts import PERSONAL, SALT
 from activities.senders.statement import Statement, of_command, of_intake, signed_bytes, texts_of, texts_of_intake
-from cases.registry import KINDS
-from cases.vocabulary.commands import read_command
+from cases.registry import KINDS, kind_named
+from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.proof import Proof
+from cases.vocabulary.refusals import Refused, shown
 
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Signer:
             BadKeys: there is no key.
         """
         prepared = prepare(case_id, name, body)
-        command = read_command(KINDS[case_id.partition(":")[0]].COMMANDS, name, prepared)
+        command = read_command(_commands(case_id), name, prepared)
         assert command.proof is not None
         if command.proof.key is not None:
             return prepared
@@ -58,10 +59,13 @@ class Signer:
         """Return an intake with its proof. One that is signed already is left as it is.
 
         Raises:
-            Refused: code ``invalid``: it is none.
+            Refused: code ``invalid`` or ``unknown_kind``: it is none.
             BadKeys: there is no key.
         """
-        model = KINDS[kind].INTAKE
+        case = kind_named(kind)
+        if case is None:
+            raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(KINDS)}, or a form of a policy")
+        model = case.INTAKE
         given = read_intake(model, raw)
         if given.proof is not None:
             return dict(raw)
@@ -85,12 +89,18 @@ def prepare(case_id: str, name: str, body: Mapping[str, Any]) -> Json:
     Raises:
         Refused: code ``invalid`` or ``unknown_command``.
     """
-    command = read_command(KINDS[case_id.partition(":")[0]].COMMANDS, name, body)
+    command = read_command(_commands(case_id), name, body)
     request_id = command.request_id or uuid4().hex
     if command.proof is not None:
         return {**body, "request_id": request_id}
     salts = {field: os.urandom(SALT).hex() for field in texts_of(command)}
     return {**body, "request_id": request_id, "proof": {"at": _now(), "salts": salts}}
+
+
+def _commands(case_id: str) -> Mapping[str, type[Command]]:
+    kind = kind_named(case_id.partition(":")[0])
+    assert kind is not None  # a client signs for no other
+    return kind.COMMANDS
 
 
 def _now() -> str:

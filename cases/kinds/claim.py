@@ -444,7 +444,7 @@ class Claim(Case):
         """Return the waybill, for which one claim is paid, and the others that somebody has looked at."""
         return (None, ()) if self.duties is None else (self.waybill.waybill, tuple(self.waybill.cleared))
 
-    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims, serial: int) -> Mapping[str, Any]:
         """Let the parcel be claimed as the rehearsal says."""
         return Found(claims=list(earlier_claims)).model_dump()
 

@@ -24,7 +24,7 @@ from cases.policy.model import Policy
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Command, Refuse, Sign
-from cases.vocabulary.effects import ActivityCall, Notice
+from cases.vocabulary.effects import RECORD_ABSENCE, ActivityCall, Notice
 from cases.vocabulary.events import Actor, Event, EventData, known_or_reference, reference, with_references
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
@@ -34,8 +34,6 @@ from cases.vocabulary.values import FreeText, Text
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
 WORKFLOW = "Form"
-# The activity that notes who is away, for an approved leave.
-RECORD_ABSENCE = "record_absence"
 
 
 class GrantEarly(Command):
@@ -285,7 +283,7 @@ class Form(Case):
         self.emit(data, at, clauses=(self.rule.clause,))
         self._end(at)
 
-    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims, serial: int) -> Mapping[str, Any]:
         """Return that everybody is known."""
         return {}
 

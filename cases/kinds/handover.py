@@ -338,7 +338,7 @@ class Handover(Case):
         if data.round > 1:
             self.emit(life.Closed(outcome="handed_over"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims, serial: int) -> Mapping[str, Any]:
         """Let the cases that were listed change hands, and none arrive."""
         listed = self.facts.get("cases", ()) if call.order["round"] == 1 else ()
         return {"cases": [one["id"] for one in listed], "left": []}

@@ -289,7 +289,7 @@ class ShiftSwap(Case):
         self.emit(RosterChanged(people=people, role=role, moves=list(result["moves"])), at, clauses=(CLAUSE,))
         self.emit(life.Closed(outcome="valid"), at, clauses=(CLAUSE,))
 
-    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims) -> Mapping[str, Any]:
+    def rehearsed(self, call: ActivityCall, earlier_claims: EarlierClaims, serial: int) -> Mapping[str, Any]:
         """Let the roster be as the swap says."""
         return {"moves": moves(self.swap)}
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from cases.mechanisms.part import Choices, Part
-from cases.policy.tables import NoticeRoute
+from cases.policy.tables import COPIES_ISSUED, NoticeRoute
 from cases.vocabulary import commands
 from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import Actor, Event, EventData
@@ -19,7 +19,7 @@ class Notified(EventData):
     """What came of a notice of the event ``of``: ``outcome`` is sent, partly, failed or no_address.
 
     ``meant`` says who was meant and why, ``attempts`` what was tried, ``reasons`` by role why not.
-    ``id`` is what receivers know it by.
+    ``id`` is what receivers know it by, ``no`` which copy it was.
     """
 
     TYPE: ClassVar[str] = "notified"
@@ -33,24 +33,18 @@ class Notified(EventData):
     attempts: list[Any] | None = None
     remarks: list[Any] | None = None
     id: str | None = None
+    no: int | None = None
 
 
 class NoticeResent(EventData):
-    """Somebody had a notice sent again; ``was`` is the number of its outcome."""
+    """Somebody had a notice sent again; ``was`` is the number of its outcome, ``no`` which copy it is."""
 
     TYPE: ClassVar[str] = "notice_resent"
     notice: str
     roles: list[str]
     of: int
     was: int
-
-
-class ReportSent(EventData):
-    """A notice that a clock waited for was delivered to all."""
-
-    TYPE: ClassVar[str] = "report_sent"
-    roles: list[str]
-    channel: str
+    no: int | None = None
 
 
 class IssuedCopy(Model):
@@ -63,8 +57,16 @@ class IssuedCopy(Model):
 class CopiesIssued(EventData):
     """Numbered copies of what was decided go out, each to a role (S1-5.9.7)."""
 
-    TYPE: ClassVar[str] = "copies_issued"
+    TYPE: ClassVar[str] = COPIES_ISSUED
     copies: list[IssuedCopy]
+
+
+class ReportSent(EventData):
+    """A notice that a clock waited for was delivered to all."""
+
+    TYPE: ClassVar[str] = "report_sent"
+    roles: list[str]
+    channel: str
 
 
 class Notices(Part):
@@ -74,18 +76,29 @@ class Notices(Part):
         """Yield the notices that the policy sends of an event."""
         case = self.case
         for route in case.policy.routes(case.KIND, event.type):
-            if route.matches(event.data, case.facts):
+            if not route.matches(event.data, case.facts):
+                continue
+            if route.of_copies:
+                for copy in CopiesIssued.read(event.data).copies:
+                    yield self._notice(route.name, (copy.to,), event, route.clause, route, copy.no)
+            else:
                 roles = case.policy.recipients(route, event.data, case.ladder.rung)
                 yield self._notice(route.name, roles, event, route.clause, route)
 
     def _notice(
-        self, name: str, roles: tuple[str, ...], event: Event, clause: str, route: NoticeRoute | None
+        self,
+        name: str,
+        roles: tuple[str, ...],
+        event: Event,
+        clause: str,
+        route: NoticeRoute | None,
+        no: int | None = None,
     ) -> Notice:
         """Return the notice of an event, with what its route says that it means."""
         meets = () if route is None else route.meets
         # A reminder of an approval or a signature is not answered by taking the case up.
         acknowledge = route is not None and route.acknowledge and self.case.CLIMBS and "subject" not in event.data
-        return Notice(seq=event.seq, name=name, roles=roles, clause=clause, meets=meets, acknowledge=acknowledge)
+        return Notice(seq=event.seq, name=name, roles=roles, clause=clause, meets=meets, acknowledge=acknowledge, no=no)
 
     def came_out(
         self,
@@ -114,6 +127,7 @@ class Notices(Part):
             channel=channel or None,
             reasons=dict(sorted(reasons.items())) or None,
             id=id or None,
+            no=notice.no,
             **{name: list(entries) for name, entries in more.items() if entries},
         )
         case.emit(data, at, clauses=(notice.clause,))
@@ -125,6 +139,8 @@ class Notices(Part):
     def _delivered_before(self, notice: Notice) -> bool:
         """Whether the same notice went out before, so that the last outcome is of a repeat."""
         same = {"notice": notice.name, "of": notice.seq, "outcome": "sent"}
+        if notice.no is not None:
+            same["no"] = notice.no
         return any(
             same.items() <= event.data.items() for event in self._outcomes() if event is not self.case.events[-1]
         )
@@ -150,16 +166,16 @@ class Notices(Part):
     def _do_resend(self, command: commands.Resend, at: datetime, by: Actor) -> None:
         case, outcome = self.case, self.case.event(command.notice)
         sent = Notified.read(outcome.data)
-        data = NoticeResent(notice=sent.notice, roles=sent.roles, of=sent.of, was=outcome.seq)
+        data = NoticeResent(notice=sent.notice, roles=sent.roles, of=sent.of, was=outcome.seq, no=sent.no)
         case.emit(data, at, by=by)
 
     # --- how events change the state --------------------------------------------------------------
 
     def _on_notified(self, data: Notified, event: Event) -> None:
-        self.case.came_out(Notice, data.of, data.notice)
+        self.case.came_out(Notice, data.of, data.notice, data.no)
 
     def _on_notice_resent(self, data: NoticeResent, event: Event) -> None:
         case, of, outcome = self.case, self.case.event(data.of), self.case.event(data.was)
         routes = (route for route in case.policy.routes(case.KIND, of.type) if route.name == data.notice)
         route = next((route for route in routes if route.matches(of.data, case.facts)), None)
-        case.ask(self._notice(data.notice, tuple(data.roles), of, "".join(outcome.clauses[:1]), route))
+        case.ask(self._notice(data.notice, tuple(data.roles), of, "".join(outcome.clauses[:1]), route, data.no))

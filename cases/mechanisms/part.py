@@ -20,6 +20,7 @@ from cases.vocabulary.events import EVENTS, Actor, Event
 if TYPE_CHECKING:
     from cases.case import Case
     from cases.mechanisms.clocks import Clock
+    from cases.vocabulary.effects import ActivityCall
 
 # What time does to a case: when, and the act, which takes the instant.
 Turn = tuple[datetime, Callable[[datetime], None]]
@@ -63,8 +64,23 @@ class Handlers:
 class Part(Handlers):
     """A mechanism of one case. Its state changes only by events."""
 
+    # What it has done outside, and takes in.
+    ACTIVITIES: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self, case: Case) -> None:
         self.case = case
+
+    def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
+        """Take in what came of one of its `ACTIVITIES`."""
+        raise NotImplementedError
+
+    def rehearsed(self, call: ActivityCall, serial: int) -> Mapping[str, Any]:
+        """Return what comes of one of its `ACTIVITIES` in a rehearsal.
+
+        Args:
+            serial: the one that a counter of case numbers gives out.
+        """
+        raise NotImplementedError
 
     def breached(self, clock: Clock, at: datetime) -> bool:
         """Act on the breach of a clock of this part. Returns whether it is one."""

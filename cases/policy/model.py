@@ -31,6 +31,7 @@ from cases.policy.form_faults import faults
 from cases.policy.forms import FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
 from cases.policy.tables import (
+    COPIES,
     ApprovalsRule,
     AuthorityRule,
     CalendarRule,
@@ -152,7 +153,7 @@ class Policy(Model):
         for route in self.notice:
             path = f"notice.{route.name}"
             yield from ((f"{path}.on", event, "type of event", EVENTS) for event in route.on)
-            yield from ((f"{path}.to", role, "role", (*roles, "holder", "role")) for role in route.to)
+            yield from ((f"{path}.to", role, "role", (*roles, "holder", "role", COPIES)) for role in route.to)
             yield from ((f"{path}.kinds", kind, "kind", kinds) for kind in route.kinds)
             yield from ((f"{path}.meets", clock, "clock", clocks) for clock in route.meets)
             yield from ((f"{path}.when.clock", clock, "clock", clocks) for clock in route.when.get("clock", ()))

@@ -175,11 +175,16 @@ class SeverityRule(Model):
     clause: str
 
 
+# The event that says which copies go out; and what a notice is for that goes to the role of each.
+COPIES_ISSUED, COPIES = "copies_issued", "copies"
+
+
 class NoticeRoute(Model):
     """Who is told of what: for each event of a type in ``on`` whose data match ``when``.
 
     ``to`` names roles, ``holder`` (who holds the case now), ``role`` (the role in the event's
-    data) or ``ROLE+`` (that rung and all above). ``meets`` names the clocks that end when it was
+    data) or ``ROLE+`` (that rung and all above); or ``copies`` alone, for a notice of its own to the role of each
+    copy (S1-5.9.7). ``meets`` names the clocks that end when it was
     delivered to all; with ``acknowledge`` whoever hears of it may take the case up by it.
     """
 
@@ -205,6 +210,17 @@ class NoticeRoute(Model):
         name = raw.get("name")
         meets = cls.MET.get(name, ()) if isinstance(name, str) else ()
         return {"meets": meets, "acknowledge": name in cls.ACKNOWLEDGED, **raw}
+
+    @property
+    def of_copies(self) -> bool:
+        """Whether each copy of the event is a notice of its own."""
+        return COPIES in self.to
+
+    @model_validator(mode="after")
+    def _copies_alone(self) -> Self:
+        if self.of_copies and (self.to != (COPIES,) or self.on != (COPIES_ISSUED,)):
+            raise ValueError(f"to = {list(self.to)}: {COPIES} stands alone, and only where on = ['{COPIES_ISSUED}']")
+        return self
 
     def matches(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         """Whether an event with these data is told of, in a case with these facts."""

@@ -11,6 +11,10 @@ from pydantic import Field
 
 from cases.vocabulary.values import Model, Money
 
+# The activities of no kind of its own: names are part of recorded histories, they stay as they are.
+GIVE_NUMBER = "give_number"
+RECORD_ABSENCE = "record_absence"
+
 
 class Notice(Model):
     """Somebody must be told of an event.
@@ -19,6 +23,7 @@ class Notice(Model):
         seq: of the event.
         meets: the clocks that end once it was delivered to all.
         acknowledge: whether whoever hears of it may take the case up by it.
+        no: which copy it is, where copies go out one by one.
     """
 
     effect: Literal["notice"] = "notice"
@@ -28,6 +33,7 @@ class Notice(Model):
     clause: str
     meets: tuple[str, ...] = ()
     acknowledge: bool = False
+    no: int | None = None
 
 
 class Payment(Model):

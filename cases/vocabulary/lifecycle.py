@@ -152,6 +152,13 @@ class OpeningDone(EventData):
     outcome: str
 
 
+class CaseFiled(EventData):
+    """Another case is to be filed by this one: its id. What it is filed with follows from the state of this one."""
+
+    TYPE: ClassVar[str] = "case_filed"
+    case: str
+
+
 class CommandRefused(EventData):
     """A command that nobody waited for, or that is a violation by itself, was refused."""
 

@@ -73,7 +73,7 @@ async def explain(case: str, notice: int, /, *, options: StackOptions = STACK) -
     output.fields(
         [
             ("notice", f"{row['notice']} ({row['id']})"),
-            ("of", f"{case_id} ({row['number']})"),
+            ("of", f"{case_id} ({row['number']})" if row["number"] else case_id),
             ("outcome", row["outcome"]),
             ("over", clock(row["at"])),
             ("remarks", "; ".join(row["remarks"])),

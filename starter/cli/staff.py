@@ -49,7 +49,8 @@ async def import_(
         file: CSV with the columns id, name, role, unit, deputies, language, email, wecom, dingtalk, feishu,
             webhook, apprise, prefer; of these id, role and unit are needed. - reads stdin.
         units: CSV with id, name and parent, in place of all units; without it the units stay.
-        absences: CSV with person, from and to, in place of all absences; without it they stay.
+        absences: CSV with person, from and to, in place of all absences but those that forms asked for and that
+            are not over; without it all stay.
         policy: in whose zone times without an offset are.
     """
     from activities.people.directory import DirectoryBook

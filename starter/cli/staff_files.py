@@ -30,7 +30,8 @@ Table = Literal["units", "staff", "absences", "roster"]
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
     "units": ("id", "name", "parent"),
     "staff": ("id", "name", "role", "unit", "deputies", "language", *CHANNELS, "prefer", "person"),
-    "absences": ("person", "from", "to"),
+    # The case is that which asked for it. It is told and not read: where the directory still has it, it has its case.
+    "absences": ("person", "from", "to", "case"),
     "roster": ("id", "person", "from", "to"),
 }
 REQUIRED: Mapping[Table, tuple[str, ...]] = {
@@ -352,7 +353,7 @@ def staff_csv(people: Iterable[Person]) -> str:
 
 def absences_csv(absences: Iterable[Absence], zone: ZoneInfo) -> str:
     """Write absences as CSV, times in ``zone``."""
-    return _csv("absences", ((one.person, *_local(one, zone)) for one in absences))
+    return _csv("absences", ((one.person, *_local(one, zone), one.case_id or "") for one in absences))
 
 
 def roster_csv(shifts: Iterable[Shift], zone: ZoneInfo) -> str:

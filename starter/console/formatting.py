@@ -227,6 +227,10 @@ def _moves(f: Formatter, value: Any) -> list[str]:
     ]
 
 
+def _copies(f: Formatter, value: Any) -> list[str]:
+    return [f"{one['no']} → {f.words.word('role', one['to'])}" for one in value]
+
+
 def _shift(f: Formatter, value: View) -> str:
     return f"{value['id']} {f.moment(value['starts_at'])} – {f.moment(value['ends_at'])}"
 
@@ -275,6 +279,7 @@ FIELDS: Mapping[str, Shown] = {
     "clocks": Shown(_terms("clock")),
     "code": Shown(_term("code")),
     "command": Shown(_term("command")),
+    "copies": Shown(_copies),
     "count": Shown(_count("reminder")),
     "date": Shown(_term("date")),
     "days_off": SILENT,
@@ -304,6 +309,7 @@ FIELDS: Mapping[str, Shown] = {
     "moves": Shown(_moves),
     "needs_person": SILENT,
     "notes": SILENT,
+    "no": Shown(_count("copy")),
     "notice": Shown(_term("notice")),
     "of": SILENT,
     "option": FREE,

@@ -22,7 +22,7 @@ from activities.database.database import Database
 from activities.messages import Batch
 from cases import rules
 from cases.policy.model import Policy
-from cases.registry import case_types, kind_named, kind_of
+from cases.registry import case_types, kind_named, kind_of, numbered_later
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN, TASK_QUEUE, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, fingerprint
 from cases.vocabulary.lifecycle import Closed
@@ -218,7 +218,8 @@ class Recovery:
             return Outcome(case_id, restarted=True)
         if mode == "engine-lost" and remembered is not None and remembered.alive:
             return Outcome(case_id)
-        if mode == "from-engine" and view is None and remembered is not None and remembered.number is None:
+        waits = remembered is not None and remembered.number is None and not numbered_later(case_id.partition(":")[0])
+        if mode == "from-engine" and view is None and remembered is not None and waits:
             # It waits for its number, and records itself once the others have theirs.
             if not remembered.running:
                 self._unnumbered.add(case_id)
@@ -351,7 +352,8 @@ class Recovery:
         events = [*before, *(Event.from_json(event) for event in fresh)]
         policy = Policy.from_document(policy_document)
         case = kind_of(kind, policy).replay(policy, events)
-        view = {**case.view(), "number": remembered.number}
+        number = remembered.number if case.NUMBERED_AT_OPENING else case.number
+        view = {**case.view(), "number": number}
         first = known
         while first < len(events):
             last = end_of_call(events, case.steps, first)
@@ -365,7 +367,8 @@ class Recovery:
                 policy_document=None if first else policy_document,
                 requests=[one for one in remembered.requests.values() if first < one.seq <= last],
                 intake=None if first else remembered.intake,
-                number=remembered.number,
+                number=number,
+                numbered_later=not case.NUMBERED_AT_OPENING,
                 sent=[one for one in remembered.sent.values() if first < one.seq <= last],
             )
             await self._recorder.record(batch)

@@ -40,7 +40,7 @@ def run_case(prepared: Prepared) -> list[Event]:
         return [refused_intake(prepared, refusal)]
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims)
+        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims, effects.serial)
 
     settle(case.events[-1].at)
     refused: list[tuple[int, Event]] = []

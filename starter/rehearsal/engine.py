@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
+from pydantic import Field
+
+from cases.mechanisms.numbering import MOST_SERIAL
 from cases.policy.model import Policy
 from cases.vocabulary.events import SYSTEM, Actor, Event
 from cases.vocabulary.parcels import EarlierClaims
@@ -28,11 +31,13 @@ class Effects(FileModel):
 
     With ``payout`` = "manual", a payout waits for the command ``confirm_payment``. ``earlier_claims`` are those that
     the casebook has on the parcel of a claim: ids, or tables with ``case`` and ``state`` (open, agreed, paid).
+    ``serial`` is the one that the counter of case numbers gives out.
     """
 
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
     earlier_claims: EarlierClaims = ()
+    serial: Annotated[int, Field(ge=1, le=MOST_SERIAL)] = 1
 
 
 @dataclass(frozen=True, slots=True)

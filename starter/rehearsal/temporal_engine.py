@@ -128,6 +128,7 @@ class TemporalEngine:
             "notices": case.effects.notices,
             "payout": case.effects.payout,
             "earlier_claims": [one.model_dump() for one in case.effects.earlier_claims],
+            "serial": case.effects.serial,
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
             kind_of(case.kind, case.policy).WORKFLOW,

@@ -107,7 +107,7 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
     case = signed.case
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims)
+        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims, effects.serial)
 
     signed.take(1, of_intake(case_id, intake), intake)
     settle(case.events[-1].at)

@@ -1,5 +1,6 @@
 -- Events of the settled part of the feed, from ($1, $2) on, at most $3 of them; the first one of a case with its number.
-SELECT e.tx, e.position, e.case_id, e.seq, e.body, e.prev_hash, e.hash, f.number,
+SELECT e.tx, e.position, e.case_id, e.seq, e.body, e.prev_hash, e.hash,
+       case_number_signed(f.number, f.numbered_later) AS number,
        h.seq AS head_seq, h.hash AS head_hash
 FROM (
     SELECT tx, position, case_id, seq, body, prev_hash, hash

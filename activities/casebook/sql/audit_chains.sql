@@ -34,7 +34,7 @@ SELECT e.case_id, count(*) AS count, max(e.seq) AS last,
 FROM case_event AS e
 WHERE ($1::text IS NULL OR e.case_id = $1)
   AND (NOT $2::boolean OR NOT EXISTS (
-      SELECT FROM checkpoint_head AS h JOIN case_file AS f USING (case_id, number)
-      WHERE h.case_id = e.case_id AND f.head_seq = h.seq AND f.head_hash = h.hash))
+      SELECT FROM checkpoint_head AS h JOIN case_file AS f USING (case_id)
+      WHERE h.case_id = e.case_id AND h.number = case_number_signed(f.number, f.numbered_later) AND f.head_seq = h.seq AND f.head_hash = h.hash))
 GROUP BY e.case_id
 ORDER BY e.case_id

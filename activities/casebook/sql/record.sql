@@ -1,7 +1,8 @@
 -- Record the events of whole steps: ledger, case file and all that is read off them, or nothing at all.
 -- It takes effect only where the chain still ends at ($4, $5) and no other run than $20 holds the case; otherwise
--- the number is null. At seq 0 the case is opened: it takes over the number that it was given before an older
--- casebook was restored, or gets the next one of its kind and month, for which it waits while cases recover.
+-- nothing is filed. At seq 0 the case is opened: it takes over the number that it was given before an older
+-- casebook was restored, or gets the next one of its kind and month, for which it waits while cases recover. With $35
+-- an event says its number, which it gets by number_file.sql.
 --
 --  $1 case id   $2 kind   $3 view   $4 seq and $5 hash of the present head
 --  $6 seqs   $7 types   $8 ats   $9 recorded_ats   $10 bodies   $11 prev_hashes   $12 hashes
@@ -12,7 +13,7 @@
 --  $21 seqs   $22 fields   $23 salts   $24 texts
 --  $25 seqs   $26 ids   $27 salts   $28 digests of requests
 --  $29 salt and $30 digest of the intake, or null   $31 salt of the personal facts, or null
---  $32 first seqs   $33 last seqs   $34 bodies of proofs of senders
+--  $32 first seqs   $33 last seqs   $34 bodies of proofs of senders   $35 whether an event says the number
 WITH head AS (
     SELECT ($6::int[])[cardinality($6)] AS seq,
            ($12::bytea[])[cardinality($12)] AS hash,
@@ -22,26 +23,30 @@ WITH head AS (
         status text, rung text, holder text, unit text, severity text, policy text,
         opened_at timestamptz, closed_at timestamptz, next_due timestamptz, breached text[])
 ), recovery AS (
-    SELECT EXISTS (SELECT FROM casebook_recovery) AND $18::int IS NULL AND $19::text IS NULL AS waits
+    SELECT EXISTS (SELECT FROM casebook_recovery)
+           AND $18::int IS NULL AND $19::text IS NULL AND NOT $35::boolean AS waits
 ), counted AS (
     -- The row lock makes the numbers gap-free: a second opening waits until this one is committed.
     INSERT INTO case_number AS n (kind, year, month, serial)
-    SELECT $2, $13::int, $14::int, coalesce($18::int, 1) FROM recovery WHERE $4::int = 0 AND NOT waits
+    SELECT $2, $13::int, $14::int, coalesce($18::int, 1) FROM recovery
+    WHERE $4::int = 0 AND NOT waits AND NOT $35::boolean
     ON CONFLICT (kind, year, month) DO UPDATE
     SET serial = CASE WHEN $18::int IS NULL THEN n.serial + 1 ELSE greatest(n.serial, $18::int) END
     RETURNING case_number_text(n.year, n.month, coalesce($18::int, n.serial)) AS number
+), numbered AS (
+    SELECT number FROM counted UNION ALL SELECT NULL WHERE $4::int = 0 AND $35::boolean
 ), opened AS (
     INSERT INTO case_file (
-        case_id, kind, number, status, rung, holder, unit, severity, policy,
+        case_id, kind, number, numbered_later, status, rung, holder, unit, severity, policy,
         opened_at, updated_at, closed_at, next_due, breached, view, head_seq, head_hash, held_by)
-    SELECT $1, $2, c.number, s.status, s.rung, s.holder, s.unit, s.severity, s.policy,
+    SELECT $1, $2, c.number, $35::boolean, s.status, s.rung, s.holder, s.unit, s.severity, s.policy,
            coalesce(s.opened_at, ($8::timestamptz[])[1]), h.at, s.closed_at, s.next_due,
            coalesce(s.breached, '{}'), $3::jsonb || jsonb_build_object('number', c.number), h.seq, h.hash, $20::text
-    FROM counted AS c, stand AS s, head AS h
+    FROM numbered AS c, stand AS s, head AS h
     RETURNING number
 ), given AS (
     INSERT INTO case_number_given (kind, number, case_id)
-    SELECT $2, number, $1 FROM opened
+    SELECT $2, number, $1 FROM opened WHERE number IS NOT NULL
     UNION ALL SELECT $2, $19::text, $1 FROM opened WHERE $19::text IS NOT NULL
     ON CONFLICT DO NOTHING
 ), continued AS (
@@ -86,7 +91,8 @@ WITH head AS (
         case_id, seq, notice, roles, outcome, channel, at, id, meant, attempts, reasons, remarks)
     SELECT $1, seq, data ->> 'notice', ARRAY(SELECT jsonb_array_elements_text(data -> 'roles')),
            data ->> 'outcome', coalesce(data ->> 'channel', ''), at,
-           $1 || '/' || (data ->> 'of') || '/' || (data ->> 'notice'), coalesce(data -> 'meant', '[]'),
+           $1 || '/' || (data ->> 'of') || '/' || (data ->> 'notice') || coalesce('/' || (data ->> 'no'), ''),
+           coalesce(data -> 'meant', '[]'),
            coalesce(data -> 'attempts', '[]'), coalesce(data -> 'reasons', '{}'), coalesce(data -> 'remarks', '[]')
     FROM (SELECT seq, at, body::jsonb -> 'data' AS data FROM fresh WHERE type = 'notified') AS n
 ), settled AS (
@@ -134,5 +140,6 @@ WITH head AS (
     SELECT $17::text, s.policy, $16::text FROM filed, stand AS s WHERE $16::text IS NOT NULL
     ON CONFLICT (hash) DO NOTHING
 )
-SELECT (SELECT number FROM filed) AS number, recovery.waits, (SELECT count(*) FROM raised) AS bookings
+SELECT (SELECT number FROM filed) AS number, EXISTS (SELECT FROM filed) AS filed, recovery.waits,
+       (SELECT count(*) FROM raised) AS bookings
 FROM recovery

@@ -22,8 +22,8 @@ GRANT SELECT, INSERT (number, began_at) ON ledger_epoch TO caseladder_writer;
 -- Read off the record, and what goes with it.
 GRANT SELECT,
     INSERT (
-        case_id, kind, number, status, rung, holder, unit, severity, policy, opened_at, updated_at, closed_at, next_due,
-        breached, view, head_seq, head_hash, held_by),
+        case_id, kind, number, numbered_later, status, rung, holder, unit, severity, policy, opened_at, updated_at,
+        closed_at, next_due, breached, view, head_seq, head_hash, held_by),
     UPDATE (
         status, rung, holder, unit, severity, policy, opened_at, updated_at, closed_at, next_due, breached, view,
         head_seq, head_hash, held_by)
@@ -55,11 +55,12 @@ GRANT SELECT, INSERT (key, case_id, amount, state, reference, requested_at, sett
 GRANT SELECT, INSERT (number, key, case_id, amount, booked_at, payee) ON payout_booking TO caseladder_writer;
 GRANT SELECT, INSERT (token, case_id, details, salt), UPDATE (details, salt, erased_at) ON payee TO caseladder_writer;
 GRANT EXECUTE ON FUNCTION payout_booking_raise(bigint) TO caseladder_writer;
+GRANT EXECUTE ON FUNCTION case_file_number(text, integer, integer, integer) TO caseladder_writer;
 
 -- People, working days, doors, subscribers.
 GRANT SELECT, INSERT (id, name, parent), DELETE ON unit TO caseladder_writer;
 GRANT SELECT, INSERT (id, name, role, unit, language, deputies, contacts, person), DELETE ON staff TO caseladder_writer;
-GRANT SELECT, INSERT (person, starts_at, ends_at), DELETE ON absence TO caseladder_writer;
+GRANT SELECT, INSERT (person, starts_at, ends_at, case_id, seq), DELETE ON absence TO caseladder_writer;
 GRANT SELECT, INSERT (id, person, starts_at, ends_at), UPDATE (person), DELETE ON shift TO caseladder_writer;
 GRANT SELECT, UPDATE (version) ON directory_version TO caseladder_writer;
 GRANT SELECT, INSERT (year, published), UPDATE (published, loaded_at) ON calendar_year TO caseladder_writer;

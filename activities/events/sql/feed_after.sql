@@ -2,7 +2,12 @@
 -- under way can still write before; `next` is the first transaction that has not begun. One row at least: without
 -- an event its other columns are null.
 SELECT case_event_tx(pg_snapshot_xmax(pg_current_snapshot())) AS next,
-       e.tx, e.position, e.case_id, e.body, f.kind, f.number, f.unit,
+       e.tx, e.position, e.case_id, e.body, f.kind, f.unit,
+       -- Where an event says the number, what is told of an event stays the same.
+       CASE WHEN f.numbered_later THEN (
+           SELECT n.body::jsonb -> 'data' ->> 'number' FROM case_event AS n
+           WHERE n.case_id = e.case_id AND n.type = 'numbered' AND n.seq <= e.seq ORDER BY n.seq DESC LIMIT 1)
+       ELSE f.number END AS number,
        (SELECT p.facts -> 'customer' ->> 'ref' FROM personal AS p WHERE p.case_id = e.case_id) AS customer,
        (SELECT jsonb_object_agg(t.field, t.text) FROM case_text AS t
         WHERE t.case_id = e.case_id AND t.seq = e.seq AND t.text IS NOT NULL) AS texts
