@@ -142,7 +142,7 @@ class Outside:
     def startable(self) -> list[Effect]:
         """Return what is owed, has not been started, and can be.
 
-        Money and other cases wait until what asks for them is recorded, notices until there is room for them.
+        Money, numbers and other cases wait until what asks for them is recorded, notices until there is room for them.
         """
         if self._rehearsed:
             return []
@@ -155,7 +155,7 @@ class Outside:
                 if room > 0:
                     found.append(effect)
                 room -= 1
-            elif isinstance(effect, ActivityCall) or effect.seq <= recorded:
+            elif effect.seq <= recorded or (isinstance(effect, ActivityCall) and not effect.recorded_first):
                 found.append(effect)
         return found
 

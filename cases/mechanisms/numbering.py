@@ -40,7 +40,8 @@ class Numbering(Part):
         self._ask(event, month.year, month.month)
 
     def _ask(self, event: Event, year: int, month: int) -> None:
-        self.case.ask(ActivityCall(seq=event.seq, activity=GIVE_NUMBER, order={"year": year, "month": month}))
+        order = {"year": year, "month": month}
+        self.case.ask(ActivityCall(seq=event.seq, activity=GIVE_NUMBER, order=order, recorded_first=True))
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in the number."""

@@ -69,12 +69,17 @@ class Opening(Model):
 
 
 class ActivityCall(Model):
-    """An activity of the kind's own must run, with this order as plain JSON."""
+    """An activity must run, with this order as plain JSON.
+
+    Args:
+        recorded_first: whether it waits until the ledger asks for it.
+    """
 
     effect: Literal["activity"] = "activity"
     seq: int
     activity: str
     order: dict[str, Any]
+    recorded_first: bool = False
 
 
 Effect = Annotated[Notice | Payment | Opening | ActivityCall, Field(discriminator="effect")]
