@@ -56,6 +56,9 @@ ALWAYS_TAKEN = frozenset(
         "prove_date",
         "sign",
         "send_back",
+        "receive",
+        "issue_voucher",
+        "prove",
     }
 )
 

@@ -15,6 +15,7 @@ from cases.kinds.claim import Claim
 from cases.kinds.complaint import Complaint
 from cases.kinds.exception_report import ExceptionReport
 from cases.kinds.form import Form, form_of
+from cases.kinds.goods_return import GoodsReturn
 from cases.kinds.handover import Handover
 from cases.kinds.inquiry import Inquiry
 from cases.kinds.summary import Summary
@@ -121,5 +122,5 @@ def numbered_later(kind: str) -> bool:
     return kind in KINDS and not KINDS[kind].NUMBERED_AT_OPENING
 
 
-for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap):
+for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap, GoodsReturn):
     declare(_kind)

@@ -58,6 +58,16 @@ class SentBack(EventData):
     reason: FreeText
 
 
+class FormRefused(EventData):
+    """Somebody refused a step for good: what went round is not granted."""
+
+    TYPE: ClassVar[str] = "form_refused"
+    BY_COMMAND: ClassVar[bool] = True
+    step: str
+    role: str
+    reason: FreeText
+
+
 class SendBack(Command):
     """Refuse to sign: it goes back to the step before, or to an earlier one, with the reason (S3-4.3.1.10)."""
 

@@ -104,6 +104,9 @@ Text = Annotated[Stated, Written()]
 # Ids travel in logs and search attributes, so they are plain tokens.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 
+# A case as workflow ids name it: its kind and its key.
+CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+
 
 def _no_account(text: str) -> str:
     if not text.startswith("payee-") and re.search("[0-9]{8}", text):

@@ -37,10 +37,10 @@ class ApprovalView(ViewModel):
 
 
 class Waiting(ViewModel):
-    """Somebody must act: a role or a person, but none of ``except_for``; ``clock`` says until when."""
+    """Somebody must act: a role or a person, but none of ``except_for``; ``clock`` says until when, if one does."""
 
     what: str
-    clock: str
+    clock: str | None = None
     role: str | None = None
     person: str | None = None
     except_for: list[str] = Field(default_factory=list)
