@@ -146,7 +146,7 @@ class GoodsReturn(Case):
 
     def after_signed(self, at: datetime, by: Actor) -> None:
         """Hand out the copies of the slip: one stays with business, the others go to the warehouse."""
-        self.emit(CopiesIssued(copies=list(self.rule.copies.slip)), at, by=by, clauses=(SLIP_CLAUSE,))
+        self.emit(CopiesIssued(copies=self.rule.copies.issued(received=False)), at, by=by, clauses=(SLIP_CLAUSE,))
 
     def after_refused(self, step: str, reason: str, at: datetime, by: Actor) -> None:
         """Close: without its signature nothing comes back."""
@@ -178,7 +178,7 @@ class GoodsReturn(Case):
 
     def _receive(self, quantity: Decimal, at: datetime, by: Actor) -> None:
         self.emit(Received(quantity=quantity), at, by=by, clauses=(RECEIPT_CLAUSE,))
-        self.emit(CopiesIssued(copies=list(self.rule.copies.receipt)), at, by=by, clauses=(RECEIPT_CLAUSE,))
+        self.emit(CopiesIssued(copies=self.rule.copies.issued(received=True)), at, by=by, clauses=(RECEIPT_CLAUSE,))
         approved, limit = self.approved_quantity, self.limit
         compared = Compared(approved=approved, actual=quantity, limit=limit, within=quantity <= limit)
         self.emit(compared, at, clauses=(VOUCHER_CLAUSE,))

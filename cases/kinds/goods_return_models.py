@@ -23,6 +23,7 @@ from cases.vocabulary.values import (
     Money,
     Positive,
     PositiveYuan,
+    Role,
     Sha256,
     Text,
     Token,
@@ -195,10 +196,16 @@ class ReceivableExcluded(EventData):
 
 
 class ReturnCopies(Model):
-    """Which copies of the slip go to whom once it is signed, and once the goods are received."""
+    """To whom the copies of the slip go once it is signed, from the first, and once the goods are in, from the second."""
 
-    slip: tuple[IssuedCopy, ...]
-    receipt: tuple[IssuedCopy, ...]
+    slip: tuple[Role, ...]
+    receipt: tuple[Role, ...]
+    clause: str
+
+    def issued(self, *, received: bool) -> list[IssuedCopy]:
+        """Return the copies by number: the first is no more than a signed slip, and stays where it is."""
+        roles, first = (self.receipt, 2) if received else (self.slip, 1)
+        return [IssuedCopy(no=no, to=role) for no, role in enumerate(roles, first)]
 
 
 class ReturnTable(KindTable):
@@ -215,8 +222,8 @@ class ReturnTable(KindTable):
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yield who has a copy."""
         yield from super().roles()
-        yield from (("copies.slip", copy.to) for copy in self.copies.slip)
-        yield from (("copies.receipt", copy.to) for copy in self.copies.receipt)
+        yield from (("copies.slip", role) for role in self.copies.slip)
+        yield from (("copies.receipt", role) for role in self.copies.receipt)
 
 
 class SlipSignature(ViewModel):

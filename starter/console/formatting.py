@@ -264,9 +264,29 @@ def _claims(f: Formatter, value: Any) -> list[str]:
     ]
 
 
+def _counted(text: str) -> Callable[[Formatter, Any], str]:
+    """Return a renderer of goods as a paper counts them: how many, at which price, and what that comes to."""
+
+    def render(f: Formatter, value: View) -> str:
+        said = f"{value['quantity']} × {value['unit_price']} = {f.yuan(value['amount'])}"
+        return f.words.say(f"remark.{text}", n=said)
+
+    return render
+
+
+def _copies(f: Formatter, value: Any) -> list[str]:
+    return [f.words.say("remark.copy", no=copy["no"], role=f.words.word("role", copy["to"])) for copy in value]
+
+
+def _document(_: Formatter, value: View) -> list[str]:
+    return [value[name] for name in ("name", "where") if isinstance(value.get(name), str)]
+
+
 FIELDS: Mapping[str, Shown] = {
     "action": FREE,
+    "actual": Shown(_count("actual")),
     "also": Shown(_terms("role")),
+    "approved": Shown(_count("approved")),
     "attempts": SILENT,
     "cases": Shown(lambda f, value: f.words.say("remark.cases", n=len(value) if isinstance(value, list) else value)),
     "channel": Shown(_channels),
@@ -284,6 +304,7 @@ FIELDS: Mapping[str, Shown] = {
     "date": Shown(_term("date")),
     "days_off": SILENT,
     "delay_cause": Shown(_term("delay_cause")),
+    "document": Shown(_document, free=True),
     "discretion": Shown(lambda f, value: f.words.word("line", "discretion") if value else ""),
     "due": Shown(_due),
     "dues": SILENT,
@@ -302,6 +323,7 @@ FIELDS: Mapping[str, Shown] = {
     "kind": SILENT,
     "known_at": Shown(_labelled("remark.known_at")),
     "left": Shown(_case_and_reason),
+    "limit": Shown(_count("limit")),
     "limit_due": Shown(_due),
     "lines": SILENT,
     "meant": SILENT,
@@ -323,6 +345,7 @@ FIELDS: Mapping[str, Shown] = {
     "policy_hash": SILENT,
     "provisional": SILENT,
     "published": SILENT,
+    "quantity": Shown(_count("quantity")),
     "reason": REASON,
     "reasons": SILENT,
     "refusal": SILENT,
@@ -331,13 +354,16 @@ FIELDS: Mapping[str, Shown] = {
     "relation": Shown(_term("relation")),
     "reply_by": Shown(_labelled("remark.reply_by")),
     "report": Shown(_term("report")),
+    "received": Shown(_counted("received")),
     "reported_at": Shown(_labelled("remark.reported_at")),
     "responsibility": FREE,
+    "returned": Shown(_counted("returned")),
     "role": ROLE,
     "roles": Shown(_terms("role")),
     "round": Shown(_count("round")),
     "rung": ROLE,
     "said": SILENT,
+    "salesperson": Shown(Formatter.person),
     "sent_back": Shown(lambda f, value: f.words.word("event", "sent_back") if value else ""),
     "sha256": SILENT,
     "side": Shown(_term("side")),
@@ -351,6 +377,7 @@ FIELDS: Mapping[str, Shown] = {
     "waits": SILENT,
     "was": SILENT,
     "why_not": FREE,
+    "within": Shown(lambda f, value: f.words.say("remark.within" if value else "remark.above")),
 }
 # Where an event means something else by a name.
 BY_EVENT: Mapping[tuple[str, str], Shown] = {
@@ -392,5 +419,6 @@ FACTS: Mapping[str, Callable[[Formatter, Any], str]] = {
     "outgoing": Formatter.staff,
     "relief": Formatter.staff,
     "returned": _shift,
+    "salesperson": Formatter.person,
     "witnesses": _terms("role"),
 }
