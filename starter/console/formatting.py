@@ -274,10 +274,6 @@ def _counted(text: str) -> Callable[[Formatter, Any], str]:
     return render
 
 
-def _copies(f: Formatter, value: Any) -> list[str]:
-    return [f.words.say("remark.copy", no=copy["no"], role=f.words.word("role", copy["to"])) for copy in value]
-
-
 def _document(_: Formatter, value: View) -> list[str]:
     return [value[name] for name in ("name", "where") if isinstance(value.get(name), str)]
 
@@ -311,6 +307,7 @@ FIELDS: Mapping[str, Shown] = {
     "eligible": SILENT,
     "facts": SILENT,
     "factor": Shown(_term("factor")),
+    "fields": SILENT,
     "finding": FREE,
     "found": SILENT,
     "fraction": Shown(_percent),
@@ -377,10 +374,12 @@ FIELDS: Mapping[str, Shown] = {
     "waits": SILENT,
     "was": SILENT,
     "why_not": FREE,
+    "written": SILENT,
     "within": Shown(lambda f, value: f.words.say("remark.within" if value else "remark.above")),
 }
 # Where an event means something else by a name.
 BY_EVENT: Mapping[tuple[str, str], Shown] = {
+    ("approval_requested", "asked_by"): PERSON,
     ("erased", "why"): Shown(_term("erased_for")),
     ("erased", "asked_by"): Shown(Formatter.person),
     ("escalated", "from"): ROLE,

@@ -77,6 +77,9 @@ def _fields(
             continue
         path = f"{above}{name}"
         shape = resolved(raw, known)
+        if shape.get("type") == "object" and "properties" not in shape:
+            # What only a form knows is asked for by the form.
+            continue
         required = name in needed
         hint = words.word("hint", path) if words.has("hint", path) else ""
         default = str(raw.get("default", "")).lower() if isinstance(raw.get("default"), (bool, str)) else ""
