@@ -196,7 +196,7 @@ class ReceivableExcluded(EventData):
 
 
 class ReturnCopies(Model):
-    """To whom the copies of the slip go once it is signed, from the first, and once the goods are in, from the second."""
+    """To whom copies of the slip go once it is signed, from the first, and once the goods are in, from the second."""
 
     slip: tuple[Role, ...]
     receipt: tuple[Role, ...]

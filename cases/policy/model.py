@@ -238,7 +238,11 @@ class Policy(Model):
     @cached_property
     def _permitted(self) -> dict[tuple[str | None, str], frozenset[str]]:
         tables: dict[str | None, dict[str, tuple[str, ...]]] = {None: self.permissions}
-        tables.update((kind, self.rule(kind).permissions) for kind in self.kinds)
+        for kind in self.kinds:
+            # Whoever decides about a kind may say so, also where they stand on no rung of the ladder.
+            own = self.rule(kind).authority
+            decided = {} if own is None else {"approve": own.rungs, "reject": own.rungs}
+            tables[kind] = {**decided, **self.rule(kind).permissions}
         return {
             (kind, command): frozenset(self.expand(allowed))
             for kind, table in tables.items()
