@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from cases.policy.earlier import pinned
 from cases.vocabulary.values import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
 from cases.working_calendar import WEEKDAYS, CalendarYears
 
@@ -217,8 +218,8 @@ class NoticeRoute(Model):
         return COPIES in self.to
 
     @model_validator(mode="after")
-    def _copies_alone(self) -> Self:
-        if self.of_copies and (self.to != (COPIES,) or self.on != (COPIES_ISSUED,)):
+    def _copies_alone(self, info: ValidationInfo) -> Self:
+        if not pinned(info) and self.of_copies and (self.to != (COPIES,) or self.on != (COPIES_ISSUED,)):
             raise ValueError(f"to = {list(self.to)}: {COPIES} stands alone, and only where on = ['{COPIES_ISSUED}']")
         return self
 

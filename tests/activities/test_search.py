@@ -15,7 +15,7 @@ from activities.casebook import search
 from activities.casebook.filter import Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
-from activities.casebook.worklist import PAID, UNCLIMBED, Worklist
+from activities.casebook.worklist import PAID, CLIMBING, Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
@@ -728,7 +728,7 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
     dsn = await postgres.fresh_database(f"TEMPLATE {template}")
     await fill(dsn, closed=2_000, opened=300)
     connection = await asyncpg.connect(dsn)
-    asked = (None, None, "supervisor", "super-2", False, 100, UNCLIMBED, PAID)
+    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, PAID)
     plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {Worklist._NOW}", *asked))
     await connection.close()
     assert "Seq Scan" not in plan, plan
