@@ -272,6 +272,11 @@ class KindTable(Model):
     # Who may send what to this kind, where that differs from [permissions].
     permissions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
+    @property
+    def reopens(self) -> bool:
+        """Whether a case is reopened within ``reopen_days``."""
+        return True
+
     def clock(self, name: str) -> ClockRule | None:
         """Return the rule of a clock, None where the policy does not have it; that of ``promise:2`` is ``promise``."""
         return self.clocks.get(name.partition(":")[0])

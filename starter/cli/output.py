@@ -260,6 +260,13 @@ def _limit(limit: Mapping[str, Any]) -> str:
     for name, kind in (("elapsed_minutes", ""), ("working_minutes", " working time")):
         if name in limit:
             return span(timedelta(minutes=float(limit[name]))) + kind
+    if "field" in limit:
+        day = (
+            f"day {limit['month_day']} of the month" if "month_day" in limit else f"day {limit['week_day']} of the week"
+        )
+        return f"{day} after {limit['field']}"
+    if "until" in limit:
+        return f"until {limit['until']}"
     return "next opening" if "next_opening" in limit else "as promised"
 
 

@@ -23,11 +23,13 @@ app = App(name="policy", help="The numbers: show, check and compare policies.")
 
 @app.command
 def show(name: str = "default", /, *, options: OutputOptions = OUTPUT) -> int:
-    """Show the numbers that a policy puts into effect, each with its clause.
+    """Show the numbers that a policy puts into effect, each with its clause, and the routes of its forms.
 
     Args:
         name: a policy's name, or the path of a file.
     """
+    from starter.cli.form_routes import limit, lines
+
     policy = find(name)
     if options.json:
         output.print_json({**json.loads(policy.document), "hash": policy.hash})
@@ -40,7 +42,7 @@ def show(name: str = "default", /, *, options: OutputOptions = OUTPUT) -> int:
             (
                 kind,
                 clock,
-                _limit(rule),
+                limit(rule),
                 ", ".join(f"{percent} %" for percent in rule.warn_percent),
                 ", ".join(word for word, may in (("paused", rule.pausable), ("extended", rule.extendable)) if may),
                 rule.escalates_to,
@@ -56,22 +58,23 @@ def show(name: str = "default", /, *, options: OutputOptions = OUTPUT) -> int:
             for route in policy.notice
         ],
     )
+    for form in sorted(policy.form):
+        for text in lines(form, policy):
+            output.line(text)
+        output.line("")
     return OK
 
 
 @app.command
-def check(file: Path, /, *, options: OutputOptions = OUTPUT) -> int:
+def check(file: str, /, *, options: OutputOptions = OUTPUT) -> int:
     """Check a policy file; a bad one is named with the key, the value and what is allowed (exit code 2).
 
     Args:
-        file: the TOML file.
+        file: the TOML file, or a policy's name.
     """
-    from activities.policies.store import Policies
-    from starter.settings import load_settings
-
-    policy = Policies(load_settings().policies).read(file)
+    policy = find(file)
     if options.json:
-        output.print_json({"file": str(file), "name": policy.name, "hash": policy.hash})
+        output.print_json({"file": file, "name": policy.name, "hash": policy.hash})
     else:
         output.line(f"{file}: good: policy {policy.name}, hash {policy.hash}")
     return OK
@@ -129,7 +132,8 @@ def _rules(policy: Policy) -> Iterator[tuple[str, str, str]]:
         yield day, ", ".join(policy.calendar.windows.get(day, ())) or "off", policy.calendar.clause
     for kind in policy.kinds:
         rule = policy.rule(kind)
-        yield f"{kind} reopened", f"within {output.count(rule.reopen_days, 'day')}", rule.reopen_clause
+        if rule.reopens:
+            yield f"{kind} reopened", f"within {output.count(rule.reopen_days, 'day')}", rule.reopen_clause
         for name, years, clause in rule.years():
             yield f"{kind} {name}", f"within {output.count(years, 'year')} of posting", clause
     for command, roles in sorted(policy.permissions.items()):
@@ -140,16 +144,6 @@ def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:
     for kind in policy.kinds:
         for clock, rule in policy.rule(kind).clocks.items():
             yield kind, clock, rule
-
-
-def _limit(rule: ClockRule) -> str:
-    if rule.calendar_days is not None:
-        return output.count(rule.calendar_days, "calendar day")
-    if rule.working_time is not None:
-        return f"{output.span(rule.working_time)} working time"
-    if rule.next_opening:
-        return "next opening"
-    return "as promised" if rule.elapsed is None else output.span(rule.elapsed)
 
 
 def _shown(value: Any) -> str:

@@ -33,18 +33,23 @@ def worker(*, data: Path | None = None) -> int:
     return process.main()
 
 
-def schema(kind: str, /, *, command: str | None = None, options: OutputOptions = OUTPUT) -> int:
+def schema(
+    kind: str, /, *, command: str | None = None, policy: str = "default", options: OutputOptions = OUTPUT
+) -> int:
     """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
 
     Args:
-        kind: complaint, claim, exception or inquiry; openapi for the HTTP API as a whole.
+        kind: complaint, claim, exception, ..., or a form of the policy; openapi for the HTTP API as a whole.
         command: a command's name: acknowledge, reply, ...
+        policy: the name or the file of the policy whose forms are meant.
         options: the answer is JSON in any case.
     """
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
     from pydantic_core.core_schema import DecimalSchema
 
+    from cases.kinds.form_fields import form_intake
     from cases.registry import KINDS
+    from starter.cli.policies import find
 
     class Schema(GenerateJsonSchema):
         """Generates a schema in which a decimal is a string, since a JSON number may be rounded in transit."""
@@ -58,8 +63,13 @@ def schema(kind: str, /, *, command: str | None = None, options: OutputOptions =
 
         output.print_json(bare_app().openapi())
         return OK
+    forms = {} if kind in KINDS else find(policy).form
+    if kind in forms and command is None:
+        output.print_json(form_intake(kind, forms[kind]).model_json_schema(schema_generator=Schema))
+        return OK
     if kind not in KINDS:
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}, openapi")
+        allowed = ", ".join((*KINDS, "openapi", *sorted(forms)))
+        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {allowed}")
     known = KINDS[kind].COMMANDS
     if command is not None and command not in known:
         raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(known))}")

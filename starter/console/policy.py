@@ -80,7 +80,9 @@ def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
         yield say(f"weekday.{place + 1}"), windows, policy.calendar.clause
     for kind in policy.kinds:
         rule, named = policy.rule(kind), words.word("kind", kind)
-        yield say("policy.reopened", kind=named), say("policy.within_days", count=rule.reopen_days), rule.reopen_clause
+        if rule.reopens:
+            within = say("policy.within_days", count=rule.reopen_days)
+            yield say("policy.reopened", kind=named), within, rule.reopen_clause
         for name, years, clause in rule.years():
             yield say(f"period.{name}", kind=named), say("policy.within_years", count=years), clause
 
@@ -102,4 +104,10 @@ def _limit(rule: ClockRule, look: Look) -> str:
         return look.say("policy.working", span=_span(rule.working_time, look))
     if rule.next_opening:
         return look.say("policy.next_opening")
+    if rule.month_day is not None:
+        return look.say("policy.month_day", day=rule.month_day, field=rule.field)
+    if rule.week_day is not None:
+        return look.say("policy.week_day", day=look.say(f"weekday.{rule.week_day}"), field=rule.field)
+    if rule.until is not None:
+        return look.say("policy.until", field=rule.until)
     return look.say("policy.as_promised") if rule.elapsed is None else _span(rule.elapsed, look)
