@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -161,6 +162,7 @@ def test_a_policy_is_shown_with_its_clauses() -> None:
 def test_policies_are_checked_and_compared_key_by_key(tmp_path: Path) -> None:
     strict, bad = tmp_path / "strict.toml", tmp_path / "bad.toml"
     text = POLICY.read_text("utf-8")
+    shutil.copytree(POLICY.parent / "forms", tmp_path / "forms")
     strict.write_text(
         text.replace('name = "default"', 'name = "strict"').replace('elapsed = "PT48H"', 'elapsed = "PT24H"')
     )
