@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -122,23 +122,30 @@ def _folder(source: Path | Traversable) -> Path | Traversable:
     return source.parent if isinstance(source, Path) else BUILT_IN
 
 
-def _forms(folder: Path | Traversable) -> list[str]:
+def _forms(folder: Path | Traversable) -> Sequence[str]:
     """Return the texts of the forms beside the policies of a folder, by the names of their files.
 
     Raises:
         Refused: code ``bad_policy``, naming the file: it holds something else than forms and notices of them.
     """
-    place = folder / FORMS
+    return _built_in_forms() if folder == BUILT_IN else tuple(_read_forms(folder / FORMS))
+
+
+@cache
+def _built_in_forms() -> Sequence[str]:
+    # What was installed does not change while the program runs.
+    return tuple(_read_forms(BUILT_IN / FORMS))
+
+
+def _read_forms(place: Path | Traversable) -> Iterator[str]:
     found = [file for file in place.iterdir() if file.name.endswith(".toml")] if place.is_dir() else []
-    texts = []
     for file in sorted(found, key=lambda file: file.name):
         text = _text(file)
         try:
             check_forms(text)
         except Refused as refusal:
             raise Refused(refusal.code, f"{file}: {refusal.message}") from None
-        texts.append(text)
-    return texts
+        yield text
 
 
 def _text(source: Path | Traversable) -> str:

@@ -336,7 +336,7 @@ def test_a_role_is_one_of_the_policy_and_no_copy_goes_to_the_customer() -> None:
 @given(st.dates(date(2026, 1, 1), date(2026, 12, 31)), st.integers(1, 400), st.integers(0, 86_399))
 def test_a_day_ahead_is_a_local_day(first: date, days: int, second: int) -> None:
     filed = datetime(first.year, first.month, first.day, tzinfo=at("01-01 00:00:00").tzinfo) + timedelta(seconds=second)
-    start = datetime.fromisoformat(f"{first + timedelta(days=days)}T00:00:00+08:00")
+    start = filed - timedelta(seconds=second) + timedelta(days=days)
     fields = {"from": start.astimezone(UTC).isoformat(), "to": (start + timedelta(seconds=1)).isoformat()}
     table = default_policy().form["leave"]
     assert [check.rule for check in table.checks] == ["order", "ahead", "not_holiday"]

@@ -111,6 +111,8 @@ def test_commands_without_a_server_work(installed: Installed) -> None:
     version = installed("--version")
     assert version.out == "0.1.0\n", version.err
     assert installed("schema", "complaint").json["required"] == ["key", "facts"]
+    # The forms come along, each in a file of its own.
+    assert installed("schema", "leave").json["title"] == "LeaveIntake"
     # It inherits from the policy that is shipped.
     policy = ROOT / "cases" / "policy" / "cross_company.toml"
     assert installed("policy", "check", str(policy), "--json").json["name"] == "cross_company"
