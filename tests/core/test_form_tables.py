@@ -6,7 +6,7 @@ import json
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -571,9 +571,10 @@ def test_all_that_people_see_of_a_shipped_form_is_in_both_languages(name: str) -
 def test_a_hundred_forms_are_checked_in_less_than_a_second() -> None:
     text = DEFAULT + "".join(VISIT.replace("form.visit", f"form.visit_{number}") for number in range(100))
     read(DEFAULTS)
-    begun = perf_counter()
+    # Of this process, so that others on the machine do not count.
+    begun = process_time()
     policy = read(text)
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1
     assert len(policy.form) == 100
 
 
