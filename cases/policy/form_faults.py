@@ -234,7 +234,7 @@ class _Faults:
                 else:
                     filled_at[name] = step.name
                     # What a step fills that may be left out is not sure to be known later.
-                    if not step.when:
+                    if not step.when and (step.any_of or any(not rule.when for rule in step.roles)):
                         known[name] = self.table.fields[name]
 
     def _step(self, path: str, step: StepRule, known: Mapping[str, FieldRule]) -> Iterator[str]:

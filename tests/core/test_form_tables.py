@@ -419,6 +419,26 @@ def test_every_fault_of_a_form_is_named() -> None:
         assert part in caught.value.message
 
 
+def test_what_a_step_fills_is_known_afterwards() -> None:
+    filled = ('total = { type = "yuan", sum = "costs.amount" }', 'total = { type = "yuan" }')
+    offer = '[[form.visit.step]]\nname = "offer"\nfills = ["total"]\nroles = ["hr"]\n'
+    pay = '[[form.visit.step]]\nname = "pay"'
+    table = visit(filled, (pay, offer + pay))
+    assert (table.steps[2].decides, "total" in table.taken) == ("total", False)
+    sometimes = (
+        offer + 'when = { urgent = ["true"] }\n',
+        offer.replace('"hr"', '{ role = "hr", when = { urgent = ["true"] } }'),
+    )
+    for unsure in sometimes:
+        with pytest.raises(
+            Refused, match=r"step\.pay\.decides = 'total': total is filled at a step and not known by then"
+        ):
+            visit(filled, (pay, unsure + pay))
+    # Nor before.
+    with pytest.raises(Refused, match=r"step\.see\.when\.report: report is filled at a step"):
+        visit(('act = "opinion"', 'act = "opinion"\nwhen = { report = ["x"] }'))
+
+
 def test_a_form_is_read() -> None:
     table = visit()
     assert table.titles("visit") == {"en": "Visit of a client", "zh": "客户拜访"}
