@@ -15,7 +15,7 @@ from activities.casebook import search
 from activities.casebook.filter import Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
-from activities.casebook.worklist import PAID, CLIMBING, Worklist
+from activities.casebook.worklist import CLIMBING, PAID, Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
