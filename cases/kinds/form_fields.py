@@ -138,8 +138,9 @@ class FormIntake(Intake):
         return personal if personal["fields"] else {name: personal[name] for name in personal if name != "fields"}
 
     def written(self) -> list[str]:
-        """Return the paths of the free texts among the open facts."""
-        return [path for path, _ in marked(type(self.facts), self.open_facts()) if path.startswith("fields.")]
+        """Return the paths of the free texts among the open facts, like ``facts.fields.objection``."""
+        found = marked(type(self.facts), self.open_facts(), "facts.")
+        return [path for path, _ in found if path.startswith("facts.fields.")]
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from cases.vocabulary.texts import Reference, at, marked, put
+from cases.vocabulary.texts import Reference, at, marked, put, references_in
 from cases.vocabulary.values import Model
 
 # The model of each type of event, in the order of declaration; and of the facts of each kind, as kinds are declared.
@@ -223,7 +223,14 @@ def texts_shown(model: type[BaseModel], view: Mapping[str, Any]) -> dict[str, An
         model: of the view.
     """
     facts = FACTS.get(view["kind"])
-    return {**dict(marked(model, view)), **({} if facts is None else dict(marked(facts, view["facts"], "facts.")))}
+    if facts is None:
+        # Of a form only its policy knows the fields; but each text of it was recorded as one.
+        return {
+            **dict(references_in(view["facts"], "facts")),
+            **dict(references_in(view.get("fields", {}), "fields")),
+            **dict(marked(model, view)),
+        }
+    return {**dict(marked(model, view)), **dict(marked(facts, view["facts"], "facts."))}
 
 
 def text_at(event: Mapping[str, Any], path: str) -> str | None:

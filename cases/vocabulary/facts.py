@@ -120,7 +120,7 @@ class Intake(BaseModel):
         return dict.fromkeys(Facts.PERSONAL, True)
 
     def written(self) -> list[str]:
-        """Return the paths of the texts among the open facts that only the policy knows for texts."""
+        """Return the paths, like ``facts.fields.cause``, of the texts that only the policy knows for texts."""
         return []
 
     def filer(self) -> Actor:

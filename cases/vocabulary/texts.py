@@ -126,6 +126,15 @@ def references(value: Any) -> Iterator[tuple[int, str]]:
             yield from references(inner)
 
 
+def references_in(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each reference in a JSON value that stands at a path."""
+    if is_reference(value):
+        yield path, value
+    elif isinstance(value, Mapping | list | tuple):
+        for name, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from references_in(inner, f"{path}.{name}")
+
+
 def resolved(value: Any, text: Callable[[int, str], str | None]) -> Any:
     """Return a JSON value with the text in place of each reference, None where there is none."""
     if is_reference(value):

@@ -1,0 +1,291 @@
+"""Forms: whatever people do to one, in any order, as their tables say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cases.kinds.form import Form
+from cases.policy.forms import FormTable, StepRule
+from cases.policy.tables import meets
+from cases.registry import kind_of
+from cases.vocabulary.commands import read_command
+from cases.vocabulary.events import Actor, Event
+from cases.vocabulary.facts import read_intake
+from cases.vocabulary.refusals import Refused
+from tests.core.support import at, default_policy, found, only, shown, snapshot
+
+DOCUMENT = {"name": "paper.pdf", "sha256": "0" * 64, "where": "s3://papers/1"}
+BEGUN = "03-10 09:00"
+# A form of each sort: conditions and leaving early, copies to a role that a field names, a decision and fields that
+# are filled, an effect, an opinion, one that is long.
+FILED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "new_business": (
+        {"id": "m-1", "role": "marketing"},
+        {"client": "ACME", "business": "both", "contract": True, "price_list": DOCUMENT},
+    ),
+    "penalty_notice": (
+        {"id": "go-1", "role": "gm_office"},
+        {
+            "case": "complaint:1", "ground": "quality", "kind": "penalty", "department": "manufacturing",
+            "bearers": [{"person": "agent-7", "role": "agent", "amount": "1.50"}],
+        },
+    ),
+    "allowance": (
+        {"id": "b-1", "role": "business"},
+        {"case": "quality:1", "amount": "50000.00", "reason": "scratched"},
+    ),
+    "leave": (
+        {"id": "agent-1", "role": "agent"},
+        {"from": "2026-06-15T09:00:00+08:00", "to": "2026-06-16T18:00:00+08:00", "reason": "family"},
+    ),
+    "petition": (
+        {"id": "b-1", "role": "business"},
+        {"department": "business", "decision": "quality:1", "objection": "the seal was broken"},
+    ),
+    "statement": (
+        {"id": "agent-1", "role": "agent"},
+        {
+            "client": "ACME", "month": "2026-02", "key_client": True, "payment_until": "2026-03-31",
+            "lines": [{"waybill": "SF1", "amount": "10.01"}],
+        },
+    ),
+}  # fmt: skip
+FILLED = {
+    "customer_document": DOCUMENT, "invoice_number": "INV-1", "delivered_on": "2026-03-11",
+    "payment_reference": "PAY-1", "way": "transfer",
+}  # fmt: skip
+PEOPLE = ("p-1", "p-2", "p-3")
+
+
+def form(name: str, **changes: Any) -> Form:
+    """File a form."""
+    policy = default_policy()
+    kind = kind_of(name, policy)
+    filed_by, fields = FILED[name]
+    key = changes.pop("key", "F-1")
+    facts = {"filed_by": filed_by, "fields": {**fields, **changes}}
+    opened = kind.open(read_intake(kind.INTAKE, {"key": key, "facts": facts}), policy, at(BEGUN))
+    assert isinstance(opened, Form)
+    return opened
+
+
+def send(case: Form, now: datetime, name: str, by: dict[str, str], **fields: Any) -> list[Event]:
+    """Send a command, and let effects come out."""
+    events = case.decide(read_command(type(case).COMMANDS, name, {"by": by, **fields}), now)
+    case.rehearse_effects(now)
+    return events
+
+
+# --- any story ------------------------------------------------------------------------------------
+
+
+def role_of(case: Form, role: str) -> str:
+    """Return the role that a step means."""
+    return case.fields[role.removeprefix("field:")] if role.startswith("field:") else role
+
+
+def roles_in(case: Form, rule: StepRule) -> tuple[str, ...]:
+    """Return the roles that a step asks, by its table alone."""
+    who = rule.any_of or tuple(one.role for one in rule.roles if meets(case.fields, one.when))
+    roles = case.policy.expand(tuple(role_of(case, role) for role in who))
+    if not rule.superior:
+        return roles
+    rungs, own = case.policy.ladder.rungs, case.filed_by.role
+    return tuple(role for role in roles if role not in rungs or rungs.index(role) > rungs.index(own))
+
+
+class Book:
+    """What ought to be true of a form, kept beside it: the step, who has signed it, and who the one before."""
+
+    def __init__(self, case: Form) -> None:
+        self.case, self.done, self.over = case, list[StepRule](), False
+        self.signed: dict[str, dict[str, str]] = {}
+
+    @property
+    def steps(self) -> list[StepRule]:
+        """The steps that the fields ask for."""
+        table: FormTable = self.case.rule
+        return [rule for rule in table.steps if rule.decides or roles_in(self.case, rule)]
+
+    @property
+    def present(self) -> StepRule | None:
+        """The step whose turn it is."""
+        return None if self.over or len(self.done) == len(self.steps) else self.steps[len(self.done)]
+
+    def due(self) -> set[str]:
+        """Return the roles that have not acted."""
+        rule = self.present
+        if rule is None or rule.decides:
+            return set()
+        return set(roles_in(self.case, rule)) - self.signed.get(rule.name, {}).keys()
+
+    def take(self, rule: StepRule, role: str, person: str) -> None:
+        """Note a signature or a decision."""
+        self.signed.setdefault(rule.name, {})[role] = person
+        all_of = set(() if rule.any_of or rule.decides else roles_in(self.case, rule))
+        if all_of <= self.signed[rule.name].keys():
+            self.done.append(rule)
+
+    def send_back(self, to: int) -> None:
+        """Void what was signed from a step on."""
+        for rule in self.steps[to:]:
+            self.signed.pop(rule.name, None)
+        del self.done[to:]
+
+
+STORY = st.lists(
+    st.tuples(
+        st.sampled_from(["sign", "sign", "sign", "approve", "reject", "send_back", "refuse", "withdraw", "time"]),
+        st.sampled_from(PEOPLE),
+        st.integers(0, 12),
+        st.integers(0, 3),
+    ),
+    max_size=25,
+)
+
+
+def act(book: Book, what: str, person: str, which: int, back: int, now: datetime) -> None:
+    """Do one thing of a story, and say what became of it in the book."""
+    case, rule = book.case, book.present
+    roles = sorted({role_of(case, role) for role in case.permitted("sign")})
+    role = roles[which % len(roles)]
+    by = {"id": person, "role": role}
+    if what == "time":
+        case.elapse(now)
+        return
+    if what == "withdraw":
+        by = case.filed_by.as_json() if back else by
+        try:
+            send(case, now, "withdraw", by)
+        except Refused:
+            assert book.over or rule is None or by["id"] != case.filed_by.id
+        else:
+            book.over = True
+        return
+    fields: dict[str, Any] = {"reason": "no"} if what in ("send_back", "refuse", "reject") else {}
+    if what == "sign" and rule is not None:
+        fields = {"text": "as it is"}
+        if rule.fills:
+            fields["fields"] = {name: FILLED[name] for name in rule.fills}
+    if what == "send_back" and back < len(book.done):
+        fields["to"] = book.steps[back].name
+    code = None
+    try:
+        send(case, now, what, by, **fields)
+    except Refused as refusal:
+        code = refusal.code
+    if code is not None:
+        # Whose turn it is may sign, unless they are the wrong person.
+        assert what != "sign" or role not in book.due() or code in ("four_eyes", "not_superior")
+        return
+    assert rule is not None
+    if what in ("sign", "approve"):
+        assert (what == "approve") == bool(rule.decides)
+        before = book.signed.get(book.done[-1].name, {}) if book.done else {}
+        others = {**before, **book.signed.get(rule.name, {})}
+        assert all(name != person or other == role for other, name in others.items()), "two roles in a row"
+        assert rule.own or not Actor(**by).is_same(case.filed_by)
+        book.take(rule, role, person)
+    elif what == "send_back":
+        book.send_back(back if "to" in fields else len(book.done) - 1)
+    else:
+        book.over = True
+
+
+@given(name=st.sampled_from(sorted(FILED)), story=STORY)
+def test_exactly_the_due_are_asked_and_everything_ends_once(name: str, story: list[tuple[str, str, int, int]]) -> None:
+    case = form(name, **({"key": "2026-02"} if name == "personnel_publication" else {}))
+    book, now = Book(case), at(BEGUN)
+    for what, person, which, back in story:
+        now += timedelta(hours=5, minutes=which)
+        closed = case.status == "closed"
+        before = snapshot(case, now) if closed else None
+        act(book, what, person, which, back, now)
+        if before is not None:
+            # A form that is over does not change any more.
+            assert snapshot(case, now) == before
+        step = book.present
+        complete = not book.over and step is None
+        assert (case.status == "closed") == (book.over or complete)
+        if step is not None:
+            assert case.route.step == step.name
+            assert set(case.route.turn) == (book.due() if not step.decides else set(case.route.turn))
+        assert len(found(case, "form_completed")) == complete
+        assert len(found(case, "copies_issued")) == (complete and bool(case.rule.copies))
+        assert len(found(case, "absence_recorded")) == (complete and case.rule.effect is not None)
+    ends_once(case)
+    again = type(case).replay(case.policy, case.events)
+    assert again.view() == case.view()
+    assert again.due() == case.due()
+
+
+def ends_once(case: Form) -> None:
+    """Each clock that was started ended at most once before it was started again."""
+    running: set[str] = set()
+    for event in case.events:
+        clock = event.data.get("clock")
+        if event.type == "clock_started":
+            assert clock not in running
+            running.add(str(clock))
+        elif event.type in ("clock_met", "clock_breached"):
+            assert clock in running
+            running.remove(str(clock))
+    asked = [event for event in case.events if event.type == "signature_asked"]
+    assert all(event.data["role"] in case.permitted("sign") for event in asked)
+
+
+# --- single rules ---------------------------------------------------------------------------------
+
+
+def test_a_signature_fills_fields_and_the_end_says_them_again() -> None:
+    case, business = form("allowance"), {"id": "b-1", "role": "business"}
+    send(case, at("03-10 10:00"), "sign", {"id": "bm-1", "role": "business_manager"})
+    send(case, at("03-10 11:00"), "approve", {"id": "d-1", "role": "deputy_gm"})
+    send(case, at("03-10 12:00"), "sign", business, fields={"customer_document": DOCUMENT})
+    signed = found(case, "signed", step="customer")[0]
+    assert signed.data["written"] == ["fields.customer_document.name", "fields.customer_document.where"]
+    # What people wrote is said by reference from then on, so that it can be erased in one place.
+    assert shown(case)["fields"]["customer_document"] == DOCUMENT
+    assert only(case, "form_completed").data["fields"] == {"customer_document": DOCUMENT}
+
+
+def test_texts_of_a_form_stand_apart_and_personal_fields_are_in_no_event() -> None:
+    case = form("leave")
+    assert "family" not in str([event.as_json() for event in case.events])
+    petition = form("petition")
+    assert only(petition, "case_opened").data["written"] == ["facts.fields.objection"]
+    assert petition.view()["fields"]["objection"] == {"seq": 1, "field": "facts.fields.objection"}
+
+
+def test_what_a_step_needs_is_refused_when_it_is_missing_or_too_much() -> None:
+    case = form("allowance")
+    send(case, at("03-10 10:00"), "sign", {"id": "bm-1", "role": "business_manager"})
+    send(case, at("03-10 11:00"), "approve", {"id": "d-1", "role": "deputy_gm"})
+    for fields, code in (({}, "fields_missing"), ({"customer_document": DOCUMENT, "way": "x"}, "unknown_field")):
+        with pytest.raises(Refused) as refused:
+            send(case, at("03-10 12:00"), "sign", {"id": "b-1", "role": "business"}, fields=fields)
+        assert refused.value.code == code
+    with pytest.raises(Refused, match=r"fields\.customer_document\.sha256"):
+        read_command(
+            type(case).COMMANDS,
+            "sign",
+            {"by": {"id": "b-1", "role": "business"}, "fields": {"customer_document": {**DOCUMENT, "sha256": "no"}}},
+        )
+
+
+def test_who_is_told_of_a_form_that_takes_effect_and_of_copies() -> None:
+    case = form("new_business", business="warehousing")
+    for moment, role in (("10:00", "marketing_manager"), ("11:00", "warehouse_manager"), ("12:00", "general_manager")):
+        send(case, at(f"03-10 {moment}"), "sign", {"id": role, "role": role})
+    told = found(case, "notified", notice="effective")
+    assert [event.data["roles"] for event in told] == [["director"]]
+
+
+def test_a_form_that_its_policy_lacks_is_no_kind() -> None:
+    with pytest.raises(Refused, match=r"not a kind of case; allowed: complaint, .*; the forms of policy default: "):
+        kind_of("car_hire", default_policy())
