@@ -78,7 +78,7 @@ class Notices(Part):
         for route in case.policy.routes(case.KIND, event.type):
             if not route.matches(event.data, case.facts):
                 continue
-            if route.of_copies:
+            if route.of_copies and event.type == COPIES_ISSUED:
                 for copy in CopiesIssued.read(event.data).copies:
                     yield self._notice(route.name, (copy.to,), event, route.clause, route, copy.no)
             else:

@@ -219,6 +219,7 @@ class NoticeRoute(Model):
 
     @model_validator(mode="after")
     def _copies_alone(self, info: ValidationInfo) -> Self:
+        # A pinned document may name what this release does not know; it leads nowhere.
         if not pinned(info) and self.of_copies and (self.to != (COPIES,) or self.on != (COPIES_ISSUED,)):
             raise ValueError(f"to = {list(self.to)}: {COPIES} stands alone, and only where on = ['{COPIES_ISSUED}']")
         return self

@@ -920,7 +920,7 @@ async def _as_it_was(book: Book, old: Database) -> None:
                     file["case_id"], event["seq"], event["type"], at, recorded_at, body, before, after,
                 )  # fmt: skip
             row = {**file, "head_hash": hashes[-1]}
-            del row["held_by"]
+            del row["held_by"], row["numbered_later"]
             places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
             await target.execute(f"INSERT INTO case_file ({', '.join(row)}) VALUES ({places})", *row.values())
         for number in await source.fetch("SELECT * FROM case_number"):

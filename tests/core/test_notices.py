@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cases.case import Case
+from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.policy.model import Policy
 from cases.policy.tables import DigestRule
 from cases.vocabulary.effects import Notice
@@ -175,3 +176,59 @@ def test_a_wrong_digest_is_named(old: str, new: str, message: str) -> None:
     with pytest.raises(Refused) as caught:
         policy_with((old, new))
     assert message in caught.value.message
+
+
+# --- copies (S1-5.9.7) ------------------------------------------------------------------------------
+
+
+def issued(*to: str) -> Case:
+    """A complaint of which copies were issued; nothing else is owed."""
+    case = complaint("03-10 09:00:00")
+    case.rehearse_effects(at("03-10 09:00:00"))
+    copies = CopiesIssued(copies=[IssuedCopy(no=no, to=role) for no, role in enumerate(to, 1)])
+    case.emit(copies, at("03-10 09:00:00"), clauses=("S1-5.9.7",))
+    return case
+
+
+def test_each_copy_is_a_notice_of_its_own() -> None:
+    case = issued("qa_manager", "supervisor", "qa_manager")
+    owed = [(one.name, one.roles, one.no) for one in case.owed() if isinstance(one, Notice)]
+    assert owed == [("copy", ("qa_manager",), 1), ("copy", ("supervisor",), 2), ("copy", ("qa_manager",), 3)]
+
+
+def test_of_the_copies_that_one_comes_out_which_was_sent() -> None:
+    case = issued("qa_manager", "supervisor", "qa_manager")
+    last = case.owed()[2]
+    assert isinstance(last, Notice)
+    case.notices.came_out(last, "sent", "email", at("03-10 09:00:05"), {})
+    assert [one.no for one in case.owed() if isinstance(one, Notice)] == [1, 2]
+    case.rehearse_effects(at("03-10 09:00:06"))
+    assert [event.data.get("no") for event in found(case, "notified", notice="copy")] == [3, 1, 2]
+    assert Case.owed(type(case).replay(case.policy, case.events)) == ()
+
+
+def test_a_copy_is_sent_again_by_itself() -> None:
+    case = issued("qa_manager", "supervisor", "qa_manager")
+    case.rehearse_effects(at("03-10 09:00:05"))
+    third = found(case, "notified", notice="copy")[2]
+    do(case, "03-10 10:00:00", "resend", GM, notice=third.seq)
+    assert only(case, "notice_resent").data["no"] == 3
+    [again] = [one for one in case.owed() if isinstance(one, Notice) and one.name == "copy"]
+    assert (again.no, again.roles) == (3, ("qa_manager",))
+
+
+def test_a_notice_without_copies_says_of_none() -> None:
+    """So that what was recorded before stays as it was."""
+    case = complaint("03-10 09:00:00")
+    case.rehearse_effects(at("03-10 09:00:00"))
+    assert all("no" not in event.data for event in found(case, "notified"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('to = ["copies"]', 'to = ["copies", "qa_manager"]'), ('on = ["copies_issued"]', 'on = ["closed"]')],
+)
+def test_copies_stand_alone_and_only_where_they_are_issued(old: str, new: str) -> None:
+    with pytest.raises(Refused, match="copies stands alone, and only where on = \\['copies_issued'\\]") as refused:
+        policy_with((old, new))
+    assert refused.value.code == "bad_policy"

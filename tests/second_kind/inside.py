@@ -292,7 +292,7 @@ async def test_where_commands_are_signed_only_what_a_case_asked_for_is_filed(pos
     senders.write_text("signed_since = 2020-01-01T00:00:00+08:00\n" + entry(new_key(server.file), ANY, [ANY]), "utf-8")
     database = await postgres.fresh_database()
     await migrate(database)
-    more = {"commands": "signed", "senders": senders, "sender_key": server.file}
+    more: Any = {"commands": "signed", "senders": senders, "sender_key": server.file}
     async with time_skipping() as env, open_backend(env, database, tmp_path, **more) as backend:
         _policies(backend)
         client = CaseClient(env.client, backend.book, server)
