@@ -142,7 +142,7 @@ class Case(Handlers):
         self.number: str | None = None
         self.status = "open"
         self.parent: str | None = None
-        # The cases that it filed, by id.
+        # The cases that it filed, by id, but those that were refused.
         self.filed: list[str] = []
         self.outcome: str | None = None
         self.opened_at: datetime | None = None
@@ -884,6 +884,8 @@ class Case(Handlers):
 
     def _on_opening_done(self, data: life.OpeningDone, event: Event) -> None:
         self.came_out(Opening, data.of)
+        if data.case in self.filed and data.outcome not in ("opened", "same"):
+            self.filed.remove(data.case)
 
     def _on_resolved(self, _: life.Resolved, event: Event) -> None:
         self.status, self.resolved_at = "resolved", event.at

@@ -28,6 +28,8 @@ from activities.senders.sign import Signer
 from cases.directory import Person, Unit
 from cases.registry import declare
 from starter.client import CaseClient
+from starter.recovery.compare import Comparison
+from starter.recovery.recovery import Recovery
 from starter.rehearsal.command import rehearse
 from tests.activities.ledger import behind_the_back
 from tests.casebook import open_book
@@ -220,6 +222,38 @@ async def test_a_number_that_was_given_twice_is_replaced(backend: Backend, super
     assert await task_failures(backend.env.client, case.id) == []
 
 
+async def test_a_casebook_that_was_lost_takes_numbers_over_from_the_engine(postgres: Cluster, tmp_path: Path) -> None:
+    async with time_skipping() as env:
+        databases, folders = [await postgres.fresh_database() for _ in range(2)], [tmp_path / name for name in "ab"]
+        for database, folder in zip(databases, folders, strict=True):
+            await migrate(database)
+            folder.mkdir()
+        async with open_backend(env, databases[0], folders[0]) as before:
+            _policies(before)
+            cases = [await inspection(before, f"engine-{n}") for n in range(3)]
+            for case in cases[:2]:
+                await before.do(case, "accept_inspection")
+                await seen(before, case, "numbered")
+            for case in cases:
+                await before.recorded(case)
+        async with open_backend(env, databases[1], folders[1]) as after:
+            _policies(after)
+            recovery = Recovery(env.client, after.book.database)
+            outcomes = [outcome async for outcome in recovery.run("from-engine")]
+            assert {one.case_id: one.why_not for one in outcomes} == {case.id: "" for case in cases}
+            assert await recovery.clashes() == []
+            numbers = [(await after.book.case(case.id) or {})["number"] for case in cases]
+            assert numbers == [f"{MONTH}-0001", f"{MONTH}-0002", None]
+            await after.do(cases[2], "accept_inspection")
+            [last] = await seen(after, cases[2], "numbered")
+            assert last["data"]["number"] == f"{MONTH}-0003"
+            for case in cases:
+                await after.recorded(case)
+            assert await faults(after) == []
+            compared = [one async for one in Comparison(env.client, after.book.database).run()]
+            assert {one.case_id: one.differences for one in compared} == {case.id: () for case in cases}
+
+
 async def test_the_audit_finds_a_number_that_is_not_what_the_event_says(
     backend: Backend, superuser: asyncpg.Connection
 ) -> None:
@@ -257,7 +291,7 @@ async def test_it_files_a_case_of_another_kind_and_of_its_own(backend: Backend) 
         assert (view["parent"], view["policy"]) == (case.id, "default")
         [first] = await backend.timeline(backend.handle(opened), "case_opened")
         assert first["actor"] == AGENT
-    assert (await case.query("case"))["filed"][:2] == ["complaint:files-1", "inspection:files-2"]
+    assert sorted((await case.query("case"))["filed"]) == ["complaint:files-1", "inspection:files-2"]
 
 
 async def test_a_circle_ends_with_what_is_there(backend: Backend) -> None:

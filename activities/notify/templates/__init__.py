@@ -6,7 +6,8 @@ are used for that notice.
 
 A template sees ``case_id``, ``number`` (the case id until a number is given), ``kind``, ``roles``,
 ``clause``, ``event`` (public event JSON), ``view`` (the case view), ``ack`` (``link`` and ``code`` to
-take the case up with, either may be empty; or none), and the filters ``said`` (a word of
+take the case up with, either may be empty; or none), ``no`` (which copy, where copies go out one by one),
+and the filters ``said`` (a word of
 ``words.toml``), ``moment`` (an instant for people, in the offset that it carries) and ``unpublished``
 (the years that the due date in an event's data waits for). ``digest.txt`` sees ``items``, each with
 ``number``, ``case_id``, ``title``, ``due`` and ``ack``. Free text of an event (remarks, reasons,
