@@ -305,7 +305,7 @@ async def test_a_circle_ends_with_what_is_there(backend: Backend) -> None:
 
 
 async def test_a_form_is_filed_by_its_own_name(backend: Backend) -> None:
-    """What files it is asked for the name and under the policy of the parent; who knows no forms says so."""
+    """What files it is asked for the name and under the policy of the parent; a form that is none is refused."""
     asked = []
 
     async def file(kind: str, intake: Any) -> tuple[dict[str, Any], bool]:
@@ -315,10 +315,13 @@ async def test_a_form_is_filed_by_its_own_name(backend: Backend) -> None:
     order = OpenOrder("car_hire", {"key": "c-1", "policy": "own", "facts": {}}, "inspection:n-1")
     opened = await ActivityEnvironment().run(Openings(backend.book.database, file).open_case, order)
     assert (opened.id, asked) == ("car_hire:c-1", [("car_hire", "own")])
-    case = await inspection(backend, "no-forms")
-    await backend.do(case, "file_beside", other="car_hire:c-1")
-    [done] = await seen(backend, case, "opening_done")
-    assert done["data"]["outcome"] == "unknown_kind"
+    case = await inspection(backend, "forms")
+    for other in ("improvement_slip:forms", "car_hire:c-1"):
+        await backend.do(case, "file_beside", other=other)
+    done = {event["data"]["case"]: event["data"]["outcome"] for event in await seen(backend, case, "opening_done", 2)}
+    assert done == {"improvement_slip:forms": "opened", "car_hire:c-1": "unknown_kind"}
+    view = await backend.handle("improvement_slip:forms").query("case")
+    assert (view["kind"], view["parent"], view["status"]) == ("improvement_slip", case.id, "open")
 
 
 async def test_where_commands_are_signed_only_what_a_case_asked_for_is_filed(postgres: Cluster, tmp_path: Path) -> None:

@@ -147,7 +147,10 @@ class Inspection(Case):
     def filed_facts(self, case_id: str, event: Event) -> dict[str, Any]:
         if case_id.startswith("complaint:"):
             return {"category": "refused" if case_id.endswith("-bad") else "other"}
-        return {"machine": self.facts["machine"]}
+        if case_id.startswith("inspection:"):
+            return {"machine": self.facts["machine"]}
+        filed_by = {"id": event.actor.id, "role": event.actor.role}
+        return {"filed_by": filed_by, "fields": {"unit": "qa_manager", "defect": self.facts["machine"]}}
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         if call.activity != RECORD_ABSENCE:
