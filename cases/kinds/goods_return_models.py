@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -30,6 +30,9 @@ from cases.vocabulary.values import (
     Yuan,
 )
 from cases.vocabulary.views import CaseView, ViewModel
+
+if TYPE_CHECKING:
+    from cases.policy.model import Policy
 
 # Yuan for one piece; finer than the fen, since it is multiplied before it is rounded.
 UnitPrice = Annotated[Exact, Field(gt=0, decimal_places=4)]
@@ -224,6 +227,12 @@ class ReturnTable(KindTable):
         yield from super().roles()
         yield from (("copies.slip", role) for role in self.copies.slip)
         yield from (("copies.receipt", role) for role in self.copies.receipt)
+
+    def check(self, kind: str, policy: Policy) -> None:
+        """Check that whoever signs the slip is told until when. Raises ValueError."""
+        super().check(kind, policy)
+        if "step" not in self.clocks:
+            raise ValueError(f"{kind}.clocks.step is missing")
 
 
 class SlipSignature(ViewModel):
