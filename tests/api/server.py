@@ -39,6 +39,10 @@ STAFF = [
     Person(id="auditor-1", role="auditor", unit="hq"),
     Person(id="finance-1", role="finance", unit="hq"),
     Person(id="pm-1", role="project_manager", unit="hq"),
+    Person(id="biz-1", role="business", unit="hq"),
+    Person(id="bm-1", role="business_manager", unit="hq"),
+    Person(id="keeper-1", role="warehouse_keeper", unit="hq"),
+    Person(id="acc-1", role="accounting", unit="hq"),
 ]
 SHIPMENT = {"waybill": "W-1", "posted_on": "2026-03-01", "base_freight": "18.00", "weight_kg": "1.0"}
 CUSTOMER = {"name": "Wang Xiaoming", "phone": "13800001234", "email": "wang@example.com"}
@@ -62,6 +66,14 @@ def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) ->
         },
         "exception": {"source": "self_found", "known_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()},
         "inquiry": {"shipment": SHIPMENT},
+        "return": {
+            "basis": "quality:Q-7",
+            "part_number": "P-480",
+            "approved_quantity": "480",
+            "unit_price": "3.333",
+            "reason": "the coating peels",
+            "disposal": "return",
+        },
     }
     return {"key": key, "facts": {**of[kind], **({"unit": unit} if unit else {}), **facts}}
 

@@ -19,55 +19,64 @@ from tests.api.server import CUSTOMER, SHIPMENT, ApiServer, intake, quoted
 #   1  agent of north-1          E  supervisor of east
 #   e  agent of east             H  supervisor of headquarters
 #   Q  QA manager   G  general manager   A  auditor   F  finance   P  project manager
+#   B  business   M  business manager   W  warehouse keeper   C  accounting
 #   f  key for filing   c  key for commands   r  key for reading   x  key for everything, of east
 #   b  key for everything, of finance   k  key for everything, of another customer
 #   -  nobody
 WHO = {
     "n": "agent-n", "1": "agent-n1", "e": "agent-e", "N": "super-n", "E": "super-e", "H": "super-hq", "Q": "qa-1",
-    "G": "gm-1", "A": "auditor-1", "F": "finance-1", "P": "pm-1", "f": "key-file", "c": "key-command",
+    "G": "gm-1", "A": "auditor-1", "F": "finance-1", "P": "pm-1", "B": "biz-1", "M": "bm-1",
+    "W": "keeper-1", "C": "acc-1", "f": "key-file", "c": "key-command",
     "r": "key-read", "x": "key-east", "b": "key-finance", "k": "key-customer", "-": None,
 }  # fmt: skip
-COLUMNS = ["n", "1", "e", "N", "E", "H", "Q", "G", "A", "F", "P", "f", "c", "r", "x", "b", "k", "-"]
+COLUMNS = ["n", "1", "e", "N", "E", "H", "Q", "G", "A", "F", "P", "B", "M", "W", "C", "f", "c", "r", "x", "b", "k", "-"]
 # Signs: + done, F forbidden (403), 4 no such case (404), U who are you (401), R the rules say no (403 by the case)
 TABLE = """
-                                          n 1 e N E H Q G A F P f c r x b k -
-GET  /me                                  + + + + + + + + + + + + + + + + + U
-GET  /policy                              + + + + + + + + + + + F F + + + + U
-GET  /cases                               + + + + + + + + + + + F F + + + + U
-GET  /approvals                           + + + + + + + + + + + F F + + + + U
-GET  /events                              + + + + + + + + + + + F F + + + + U
-GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
-GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 F F + 4 + 4 U
-GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + F F + 4 4 4 U
-GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
-GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
-GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
-GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 F F + 4 4 4 U
-GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 F F F 4 4 4 U
-GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 F F F 4 4 4 U
-GET  /audit/checkpoint                    F F F F F F + + + F F F F F F F F U
-POST /cases/complaint                     + F F + F + + + F F F + F F F F F U
-POST /cases/claim                         + F F + F + + + F F F + F F F F F U
-POST /cases/exception                     + F F + F + + + F F + + F F F F F U
-POST /cases/inquiry                       + F F + F + + + F F F + F F F F F U
-POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 F + F 4 4 4 U
-POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 F + F 4 + 4 U
-POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 F R F 4 4 4 U
-POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 F R F 4 4 4 U
-POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 F R F 4 + 4 U
-POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 F + F 4 4 4 U
-POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 F F F F F F U
-GET  /erasures                            F F F F F F + + + F F F F F F F F U
-GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F F F U
-POST /erasures                            F F F F F F 4 4 F F F F F F F F F U
-POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F F F U
-POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F F F U
-GET  /holds                               F F F F F F + + + F F F F F F F F U
-POST /holds                               F F F F F F 4 4 F F F F F F F F F U
-POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F U
+                                          n 1 e N E H Q G A F P B M W C f c r x b k -
+GET  /me                                  + + + + + + + + + + + + + + + + + + + + + U
+GET  /policy                              + + + + + + + + + + + + + + + F F + + + + U
+GET  /cases                               + + + + + + + + + + + + + + + F F + + + + U
+GET  /approvals                           + + + + + + + + + + + + + + + F F + + + + U
+GET  /events                              + + + + + + + + + + + + + + + F F + + + + U
+GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 4 4 4 4 F F + 4 + 4 U
+GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + 4 4 + 4 F F + 4 4 4 U
+GET  /cases/RETURN                        + 4 4 + 4 + + + + 4 + + + + + F F + 4 4 4 U
+GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
+GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
+GET  /audit/checkpoint                    F F F F F F + + + F F F F F F F F F F F F U
+POST /cases/complaint                     + F F + F + + + F F F F F F F + F F F F F U
+POST /cases/claim                         + F F + F + + + F F F F F F F + F F F F F U
+POST /cases/exception                     + F F + F + + + F F + F F + F + F F F F F U
+POST /cases/inquiry                       + F F + F + + + F F F F F F F + F F F F F U
+POST /cases/return                        + F F + F + + + F F + + + + + + F F F F F U
+POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
+POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 4 4 4 4 F + F 4 + 4 U
+POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 4 4 4 4 F R F 4 4 4 U
+POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 4 4 4 4 F R F 4 4 4 U
+POST /cases/RETURN/commands/note          + 4 4 + 4 + + + F 4 R + + + + F + F 4 4 4 U
+POST /cases/RETURN/commands/sign          R 4 4 R 4 R R R F 4 R R + R R F R F 4 4 4 U
+POST /cases/RETURN/commands/exclude_receivable R 4 4 R 4 R R R F 4 R R R R + F R F 4 4 4 U
+POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 4 4 4 4 F R F 4 + 4 U
+POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
+POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 4 4 4 4 F F F F F F U
+GET  /erasures                            F F F F F F + + + F F F F F F F F F F F F U
+GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F F F F F F F U
+POST /erasures                            F F F F F F 4 4 F F F F F F F F F F F F F U
+POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F F F F F F F U
+POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F F F F F F F U
+GET  /holds                               F F F F F F + + + F F F F F F F F F F F F U
+POST /holds                               F F F F F F 4 4 F F F F F F F F F F F F F U
+POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F F F F F U
 """
 BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
+    "sign": {"text": "seen"},
+    "exclude_receivable": {"amount": "10.00", "salesperson": "sales-3"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
     "load_calendar": {"year": 2027, "published": {"source": "notice", "holidays": ["2027-01-01"]}},
@@ -96,7 +105,7 @@ async def keyed(api: ApiServer) -> ApiServer:
 async def test_who_gets_where(keyed: ApiServer, line: list[str]) -> None:
     method, path, *signs = line
     assert len(signs) == len(COLUMNS)
-    if re.search("COMPLAINT|CLAIM|EXCEPTION", path):
+    if re.search("COMPLAINT|CLAIM|EXCEPTION|RETURN", path):
         kind = path.split("/")[2]
         case_id = await keyed.file(kind.lower(), "north")
         path = path.replace(kind, quoted(case_id))
@@ -131,7 +140,7 @@ def _body(name: str) -> Any:
 
 def test_the_table_has_every_operation() -> None:
     """What is not in the table is a command, and those share their way in."""
-    known = {(method, re.sub("(COMPLAINT|CLAIM|EXCEPTION)", "{case_id}", path)) for method, path, *_ in LINES}
+    known = {(method, re.sub("(COMPLAINT|CLAIM|EXCEPTION|RETURN)", "{case_id}", path)) for method, path, *_ in LINES}
     for path, operations in bare_app().openapi()["paths"].items():
         for method in operations:
             operation = (method.upper(), path.removeprefix("/api/v1"))
@@ -196,7 +205,7 @@ async def test_what_the_system_makes_by_itself_is_not_filed(keyed: ApiServer) ->
     for kind in ("summary", "handover", "swap", "letter"):
         assert (await keyed.post("gm-1", f"/cases/{kind}", intake())).status_code in (404, 405)
         caller = await keyed.services.verifier.caller(keyed.token("gm-1"))
-        with pytest.raises(Refused, match="complaint, claim, exception, inquiry"):
+        with pytest.raises(Refused, match="complaint, claim, exception, inquiry, return"):
             await actions.file(keyed.services, caller, kind, intake())
 
 
