@@ -479,6 +479,42 @@ def inquiry(posted: str = "") -> dict[str, Any]:
     return {"shipment": {"waybill": "W1", "posted_on": posted or datetime.now(UTC).date().isoformat()}}
 
 
+async def goods_return(backend: Backend, key: str) -> Handle:
+    """A return of 480 pieces, filed."""
+    facts = {"basis": "quality:Q-1", "part_number": "P-1", "approved_quantity": "480", "unit_price": "3.333"}
+    more = {"reason": "the coating peels", "disposal": "return", "salesperson": "sales-1"}
+    case = await backend.start("GoodsReturn", {"key": key, "facts": {**facts, **more}}, id=f"return:{key}")
+    await seen(backend, case, "signature_asked")
+    return case
+
+
+async def sent_home(backend: Backend, _: Cluster) -> Handle:
+    """A return is signed late, too much comes and goes back, less comes and is booked; decisions climb."""
+    case = await goods_return(backend, "R-1")
+    await backend.wait(case, timedelta(days=9))
+    await backend.do(case, "sign", "business_manager", text="take them back")
+    await backend.do(case, "receive", "warehouse_keeper", quantity="510", agrees=False)
+    await backend.wait(case, timedelta(days=9))
+    await backend.do(case, "approve", "deputy_gm", subject="receipt")
+    await backend.do(case, "reject", "business_manager", subject="over_receipt", reason="send thirty back")
+    await backend.do(case, "receive", "warehouse_keeper", quantity="479", agrees=True)
+    await backend.do(case, "approve", "business_manager")
+    await backend.do(case, "exclude_receivable", "accounting", amount="100.00")
+    await backend.do(case, "issue_voucher", "accounting", reference="V-1")
+    document = {"name": "certificate", "sha256": "0" * 64, "where": "the archive"}
+    await backend.do(case, "prove", "business", way="certificate", stamped=True, document=document)
+    await case.result()
+    return case
+
+
+async def not_granted(backend: Backend, _: Cluster) -> Handle:
+    """The slip of a return is refused."""
+    case = await goods_return(backend, "R-2")
+    await backend.do(case, "refuse", "business_manager", reason="the goods are sound")
+    await case.result()
+    return case
+
+
 async def failed(case: Handle) -> Handle:
     """The case, once it has been refused."""
     try:
@@ -502,6 +538,7 @@ LIVES: dict[str, dict[str, Life]] = {
     "summary": {life.__name__: life for life in (summed_up,)},
     "handover": {life.__name__: life for life in (handed, unrelieved)},
     "swap": {life.__name__: life for life in (swapped, lapsed)},
+    "return": {life.__name__: life for life in (sent_home, not_granted)},
 }  # fmt: skip
 
 
