@@ -783,7 +783,7 @@ class Case(Handlers):
 
     def view(self) -> dict[str, Any]:
         """Return the case as it stands, as plain JSON without personal data."""
-        return self.VIEW(**self._view()).model_dump(mode="json")
+        return self.VIEW(**self._view()).model_dump(mode="json", by_alias=True)
 
     def _view(self) -> dict[str, Any]:
         """Return the fields of the view; a kind adds its own."""

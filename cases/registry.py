@@ -18,6 +18,7 @@ from cases.kinds.form import Form, form_of
 from cases.kinds.goods_return import GoodsReturn
 from cases.kinds.handover import Handover
 from cases.kinds.inquiry import Inquiry
+from cases.kinds.quality import QualityComplaint
 from cases.kinds.summary import Summary
 from cases.kinds.swap import ShiftSwap
 from cases.mechanisms.numbering import Numbering
@@ -122,5 +123,7 @@ def numbered_later(kind: str) -> bool:
     return kind in KINDS and not KINDS[kind].NUMBERED_AT_OPENING
 
 
-for _kind in (Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap, GoodsReturn):
+for _kind in (
+    Complaint, Claim, ExceptionReport, Inquiry, Summary, Handover, ShiftSwap, GoodsReturn, QualityComplaint,
+):  # fmt: skip
     declare(_kind)

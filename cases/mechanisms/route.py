@@ -163,7 +163,7 @@ class Route(Part):
         if step.decision:
             waiting = self._decision()
             return () if waiting is None else (waiting.role,)
-        return tuple(role for role in self._asked_of(step) if role not in self.signed.get(step.name, {}))
+        return self._unsigned(step)
 
     def waits_for(self) -> list[Waiting]:
         """List whose signatures are waited for."""
@@ -177,6 +177,9 @@ class Route(Part):
 
     def _asked_of(self, step: Step) -> tuple[str, ...]:
         return step.roles if step.asked is None else step.asked
+
+    def _unsigned(self, step: Step) -> tuple[str, ...]:
+        return tuple(role for role in self._asked_of(step) if role not in self.signed.get(step.name, {}))
 
     def _acting(self, step: Step) -> tuple[str, ...]:
         """Return the roles whose turn it is, also those that no rule asks but that may."""
@@ -194,12 +197,12 @@ class Route(Part):
         self.ask_for(self.plan()[0], at, sent_back=sent_back)
 
     def ask_for(self, step: Step, at: datetime, *, sent_back: bool = False) -> None:
-        """Ask everybody of a step for their signature, or somebody with authority for a decision."""
+        """Ask everybody of a step who has not signed for it, or somebody with authority for a decision."""
         if step.decision:
             self.ask_decision(step, at)
             return
         self.case.clocks.start(step.clock, at)
-        for role in self._asked_of(step):
+        for role in self._unsigned(step):
             due = self.case.clocks[step.clock].due
             again = self.is_asked_again(step, sent_back) or None
             data = SignatureAsked(step=step.name, role=role, due=due, sent_back=again)

@@ -1,0 +1,522 @@
+"""Of a quality complaint: its facts, commands, events, numbers and view (S1-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cases.amounts import amount_of
+from cases.kinds.goods_return_models import Quantity, UnitPrice
+from cases.mechanisms.notices import IssuedCopy
+from cases.policy.tables import Days, KindTable, Reminders
+from cases.vocabulary.commands import Command
+from cases.vocabulary.events import EventData
+from cases.vocabulary.facts import Facts, Intake, Staff
+from cases.vocabulary.texts import Said
+from cases.vocabulary.values import (
+    MOST_LISTED,
+    BriefText,
+    Exact,
+    FreeText,
+    Like,
+    Model,
+    Moment,
+    Money,
+    NotNegative,
+    Positive,
+    PositiveYuan,
+    Role,
+    Text,
+    Token,
+    Yuan,
+)
+from cases.vocabulary.views import CaseView, ViewModel
+
+if TYPE_CHECKING:
+    from cases.policy.model import Policy
+
+# Who acts in a step where the table of a policy does not say it: the departments of S1-5.7 and S1-5.9.3.
+BUSINESS, REVIEWER, OFFICE, QA = "business", "business_manager", "gm_office", "qa_manager"
+MANUFACTURING, MANAGER_OFFICE, RND = "manufacturing", "manager_office", "rnd"
+ROUTE_ROLES = (BUSINESS, REVIEWER, OFFICE, QA, MANUFACTURING, MANAGER_OFFICE, RND)
+CUSTOMER = "customer"
+# What a complaint says where the customer is still working up the goods (S1-5.9.1).
+NOT_YET_KNOWN = "客户加工中未确定"
+# What the customer may want, and what is decided; for some an amount is named, for some a quantity.
+Demand = Literal["return", "exchange", "rework", "allowance", "compensation", "improvement", "other"]
+Disposal = Literal["allowance", "compensation", "return", "rework", "exchange", "none"]
+OF_MONEY, OF_GOODS = ("allowance", "compensation"), ("return", "rework", "exchange")
+Percent = Annotated[Exact, Field(gt=0, le=100, decimal_places=2)]
+Roles = Annotated[tuple[Role, ...], Field(max_length=MOST_LISTED)]
+# A line of the loss is no larger than an amount that is written as such.
+MOST_LOST = Decimal("999999999999.99")
+_FEN, _HUNDRED = Decimal("0.01"), Decimal(100)
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+class Verified(Model):
+    """What business verifies (S1-5.9.1): quantities in the unit of the order, ``sample`` says that one is enclosed."""
+
+    order_number: Token | None = None
+    part_number: Token | None = None
+    shipped_on: date | None = None
+    quantity: Positive | None = None
+    defective_quantity: NotNegative | None = None
+    return_quantity: NotNegative | None = None
+    customer_processing: bool | None = None
+    sample: bool | None = None
+
+
+class QualityFacts(Facts, Verified):
+    """A complaint about the quality of a product (客诉), S1-5; without a ``loss`` it asks for improvement only."""
+
+    origin: Literal["domestic", "foreign"]
+    loss: bool
+    demand: Demand
+    filed_by: Staff | None = None
+
+
+class QualityIntake(Intake):
+    """Input of the workflow ``QualityComplaint``."""
+
+    facts: QualityFacts
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class Verify(Command, Verified):
+    """Business says what it has verified (S1-5.9.1)."""
+
+    NAME = "verify"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"quantity": "800", "defective_quantity": "40", "return_quantity": "40"}
+    FOUND: ClassVar[tuple[str, ...]] = (*Verified.model_fields, "demand")
+    demand: Demand | None = None
+
+
+class Accept(Command):
+    """The GM office accepts the complaint: it is given its number, and the time for closing begins (S1-5.9.3)."""
+
+    NAME = "accept"
+
+
+class Involve(Command):
+    """The GM office involves a third party, with the units concerned (S1-5.9.12)."""
+
+    NAME = "involve"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"party": "resin maker", "units": ["rnd"], "reason": "a bad batch of resin"}
+    party: Text
+    units: Annotated[tuple[Role, ...], Field(min_length=1, max_length=MOST_LISTED)]
+    reason: Text
+
+
+class Report(Command):
+    """QA reports the cause and who is responsible, within its days of the investigation (S1-5.9.2)."""
+
+    NAME = "report"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "cause": "the mould was worn", "responsible": ["manufacturing"], "established": True,
+    }  # fmt: skip
+    cause: Text
+    responsible: Roles
+    established: bool
+    needs_rnd: bool = False
+
+
+class Negotiate(Command):
+    """Business explains to the customer, hears them, and writes the result (S1-5.9.4).
+
+    ``promised`` in yuan: whatever it is, nothing is promised before the decision (S1-5.9.10).
+    """
+
+    NAME = "negotiate"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"result": "The customer would keep the goods for an allowance."}
+    result: Text
+    promised: Yuan | None = None
+
+
+class Share(Model):
+    """The share of a department in the responsibility, in percent."""
+
+    department: Role
+    percent: Percent
+
+
+class LossLine(Model):
+    """A line of the loss: an amount in yuan, or a quantity at a price in yuan."""
+
+    item: BriefText
+    amount: Yuan | None = None
+    quantity: NotNegative | None = None
+    unit_price: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        priced = self.quantity is not None and self.unit_price is not None
+        if priced == (self.amount is not None) or (not priced and (self.quantity, self.unit_price) != (None, None)):
+            raise ValueError("give either amount, or quantity and unit_price")
+        if self.total() > MOST_LOST:
+            raise ValueError(f"a line is at most {MOST_LOST} yuan")
+        return self
+
+    def total(self) -> Decimal:
+        """Return the yuan of the line, half-up to the fen."""
+        if self.amount is not None:
+            return self.amount
+        assert self.quantity is not None and self.unit_price is not None  # noqa: PT018 - the validator has looked
+        return amount_of(self.quantity, self.unit_price)
+
+
+class Judge(Command):
+    """The GM office judges the cause, whose fault it is, and the loss (S1-5.9.6)."""
+
+    NAME = "judge"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "class": "quality", "own_fault": True, "tracked": True,
+        "responsible": [{"department": "manufacturing", "percent": "100"}],
+        "loss": [{"item": "rework", "quantity": "7", "unit_price": "12.345"}],
+    }  # fmt: skip
+    class_: Annotated[Literal["non_quality", "quality"], Field(alias="class")]
+    own_fault: bool
+    human_negligence: bool = False
+    tracked: bool | None = None
+    responsible: Annotated[tuple[Share, ...], Field(max_length=MOST_LISTED)]
+    loss: Annotated[tuple[LossLine, ...], Field(max_length=MOST_LISTED)]
+
+
+class Opinion(Command):
+    """The GM office composes its opinion and asks whoever has the authority for the decision (S1-5.9.5)."""
+
+    NAME = "opinion"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "text": "The complaint holds.", "established": True, "disposal": "allowance", "amount": "900.00",
+    }  # fmt: skip
+    text: Text
+    established: bool
+    disposal: Disposal
+    amount: PositiveYuan | None = None
+    quantity: Positive | None = None
+
+
+class Explain(Command):
+    """Business tells the customer what was decided, by letter or by phone (S1-5.9.10)."""
+
+    NAME = "explain"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"channel": "letter"}
+    channel: Literal["letter", "phone"]
+    text: Text | None = None
+
+
+class Execute(Command):
+    """Business carries out what was decided: the certificate or the return slip is filed (S1-5.13.1).
+
+    ``unit_price`` in yuan goes onto a return slip; without one that of the judged loss does, if it names one.
+    """
+
+    NAME = "execute"
+    reference: Token | None = None
+    unit_price: UnitPrice | None = None
+
+
+class CustomerAnswer(Command):
+    """What the customer says to the decision (S1-5.9.8, S1-5.9.13)."""
+
+    NAME = "customer_answer"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"accepted": True}
+    accepted: bool
+    text: Text | None = None
+
+
+class SendCopy(Command):
+    """Send one more copy of the closed form inside the company; never to the customer (S1-5.9.7, S1-5.9.10)."""
+
+    NAME = "send_copy"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": "hr"}
+    to: Role
+
+
+class AnswerSlip(Command):
+    """Who was late in a step says why (洽办单), S1-5.7."""
+
+    NAME = "answer_slip"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"step": "manufacturing", "cause": "the machine stood still"}
+    step: Token
+    cause: Text
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class FactsVerified(EventData):
+    """Business verified these facts; ``complete`` when nothing is missing for the acceptance any more."""
+
+    TYPE: ClassVar[str] = "verified"
+    found: dict[str, Any]
+    complete: bool
+
+
+class Accepted(EventData):
+    """The GM office accepted the complaint, which is to be closed by an instant."""
+
+    TYPE: ClassVar[str] = "accepted"
+    closing_due: Moment
+
+
+class QaReported(EventData):
+    """QA reported to the general manager."""
+
+    TYPE: ClassVar[str] = "qa_reported"
+    cause: FreeText
+    responsible: list[str]
+    established: bool
+    needs_rnd: bool
+
+
+class ThirdPartyInvolved(EventData):
+    """A third party may be responsible; these units are heard."""
+
+    TYPE: ClassVar[str] = "third_party_involved"
+    party: FreeText
+    units: list[str]
+    reason: FreeText
+
+
+class Negotiated(EventData):
+    """Business talked to the customer, and wrote the result."""
+
+    TYPE: ClassVar[str] = "negotiated"
+    result: FreeText
+
+
+class Judged(EventData):
+    """The cause, the fault and the loss were judged; ``loss_total`` and each line in yuan."""
+
+    TYPE: ClassVar[str] = "judged"
+    class_: str = Field(alias="class")
+    own_fault: bool
+    human_negligence: bool
+    tracked: bool
+    responsible: list[Share]
+    loss: list[Annotated[dict[str, Any], Like(LossLine)]]
+    loss_total: Money
+
+
+class Composed(EventData):
+    """The composite opinion; ``decides`` is the amount in yuan by which the authority is found."""
+
+    TYPE: ClassVar[str] = "composed"
+    text: FreeText
+    established: bool
+    disposal: Disposal
+    amount: Money | None
+    quantity: Quantity | None
+    decides: Money
+
+
+class Decided(EventData):
+    """Somebody with the authority decided: with that the form is closed (核签结案)."""
+
+    TYPE: ClassVar[str] = "decided"
+    established: bool
+    disposal: Disposal
+    amount: Money | None
+    quantity: Quantity | None
+    role: str
+
+
+class CustomerExplained(EventData):
+    """The customer was told what was decided."""
+
+    TYPE: ClassVar[str] = "customer_explained"
+    channel: Literal["letter", "phone"]
+    text: FreeText | None = None
+
+
+class Executed(EventData):
+    """What was decided is carried out."""
+
+    TYPE: ClassVar[str] = "executed"
+    disposal: Disposal
+    reference: str | None = None
+    unit_price: Quantity | None = None
+
+
+class CustomerAnswered(EventData):
+    """The customer accepted the decision or did not."""
+
+    TYPE: ClassVar[str] = "customer_answered"
+    accepted: bool
+    text: FreeText | None = None
+
+
+class SlipIssued(EventData):
+    """A slip went to a role that is late in a step: a reminder (催办单), the ``count``-th; or a query why (洽办单)."""
+
+    TYPE: ClassVar[str] = "slip_issued"
+    slip: Literal["reminder", "query"]
+    step: str
+    role: str
+    count: int
+
+
+class SlipAnswered(EventData):
+    """A role said why it was late in a step."""
+
+    TYPE: ClassVar[str] = "slip_answered"
+    step: str
+    role: str
+    cause: FreeText
+
+
+# --- the policy -----------------------------------------------------------------------------------
+
+
+class ClosingDays(Model):
+    """Within how many calendar days of its acceptance a complaint is closed, by where it comes from (S1-5.10)."""
+
+    domestic: Days
+    foreign: Days
+
+
+class QualityTable(KindTable):
+    """The numbers of quality complaints."""
+
+    CLOCKS = ("closing", "qa_report", "opinion", "step", "approval")
+    GIVEN = frozenset({"closing"})
+
+    closing_days: ClosingDays
+    # Who gets a copy of the closed form, in this order; and how who is late is reminded.
+    copies: tuple[Role, ...]
+    reminders: Reminders
+
+    @field_validator("copies")
+    @classmethod
+    def _never_to_the_customer(cls, copies: tuple[str, ...]) -> tuple[str, ...]:
+        if CUSTOMER in copies:
+            raise ValueError(f"{CUSTOMER} gets no copy of the form (S1-5.9.10); allowed: every other role")
+        return copies
+
+    def roles(self) -> Iterator[tuple[str, str]]:
+        """Yield who acts in the steps and who gets a copy."""
+        yield from super().roles()
+        yield from (("route", role) for role in ROUTE_ROLES)
+        yield from ((f"copies.{number}", role) for number, role in enumerate(self.copies))
+
+    def check(self, kind: str, policy: Policy) -> None:
+        """Check that who acts in a step may, also send it back and say why they were late. Raises ValueError."""
+        super().check(kind, policy)
+        sign = policy.permitted("sign", kind)
+        acting = {
+            "sign": {MANUFACTURING, MANAGER_OFFICE, RND, OFFICE, REVIEWER},
+            "send_back": sign,
+            "answer_slip": sign,
+        }
+        for command, roles in acting.items():
+            for role in sorted(roles - policy.permitted(command, kind)):
+                raise ValueError(f"{kind}.permissions.{command}: {role} is missing, who may act in a step")
+
+
+# --- the view -------------------------------------------------------------------------------------
+
+
+class StepSigned(ViewModel):
+    """Who did a step, and what they wrote."""
+
+    step: str
+    role: str
+    id: str
+    text: Said
+
+
+class SharedLoss(ViewModel):
+    """What a department has to answer for: its share in percent, and of the loss in yuan."""
+
+    department: str
+    percent: str
+    loss: Money
+
+
+class LossShown(ViewModel):
+    """A line of the loss, in yuan."""
+
+    item: Said
+    amount: Money
+    quantity: Quantity | None = None
+    unit_price: Quantity | None = None
+
+
+class Judgement(ViewModel):
+    """The judgement; ``loss_total`` in yuan, the losses of the departments add up to it."""
+
+    class_: str = Field(alias="class")
+    own_fault: bool
+    human_negligence: bool
+    tracked: bool
+    responsible: list[SharedLoss]
+    loss: list[LossShown]
+    loss_total: Money
+
+
+class OpinionShown(ViewModel):
+    """The composite opinion; amounts in yuan."""
+
+    text: Said
+    established: bool
+    disposal: str
+    amount: Money | None
+    quantity: Quantity | None
+    decides: Money
+
+
+class Decision(ViewModel):
+    """What was decided; the amount in yuan."""
+
+    established: bool
+    disposal: str
+    amount: Money | None
+    quantity: Quantity | None
+    role: str
+
+
+class SlipShown(ViewModel):
+    """A slip to a role that was late in a step: how often, and whether it is answered."""
+
+    slip: str
+    step: str
+    role: str
+    count: int
+    answered: bool
+
+
+class QualityView(CaseView):
+    """A quality complaint, with whose turn it is, who has signed, and what was decided."""
+
+    step: str
+    turn: list[str]
+    signed: list[StepSigned]
+    units: list[str]
+    judgement: Judgement | None
+    opinion: OpinionShown | None
+    decision: Decision | None
+    slips: list[SlipShown]
+    copies: list[IssuedCopy]
+    explained: bool
+    executed: bool
+    accepted: bool | None
+    filed: list[str]
+
+
+def department_losses(total: Decimal, percents: Sequence[Decimal]) -> list[Decimal]:
+    """Share a loss among departments, in yuan: each half-up to the fen, the last what remains (S1-5.9.6)."""
+    losses: list[Decimal] = []
+    for percent in percents[:-1]:
+        share = (total * percent / _HUNDRED).quantize(_FEN, ROUND_HALF_UP)
+        # Of a few fen rounding up must not give more than there is.
+        losses.append(min(share, total - sum(losses)))
+    return [*losses, total - sum(losses)] if percents else []
