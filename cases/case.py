@@ -118,6 +118,8 @@ class Case(Handlers):
     MONEY: ClassVar[Mapping[str, str]]
     # What of it the rules themselves ask an approval for; people may ask for more.
     SUBJECTS: ClassVar[tuple[str, ...]] = ()
+    # The steps of its route that have names.
+    STEPS: ClassVar[tuple[str, ...]] = ()
     # The commands that wait for `looking`, as filing does.
     LOOKS_FIRST: ClassVar[frozenset[str]] = frozenset()
     # Whether the casebook gives it a number at opening; else it has `Numbering` among its parts and asks for one

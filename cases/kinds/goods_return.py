@@ -105,6 +105,7 @@ class GoodsReturn(Case):
     ABOUT = "part_number"
     MONEY = {"voucher": "voucher.amount", "excluded": "receivable.amount"}
     SUBJECTS = (RECEIPT, OVER_RECEIPT)
+    STEPS = (SLIP,)
     OPENED_BY = (SLIP_CLAUSE,)
 
     rule: ReturnTable

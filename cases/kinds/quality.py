@@ -48,7 +48,7 @@ from cases.kinds.quality_models import (
     Verify,
     department_losses,
 )
-from cases.kinds.quality_route import CLOSING, DECISION, OPINION, QualityRoute
+from cases.kinds.quality_route import CLOSING, DECISION, OPINION, STEPS, QualityRoute
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.mechanisms.numbering import Numbering
@@ -102,6 +102,7 @@ class QualityComplaint(Case):
     ABOUT = "demand"
     MONEY = {"lost": "judgement.loss_total", "granted": "decision.amount"}
     SUBJECTS = (DECISION,)
+    STEPS = (*STEPS, CLOSING)
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
         {"note", "attach", "load_calendar", "resend"}
         | {"explain", "execute", "customer_answer", "send_copy", "answer_slip"}
@@ -171,9 +172,6 @@ class QualityComplaint(Case):
 
     def _may_judge(self, by: Actor, at: datetime) -> None:
         self.route.may_compose("judge", by)
-
-    def _choices_judge(self, by: Actor, at: datetime) -> Choices:
-        return {"responsible.department": self.policy.all_roles}
 
     def _do_judge(self, command: Judge, at: datetime, by: Actor) -> None:
         tracked, shares = command.tracked, command.responsible

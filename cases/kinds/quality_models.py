@@ -49,6 +49,7 @@ NOT_YET_KNOWN = "客户加工中未确定"
 # What the customer may want, and what is decided; for some an amount is named, for some a quantity.
 Demand = Literal["return", "exchange", "rework", "allowance", "compensation", "improvement", "other"]
 Disposal = Literal["allowance", "compensation", "return", "rework", "exchange", "none"]
+Slip = Literal["reminder", "query"]
 OF_MONEY, OF_GOODS = ("allowance", "compensation"), ("return", "rework", "exchange")
 Percent = Annotated[Exact, Field(gt=0, le=100, decimal_places=2)]
 Roles = Annotated[tuple[Role, ...], Field(max_length=MOST_LISTED)]
@@ -359,7 +360,7 @@ class SlipIssued(EventData):
     """A slip went to a role that is late in a step: a reminder (催办单), the ``count``-th; or a query why (洽办单)."""
 
     TYPE: ClassVar[str] = "slip_issued"
-    slip: Literal["reminder", "query"]
+    slip: Slip
     step: str
     role: str
     count: int
@@ -382,6 +383,7 @@ class ClosingDays(Model):
 
     domestic: Days
     foreign: Days
+    clause: str
 
 
 class QualityTable(KindTable):
@@ -409,8 +411,12 @@ class QualityTable(KindTable):
         yield from ((f"copies.{number}", role) for number, role in enumerate(self.copies))
 
     def check(self, kind: str, policy: Policy) -> None:
-        """Check that who acts in a step may, also send it back and say why they were late. Raises ValueError."""
+        """Check that who acts in a step may, by when, and also send it back. Raises ValueError."""
         super().check(kind, policy)
+        for clock in ("step", "opinion"):
+            # Whoever is asked is told until when.
+            if clock not in self.clocks:
+                raise ValueError(f"{kind}.clocks.{clock} is missing")
         sign = policy.permitted("sign", kind)
         acting = {
             "sign": {MANUFACTURING, MANAGER_OFFICE, RND, OFFICE, REVIEWER},

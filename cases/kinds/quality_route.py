@@ -221,6 +221,9 @@ class QualityRoute(Route):
         if not self.investigated:
             raise Refused("not_investigated", "report: investigate first", "S1-5.9.2")
 
+    def _choices_report(self, by: Actor, at: datetime) -> Choices:
+        return {"responsible": self.case.policy.all_roles}
+
     def _do_report(self, command: Report, at: datetime, by: Actor) -> None:
         for role in command.responsible:
             self.check_role("responsible", role)

@@ -21,11 +21,14 @@ _PLAIN = (str, int, Decimal, date)
 
 
 @cache
-def fact_sorts() -> dict[str, Sort]:
-    """Return the sorts of the facts of all kinds by name, those of the models within them among them."""
+def fact_sorts(kind: str | None) -> dict[str, Sort]:
+    """Return the sorts of the facts of a kind by name, those of the models within them among them.
+
+    Of a kind that is not declared, or none, they are what other kinds mean by the names.
+    """
     found: dict[str, Sort] = {}
-    for kind in KINDS.values():
-        for name, sort in _sorts(get_type_hints(kind.INTAKE)["facts"]):
+    for declared in (KINDS[kind],) if kind in KINDS else KINDS.values():
+        for name, sort in _sorts(get_type_hints(declared.INTAKE)["facts"]):
             found.setdefault(name, sort)
     return found
 

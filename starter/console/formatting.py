@@ -71,26 +71,26 @@ class Formatter:
 
         How: ``text``, ``money`` (a decimal text) or ``cases`` (their ids).
         """
-        return list(self._facts(view["facts"]))
+        return list(self._facts(view["facts"], view.get("kind")))
 
-    def _facts(self, facts: View) -> Iterator[tuple[str, str, Any]]:
+    def _facts(self, facts: View, kind: str | None) -> Iterator[tuple[str, str, Any]]:
         for name, value in facts.items():
             if name in APART or value is None:
                 continue
-            if fact_sorts().get(name) == "yuan":
+            if fact_sorts(kind).get(name) == "yuan":
                 yield name, "money", value
             elif name == "cases":
                 yield name, "cases", [one["id"] for one in value]
             elif isinstance(value, Mapping) and name not in FACTS:
-                yield from self._facts(value)
+                yield from self._facts(value, kind)
             else:
-                yield name, "text", self.fact(name, value)
+                yield name, "text", self.fact(name, value, kind)
 
-    def fact(self, name: str, value: Any) -> str:
-        """Return a fact that is no amount."""
+    def fact(self, name: str, value: Any, kind: str | None) -> str:
+        """Return a fact of a kind of case that is no amount."""
         if name in FACTS:
             return FACTS[name](self, value)
-        match fact_sorts().get(name):
+        match fact_sorts(kind).get(name):
             case "choice":
                 return self.words.word(name, value)
             case "instant":
@@ -136,8 +136,12 @@ class Formatter:
     def _signature(self, one: View) -> str:
         role, person = self.words.word("role", one["role"]), self.person(one["id"])
         if "step" in one:
-            return self.words.say("case.signed_by", step=one["step"], role=role, id=person)
+            return self.words.say("case.signed_by", step=self.step(one["step"]), role=role, id=person)
         return f"{role} · {person}"
+
+    def step(self, step: int | str) -> str:
+        """Return a step of a route, by its number or its name."""
+        return self.words.say("remark.step", n=step) if isinstance(step, int) else self.words.word("step", step)
 
 
 def money(amount: str) -> str:
@@ -229,6 +233,18 @@ def _moves(f: Formatter, value: Any) -> list[str]:
 
 def _copies(f: Formatter, value: Any) -> list[str]:
     return [f"{one['no']} → {f.words.word('role', one['to'])}" for one in value]
+
+
+def _verified(f: Formatter, value: View) -> list[str]:
+    return [f"{f.words.word('fact', name)}: {f.fact(name, one, 'quality')}" for name, one in value.items()]
+
+
+def _shares(f: Formatter, value: Any) -> list[str]:
+    return [f"{f.words.word('role', one['department'])} {one['percent']} %" for one in value]
+
+
+def _losses(f: Formatter, value: Any) -> list[str]:
+    return [" ".join(part for part in (str(one.get("item") or ""), f.yuan(one["amount"])) if part) for one in value]
 
 
 def _shift(f: Formatter, value: View) -> str:
@@ -332,6 +348,7 @@ FIELDS: Mapping[str, Shown] = {
     "notice": Shown(_term("notice")),
     "of": SILENT,
     "option": FREE,
+    "party": FREE,
     "options": FREE,
     "order": SILENT,
     "outcome": Shown(_term("outcome")),
@@ -350,6 +367,7 @@ FIELDS: Mapping[str, Shown] = {
     "remarks": SILENT,
     "relation": Shown(_term("relation")),
     "reply_by": Shown(_labelled("remark.reply_by")),
+    "result": FREE,
     "report": Shown(_term("report")),
     "received": Shown(_counted("received")),
     "reported_at": Shown(_labelled("remark.reported_at")),
@@ -366,11 +384,12 @@ FIELDS: Mapping[str, Shown] = {
     "side": Shown(_term("side")),
     "size": Shown(_count("size")),
     "stage": Shown(_term("stage")),
-    "step": Shown(_count("step")),
+    "step": Shown(Formatter.step),
     "subject": Shown(_term("subject")),
     "summary": FREE,
     "text": FREE,
     "to": TO_PERSON,
+    "units": Shown(_terms("role")),
     "waits": SILENT,
     "was": SILENT,
     "why_not": FREE,
@@ -388,7 +407,16 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("found", "cause"): FREE,
     ("notified", "outcome"): Shown(_term("delivery")),
     ("reminded", "subject"): Shown(_subject),
-    ("sent_back", "to"): Shown(_count("to_step")),
+    ("accepted", "closing_due"): Shown(_due),
+    ("judged", "class"): Shown(_term("class")),
+    ("judged", "loss"): Shown(_losses, free=True),
+    ("judged", "responsible"): Shown(_shares),
+    ("qa_reported", "cause"): FREE,
+    ("qa_reported", "responsible"): Shown(_terms("role")),
+    ("sent_back", "to"): Shown(lambda f, value: f"→ {f.step(value)}"),
+    ("slip_answered", "cause"): FREE,
+    ("verified", "complete"): SILENT,
+    ("verified", "found"): Shown(_verified),
 }
 
 
@@ -413,6 +441,7 @@ def shown_as(type_: str, name: str) -> Shown:
 FACTS: Mapping[str, Callable[[Formatter, Any], str]] = {
     "channel": _term("channel"),
     "counterparty": Formatter.staff,
+    "filed_by": Formatter.staff,
     "given": _shift,
     "initiator": Formatter.staff,
     "outgoing": Formatter.staff,

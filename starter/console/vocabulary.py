@@ -18,6 +18,7 @@ from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS
 from cases.kinds.handover import OUTGOING, RELIEF
+from cases.kinds.quality_models import Slip
 from cases.mechanisms.clocks import ClockState
 from cases.policy.model import Policy
 from cases.registry import KINDS
@@ -39,7 +40,7 @@ PHONE = "phone"
 OWN = frozenset({"by", "request_id", "at", "held_by", "proof"})
 # Facts that a page shows elsewhere than among the facts, or not at all; and those that it shows as one.
 APART = frozenset({"unit", "severity", "exceptions", "counts"})
-AS_ONE = frozenset({"initiator", "counterparty", "outgoing", "relief", "given", "returned", "cases"})
+AS_ONE = frozenset({"filed_by", "initiator", "counterparty", "outgoing", "relief", "given", "returned", "cases"})
 
 
 def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
@@ -61,6 +62,8 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "status": filter.STATUSES,
         "side": (OUTGOING, RELIEF),
         "subject": (subject for kind in KINDS.values() for subject in kind.SUBJECTS),
+        "step": (step for kind in KINDS.values() for step in kind.STEPS),
+        "slip": get_args(Slip),
         "approval_state": APPROVAL_STATES,
         "money": (name for kind in KINDS.values() for name in kind.MONEY),
         "line": get_args(LineName),
@@ -68,7 +71,6 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "measure": MEASURES,
         "notice": (route.name for route in routes),
         "delivery": DELIVERIES,
-        "channel": (*CHANNELS, PHONE),
         "event": EVENTS,
         "command": commands(),
         "consequence": commands(),
@@ -78,6 +80,8 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "fault": get_args(get_type_hints(Fault)["what"]),
         **enums(),
     }
+    # People tell customers by others than notices go by.
+    declared["channel"] = {*CHANNELS, PHONE, *declared["channel"]}
     return {section: frozenset(map(str, found)) for section, found in declared.items()}
 
 

@@ -378,7 +378,7 @@ def matter_of(view: Mapping[str, Any], formatter: Formatter) -> dict[str, str]:
     about = KINDS[view["kind"]].ABOUT
     value = view.get("matter") or facts.get(about) or ""
     waybill = view.get("waybill") or (facts.get("shipment") or {}).get("waybill") or ""
-    return {"matter": formatter.fact(about, value) if value else "", "waybill": waybill}
+    return {"matter": formatter.fact(about, value, view["kind"]) if value else "", "waybill": waybill}
 
 
 def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
