@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from cases.case import OTHERS, Case, by_name
 from cases.kinds.complaint import Investigate
+from cases.kinds.quality_events import (
+    Accepted,
+    Composed,
+    CustomerAnswered,
+    CustomerExplained,
+    Decided,
+    Executed,
+    FactsVerified,
+    Judged,
+    QualityView,
+    StepSigned,
+    judgement_shown,
+)
 from cases.kinds.quality_models import (
     BUSINESS,
+    CLOSING,
     CUSTOMER,
+    DECIDED_QUANTITY,
     MANAGER_OFFICE,
     MANUFACTURING,
     NOT_YET_KNOWN,
@@ -21,34 +36,24 @@ from cases.kinds.quality_models import (
     REVIEWER,
     RND,
     Accept,
-    Accepted,
     AnswerSlip,
-    Composed,
     CustomerAnswer,
-    CustomerAnswered,
-    CustomerExplained,
-    Decided,
     Execute,
-    Executed,
     Explain,
-    FactsVerified,
     Involve,
     Judge,
-    Judged,
     Negotiate,
     Opinion,
     QualityFacts,
     QualityIntake,
     QualityTable,
-    QualityView,
     Report,
     SendCopy,
-    SharedLoss,
-    StepSigned,
     Verify,
-    department_losses,
+    check_quantities,
 )
-from cases.kinds.quality_route import CLOSING, DECISION, OPINION, STEPS, QualityRoute
+from cases.kinds.quality_route import DECISION, OPINION, STEPS, QualityRoute
+from cases.kinds.quality_slips import Slips
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.mechanisms.numbering import Numbering
@@ -58,7 +63,7 @@ from cases.policy.model import Policy
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Sign
-from cases.vocabulary.events import Actor, Event, reference, with_references
+from cases.vocabulary.events import Actor, Event, reference
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.views import Waiting
@@ -93,7 +98,7 @@ class QualityComplaint(Case):
         Explain, Execute, CustomerAnswer, SendCopy, AnswerSlip,
     )  # fmt: skip
     VIEW = QualityView
-    PARTS = {**Case.PARTS, "route": QualityRoute, "numbering": Numbering}
+    PARTS = {**Case.PARTS, "route": QualityRoute, "slips": Slips, "numbering": Numbering}
     NUMBERED_AT_OPENING = False
     CLIMBS = False
     FILED = True
@@ -111,6 +116,7 @@ class QualityComplaint(Case):
 
     rule: QualityTable
     route: QualityRoute
+    slips: Slips
     numbering: Numbering
 
     def __init__(self, policy: Policy) -> None:
@@ -133,7 +139,7 @@ class QualityComplaint(Case):
                 "loss = false: without a loss file an improvement_slip 异常处理单, which asks for improvement only"
             )
             raise Refused("no_loss", message, "S1-5.3")
-        _check_quantities(intake.facts.model_dump())
+        check_quantities(intake.facts.model_dump())
 
     def _may_verify(self, by: Actor, at: datetime) -> None:
         self._refuse_accepted("verify")
@@ -147,7 +153,7 @@ class QualityComplaint(Case):
         if not found:
             raise Refused("invalid", f"verify: give at least one of {', '.join(Verify.FOUND)}", "S1-5.9.1")
         facts = {**self.facts, **found}
-        _check_quantities(facts)
+        check_quantities(facts)
         if found.get("customer_processing") and "return_quantity" not in facts:
             found["return_quantity"] = NOT_YET_KNOWN
         data = FactsVerified(found=found, complete=not self.route.missing(facts))
@@ -213,7 +219,7 @@ class QualityComplaint(Case):
         if disposal in OF_GOODS and quantity is None:
             raise Refused("quantity_missing", f"quantity is missing: {disposal} needs it", "S1-5.9.5")
         if quantity is not None:
-            _check_quantities({**self.facts, "quantity of the opinion": quantity})
+            check_quantities({**self.facts, DECIDED_QUANTITY: quantity})
         judged = self.route.judged
         assert judged is not None  # the guard has looked
         decides = max(Judged.read(judged.data).loss_total, amount or Decimal())
@@ -238,7 +244,7 @@ class QualityComplaint(Case):
         copies = [IssuedCopy(no=number, to=role) for number, role in enumerate(self.rule.copies, 1)]
         self.emit(CopiesIssued(copies=copies), at, by=by, clauses=("S1-5.9.7",))
         self.emit(life.Resolved(summary=None), at, by=by, clauses=("S1-5.9.7",))
-        self.route.query(at)
+        self.slips.query(at)
 
     def after_rejected(self, approval: Approval, reason: str, at: datetime, by: Actor) -> None:
         """Let the opinion be composed anew."""
@@ -279,7 +285,7 @@ class QualityComplaint(Case):
         self.emit(data, at, by=by, clauses=clauses)
         filed = f"{RETURN}:{self.key}-return" if goods else f"{ALLOWANCE}:{self.key}-allowance"
         self.file_case(filed, at, by, clauses)
-        self._end_if_done(at)
+        self.end_if_done(at)
 
     def _may_customer_answer(self, by: Actor, at: datetime) -> None:
         if not self.explained:
@@ -294,25 +300,21 @@ class QualityComplaint(Case):
         data = CustomerAnswered(accepted=command.accepted, text=command.text)
         self.emit(data, at, by=by, clauses=(clause,))
         if command.accepted:
-            self._end_if_done(at)
+            self.end_if_done(at)
         elif established:
             self.emit(life.Closed(outcome="not_accepted"), at, by=by, clauses=(clause,))
         else:
             self.file_case(f"{OBJECTION}:{self.key}-objection", at, by, (clause,))
             self.emit(life.Closed(outcome="not_established"), at, by=by, clauses=(clause,))
 
-    def _end_if_done(self, at: datetime) -> None:
+    def end_if_done(self, at: datetime) -> None:
         """Close an accepted decision once it is carried out and nobody owes an answer to a slip."""
-        if self.accepted and (self.executed or self._disposal == "none") and not self.route.unanswered:
+        if self.accepted and (self.executed or self._disposal == "none") and not self.slips.unanswered:
             assert self.decision is not None  # it was accepted
             if self.decision.established:
                 self.emit(life.Closed(outcome="accepted"), at, clauses=("S1-5.9.7",))
             else:
                 self.emit(life.Closed(outcome="not_established"), at, clauses=("S1-5.9.13",))
-
-    def _do_answer_slip(self, command: AnswerSlip, at: datetime, by: Actor) -> None:
-        self.route.answer_slip(command, at, by)
-        self._end_if_done(at)
 
     def _may_send_copy(self, by: Actor, at: datetime) -> None:
         self._refuse_undecided("send_copy")
@@ -364,7 +366,7 @@ class QualityComplaint(Case):
         """List whose turn it is; after the decision business, and who was late."""
         if self.status == "open":
             return self.route.waits_for()
-        late = [Waiting(what="signature", role=role) for _, role in self.route.unanswered]
+        late = [Waiting(what="signature", role=role) for _, role in self.slips.unanswered]
         owes = self.accepted is None or not (self.executed or self._disposal == "none")
         return [*([Waiting(what="signature", role=BUSINESS)] if owes else []), *late]
 
@@ -382,10 +384,10 @@ class QualityComplaint(Case):
             "turn": list(route.turn),
             "signed": signed,
             "units": route.units,
-            "judgement": None if route.judged is None else _judgement(route.judged),
+            "judgement": None if route.judged is None else judgement_shown(route.judged),
             "opinion": None if opinion is None else {**opinion.data, "text": reference(opinion, "text")},
             "decision": None if self.decision is None else self.decision.model_dump(),
-            "slips": route.slips_shown(),
+            "slips": self.slips.shown(),
             "copies": self.copies,
             "explained": self.explained,
             "executed": self.executed,
@@ -424,23 +426,3 @@ class QualityComplaint(Case):
 
     def _on_customer_answered(self, data: CustomerAnswered, event: Event) -> None:
         self.accepted = data.accepted
-
-
-def _judgement(judged: Event) -> dict[str, Any]:
-    """Return a judgement as views show it, with the loss of each department."""
-    data, total = with_references(judged), Decimal(judged.data["loss_total"])
-    shares = data["responsible"]
-    losses = department_losses(total, [Decimal(share["percent"]) for share in shares])
-    responsible = [SharedLoss(**share, loss=loss) for share, loss in zip(shares, losses, strict=True)]
-    return {**data, "responsible": responsible}
-
-
-def _check_quantities(facts: Mapping[str, Any]) -> None:
-    """Refuse more defective or returned goods than were delivered (S1-5.9.1). Raises Refused: ``too_many``."""
-    if facts.get("quantity") is None:
-        return
-    most = Decimal(facts["quantity"])
-    for name in ("defective_quantity", "return_quantity", "quantity of the opinion"):
-        value = facts.get(name)
-        if value is not None and Decimal(value) > most:
-            raise Refused("too_many", f"{name} = {value}: quantity is {most}", "S1-5.9.1")

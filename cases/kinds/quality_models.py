@@ -1,31 +1,25 @@
-"""Of a quality complaint: its facts, commands, events, numbers and view (S1-5)."""
+"""What a quality complaint is filed with, what is asked of it, and its numbers (S1-5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from cases.amounts import amount_of
-from cases.kinds.goods_return_models import Quantity, UnitPrice
-from cases.mechanisms.notices import IssuedCopy
+from cases.kinds.goods_return_models import UnitPrice
 from cases.policy.tables import Days, KindTable, Reminders
 from cases.vocabulary.commands import Command
-from cases.vocabulary.events import EventData
 from cases.vocabulary.facts import Facts, Intake, Staff
-from cases.vocabulary.texts import Said
+from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import (
     MOST_LISTED,
     BriefText,
     Exact,
-    FreeText,
-    Like,
     Model,
-    Moment,
-    Money,
     NotNegative,
     Positive,
     PositiveYuan,
@@ -34,7 +28,6 @@ from cases.vocabulary.values import (
     Token,
     Yuan,
 )
-from cases.vocabulary.views import CaseView, ViewModel
 
 if TYPE_CHECKING:
     from cases.policy.model import Policy
@@ -44,18 +37,20 @@ BUSINESS, REVIEWER, OFFICE, QA = "business", "business_manager", "gm_office", "q
 MANUFACTURING, MANAGER_OFFICE, RND = "manufacturing", "manager_office", "rnd"
 ROUTE_ROLES = (BUSINESS, REVIEWER, OFFICE, QA, MANUFACTURING, MANAGER_OFFICE, RND)
 CUSTOMER = "customer"
+# The clock of the whole, and what slips about it name as step.
+CLOSING = "closing"
 # What a complaint says where the customer is still working up the goods (S1-5.9.1).
 NOT_YET_KNOWN = "客户加工中未确定"
 # What the customer may want, and what is decided; for some an amount is named, for some a quantity.
 Demand = Literal["return", "exchange", "rework", "allowance", "compensation", "improvement", "other"]
 Disposal = Literal["allowance", "compensation", "return", "rework", "exchange", "none"]
-Slip = Literal["reminder", "query"]
 OF_MONEY, OF_GOODS = ("allowance", "compensation"), ("return", "rework", "exchange")
 Percent = Annotated[Exact, Field(gt=0, le=100, decimal_places=2)]
 Roles = Annotated[tuple[Role, ...], Field(max_length=MOST_LISTED)]
+# The quantity of an opinion, among the facts.
+DECIDED_QUANTITY = "quantity of the opinion"
 # A line of the loss is no larger than an amount that is written as such.
 MOST_LOST = Decimal("999999999999.99")
-_FEN, _HUNDRED = Decimal("0.01"), Decimal(100)
 
 
 # --- facts ----------------------------------------------------------------------------------------
@@ -125,7 +120,7 @@ class Report(Command):
         "cause": "the mould was worn", "responsible": ["manufacturing"], "established": True,
     }  # fmt: skip
     cause: Text
-    responsible: Roles
+    responsible: Roles = ()
     established: bool
     needs_rnd: bool = False
 
@@ -187,8 +182,8 @@ class Judge(Command):
     own_fault: bool
     human_negligence: bool = False
     tracked: bool | None = None
-    responsible: Annotated[tuple[Share, ...], Field(max_length=MOST_LISTED)]
-    loss: Annotated[tuple[LossLine, ...], Field(max_length=MOST_LISTED)]
+    responsible: Annotated[tuple[Share, ...], Field(max_length=MOST_LISTED)] = ()
+    loss: Annotated[tuple[LossLine, ...], Field(max_length=MOST_LISTED)] = ()
 
 
 class Opinion(Command):
@@ -251,130 +246,6 @@ class AnswerSlip(Command):
     cause: Text
 
 
-# --- events ---------------------------------------------------------------------------------------
-
-
-class FactsVerified(EventData):
-    """Business verified these facts; ``complete`` when nothing is missing for the acceptance any more."""
-
-    TYPE: ClassVar[str] = "verified"
-    found: dict[str, Any]
-    complete: bool
-
-
-class Accepted(EventData):
-    """The GM office accepted the complaint, which is to be closed by an instant."""
-
-    TYPE: ClassVar[str] = "accepted"
-    closing_due: Moment
-
-
-class QaReported(EventData):
-    """QA reported to the general manager."""
-
-    TYPE: ClassVar[str] = "qa_reported"
-    cause: FreeText
-    responsible: list[str]
-    established: bool
-    needs_rnd: bool
-
-
-class ThirdPartyInvolved(EventData):
-    """A third party may be responsible; these units are heard."""
-
-    TYPE: ClassVar[str] = "third_party_involved"
-    party: FreeText
-    units: list[str]
-    reason: FreeText
-
-
-class Negotiated(EventData):
-    """Business talked to the customer, and wrote the result."""
-
-    TYPE: ClassVar[str] = "negotiated"
-    result: FreeText
-
-
-class Judged(EventData):
-    """The cause, the fault and the loss were judged; ``loss_total`` and each line in yuan."""
-
-    TYPE: ClassVar[str] = "judged"
-    class_: str = Field(alias="class")
-    own_fault: bool
-    human_negligence: bool
-    tracked: bool
-    responsible: list[Share]
-    loss: list[Annotated[dict[str, Any], Like(LossLine)]]
-    loss_total: Money
-
-
-class Composed(EventData):
-    """The composite opinion; ``decides`` is the amount in yuan by which the authority is found."""
-
-    TYPE: ClassVar[str] = "composed"
-    text: FreeText
-    established: bool
-    disposal: Disposal
-    amount: Money | None
-    quantity: Quantity | None
-    decides: Money
-
-
-class Decided(EventData):
-    """Somebody with the authority decided: with that the form is closed (核签结案)."""
-
-    TYPE: ClassVar[str] = "decided"
-    established: bool
-    disposal: Disposal
-    amount: Money | None
-    quantity: Quantity | None
-    role: str
-
-
-class CustomerExplained(EventData):
-    """The customer was told what was decided."""
-
-    TYPE: ClassVar[str] = "customer_explained"
-    channel: Literal["letter", "phone"]
-    text: FreeText | None = None
-
-
-class Executed(EventData):
-    """What was decided is carried out."""
-
-    TYPE: ClassVar[str] = "executed"
-    disposal: Disposal
-    reference: str | None = None
-    unit_price: Quantity | None = None
-
-
-class CustomerAnswered(EventData):
-    """The customer accepted the decision or did not."""
-
-    TYPE: ClassVar[str] = "customer_answered"
-    accepted: bool
-    text: FreeText | None = None
-
-
-class SlipIssued(EventData):
-    """A slip went to a role that is late in a step: a reminder (催办单), the ``count``-th; or a query why (洽办单)."""
-
-    TYPE: ClassVar[str] = "slip_issued"
-    slip: Slip
-    step: str
-    role: str
-    count: int
-
-
-class SlipAnswered(EventData):
-    """A role said why it was late in a step."""
-
-    TYPE: ClassVar[str] = "slip_answered"
-    step: str
-    role: str
-    cause: FreeText
-
-
 # --- the policy -----------------------------------------------------------------------------------
 
 
@@ -428,101 +299,16 @@ class QualityTable(KindTable):
                 raise ValueError(f"{kind}.permissions.{command}: {role} is missing, who may act in a step")
 
 
-# --- the view -------------------------------------------------------------------------------------
+def check_quantities(facts: Mapping[str, Any]) -> None:
+    """Refuse more defective or returned goods than were delivered (S1-5.9.1).
 
-
-class StepSigned(ViewModel):
-    """Who did a step, and what they wrote."""
-
-    step: str
-    role: str
-    id: str
-    text: Said
-
-
-class SharedLoss(ViewModel):
-    """What a department has to answer for: its share in percent, and of the loss in yuan."""
-
-    department: str
-    percent: str
-    loss: Money
-
-
-class LossShown(ViewModel):
-    """A line of the loss, in yuan."""
-
-    item: Said
-    amount: Money
-    quantity: Quantity | None = None
-    unit_price: Quantity | None = None
-
-
-class Judgement(ViewModel):
-    """The judgement; ``loss_total`` in yuan, the losses of the departments add up to it."""
-
-    class_: str = Field(alias="class")
-    own_fault: bool
-    human_negligence: bool
-    tracked: bool
-    responsible: list[SharedLoss]
-    loss: list[LossShown]
-    loss_total: Money
-
-
-class OpinionShown(ViewModel):
-    """The composite opinion; amounts in yuan."""
-
-    text: Said
-    established: bool
-    disposal: str
-    amount: Money | None
-    quantity: Quantity | None
-    decides: Money
-
-
-class Decision(ViewModel):
-    """What was decided; the amount in yuan."""
-
-    established: bool
-    disposal: str
-    amount: Money | None
-    quantity: Quantity | None
-    role: str
-
-
-class SlipShown(ViewModel):
-    """A slip to a role that was late in a step: how often, and whether it is answered."""
-
-    slip: str
-    step: str
-    role: str
-    count: int
-    answered: bool
-
-
-class QualityView(CaseView):
-    """A quality complaint, with whose turn it is, who has signed, and what was decided."""
-
-    step: str
-    turn: list[str]
-    signed: list[StepSigned]
-    units: list[str]
-    judgement: Judgement | None
-    opinion: OpinionShown | None
-    decision: Decision | None
-    slips: list[SlipShown]
-    copies: list[IssuedCopy]
-    explained: bool
-    executed: bool
-    accepted: bool | None
-    filed: list[str]
-
-
-def department_losses(total: Decimal, percents: Sequence[Decimal]) -> list[Decimal]:
-    """Share a loss among departments, in yuan: each half-up to the fen, the last what remains (S1-5.9.6)."""
-    losses: list[Decimal] = []
-    for percent in percents[:-1]:
-        share = (total * percent / _HUNDRED).quantize(_FEN, ROUND_HALF_UP)
-        # Of a few fen rounding up must not give more than there is.
-        losses.append(min(share, total - sum(losses)))
-    return [*losses, total - sum(losses)] if percents else []
+    Raises:
+        Refused: code ``too_many``.
+    """
+    if facts.get("quantity") is None:
+        return
+    most = Decimal(facts["quantity"])
+    for name in ("defective_quantity", "return_quantity", DECIDED_QUANTITY):
+        value = facts.get(name)
+        if value is not None and Decimal(value) > most:
+            raise Refused("too_many", f"{name} = {value}: quantity is {most}", "S1-5.9.1")

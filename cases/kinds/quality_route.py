@@ -7,6 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cases.kinds.complaint import Investigate, Investigated
+from cases.kinds.quality_events import (
+    Accepted,
+    Composed,
+    FactsVerified,
+    Judged,
+    Negotiated,
+    QaReported,
+    SlipIssued,
+    ThirdPartyInvolved,
+)
 from cases.kinds.quality_models import (
     BUSINESS,
     MANAGER_OFFICE,
@@ -15,25 +25,11 @@ from cases.kinds.quality_models import (
     QA,
     REVIEWER,
     RND,
-    Accepted,
-    AnswerSlip,
-    Composed,
-    FactsVerified,
     Involve,
-    Judged,
     Negotiate,
-    Negotiated,
-    QaReported,
-    QualityTable,
     Report,
-    SlipAnswered,
-    SlipIssued,
-    SlipShown,
-    ThirdPartyInvolved,
 )
-from cases.mechanisms.clocks import Clock
-from cases.mechanisms.ladder import Reminding
-from cases.mechanisms.part import Choices, Turn
+from cases.mechanisms.part import Choices
 from cases.mechanisms.route import Route, SendBack, SentBack, Step
 from cases.policy.tables import Reminders
 from cases.vocabulary.events import Actor, Event, reference
@@ -43,8 +39,9 @@ from cases.vocabulary.views import Waiting
 
 if TYPE_CHECKING:
     from cases.case import Case
+    from cases.kinds.quality import QualityComplaint
 
-VERIFICATION, ACCEPTANCE, CLOSING = "verification", "acceptance", "closing"
+VERIFICATION, ACCEPTANCE = "verification", "acceptance"
 THIRD_PARTY, GM_CHECK, OPINION, DECISION = "third_party", "gm_check", "opinion", "decision"
 # All steps, in order.
 STEPS = (
@@ -54,7 +51,6 @@ STEPS = (
 # The steps that are not signed but done by a command of their own, which the text of the event tells.
 DONE_BY = {"qa": "report", "negotiation": "negotiate", OPINION: "opinion"}
 SAID_IN = {QaReported.TYPE: "cause", Negotiated.TYPE: "result"}
-LATE_CLAUSES = ("S1-5.2", "S1-5.7")
 
 
 class QualityRoute(Route):
@@ -64,6 +60,8 @@ class QualityRoute(Route):
     """
 
     CLAUSE = "S1-5.9.3"
+
+    case: QualityComplaint
 
     # --- the steps --------------------------------------------------------------------------------
 
@@ -78,17 +76,6 @@ class QualityRoute(Route):
         self.units: list[str] = []
         self.judged: Event | None = None
         self.composed: Event | None = None
-        # Who was ever late in which step, and the last slip of each sort to them; who has not said why.
-        self.late: list[tuple[str, str]] = []
-        self.slips: dict[tuple[str, str, str], int] = {}
-        self.unanswered: list[tuple[str, str]] = []
-        self._closing = Reminding(self.reminders())
-
-    @property
-    def _table(self) -> QualityTable:
-        table = self.case.rule
-        assert isinstance(table, QualityTable)
-        return table
 
     def plan(self) -> Sequence[Step]:
         """Return the steps after the acceptance, as far as they are known."""
@@ -112,7 +99,7 @@ class QualityRoute(Route):
 
     def reminders(self) -> Reminders:
         """Return how who is late is reminded."""
-        return self._table.reminders
+        return self.case.rule.reminders
 
     def missing(self, facts: Mapping[str, Any]) -> list[str]:
         """Name the facts that are not there and without which the complaint is not accepted (S1-5.9.1)."""
@@ -277,73 +264,11 @@ class QualityRoute(Route):
         """Refuse whatever belongs to the opinion before its step."""
         self._at_step(OPINION, command, by)
 
-    def _may_answer_slip(self, by: Actor, at: datetime) -> None:
-        if not self.unanswered:
-            raise Refused("no_slip", "answer_slip: no query slip waits for an answer", LATE_CLAUSES[0])
-        if by.role not in (roles := [role for _, role in self.unanswered]):
-            message = f"by.role = {by.role!r} may not answer_slip; allowed: {', '.join(dict.fromkeys(roles))}"
-            raise Refused("role", message, LATE_CLAUSES[0])
-
-    def _choices_answer_slip(self, by: Actor, at: datetime) -> Choices:
-        return {"step": [step for step, role in self.unanswered if role == by.role]}
-
-    def answer_slip(self, command: AnswerSlip, at: datetime, by: Actor) -> None:
-        """Take in why somebody was late in a step."""
-        open_steps = [step for step, _ in self.unanswered]
-        if command.step not in open_steps:
-            message = (
-                f"step = {command.step!r}: query slips wait for an answer of {', '.join(dict.fromkeys(open_steps))}"
-            )
-            raise Refused("no_slip", message, LATE_CLAUSES[0])
-        if (command.step, by.role) not in self.unanswered:
-            asked = ", ".join(role for step, role in self.unanswered if step == command.step)
-            message = f"by.role = {by.role!r} may not answer the slip of {command.step}; allowed: {asked}"
-            raise Refused("role", message, LATE_CLAUSES[0])
-        data = SlipAnswered(step=command.step, role=by.role, cause=command.cause)
-        self.case.emit(data, at, by=by, clauses=LATE_CLAUSES)
-
     # --- who is late ------------------------------------------------------------------------------
-
-    def turns(self) -> Iterable[Turn]:
-        """Yield the next reminders: of the step, and of the closing."""
-        yield from super().turns()
-        if self._closing.next_at is not None:
-            yield self._closing.next_at, self._remind_of_closing
-
-    def breached(self, clock: Clock, at: datetime) -> bool:
-        """Climb, and send a reminder slip to who is late."""
-        if clock.name != CLOSING:
-            return super().breached(clock, at)
-        self.case.climb_for(clock, at)
-        self._remind_of_closing(at)
-        return True
 
     def remind(self, at: datetime) -> None:
         """Send a reminder slip (催办单) to who has not acted in the step."""
-        self._slip("reminder", str(self.step), self.turn, self._reminding.count + 1, at)
-
-    def _remind_of_closing(self, at: datetime) -> None:
-        self._slip("reminder", CLOSING, self.turn, self._closing.count + 1, at)
-
-    def query(self, at: datetime) -> None:
-        """Ask everybody who was late in a step why (洽办单)."""
-        for step, role in list(self.late):
-            self._slip("query", step, (role,), 1, at)
-
-    def _slip(self, slip: str, step: str, roles: Iterable[str], count: int, at: datetime) -> None:
-        for role in roles:
-            data = SlipIssued.model_validate({"slip": slip, "step": step, "role": role, "count": count})
-            self.case.emit(data, at, clauses=LATE_CLAUSES)
-
-    def slips_shown(self) -> list[SlipShown]:
-        """List the slips, the last of each sort to each who was late."""
-        return [
-            SlipShown(
-                slip=slip, step=step, role=role, count=count,
-                answered=slip == "query" and (step, role) not in self.unanswered,
-            )
-            for (slip, step, role), count in self.slips.items()
-        ]  # fmt: skip
+        self.case.slips.remind(str(self.step), self._reminding.count + 1, at)
 
     # --- how events change the state --------------------------------------------------------------
 
@@ -394,30 +319,9 @@ class QualityRoute(Route):
             self.reporting = False
 
     def _on_slip_issued(self, data: SlipIssued, event: Event) -> None:
-        self.slips[data.slip, data.step, data.role] = data.count
-        who = (data.step, data.role)
-        if data.slip == "query":
-            self.unanswered.append(who)
-            return
-        if data.step != CLOSING and who not in self.late:
-            self.late.append(who)
         # One reminder may go to two people.
-        reminding = self._closing if data.step == CLOSING else self._reminding
-        if data.count > reminding.count:
-            reminding.reminded(event.at)
-
-    def _on_slip_answered(self, data: SlipAnswered, event: Event) -> None:
-        self.unanswered.remove((data.step, data.role))
-
-    def _on_resolved(self, _: object, event: Event) -> None:
-        self._quiet()
-
-    def _on_closed(self, _: object, event: Event) -> None:
-        self._quiet()
-
-    def _quiet(self) -> None:
-        self._reminding.quiet()
-        self._closing.quiet()
+        if data.slip == "reminder" and data.step == self.step and data.count > self._reminding.count:
+            self._reminding.reminded(event.at)
 
 
 def _signed(name: str, *roles: str) -> Step:

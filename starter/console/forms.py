@@ -31,9 +31,9 @@ class Field:
 
     Args:
         name: its path in the body, ``loss.total_value``.
-        kind: ``text area amount number instant day choice yesno lines many person group``.
+        kind: ``text area amount number instant day choice yesno lines rows many person group``.
         options: of a choice, as value and label.
-        inner: the fields of a group.
+        inner: the fields of a group, or what stands in a row, in this order.
     """
 
     name: str
@@ -84,8 +84,13 @@ def _fields(
         hint = words.word("hint", path) if words.has("hint", path) else ""
         default = str(raw.get("default", "")).lower() if isinstance(raw.get("default"), (bool, str)) else ""
         kind, options = _kind(name, shape, words, choices.get(path))
+        if kind == "lines" and "properties" in resolved(shape["items"], known):
+            kind = "rows"
         field = Field(path, kind, words.label(path), required, hint, options, default)
-        yield replace(field, inner=tuple(_fields(shape, known, field, words, choices))) if kind == "group" else field
+        if kind in ("group", "rows"):
+            inside = shape if kind == "group" else resolved(shape["items"], known)
+            field = replace(field, inner=tuple(_fields(inside, known, field, words, choices)))
+        yield field
 
 
 def _kind(name: str, shape: Mapping[str, Any], words: PageTranslations, choices: Options | None) -> tuple[str, Options]:
@@ -135,6 +140,8 @@ def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> A
     text = values[0].replace("\r\n", "\n").strip()
     if field.kind == "many":
         return values
+    if field.kind == "rows":
+        return [_row(field, line) for line in text.split("\n") if line.strip()]
     if field.kind == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
     if field.kind == "yesno":
@@ -151,3 +158,12 @@ def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> A
             return text
         return (at.replace(tzinfo=zone) if at.tzinfo is None else at).isoformat()
     return text
+
+
+def _row(field: Field, line: str) -> dict[str, str] | str:
+    """Return a line of a table, in which semicolons stand between the values; as it is, where there are too many."""
+    values = [value.strip() for value in line.replace("；", ";").split(";")]
+    if len(values) > len(field.inner):
+        return line.strip()
+    names = [one.name.rpartition(".")[2] for one in field.inner]
+    return {name: value for name, value in zip(names, values, strict=False) if value}

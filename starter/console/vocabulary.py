@@ -18,7 +18,7 @@ from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS
 from cases.kinds.handover import OUTGOING, RELIEF
-from cases.kinds.quality_models import Slip
+from cases.kinds.quality_events import Slip
 from cases.mechanisms.clocks import ClockState
 from cases.policy.model import Policy
 from cases.registry import KINDS
