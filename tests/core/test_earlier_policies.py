@@ -41,7 +41,7 @@ SCENARIOS = {path.stem: path for path in (ROOT / "tests" / "scenarios").glob("*.
 FIRST = "rules-1/policy-default"
 CLOCKS = [(kind, clock) for kind, declared in KINDS.items() for clock in declared.TABLE.CLOCKS]
 # Who is asked to sign hears until when, so that no route ever was without the clock.
-NEEDED = {("summary", "signature"), ("return", "step")}
+NEEDED = {("summary", "signature"), ("return", "step"), ("quality", "step"), ("quality", "opinion")}
 
 
 @pytest.fixture(autouse=True)
