@@ -95,7 +95,7 @@ class QualityRoute(Route):
         yield Step(OPINION, (OFFICE,), "opinion")
         if self.composed is not None:
             decides = Composed.read(self.composed.data).decides
-            yield Step(DECISION, self.case.authority.rungs, "approval", decides=decides)
+            yield Step(DECISION, self.case.authority.rungs, "approval", decision=True, amount=decides)
 
     def reminders(self) -> Reminders:
         """Return how who is late is reminded."""
