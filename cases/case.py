@@ -719,7 +719,8 @@ class Case(Handlers):
     def opening_done(self, opening: Opening, outcome: str, at: datetime) -> None:
         """Take in what came of the opening of another case: ``opened``, ``same`` or the code of its refusal."""
         at = self.arrive(at)
-        self.emit(life.OpeningDone(of=opening.seq, case=opening.case_id, outcome=outcome), at)
+        failed = outcome not in ("opened", "same") or None
+        self.emit(life.OpeningDone(of=opening.seq, case=opening.case_id, outcome=outcome, failed=failed), at)
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in what came of an activity: that of a part; a kind takes in its own before."""

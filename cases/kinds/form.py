@@ -18,7 +18,7 @@ from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, comp
 from cases.kinds.form_route import FormRoute
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
-from cases.mechanisms.route import SendBack
+from cases.mechanisms.route import FormRefused, SendBack
 from cases.policy.forms import FormTable
 from cases.policy.model import Policy
 from cases.vocabulary import commands
@@ -50,15 +50,6 @@ class TookEffect(EventData):
     TYPE: ClassVar[str] = "took_effect"
     early: bool
     reason: FreeText | None = None
-
-
-class FormRefused(EventData):
-    """A step was refused, and with it the form."""
-
-    TYPE: ClassVar[str] = "form_refused"
-    step: str
-    role: str
-    reason: FreeText
 
 
 class FormCompleted(EventData):

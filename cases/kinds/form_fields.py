@@ -29,7 +29,7 @@ from cases.vocabulary.commands import Sign
 from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.refusals import WITHHELD, Refused, shown
 from cases.vocabulary.texts import marked
-from cases.vocabulary.values import MOST_LISTED, Exact, Instant, Model, Month, Role, Sha256, Text, Token, Yuan
+from cases.vocabulary.values import MOST_LISTED, CaseId, Exact, Instant, Model, Month, Role, Sha256, Text, Token, Yuan
 
 if TYPE_CHECKING:
     from cases.policy.model import Policy
@@ -81,7 +81,6 @@ def _day_in_reach(value: date) -> date:
 
 
 Week = Annotated[str, StringConstraints(pattern=r"^(19|20)[0-9]{2}-W[0-9]{2}$"), AfterValidator(_week_of_iso)]
-CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 _TYPES: Mapping[str, Any] = {
     "text": Text,
     "token": Token,

@@ -143,13 +143,15 @@ class Reopened(EventData):
 class OpeningDone(EventData):
     """What came of the opening of another case that the event ``of`` asked for.
 
-    ``outcome`` is opened, same (it was filed with this content before), or the code of its refusal.
+    ``outcome`` is opened, same (it was filed with this content before), or the code of its refusal: then it ``failed``,
+    and somebody has to file it by hand.
     """
 
     TYPE: ClassVar[str] = "opening_done"
     of: int
     case: str
     outcome: str
+    failed: bool | None = None
 
 
 class CaseFiled(EventData):
