@@ -74,6 +74,7 @@ def intake(kind: str = "complaint", unit: str | None = "north", **facts: Any) ->
             "reason": "the coating peels",
             "disposal": "return",
         },
+        "quality": {"origin": "domestic", "loss": True, "demand": "allowance", "order_number": "A-1"},
     }
     return {"key": key, "facts": {**of[kind], **({"unit": unit} if unit else {}), **facts}}
 

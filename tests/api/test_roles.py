@@ -42,6 +42,7 @@ GET  /cases/COMPLAINT                     + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 
 GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 4 4 4 4 F F + 4 + 4 U
 GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + 4 4 + 4 F F + 4 4 4 U
 GET  /cases/RETURN                        + 4 4 + 4 + + + + 4 + + + + + F F + 4 4 4 U
+GET  /cases/QUALITY                       + 4 4 + 4 + + + + 4 + + + + + F F + 4 4 4 U
 GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
@@ -54,6 +55,7 @@ POST /cases/claim                         + F F + F + + + F F F F F F F + F F F 
 POST /cases/exception                     + F F + F + + + F F + F F + F + F F F F F U
 POST /cases/inquiry                       + F F + F + + + F F F F F F F + F F F F F U
 POST /cases/return                        + F F + F + + + F F + + + + + + F F F F F U
+POST /cases/quality                       + F F + F + + + F F + + + + + + F F F F F U
 POST /cases/COMPLAINT/commands/note       + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
 POST /cases/CLAIM/commands/note           + 4 4 + 4 + + + F + 4 4 4 4 4 F + F 4 + 4 U
 POST /cases/COMPLAINT/commands/reply      + 4 4 + 4 + + + F 4 4 4 4 4 4 F R F 4 4 4 U
@@ -61,6 +63,9 @@ POST /cases/COMPLAINT/commands/extend     R 4 4 + 4 + + + F 4 4 4 4 4 4 F R F 4 
 POST /cases/RETURN/commands/note          + 4 4 + 4 + + + F 4 R + + + + F + F 4 4 4 U
 POST /cases/RETURN/commands/sign          R 4 4 R 4 R R R F 4 R R + R R F R F 4 4 4 U
 POST /cases/RETURN/commands/exclude_receivable R 4 4 R 4 R R R F 4 R R R R + F R F 4 4 4 U
+POST /cases/QUALITY/commands/note         + 4 4 + 4 + + + F 4 R + + R + F + F 4 4 4 U
+POST /cases/QUALITY/commands/verify       R 4 4 R 4 R R R F 4 R + R R R F R F 4 4 4 U
+POST /cases/QUALITY/commands/accept       R 4 4 R 4 R R R F 4 R R R R R F R F 4 4 4 U
 POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 4 4 4 4 F R F 4 + 4 U
 POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
 POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 4 4 4 4 F F F F F F U
@@ -76,6 +81,8 @@ POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F F F 
 BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
     "sign": {"text": "seen"},
+    "verify": {"sample": True},
+    "accept": {},
     "exclude_receivable": {"amount": "10.00", "salesperson": "sales-3"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
@@ -105,7 +112,7 @@ async def keyed(api: ApiServer) -> ApiServer:
 async def test_who_gets_where(keyed: ApiServer, line: list[str]) -> None:
     method, path, *signs = line
     assert len(signs) == len(COLUMNS)
-    if re.search("COMPLAINT|CLAIM|EXCEPTION|RETURN", path):
+    if re.search("COMPLAINT|CLAIM|EXCEPTION|RETURN|QUALITY", path):
         kind = path.split("/")[2]
         case_id = await keyed.file(kind.lower(), "north")
         path = path.replace(kind, quoted(case_id))
@@ -140,7 +147,7 @@ def _body(name: str) -> Any:
 
 def test_the_table_has_every_operation() -> None:
     """What is not in the table is a command, and those share their way in."""
-    known = {(method, re.sub("(COMPLAINT|CLAIM|EXCEPTION|RETURN)", "{case_id}", path)) for method, path, *_ in LINES}
+    known = {(method, re.sub("(COMPLAINT|CLAIM|EXCEPTION|RETURN|QUALITY)", "{case_id}", path)) for method, path, *_ in LINES}
     for path, operations in bare_app().openapi()["paths"].items():
         for method in operations:
             operation = (method.upper(), path.removeprefix("/api/v1"))
@@ -205,7 +212,7 @@ async def test_what_the_system_makes_by_itself_is_not_filed(keyed: ApiServer) ->
     for kind in ("summary", "handover", "swap", "letter"):
         assert (await keyed.post("gm-1", f"/cases/{kind}", intake())).status_code in (404, 405)
         caller = await keyed.services.verifier.caller(keyed.token("gm-1"))
-        with pytest.raises(Refused, match="complaint, claim, exception, inquiry, return"):
+        with pytest.raises(Refused, match="complaint, claim, exception, inquiry, return, quality"):
             await actions.file(keyed.services, caller, kind, intake())
 
 
