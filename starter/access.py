@@ -12,7 +12,9 @@ the case at all:
       that is finance              of the kinds that finance sees
       that speaks for customers    of those whose personal facts name one of its customers
 
-Whoever a case is between (`Case.parties`: a handover, a swap) sees that one case wherever it is.
+An agent sees the kinds that this build knows and of the forms of a policy those that name their role. Whoever a case
+is between (`Case.parties`: a handover, a swap, who filed a form) sees that one case wherever it is; so does the role
+that a field of a form names.
 A person is one of the directory of staff, in the role that it has them in now; nobody else sees anything.
 
 The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
@@ -23,15 +25,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from cases.case import OTHERS
+from cases.case import OTHERS, Case
 from cases.directory import OUTSIDE, Directory
-from cases.registry import KINDS
+from cases.kinds.form import Form
+from cases.registry import KINDS, kind_named
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
@@ -75,6 +78,7 @@ class Caller:
         name: personal data; empty for a system.
         person: what the accounts of one person have in common, where the directory says so.
         customers: the references (``facts.customer.ref``) of those for whom a system with the role customer speaks.
+        forms: what the policies at hand declare, by name.
     """
 
     id: str
@@ -86,6 +90,7 @@ class Caller:
     language: str = "zh"
     person: str | None = None
     customers: frozenset[str] = frozenset()
+    forms: Mapping[str, type[Form]] = field(default_factory=dict, compare=False, repr=False)
 
     def actor(self) -> Actor:
         """Return the caller as the rules know them."""
@@ -114,28 +119,41 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
 def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     """Return the units and the kinds of case that a caller sees; None stands for all of them."""
     if caller.kind == "system":
-        return caller.units, _kinds_of(FINANCE) if caller.role == FINANCE else None
+        return caller.units, _kinds_of(caller) if caller.role == FINANCE else None
     if caller.role in _SEE_ALL:
         return None, None
-    if caller.role in _OWN_UNITS:
+    if caller.role in _AND_BELOW:
         return caller.units, None
-    return None, _kinds_of(caller.role)
+    if caller.role in _OWN_UNITS:
+        return caller.units, frozenset(KINDS) | _forms_of(caller) if caller.forms else None
+    return None, _kinds_of(caller)
 
 
-def _kinds_of(role: str) -> frozenset[str]:
+def _kinds_of(caller: Caller) -> frozenset[str]:
     """Return the kinds that a role beside the rungs sees: those that name it, else those that are for all others."""
-    named = frozenset(name for name, kind in KINDS.items() if role in kind.SEEN_BY)
-    return named or frozenset(name for name, kind in KINDS.items() if OTHERS in kind.SEEN_BY)
+    named = frozenset(name for name, kind in KINDS.items() if caller.role in kind.SEEN_BY)
+    others = frozenset(name for name, kind in KINDS.items() if OTHERS in kind.SEEN_BY)
+    return (named or others) | _forms_of(caller)
 
 
-def filed_kinds() -> tuple[str, ...]:
-    """Name the kinds that whoever meets them files; the others are made by this system itself."""
-    return tuple(name for name, kind in KINDS.items() if kind.FILED)
+def _forms_of(caller: Caller) -> frozenset[str]:
+    """Return the forms whose tables name the role of a caller."""
+    return frozenset(name for name, form in caller.forms.items() if caller.role in form.SEEN_BY)
+
+
+def filed_kinds(forms: Iterable[str] = ()) -> tuple[str, ...]:
+    """Name the kinds that whoever meets them files, and these forms; the others are made by this system itself."""
+    return (*(name for name, kind in KINDS.items() if kind.FILED), *forms)
 
 
 def customers_of(caller: Caller) -> frozenset[str] | None:
     """Return the references of the customers whose cases alone a caller sees; None for who speaks for no customer."""
     return caller.customers if caller.role == CUSTOMER else None
+
+
+def own(caller: Caller) -> str | None:
+    """Return whose own forms a caller sees wherever they are; None for who files none in their own name."""
+    return caller.id if caller.kind == "person" else None
 
 
 def in_reach(caller: Caller, kind: str, unit: str | None, customer: str | None = None) -> bool:
@@ -158,10 +176,12 @@ def may_see(caller: Caller, view: Mapping[str, Any], customer: str | None = None
 
 
 def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
-    """Whether a case is between this person and another."""
-    if caller.kind != "person":
+    """Whether a case is between this person and another, or one of its fields names their role."""
+    kind = kind_named(view["kind"])
+    if caller.kind != "person" or kind is None:
         return False
-    return caller.id in KINDS[view["kind"]].parties(view)
+    form = caller.forms.get(view["kind"])
+    return caller.id in kind.parties(view) or (form is not None and caller.role in form.named_in(view))
 
 
 def may_change(caller: Caller) -> bool:
@@ -190,11 +210,26 @@ def answer_of(caller: Caller, view: Mapping[str, Any]) -> dict[str, Any]:
     return dict(view)
 
 
-def may_file(caller: Caller, kind: str, unit: str | None, customer: str | None = None) -> bool:
-    """Whether a caller may file a case of a kind, a unit and a customer."""
-    if not KINDS[kind].FILED or not in_reach(caller, kind, unit, customer):
+def may_file(
+    caller: Caller, kind: type[Case], unit: str | None, customer: str | None = None, *, somewhere: bool = False
+) -> bool:
+    """Whether a caller may file a case of a kind, a unit and a customer; a form by whoever its table names.
+
+    Args:
+        somewhere: ask whether they may in any unit at all.
+    """
+    if not kind.FILED or caller.role == AUDITOR or (caller.kind == "system" and "file" not in caller.scopes):
         return False
-    return caller.role not in (AUDITOR, FINANCE) and (caller.kind == "person" or "file" in caller.scopes)
+    if not issubclass(kind, Form):
+        return caller.role != FINANCE and in_reach(caller, kind.KIND, _some(caller) if somewhere else unit, customer)
+    in_units = somewhere or caller.units is None or (unit or NO_UNIT) in caller.units
+    if caller.kind == "system":
+        return caller.role != FINANCE and in_units and (caller.role != CUSTOMER or customer in caller.customers)
+    return in_units and caller.role in kind.FILES
+
+
+def _some(caller: Caller) -> str | None:
+    return next(iter(caller.units or ()), None)
 
 
 def check_notified(directory: Directory, person: str, role: str, view: Mapping[str, Any]) -> None:
@@ -210,7 +245,8 @@ def check_notified(directory: Directory, person: str, role: str, view: Mapping[s
     known = directory.person(person)
     if known is None:
         raise not_staff(person, directory)
-    named = (view["holder"], *KINDS[view["kind"]].parties(view))
+    kind = kind_named(view["kind"])
+    named = (view["holder"], *(() if kind is None else kind.parties(view)))
     if not (directory.stands_for(person, role, view["unit"]) or (known.role == role and person in named)):
         raise Refused("not_in_charge", f"{person} no longer stands for the role {role!r} in this case")
 
@@ -224,11 +260,17 @@ def not_staff(person: str, directory: Directory) -> Refused:
 def may_read_personal(caller: Caller, view: Mapping[str, Any]) -> bool:
     """Whether a caller handles the case, and so may know whom it is about.
 
-    That is who holds it; while nobody of a rung has taken it up, everybody of that rung who sees it.
-    A closed case is handled by nobody.
+    That is who holds it; while nobody of a rung has taken it up, everybody of that rung who sees it. Of a form it is
+    who filed it, and whose turn it is. A closed case is handled by nobody.
     """
     if caller.kind != "person" or view["status"] not in ("open", "resolved") or not may_see(caller, view):
         return False
+    if _is_form(view):
+        return (
+            caller.id in Form.parties(view)
+            or any(caller.role == one["role"] and caller.id not in one["except_for"] for one in view["waits_for"])
+            or any(one["state"] == "open" and caller.role in (one["role"], *one["also"]) for one in view["approvals"])
+        )
     return bool(caller.id == view["holder"] or caller.role == view["rung"] == view["holder"])
 
 
@@ -243,13 +285,20 @@ def may_read_texts(caller: Caller, view: Mapping[str, Any]) -> bool:
     """Whether a caller may read what people wrote freely in a case that they see.
 
     Beside those who see it as theirs that is who has to do with it by name or in turn: the people whom it is between,
-    who holds it, who is or was asked to decide, who signs now or has signed. People of outside never do.
+    who holds it, who is or was asked to decide, who signs now or has signed; of a form everybody who sees it. People of
+    outside never do.
     """
     if reads_all_texts(caller):
         return True
     if caller.kind == "system" or caller.role in OUTSIDE:
         return False
+    if _is_form(view):
+        return may_see(caller, view)
     return _is_party(caller, view) or view["holder"] in (caller.id, caller.role) or caller.role in _asked(view)
+
+
+def _is_form(view: Mapping[str, Any]) -> bool:
+    return kind_named(view["kind"]) is Form
 
 
 def _asked(view: Mapping[str, Any]) -> set[str]:
@@ -380,11 +429,14 @@ def read_access(text: str, roles: Collection[str]) -> AccessTable:
     return table
 
 
-def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Directory) -> Caller:
+def caller_of(
+    claims: Mapping[str, Any], table: AccessTable, directory: Directory, forms: Mapping[str, type[Form]] | None = None
+) -> Caller:
     """Return the caller that a token with these verified claims speaks for.
 
     Args:
         directory: as it is now, so that who is removed from it, or has another role there, acts no more as before.
+        forms: see `Caller`.
 
     Raises:
         Refused: code ``no_role``: the table grants its bearer nothing, or not what they are in the directory;
@@ -419,6 +471,7 @@ def caller_of(claims: Mapping[str, Any], table: AccessTable, directory: Director
         name=name if isinstance(name, str) else known.name or "",
         language=language[:2],
         person=known.person,
+        forms=forms or {},
     )
 
 

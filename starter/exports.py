@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import xlsxwriter
 
-from cases.registry import KINDS
+from cases.registry import KINDS, kind_named
 from cases.vocabulary.refusals import Refused
 
 Cell = str | int | Decimal | None
@@ -51,7 +51,8 @@ CHUNK, ROWS_AT_ONCE = 1 << 16, 50
 def case_row(view: Mapping[str, Any]) -> list[Cell]:
     """Return the cells of a case in the order of `COLUMNS`."""
     facts = view["facts"]
-    amounts = KINDS[view["kind"]].money(view)
+    kind = kind_named(view["kind"])
+    amounts = {} if kind is None else kind.money(view)
     waiting = [approval["role"] for approval in view["approvals"] if approval["state"] == "open"]
     return [
         view["id"], view["number"], view["kind"], view["status"], view["outcome"], view["unit"], view["rung"],

@@ -7,6 +7,7 @@ in the console's words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,9 +47,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Allow only some texts. ``choices`` may be a function, for what is not known at import."""
+    """Allow only some texts.
+
+    Args:
+        choices: the texts; may be a function, for what is not known at import.
+        others: how others look that may be meant too; whether there is one, whoever knows them all says.
+    """
 
     choices: Sequence[str] | Callable[[], Sequence[str]]
+    others: str = ""
 
     def allowed(self) -> tuple[str, ...]:
         """Return the texts."""
@@ -60,10 +67,11 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Name the texts in the schema."""
-        return {**handler(schema), "enum": list(self.allowed())}
+        named: JsonSchemaValue = {"enum": list(self.allowed())}
+        return {**handler(schema), **({"anyOf": [named, {"pattern": self.others}]} if self.others else named)}
 
     def _check(self, value: str) -> str:
-        if value not in self.allowed():
+        if value not in self.allowed() and not (self.others and re.fullmatch(self.others, value)):
             raise PydanticCustomError("one_of", "allowed: {allowed}", {"allowed": ", ".join(self.allowed())})
         return value
 
@@ -85,7 +93,8 @@ def _storable(text: str) -> str:
 STATUSES = ("open", "resolved", "closed", "active")
 SEVERITIES = ("normal", "serious", "critical")
 
-Kind = Annotated[str, OneOf(_kinds)]
+# A kind that this build knows, or a form of a policy (`starter.forms.check_kind` knows which there are).
+Kind = Annotated[str, OneOf(_kinds, others="^[a-z][a-z0-9_]{0,39}$")]
 Status = Annotated[str, OneOf(STATUSES)]
 Severity = Annotated[str, OneOf(SEVERITIES)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_storable)]
@@ -113,7 +122,7 @@ class Filter(Model):
     number: Annotated[Number | None, Column("file.number = {}")] = Field(None, description="number, like 2026-03-0007")
     waybill: Annotated[Name | None, Column(None)] = Field(None, description="waybill of the shipment that it is about")
     kind: Annotated[Kind | None, Column("file.kind = {}", words="kind")] = Field(
-        None, description="complaint, claim, exception, inquiry, ..."
+        None, description="complaint, claim, exception, inquiry, ..., or a form such as leave"
     )
     status: Annotated[Status | None, Column(_BY_STATUS, words="status")] = Field(
         None, description="`active` is what is not closed"

@@ -22,6 +22,8 @@ from cases.vocabulary.refusals import Refused
 FEW = 5000
 # Words after so many are not looked at.
 MOST_WORDS = 10
+# So many of their own forms somebody finds beside what their role sees: the last ones.
+MOST_OWN = 1000
 # The fields of a view that name another case.
 LINKS = ("parent", "claim")
 
@@ -49,6 +51,7 @@ class Search:
     _WORDS = statement(__package__, "search_words")
     _COUNT = statement(__package__, "search_count")
     _LINKED = statement(__package__, "search_linked")
+    _FILED = statement(__package__, "search_filed")
     _EVENTS_OF = statement(__package__, "search_events")
 
     def __init__(self, database: Database) -> None:
@@ -61,6 +64,7 @@ class Search:
         units: Units,
         kinds: Kinds,
         customers: Collection[str] | None = None,
+        own: str | None = None,
         order: Order = "due",
         limit: int = 50,
         after: str | None = None,
@@ -73,6 +77,7 @@ class Search:
 
         Args:
             customers: only the cases whose personal facts name one of these references; None for all.
+            own: the person whose own forms are found wherever they are.
             limit: 1 to 1000 cases.
             after: `Page.after` of the page before, of a search in the same order.
 
@@ -89,10 +94,22 @@ class Search:
             if customers is not None:
                 parameters.append(sorted(customers))
                 where += _OF_CUSTOMERS.format(f"${len(parameters)}")
-            rows = await connection.fetch(self._BY[order].replace("{where}", where), *parameters)
+            also = await self._also(connection, own, parameters)
+            rows = await connection.fetch(self._BY[order].replace("{where}", where).replace("{own}", also), *parameters)
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else write_cursor(order, last["place"], last["case_id"])
         return Page([row["view"] for row in rows[:limit]], following)
+
+    async def _also(self, connection: asyncpg.Connection, own: str | None, parameters: list[Any]) -> str:
+        """Return the condition that lets somebody see their own forms too, and add its parameter.
+
+        They are few, and are looked up before, so that nothing else of the other cases is read.
+        """
+        units, kinds = parameters[:2]
+        if own is None or (units is None and kinds is None):
+            return ""
+        parameters.append([row["case_id"] for row in await connection.fetch(self._FILED, own, MOST_OWN)])
+        return f" OR file.case_id = ANY (${len(parameters)}::text[])"
 
     async def _where(
         self, connection: asyncpg.Connection, filter: Filter, parameters: list[Any], *, counting: bool = False
@@ -121,12 +138,13 @@ class Search:
                 condition += (_AMONG if counting else _EACH).format(holds.format(f"${len(parameters)}"))
         return condition
 
-    async def count(self, filter: Filter, *, units: Units, kinds: Kinds) -> dict[str, Any]:
+    async def count(self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None) -> dict[str, Any]:
         """Return how many cases there are: ``total``, ``by_status``, ``by_kind`` and ``by_rung``."""
         parameters: list[Any] = [*visible(units, kinds)]
         async with self._database.planning() as connection:
             where = await self._where(connection, filter, parameters, counting=True)
-            rows = await connection.fetch(self._COUNT.replace("{where}", where), *parameters)
+            also = await self._also(connection, own, parameters)
+            rows = await connection.fetch(self._COUNT.replace("{where}", where).replace("{own}", also), *parameters)
         answer: dict[str, Any] = {"total": 0, "by_status": {}, "by_kind": {}, "by_rung": {}}
         for row in rows:
             # A bit is set for each column that a row is not about.
@@ -146,31 +164,33 @@ class Search:
         return [row["view"] for row in rows]
 
     async def rows(
-        self, filter: Filter, *, units: Units, kinds: Kinds, batch: int = 500
+        self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None, batch: int = 500
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield every view that the filter finds, the newest first, so many in memory at a time.
 
         No connection is held between two batches: whoever reads slowly keeps nobody waiting.
         """
-        async for page in self._pages(filter, units, kinds, batch):
+        async for page in self._pages(filter, units, kinds, own, batch):
             for view in page.cases:
                 yield view
 
     async def event_rows(
-        self, filter: Filter, *, units: Units, kinds: Kinds, batch: int = 200
+        self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None, batch: int = 200
     ) -> AsyncIterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield every event of the cases that the filter finds, case by case and in order, with its case's view."""
-        async for page in self._pages(filter, units, kinds, batch):
+        async for page in self._pages(filter, units, kinds, own, batch):
             by_id = {view["id"]: view for view in page.cases}
             async with self._database.connection() as connection:
                 rows = await connection.fetch(self._EVENTS_OF, list(by_id))
             for row in rows:
                 yield by_id[row["case_id"]], join(row["body"], row["texts"])
 
-    async def _pages(self, filter: Filter, units: Units, kinds: Kinds, batch: int) -> AsyncIterator[Page]:
+    async def _pages(
+        self, filter: Filter, units: Units, kinds: Kinds, own: str | None, batch: int
+    ) -> AsyncIterator[Page]:
         after: str | None = None
         while True:
-            page = await self.page(filter, units=units, kinds=kinds, order="opened", limit=batch, after=after)
+            page = await self.page(filter, units=units, kinds=kinds, own=own, order="opened", limit=batch, after=after)
             yield page
             if page.after is None:
                 return

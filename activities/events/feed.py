@@ -37,6 +37,7 @@ class FeedEvent:
         number: the case's; empty where an event says it, and none has yet.
         event: public event JSON (design contract "Events").
         customer: the reference among the personal facts as they are now, which is passed on to nobody.
+        filed_by: who filed a form.
         texts: the paths of what people wrote freely in it.
     """
 
@@ -48,6 +49,7 @@ class FeedEvent:
     event: dict[str, Any]
     customer: str | None = field(default=None, repr=False, compare=False)
     texts: frozenset[str] = frozenset()
+    filed_by: str | None = field(default=None, repr=False, compare=False)
 
     def for_reader(self, texts: bool) -> dict[str, Any]:
         """Return the event for somebody who may read its texts, or may not."""
@@ -146,4 +148,5 @@ def _event(row: asyncpg.Record) -> FeedEvent:
         event,
         row["customer"],
         frozenset({*committed, *texts_of(event)}),
+        row["filed_by"],
     )

@@ -123,6 +123,7 @@ class Subscriptions:
         retry_for: timedelta = RETRY_FOR,
         position: str | None = None,
         texts: bool = False,
+        forms: Collection[str] = (),
     ) -> tuple[Subscription, str]:
         """Subscribe an address.
 
@@ -132,6 +133,7 @@ class Subscriptions:
             retry_for: see `Subscription`; up to 30 days.
             position: the events after it are sent; None is those that are still to come.
             texts: whether with what people wrote freely.
+            forms: the forms that ``kinds`` may name beside the kinds that this build knows.
 
         Returns:
             The subscription, and the secret that the receiver checks signatures with. It is not shown again.
@@ -140,7 +142,7 @@ class Subscriptions:
             Refused: ``invalid`` or ``private_address``: which field, and what is allowed.
         """
         _check("types", types, list(EVENTS))
-        _check("kinds", kinds, list(KINDS))
+        _check("kinds", kinds, [*KINDS, *forms])
         if not timedelta() <= retry_for <= LONGEST_RETRY:
             raise Refused("invalid", f"retry_for = {retry_for}: allowed is up to {LONGEST_RETRY.days} days")
         await self.guard.check(url)

@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cases.case import OTHERS, Case, by_name
+from cases.kinds.form_example import example_of
 from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, computed, form_intake, signing
 from cases.kinds.form_route import FormRoute
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.mechanisms.route import FormRefused, SendBack
-from cases.policy.forms import FormTable
+from cases.policy.forms import BY_FIELD, FormTable
 from cases.policy.model import Policy
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
@@ -115,6 +116,10 @@ class Form(Case):
     CLIMBS = False
     FILED = True
     SEEN_BY = frozenset({OTHERS})
+    # Which policy declares it, who files it, and the fields that name a role that acts or gets a copy.
+    DECLARED_BY: ClassVar[Policy]
+    FILES: ClassVar[frozenset[str]] = frozenset()
+    NAMES_ROLE: ClassVar[frozenset[str]] = frozenset()
     ABOUT = ""
     MONEY = {}
     AFTER_RESOLVED = Case.AFTER_RESOLVED - {"withdraw"}
@@ -289,6 +294,11 @@ class Form(Case):
         """Name who filed it; they see it wherever they are."""
         return [view["facts"]["filed_by"]["id"]]
 
+    @classmethod
+    def named_in(cls, view: Mapping[str, Any]) -> frozenset[str]:
+        """Return the roles that fields of this one form name: they act or get a copy."""
+        return frozenset(str(view["fields"].get(name)) for name in cls.NAMES_ROLE)
+
     def _view(self) -> dict[str, Any]:
         signed = [
             StepSigned(
@@ -362,10 +372,19 @@ def form_of(name: str, policy: Policy) -> type[Form]:
 def _form_of(name: str, document: str) -> type[Form]:
     policy = Policy.from_document(document)
     table = policy.form[name]
+    files = policy.expand(table.files)
+    roles = tuple(one for one in table.everybody() if not one.startswith(BY_FIELD))
+    by_field = (one.removeprefix(BY_FIELD) for one in table.everybody() if one.startswith(BY_FIELD))
+    decide = policy.authority_for(name).rungs if any(step.decides for step in table.steps) else ()
     members = {
         "__doc__": f"{table.titles(name)['en']}.",
         "__module__": __name__,
         "KIND": name,
+        "DECLARED_BY": policy,
+        "EXAMPLE": example_of(table, files[0]),
+        "FILES": frozenset(files),
+        "SEEN_BY": frozenset((*policy.expand(roles), *decide)),
+        "NAMES_ROLE": frozenset(by_field),
         "INTAKE": form_intake(name, table),
         "COMMANDS": {**Form.COMMANDS, Sign.NAME: signing(table)},
         "OPENED_BY": (table.clause,),

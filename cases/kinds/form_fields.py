@@ -150,18 +150,22 @@ def form_intake(name: str, table: FormTable) -> type[FormIntake]:
         name: of the form, like ``car_hire``.
     """
     title, called = _camel(name), table.title or name.replace("_", " ")
-    facts = create_model(f"{title}Facts", __base__=FormFacts, __doc__=called, fields=(fields_model(table), ...))
+    facts = create_model(f"{title}Facts", __base__=FormFacts, __doc__=called, fields=(fields_model(table, title), ...))
     intake = create_model(f"{title}Intake", __base__=FormIntake, __doc__=called, facts=(facts, ...))
     intake.PERSONAL_FIELDS = personal_fields(table)
     return intake
 
 
 @lru_cache(maxsize=256)
-def fields_model(table: FormTable) -> type[FormFields]:
-    """Return the model of the fields that are given when a form is filed: neither computed nor filled at a step."""
+def fields_model(table: FormTable, title: str = "") -> type[FormFields]:
+    """Return the model of the fields that are given when a form is filed: neither computed nor filled at a step.
+
+    Args:
+        title: what its name and those of its rows begin with, so that schemas of several forms stand beside each other.
+    """
     not_here = {name: f"it is the sum of {rule.sum}" for name, rule in table.fields.items() if rule.sum is not None}
     not_here |= {name: f"step {step.name} fills it" for step in table.steps for name in step.fills}
-    return _model("Fields", table.taken, not_here)
+    return _model(f"{title}Fields", table.taken, not_here)
 
 
 @lru_cache(maxsize=256)
@@ -192,7 +196,7 @@ def _model(
 ) -> type[FormFields]:
     made: dict[str, Any] = {}
     for name, rule in fields.items():
-        type_ = _type(name, rule)
+        type_ = _type(name, rule, title.removesuffix("Fields"))
         if rule.personal:
             type_ = Annotated[type_, WrapValidator(_withholding)]
         described = Field(title=rule.title) if rule.required else Field(default=None, title=rule.title)
@@ -202,13 +206,13 @@ def _model(
     return model
 
 
-def _type(name: str, rule: FieldRule) -> Any:
+def _type(name: str, rule: FieldRule, title: str = "") -> Any:
     """Return the type of a field, with its limits."""
     if rule.type == "choice":
         return Literal[rule.of]
     if rule.type == "rows":
         columns: dict[str, Any] = {column: (_type(column, its), ...) for column, its in rule.columns.items()}
-        row = create_model(_camel(name), __base__=Model, **columns)
+        row = create_model(f"{title}{_camel(name)}", __base__=Model, **columns)
         return Annotated[tuple[row, ...], Field(max_length=MOST_LISTED)]
     type_ = _TYPES[rule.type]
     whole = int if rule.type == "integer" else Decimal

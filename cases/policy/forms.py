@@ -257,6 +257,13 @@ class FormTable(KindTable):
                 return rule
         raise LookupError(name)
 
+    def everybody(self) -> tuple[str, ...]:
+        """Return whoever acts in a step, lets it begin early, gets a copy or is told; ``field:NAME`` as it is."""
+        who: list[str] = [*self.copies, *self.notify, *(() if self.early is None else self.early.roles)]
+        for step in self.steps:
+            who += [*step.any_of, *(one.role for one in step.roles), *step.notify]
+        return tuple(dict.fromkeys(who))
+
     @property
     def filled(self) -> frozenset[str]:
         """The fields that steps fill."""

@@ -25,13 +25,16 @@ from activities.audit.make import Checkpoints, Untrue
 from activities.audit.prove import prove
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.payouts.payees import PayeeDetails
+from activities.people.swap import Swaps
 from activities.senders.statement import UNSIGNED
 from cases.case import Case
+from cases.kinds.form import Form
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import KINDS, kind_named, kind_of
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import PASSING, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, canonical, without_texts
+from cases.vocabulary.facts import Intake
 from cases.vocabulary.refusals import Refused, shown
 from starter.access import (
     Caller,
@@ -39,7 +42,6 @@ from starter.access import (
     answer_of,
     customers_of,
     filed_kinds,
-    in_reach,
     may_change,
     may_file,
     may_read_looks,
@@ -52,6 +54,7 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
+from starter.filing import check_filed_by, check_roster
 
 log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.
@@ -114,7 +117,9 @@ def _missing() -> Refused:
 async def view_of(services: Services, case_id: str) -> Json:
     """Return the view of a case, whoever asks; raises as `find`."""
     kind, colon, key = case_id.partition(":")
-    if kind not in KINDS or not colon or not key or len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
+    if kind_named(kind) is None or not colon or not key:
+        raise _missing()
+    if len(case_id) > 200 or not case_id.isascii() or "\0" in case_id:
         raise _missing()
     view = await services.casebook.case(case_id)
     if view is None:
@@ -275,17 +280,24 @@ async def file(
 
     Raises:
         Refused: what the rules say; ``scope``, ``read_only``, ``unit``, ``other_customer``, ``not_found`` (a parent out
-            of a customer's reach) or ``role`` for who may not file it; ``busy``.
+            of a customer's reach), ``role`` or ``not_you`` (a form in the name of somebody else) for who may not file
+            it; ``unknown_kind``, ``swapped_shift``, ``busy``.
         NoAnswer: it may be filed all the same; filing it again is harmless.
     """
     check_scope(caller, "file")
-    _check_file(caller, kind, _fact(intake, "unit"), _fact(intake, "customer", "ref"))
+    case = await _kind_filed(services, caller, kind, intake)
+    _check_file(caller, case, _fact(intake, "unit"), _fact(intake, "customer", "ref"))
     if customers_of(caller) is not None and isinstance(parent := intake.get("parent"), str):
         # Who speaks for a customer ties nothing to the case of another one.
         await find(services, caller, parent, "file")
+    filed = intake
+    if issubclass(case, Form):
+        filed = await _in_own_name(services, caller, intake)
     if strict:
-        schemas.check(KINDS[kind].INTAKE, intake, "intake")
-    whole = _signed(caller, intake)
+        schemas.check(case.INTAKE, filed, "intake")
+    whole = _signed(caller, filed)
+    if issubclass(case, Form):
+        await check_roster(Swaps(services.database), case, whole)
 
     async def do() -> Json:
         async with patiently():
@@ -316,21 +328,59 @@ def _fact(intake: Mapping[str, Any], *path: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _check_file(caller: Caller, kind: str, unit: str | None, customer: str | None) -> None:
+async def _kind_filed(services: Services, caller: Caller, name: str, intake: Mapping[str, Any]) -> type[Case]:
+    """Return the kind of what is filed: of a form as the policy declares it that the intake names.
+
+    Raises:
+        Refused: ``unknown_kind``, ``unknown_policy``, ``bad_policy``; ``read_only`` before all of them.
+    """
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
-    if kind not in filed_kinds():
-        raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(filed_kinds())}")
-    if not may_file(caller, kind, unit, customer):
-        customers = customers_of(caller)
-        if customers is not None and customer not in customers:
+    known, policy = KINDS.get(name), intake.get("policy", Intake.model_fields["policy"].default)
+    if known is not None and known.FILED:
+        return known
+    if known is None and kind_named(name) is not None and isinstance(policy, str):
+        found = await services.policies.in_force(policy)
+        if name in found.form or name in services.forms:
+            return kind_of(name, found)
+    raise Refused("unknown_kind", f"kind = {shown(name)}: allowed: {', '.join(filed_kinds(services.forms))}")
+
+
+async def _in_own_name(services: Services, caller: Caller, intake: Mapping[str, Any]) -> Json:
+    """Return the intake of a form with who files it: people themselves, and whomever a system names.
+
+    Raises:
+        Refused: ``not_you``: a person names somebody else; ``unknown_person``, ``invalid``: a system names nobody of
+            the staff, or in another role than theirs.
+    """
+    facts = intake.get("facts")
+    if not isinstance(facts, Mapping):
+        return dict(intake)
+    mine, named = {"id": caller.id, "role": caller.role}, facts.get("filed_by")
+    if caller.kind == "person":
+        if named is not None and named != mine:
             raise Refused(
-                "other_customer", "facts.customer.ref: this key files only for the customers that it was made for"
+                "not_you",
+                f"facts.filed_by: who files it is who sends it, here {caller.id} as {caller.role}; leave it out",
             )
-        if in_reach(caller, kind, next(iter(caller.units or ()), None), customer) and caller.units is not None:
-            allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
-            raise Refused("unit", f"facts.unit = {shown(unit)}: this caller files for: {allowed}")
-        raise Refused("role", f"role {caller.role!r} files no {kind}")
+        return {**intake, "facts": {**facts, "filed_by": mine}}
+    if isinstance(named, Mapping) and isinstance(named.get("id"), str):
+        check_filed_by(await services.directory.now(), named["id"], named.get("role"))
+    return dict(intake)
+
+
+def _check_file(caller: Caller, kind: type[Case], unit: str | None, customer: str | None) -> None:
+    if may_file(caller, kind, unit, customer):
+        return
+    customers = customers_of(caller)
+    if customers is not None and customer not in customers:
+        raise Refused(
+            "other_customer", "facts.customer.ref: this key files only for the customers that it was made for"
+        )
+    if may_file(caller, kind, unit, customer, somewhere=True) and caller.units is not None:
+        allowed = ", ".join(sorted(filter(None, caller.units))) or "none: leave it out"
+        raise Refused("unit", f"facts.unit = {shown(unit)}: this caller files for: {allowed}")
+    raise Refused("role", f"role {caller.role!r} files no {kind.KIND}")
 
 
 async def command(
@@ -376,7 +426,7 @@ async def _command(
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
     if not may_send(caller, name):
         raise Refused("role", f"{name}: only administration sends it: `caseladder calendar load`")
-    known = KINDS[view["kind"]].COMMANDS
+    known = (await kind_of_case(services, view)).COMMANDS
     if name not in known:
         raise Refused("unknown_command", f"command = {shown(name)}: this case takes {', '.join(sorted(known))}")
     whole = _signed(caller, body)
@@ -479,6 +529,11 @@ def _policy(document: str) -> Policy:
     return Policy.from_document(document)
 
 
+async def kind_of_case(services: Services, view: Mapping[str, Any]) -> type[Case]:
+    """Return the kind of a case: of a form as the policy declares it that the case is pinned to."""
+    return KINDS.get(view["kind"]) or kind_of(view["kind"], await policy_of(services, view))
+
+
 async def replayed(services: Services, caller: Caller, view: Mapping[str, Any]) -> Case:
     """Return the case behind a view, made from its events as the caller may read them.
 
@@ -488,7 +543,8 @@ async def replayed(services: Services, caller: Caller, view: Mapping[str, Any]) 
         NoAnswer: see `events`.
     """
     recorded = await events(services, caller, view)
-    return KINDS[view["kind"]].replay(await policy_of(services, view), map(Event.from_json, recorded))
+    kind = await kind_of_case(services, view)
+    return kind.replay(await policy_of(services, view), map(Event.from_json, recorded))
 
 
 def now_in(case: Case) -> datetime:

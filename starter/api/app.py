@@ -19,6 +19,7 @@ from starter.api import acknowledge, erasures, guards, payouts, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
+from starter.forms import Forms
 
 # Seconds that a check of readiness waits for each part.
 CHECK = 3
@@ -26,7 +27,7 @@ CHECK = 3
 
 def create_app(services: Services) -> FastAPI:
     """Return the application on these services, which stay the caller's to close."""
-    app = bare_app()
+    app = bare_app(services.forms)
     app.state.services = services
     problems.install(app)
     app.include_router(acknowledge.router)
@@ -37,8 +38,12 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def bare_app() -> FastAPI:
-    """Return the operations alone, enough to tell what they are."""
+def bare_app(forms: Forms) -> FastAPI:
+    """Return the operations alone, enough to tell what they are.
+
+    Args:
+        forms: what may be filed beside the kinds that this build knows.
+    """
     app = FastAPI(
         title="caseladder",
         version="1",
@@ -51,7 +56,9 @@ def bare_app() -> FastAPI:
     )
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(erasures.router, prefix="/api/v1")
-    describe(app)
+    # Last, since any name of a kind stands where others stand too.
+    app.include_router(routes.filing(forms), prefix="/api/v1")
+    describe(app, forms)
     return app
 
 

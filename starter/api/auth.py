@@ -17,6 +17,7 @@ from activities.access.api_keys import KEY_PREFIX, ApiKeys
 from cases.directory import Directory
 from cases.vocabulary.refusals import Refused
 from starter.access import AccessTable, Caller, caller_of
+from starter.forms import Forms
 
 # Seconds. Keys are asked for again after so long, and for an unknown key id not more often than this.
 KEYS_AGE, KEYS_AGAIN = 3600, 30
@@ -134,13 +135,19 @@ class Verifier:
         keys: the issuer's public keys.
         api_keys: those of systems.
         directory: asks for the directory of staff as it is now.
+        forms: what callers may see and file beside the kinds that this build knows.
     """
 
     def __init__(
-        self, table: AccessTable, keys: Keys, api_keys: ApiKeys, directory: Callable[[], Awaitable[Directory]]
+        self,
+        table: AccessTable,
+        keys: Keys,
+        api_keys: ApiKeys,
+        directory: Callable[[], Awaitable[Directory]],
+        forms: Forms,
     ) -> None:
         self.table = table
-        self._keys, self._api_keys, self._directory = keys, api_keys, directory
+        self._keys, self._api_keys, self._directory, self._forms = keys, api_keys, directory, forms
 
     async def caller(self, credential: str) -> Caller:
         """Find whose credential it is.
@@ -155,8 +162,10 @@ class Verifier:
             key = await self._api_keys.find(credential)
             if key is None:
                 raise Refused("bad_key", "the key is not known, or was revoked")
-            return Caller(key.name, key.role, key.units, "system", key.scopes, customers=key.customers)
-        return caller_of(await self.claims(credential), self.table, await self._directory())
+            return Caller(
+                key.name, key.role, key.units, "system", key.scopes, customers=key.customers, forms=self._forms
+            )
+        return caller_of(await self.claims(credential), self.table, await self._directory(), self._forms)
 
     async def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a token whose signature, issuer, audience and times hold.

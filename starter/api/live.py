@@ -22,7 +22,7 @@ from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import Feed, FeedEvent
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
-from starter.access import Caller, in_reach
+from starter.access import Caller, in_reach, own
 
 # Seconds between two looks at the ledger, and while the database is away.
 PAUSE, AWAY = 0.25, 1.0
@@ -249,5 +249,10 @@ class Live:
 
 
 def visible(caller: Caller) -> Callable[[FeedEvent], bool]:
-    """Which events a caller may see: those of the cases that they see."""
-    return lambda event: in_reach(caller, event.kind, event.unit, event.customer)
+    """Which events a caller may see: those of the cases that they see, and of the forms that they filed."""
+    mine = own(caller)
+
+    def seen(event: FeedEvent) -> bool:
+        return in_reach(caller, event.kind, event.unit, event.customer) or (mine is not None and event.filed_by == mine)
+
+    return seen

@@ -17,23 +17,23 @@ from activities.casebook.filter import Filter
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.events.feed import FeedEvent, read_position
 from activities.payouts.payees import PayeeDetails
-from cases.registry import KINDS
+from cases.registry import KINDS, case_types
 from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
-from starter.access import Caller, customers_of, filed_kinds, may_file, reads_all_texts, scope_of, sees
+from starter.access import Caller, customers_of, filed_kinds, may_file, own, reads_all_texts, scope_of, sees
 from starter.api import actions, shapes, texts
 from starter.api.guards import SLASH
 from starter.api.limits import TooManyRequests, share_of
 from starter.api.live import visible
 from starter.api.services import Services
 from starter.api.stream import EventStream, Wanted, Watcher
+from starter.forms import Forms, check_kind, described
 
 Json = dict[str, Any]
-KIND_NAMES = tuple(KINDS)
 COMMANDS: dict[str, type[Command]] = {
-    name: model for kind in KINDS.values() for name, model in sorted(kind.COMMANDS.items())
+    name: model for kind in case_types() for name, model in sorted(kind.COMMANDS.items())
 }
 
 
@@ -41,7 +41,7 @@ class CaseConvertor(Convertor[str]):
     """A case's id in a path. Slashes in it are encoded, or plain where that cannot be misread."""
 
     # Every id has its colon, so that none is taken for the name of an operation.
-    regex = "[a-z]+:.+"
+    regex = "[a-z][a-z0-9_]*:.+"
 
     def convert(self, value: str) -> str:
         """See `starter.api.guards.SLASH`."""
@@ -96,7 +96,12 @@ CallerOf = Annotated[Caller, Depends(caller_of)]
 ServicesOf = Annotated[Services, Depends(services_of)]
 CaseId = Annotated[
     str,
-    Path(description="`{kind}:{key}`", pattern="^[a-z]+:.+$", examples=["complaint:call-2026-0042"], max_length=200),
+    Path(
+        description="`{kind}:{key}`",
+        pattern="^[a-z][a-z0-9_]*:.+$",
+        examples=["complaint:call-2026-0042"],
+        max_length=200,
+    ),
 ]
 Key = Annotated[
     str | None,
@@ -154,20 +159,30 @@ def _address(case_id: str) -> str:
     return f"/api/v1/cases/{case_id.replace('/', '%2F')}"
 
 
-for _kind in filed_kinds():
-    _case = KINDS[_kind]
-    router.add_api_route(
-        f"/cases/{_kind}",
-        _filing(_kind),
-        methods=["POST"],
-        tags=["filing"],
-        operation_id=f"file_{_kind}",
-        summary=f"File a case: {_kind}",
-        description=f"{(_case.__doc__ or '').splitlines()[0]} The same `key` and content give the same case.",
-        response_description="The case, new or as it was filed before",
-        responses={200: {"model": CaseView | shapes.Receipt}, **shapes.problems(409, 413, 415)},
-        openapi_extra=shapes.body(_case.INTAKE, dict(_case.EXAMPLE)),
-    )
+def filing(forms: Forms) -> APIRouter:
+    """Return an operation for each kind that is filed, and for each of these forms."""
+    made = APIRouter(default_response_class=JSONResponse)
+    for kind in filed_kinds(forms):
+        case = forms[kind] if kind in forms else KINDS[kind]
+        made.add_api_route(
+            f"/cases/{kind}",
+            _filing(kind),
+            methods=["POST"],
+            tags=["filing"],
+            operation_id=f"file_{kind}",
+            summary=f"File a case: {kind}",
+            description=f"{(case.__doc__ or '').splitlines()[0]} The same `key` and content give the same case.",
+            response_description="The case, new or as it was filed before",
+            responses={200: {"model": CaseView | shapes.Receipt}, **shapes.problems(409, 413, 415)},
+            openapi_extra=shapes.body(case.INTAKE, dict(case.EXAMPLE)),
+        )
+
+    # A form of a policy that has come since, or no kind at all.
+    @made.post("/cases/{kind}", include_in_schema=False)
+    async def other(request: Request, services: ServicesOf, caller: CallerOf, kind: str, key: Key = None) -> Response:
+        return await _filing(kind)(request, services, caller, key)
+
+    return made
 
 
 def _sending(name: str) -> Callable[..., Awaitable[Response]]:
@@ -182,7 +197,7 @@ def _sending(name: str) -> Callable[..., Awaitable[Response]]:
 
 
 def _command_route(path: str, name: str, model: type[Command], operation: str) -> None:
-    takes = [kind for kind, case in KINDS.items() if name in case.COMMANDS]
+    takes = [case.KIND or "forms" for case in case_types() if name in case.COMMANDS]
     router.add_api_route(
         path,
         _sending(name),
@@ -206,7 +221,7 @@ _command_route("/cases/{case_id:case}/attachments", "attach", Attach, "attach_re
 async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseId, name: str) -> Response:
     """Say which commands there are."""
     view = await actions.find(services, caller, case_id, scope_of(name))
-    known = ", ".join(sorted(KINDS[view["kind"]].COMMANDS))
+    known = ", ".join(sorted((await actions.kind_of_case(services, view)).COMMANDS))
     raise Refused("unknown_command", f"command = {shown(name)}: this case takes {known}")
 
 
@@ -248,9 +263,10 @@ async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated
     """Find cases among those that the caller sees."""
     actions.check_scope(caller, "read")
     units, kinds = sees(caller)
+    check_kind(search.kind, services.forms)
     page = await services.search.page(
-        search, units=units, kinds=kinds, customers=customers_of(caller), order=search.order, limit=search.limit,
-        after=search.after,
+        search, units=units, kinds=kinds, customers=customers_of(caller), own=own(caller), order=search.order,
+        limit=search.limit, after=search.after,
     )  # fmt: skip
     return JSONResponse({"cases": await texts.shown(services, caller, page.cases), "after": page.after})
 
@@ -358,7 +374,8 @@ async def approvals(services: ServicesOf, caller: CallerOf, paging: Annotated[Pa
 async def me(caller: CallerOf) -> Response:
     """Who the caller is here, and what they see."""
     units, kinds = sees(caller)
-    somewhere, somebody = (next(iter(some or ()), None) for some in (caller.units, caller.customers))
+    somebody = next(iter(caller.customers), None)
+    known = {**KINDS, **caller.forms}
     return JSONResponse(
         {
             "id": caller.id,
@@ -366,7 +383,7 @@ async def me(caller: CallerOf) -> Response:
             "kind": caller.kind,
             "units": None if units is None else sorted(units),
             "kinds": None if kinds is None else sorted(kinds),
-            "files": [kind for kind in filed_kinds() if may_file(caller, kind, somewhere, somebody)],
+            "files": [name for name, kind in known.items() if may_file(caller, kind, None, somebody, somewhere=True)],
             "scopes": sorted(caller.scopes),
             "customers": sorted(caller.customers),
             "language": caller.language,
@@ -400,13 +417,30 @@ async def policy(services: ServicesOf, caller: CallerOf, wished: Annotated[Wishe
     return JSONResponse({**answer, "names": names})
 
 
+@router.get("/forms", tags=["reading"], responses={200: {"model": shapes.FormList}, **shapes.problems()})
+async def forms(services: ServicesOf, caller: CallerOf) -> Response:
+    """Return the forms that the policies declare: what may be filed beside the kinds that are built in."""
+    actions.check_scope(caller, "read")
+    return JSONResponse({"forms": [described(form) for form in services.forms.values()]})
+
+
+@router.get("/forms/{name}", tags=["reading"], responses={200: {"model": shapes.FormAnswer}, **shapes.problems(404)})
+async def form(services: ServicesOf, caller: CallerOf, name: str) -> Response:
+    """Return one form: its fields and steps, who files and signs it, and by when."""
+    actions.check_scope(caller, "read")
+    found = services.forms.get(name)
+    if found is None:
+        raise Refused("not_found", f"form = {shown(name)}: allowed: {', '.join(services.forms) or 'none'}")
+    return JSONResponse(described(found))
+
+
 # --- live -----------------------------------------------------------------------------------------
 
 
 class Watching(Model):
     """Which events; everything given must hold."""
 
-    kind: Literal[KIND_NAMES] | None = None  # type: ignore[valid-type]
+    kind: str | None = Field(None, min_length=1, max_length=40, description="of the case, also a form's")
     case: str | None = Field(None, min_length=1, max_length=200)
     type: str | None = Field(None, min_length=1, max_length=64, description="of the event, like `escalated`")
     unit: str | None = Field(None, min_length=1, max_length=128)
@@ -451,6 +485,7 @@ async def events(
     them for who reads it in every case that they see; for others it is in the timelines of the cases they act in.
     """
     actions.check_scope(caller, "read")
+    check_kind(watching.kind, services.forms)
     after = last or watching.after or None
     read_position(after)
     credential = request.headers["authorization"].partition(" ")[2].strip()

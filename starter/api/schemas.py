@@ -8,7 +8,7 @@ case allows now) the rules say afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
+from cases.kinds.form_fields import FormIntake
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import canonical
 from cases.vocabulary.facts import Intake
@@ -45,6 +46,11 @@ def whole(model: type[BaseModel], ref: str = "#/$defs/{model}") -> dict[str, Any
         made["required"] = [name for name in made.get("required", ()) if name != "by"]
         if not made["required"]:
             del made["required"]
+        if issubclass(model, FormIntake):
+            # Who files in their own name need not say so.
+            for inner in made["$defs"].values():
+                if "filed_by" in inner.get("required", ()):
+                    inner["required"] = [name for name in inner["required"] if name != "filed_by"]
         used = set(_names(made, made.get("$defs", {})))
         made["$defs"] = {name: inner for name, inner in made.get("$defs", {}).items() if name in used}
     _tighten(made)
@@ -82,7 +88,8 @@ def _tighten(schema: Any) -> None:
             _tighten(inner)
 
 
-@cache
+# Forms come and go with their policies.
+@lru_cache(maxsize=1024)
 def _validator(model: type[BaseModel]) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(whole(model), validate_formats=True)
 
@@ -102,7 +109,11 @@ def check(model: type[BaseModel], body: Mapping[str, Any], what: str) -> None:
     try:
         # Its errors are the better ones, where it sees any.
         given = {**body, "by": {"id": "x", "role": "x"}} if issubclass(model, Command) else body
-        model.model_validate_json(canonical(dict(given)), strict=True)
+        if issubclass(model, FormIntake):
+            # What looks at the fields of a form before they are read has made of them what JSON is not.
+            model.model_validate(given)
+        else:
+            model.model_validate_json(canonical(dict(given)), strict=True)
     except ValidationError as error:
         raise Refused("malformed", invalid(error, what).message) from None
     extra = sorted(sent.keys() - whole(model)["properties"].keys())

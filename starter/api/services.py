@@ -37,6 +37,7 @@ from starter.api.issuer import Issuer
 from starter.api.live import Live
 from starter.client import CaseClient
 from starter.connection import connect
+from starter.forms import Forms, declared_forms
 from starter.payouts import payouts_of
 from starter.senders import signer_of
 from starter.settings import Settings, SettingsError
@@ -51,7 +52,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that a request needs. ``issuer`` is the development issuer; None with an issuer of one's own."""
+    """Everything that a request needs.
+
+    Args:
+        forms: what the policies declared when the program started, by name.
+        issuer: the development issuer; None with an issuer of one's own.
+    """
 
     settings: Settings
     temporal: Client
@@ -64,6 +70,7 @@ class Services:
     cases: CaseClient
     directory: DirectoryBook
     policies: Policies
+    forms: Forms
     keys: ApiKeys
     idempotency: Idempotency
     access_log: AccessLog
@@ -102,7 +109,8 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
         await database.check_role()
         directory, keys, feed = DirectoryBook(database), ApiKeys(database), Feed(database)
         policies = Policies(settings.policies, CalendarYears(database).current)
-        issuer, verifier = await _verifier(settings, policies, directory, keys, stack)
+        forms = declared_forms(policies)
+        issuer, verifier = await _verifier(settings, policies, directory, keys, forms, stack)
         temporal = client or await connect(settings.data, lazy=True)
         live, idempotency, casebook = Live(feed), Idempotency(database), Casebook(database)
         services = Services(
@@ -117,6 +125,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             cases=CaseClient(temporal, casebook, signer_of(settings)),
             directory=directory,
             policies=policies,
+            forms=forms,
             keys=keys,
             idempotency=idempotency,
             access_log=AccessLog(database),
@@ -145,12 +154,17 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
 
 
 async def _verifier(
-    settings: Settings, policies: Policies, directory: DirectoryBook, keys: ApiKeys, stack: AsyncExitStack
+    settings: Settings,
+    policies: Policies,
+    directory: DirectoryBook,
+    keys: ApiKeys,
+    forms: Forms,
+    stack: AsyncExitStack,
 ) -> tuple[Issuer | None, Verifier]:
     roles = all_roles(policies)
     if settings.access is None:
         issuer = Issuer(settings.data)
-        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keys, directory.now)
+        return issuer, Verifier(issuer.table(roles), LocalKeys(issuer.jwks()), keys, directory.now, forms)
     try:
         table = read_access(settings.access.read_text("utf-8"), roles)
     except Refused as refusal:
@@ -158,7 +172,7 @@ async def _verifier(
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{settings.access}: cannot be read: {error}") from None
     client = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
-    return None, Verifier(table, RemoteKeys(table, client), keys, directory.now)
+    return None, Verifier(table, RemoteKeys(table, client), keys, directory.now, forms)
 
 
 def all_roles(policies: Policies) -> tuple[str, ...]:

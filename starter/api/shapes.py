@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from activities.payouts.payees import PayeeDetails
-from cases.registry import KINDS
+from cases.registry import KINDS, case_types
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.values import Model
@@ -17,6 +17,7 @@ from cases.vocabulary.views import ApprovalView, CaseView
 from starter.access import filed_kinds
 from starter.api import schemas
 from starter.api.problems import MEDIA_TYPE
+from starter.forms import Forms
 
 
 class _Answer(BaseModel):
@@ -237,6 +238,51 @@ class PolicyAnswer(_Answer):
     policy: dict[str, Any]
 
 
+class Titles(_Answer):
+    """A title in both languages."""
+
+    en: str
+    zh: str
+
+
+class FieldAnswer(_Answer):
+    """A field of a form. ``filled_by`` names the step that gives it; ``sum`` what it is computed of."""
+
+    name: str
+    type: str
+    title: Titles
+    required: bool
+    personal: bool
+
+
+class StepAnswer(_Answer):
+    """A step of a form: who acts, all of ``roles`` or one of ``any_of``; ``decides`` names the amount decided."""
+
+    name: str
+    title: Titles
+    act: str
+
+
+class FormAnswer(_Answer):
+    """A form that a policy declares: who files it, its fields, its steps, and what follows."""
+
+    name: str
+    title: Titles
+    clause: str
+    policy: str
+    files: list[str]
+    fields: list[FieldAnswer]
+    steps: list[StepAnswer]
+    copies: list[str]
+    outcome: str
+
+
+class FormList(_Answer):
+    """The forms that the policies declare."""
+
+    forms: list[FormAnswer]
+
+
 # A text, so that a model tells only what its first line is.
 CHECKPOINT: dict[str, Any] = {
     "description": "A line with an `Envelope` and the `peaks` of the tree before it; a line for each run of events.",
@@ -244,7 +290,7 @@ CHECKPOINT: dict[str, Any] = {
 }
 
 
-CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[A-Za-z0-9._:/-]+$", max_length=200)]
+CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[A-Za-z0-9._:/-]+$", max_length=200)]
 
 
 class WantedErasure(Model):
@@ -301,29 +347,30 @@ def body(model: type[BaseModel], example: Any = None) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def describe(app: FastAPI) -> None:
-    """Complete the app's OpenAPI document with the schemas of what is sent."""
+def describe(app: FastAPI, forms: Forms) -> None:
+    """Complete the app's OpenAPI document with the schemas of what is sent, and of these forms."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, forms)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, forms: Forms) -> dict[str, Any]:
     made = get_openapi(title=app.title, version=app.version, description=_TEXT, routes=app.routes)
     known = made.setdefault("components", {}).setdefault("schemas", {})
     models: set[type[BaseModel]] = {KINDS[kind].INTAKE for kind in filed_kinds()}
+    models |= {form.INTAKE for form in forms.values()}
     models |= {
         PayeeDetails,
         WantedErasure,
         WantedHold,
         HeldCase,
-        *(model for kind in KINDS.values() for model in kind.COMMANDS.values()),
+        *(model for kind in case_types() for model in kind.COMMANDS.values()),
     }
-    answered: dict[type[BaseModel], str] = {kind.VIEW: name for name, kind in KINDS.items()}
+    answered: dict[type[BaseModel], str] = {kind.VIEW: kind.KIND or "a form" for kind in case_types()}
     for model in sorted({*models, *answered, *EVENTS.values()}, key=lambda one: one.__name__):
         schema = schemas.whole(model, schemas.REF)
         known.update(schema.pop("$defs", {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cases.registry import KINDS
+from cases.registry import kind_named
 from cases.vocabulary.events import texts_shown
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import put, references, resolved
@@ -40,8 +40,10 @@ async def _told_by_case(services: Services, view: Json) -> Json:
 
 
 def _hidden(view: Json) -> Json:
-    texts = texts_shown(KINDS[view["kind"]].VIEW, view)
-    return _resolved(put(view, dict.fromkeys(texts, _NOTHING))) if texts else view
+    kind = kind_named(view["kind"])
+    texts = {} if kind is None else texts_shown(kind.VIEW, view)
+    # Which fields of a form are texts, its policy says; each of them is a reference here.
+    return _resolved(put(view, dict.fromkeys(texts, _NOTHING)))
 
 
 def _resolved(view: Json) -> Json:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # half a second to import; needed only by commands that conne
     from activities.casebook.read import Casebook
     from activities.database.database import Database
     from starter.client import CaseClient
+    from starter.forms import Forms
 
 # Each kind counts by itself (S1-5.8), so a number alone may mean several cases.
-_NUMBER = re.compile(r"(?:(?P<kind>[a-z]+)/)?(?P<number>\d{4}-\d{2}-\d{4,})")
+_NUMBER = re.compile(r"(?:(?P<kind>[a-z][a-z0-9_]*)/)?(?P<number>\d{4}-\d{2}-\d{4,})")
 
 _NO_DATABASE = (
     "no database: nothing runs on {} (start it with `caseladder up`, or name its folder with --data), and "
@@ -57,6 +58,13 @@ class StackOptions(OutputOptions):
             SettingsError: a setting is invalid.
         """
         return load_settings() if self.data is None else load_settings(data=self.data)
+
+    def forms(self) -> Forms:
+        """Return the forms that the policies at hand declare, by name."""
+        from activities.policies.store import Policies
+        from starter.forms import declared_forms
+
+        return declared_forms(Policies(self.configured().policies))
 
     def settings(self) -> Settings:
         """Load the settings and complete them with the addresses of the embedded stack, if it is running.

@@ -37,7 +37,7 @@ async def add(
     Args:
         url: where the events are posted: https://, or http:// to a private address where those are allowed.
         types: event types, separated by commas, like escalated,closed; all without it.
-        kinds: kinds of case, separated by commas, like complaint,claim; all without it.
+        kinds: kinds of case and forms, separated by commas, like complaint,leave; all without it.
         retry_for: how long an event is tried before the subscription is parked, like P3D or PT12H.
         from_: "start", or the position of an event: what follows it is sent too. Without it only what is
             still to come.
@@ -58,6 +58,7 @@ async def add(
             retry_for=retry_duration,
             position=START if from_ == "start" else from_,
             texts=texts,
+            forms=options.forms(),
         )
         try:
             await wake(client, made.id)

@@ -34,22 +34,24 @@ def worker(*, data: Path | None = None) -> int:
 
 
 def schema(
-    kind: str, /, *, command: str | None = None, policy: str = "default", options: OutputOptions = OUTPUT
+    kind: str, /, *, command: str | None = None, policy: str | None = None, options: OutputOptions = OUTPUT
 ) -> int:
     """Print the JSON Schema of a kind's intake, or of one of its commands. Needs no server.
 
     Args:
-        kind: complaint, claim, exception, ..., or a form of the policy; openapi for the HTTP API as a whole.
+        kind: complaint, claim, exception, inquiry or a form like leave; openapi for the HTTP API as a whole.
         command: a command's name: acknowledge, reply, ...
-        policy: the name or the file of the policy whose forms are meant.
+        policy: the name or the file of the policy whose form is meant; without it that of the default policy, else of the first that has it.
         options: the answer is JSON in any case.
     """
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
     from pydantic_core.core_schema import DecimalSchema
 
-    from cases.kinds.form_fields import form_intake
-    from cases.registry import KINDS
+    from activities.policies.store import Policies
+    from cases.registry import KINDS, kind_of
     from starter.cli.policies import find
+    from starter.forms import declared_forms
+    from starter.settings import load_settings
 
     class Schema(GenerateJsonSchema):
         """Generates a schema in which a decimal is a string, since a JSON number may be rounded in transit."""
@@ -58,22 +60,24 @@ def schema(
             either = super().decimal_schema(schema)
             return next(one for one in either["anyOf"] if one["type"] == "string")
 
+    known = Policies(load_settings().policies)
     if kind == "openapi" and command is None:
         from starter.api.app import bare_app
 
-        output.print_json(bare_app().openapi())
+        output.print_json(bare_app(declared_forms(known)).openapi())
         return OK
-    forms = {} if kind in KINDS else find(policy).form
-    if kind in forms and command is None:
-        output.print_json(form_intake(kind, forms[kind]).model_json_schema(schema_generator=Schema))
-        return OK
-    if kind not in KINDS:
-        allowed = ", ".join((*KINDS, "openapi", *sorted(forms)))
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {allowed}")
-    known = KINDS[kind].COMMANDS
-    if command is not None and command not in known:
-        raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(known))}")
-    model = KINDS[kind].INTAKE if command is None else known[command]
+    if kind in KINDS:
+        case = KINDS[kind]
+    elif policy is not None:
+        case = kind_of(kind, find(policy))
+    else:
+        forms = declared_forms(known)
+        if kind not in forms:
+            raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join((*KINDS, *forms))}, openapi")
+        case = forms[kind]
+    if command is not None and command not in case.COMMANDS:
+        raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(case.COMMANDS))}")
+    model = case.INTAKE if command is None else case.COMMANDS[command]
     output.print_json(model.model_json_schema(schema_generator=Schema))
     return OK
 

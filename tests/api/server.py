@@ -132,6 +132,23 @@ class ApiServer:
         await self.recorded(case_id)
         return case_id
 
+    async def file_leave(self, who: str, unit: str = "north", **fields: Any) -> str:
+        """File the leave of a person, which begins soon, wait until the casebook has it, and return its id."""
+        begins = datetime.now(UTC) + timedelta(days=5)
+        given = {
+            "from": begins.isoformat(),
+            "to": (begins + timedelta(hours=8)).isoformat(),
+            "emergency": True,
+            "reason": "my mother is ill",
+        }
+        answer = await self.post(
+            who, "/cases/leave", {"key": new_key(), "facts": {"unit": unit, "fields": {**given, **fields}}}
+        )
+        assert answer.status_code == 200, answer.text
+        case_id: str = answer.json()["id"]
+        await self.recorded(case_id, 2)
+        return case_id
+
     async def checkpoint(self, case_id: str | None = None) -> signing.Keys:
         """Make checkpoints until they have a case, with a key that is made where there is none; return the keys."""
         file = self.services.settings.key_file

@@ -11,11 +11,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from cases.registry import KINDS
+from activities.policies.store import Policies
+from cases.kinds.form import Form
+from cases.registry import KINDS, case_types
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.facts import read_intake
 from starter.access import filed_kinds
 from starter.api.app import bare_app
+from starter.forms import declared_forms
 from tests.api.server import ApiServer
 from tests.cli.program import call
 from tests.seed import SEED
@@ -27,7 +30,8 @@ with warnings.catch_warnings():
     from schemathesis.engine import events, from_schema
 
 Json = dict[str, Any]
-DOCUMENT: Json = bare_app().openapi()
+FORMS = declared_forms(Policies())
+DOCUMENT: Json = bare_app(FORMS).openapi()
 # Every role that the API tells apart, and a system with every scope.
 ROLES = ("agent-n", "super-hq", "qa-1", "gm-1", "auditor-1", "finance-1", "pm-1", "fuzzer")
 
@@ -65,9 +69,9 @@ def test_everything_is_described_and_resolves() -> None:
     assert "HTTPValidationError" not in text
     names = [operation["operationId"] for _, _, operation in operations(DOCUMENT)]
     assert len(set(names)) == len(names)
-    sent = {name for kind in KINDS.values() for name in kind.COMMANDS}
+    sent = {name for kind in case_types() for name in kind.COMMANDS}
     assert {name.removeprefix("command_") for name in names if name.startswith("command_")} == sent
-    assert {name.removeprefix("file_") for name in names if name.startswith("file_")} == set(filed_kinds())
+    assert {name.removeprefix("file_") for name in names if name.startswith("file_")} == set(filed_kinds(FORMS))
     for path, _, operation in operations(DOCUMENT):
         assert operation["summary"], path
         assert operation["security"], path
@@ -86,11 +90,11 @@ def test_every_body_has_an_example_that_is_taken() -> None:
         validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
         assert validator.is_valid(example), (path, [error.message for error in validator.iter_errors(example)])
         kind = name.removeprefix("file_")
-        if kind in KINDS:
-            read_intake(KINDS[kind].INTAKE, example)
+        if kind in filed_kinds(FORMS):
+            read_intake({**KINDS, **FORMS}[kind].INTAKE, example)
         elif name.startswith("command_"):
             known: dict[str, type[Command]] = {
-                one: model for case in KINDS.values() for one, model in case.COMMANDS.items()
+                one: model for case in case_types() for one, model in case.COMMANDS.items()
             }
             body = {**example, "by": {"id": "agent-7", "role": "agent"}}
             read_command(known, name.removeprefix("command_"), body)
@@ -143,9 +147,10 @@ async def served(api: ApiServer) -> Json:
     assert document == DOCUMENT
     del document["paths"]["/api/v1/events"]
     ids = {kind: await api.file(kind) for kind in ("complaint", "claim", "exception", "inquiry")}
+    ids["leave"] = await api.file_leave("agent-n")
     for _, _, operation in operations(document):
         name = operation["operationId"].removeprefix("command_")
-        known = next((one for kind, one in ids.items() if name in KINDS[kind].COMMANDS), ids["complaint"])
+        known = next((one for kind, one in ids.items() if name in (KINDS.get(kind) or Form).COMMANDS), ids["complaint"])
         for parameter in operation.get("parameters", ()):
             if parameter["name"] == "case_id":
                 parameter["schema"] = {"type": "string", "enum": [known]}

@@ -142,7 +142,7 @@ def test_the_command_line_gives_its_schemas() -> None:
 
 
 def test_openapi_describes_it() -> None:
-    document = bare_app().openapi()
+    document = bare_app({}).openapi()
     operations = {
         operation["operationId"]: operation for path in document["paths"].values() for operation in path.values()
     }

@@ -6,7 +6,9 @@ WITH seen AS (
     FROM case_file AS file
     WHERE file.closed_at IS NULL
       AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
-      AND ($2::text[] IS NULL OR file.kind = ANY ($2))
+      -- A form may name in a field the role whose turn it is.
+      AND ($2::text[] IS NULL OR file.kind = ANY ($2)
+           OR file.view @> jsonb_build_object('waits_for', jsonb_build_array(jsonb_build_object('role', $3::text))))
       -- Leave out what cannot be needed for any of the reasons below. Conditions on the view are written with @>, which
       -- the planner takes for few rows; with others it reads every closed case to join them at the end.
       AND (file.holder = $4 OR file.rung = $3 AND file.view @> '{"acknowledged": false}'

@@ -8,6 +8,7 @@ SELECT case_event_tx(pg_snapshot_xmax(pg_current_snapshot())) AS next,
            SELECT n.body::jsonb -> 'data' ->> 'number' FROM case_event AS n
            WHERE n.case_id = e.case_id AND n.type = 'numbered' AND n.seq <= e.seq ORDER BY n.seq DESC LIMIT 1)
        ELSE f.number END AS number,
+       f.view -> 'facts' -> 'filed_by' ->> 'id' AS filed_by,
        (SELECT p.facts -> 'customer' ->> 'ref' FROM personal AS p WHERE p.case_id = e.case_id) AS customer,
        (SELECT jsonb_object_agg(t.field, t.text) FROM case_text AS t
         WHERE t.case_id = e.case_id AND t.seq = e.seq AND t.text IS NOT NULL) AS texts
