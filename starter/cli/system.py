@@ -41,7 +41,8 @@ def schema(
     Args:
         kind: complaint, claim, exception, inquiry or a form like leave; openapi for the HTTP API as a whole.
         command: a command's name: acknowledge, reply, ...
-        policy: the name or the file of the policy whose form is meant; without it that of the default policy, else of the first that has it.
+        policy: the name or the file of the policy whose form is meant; without it the default policy, else the first
+            that has such a form.
         options: the answer is JSON in any case.
     """
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
