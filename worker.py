@@ -132,7 +132,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
     """
     casebook, directory, calendar = Casebook(database), DirectoryBook(database), CalendarYears(database)
     policies = Policies(settings.policies, calendar.current)
-    cases = CaseClient(client, casebook, signer_of(settings))
+    cases = CaseClient(client, casebook, signer_of(settings), policies.in_force)
     handovers = Handovers(casebook, Search(database), directory, policies, cases.command)
     return [
         Beginnings(database, policies).begin,

@@ -34,15 +34,18 @@ from temporalio.service import RPCError, RPCStatusCode
 from cases.case import Case, closed
 from cases.policy.model import Policy
 from cases.registry import KINDS, kind_named, kind_of
+from cases.vocabulary.commands import Sign
 from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
 from cases.vocabulary.events import Event, canonical, text_at
-from cases.vocabulary.facts import read_intake
+from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.texts import references, resolved
 from starter.connection import Unreachable as Unreachable
 from starter.connection import connect
 from starter.embedded import DATA
 
+# The policy of an intake that names none.
+DEFAULT_POLICY: str = Intake.model_fields["policy"].default
 # Statuses of an update that was not performed and can be retried under the same id.
 RETRYABLE = frozenset({RPCStatusCode.ABORTED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNAVAILABLE})
 # Seconds before each new try.
@@ -76,10 +79,10 @@ class Ledger(Protocol):
 class Signer(Protocol):
     """Who proves who sends what; `activities.senders.sign.Signer` is one."""
 
-    def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Json:
+    def command(self, case_id: str, name: str, body: Mapping[str, Any], kind: type[Case] | None = None) -> Json:
         """Return a command with its proof."""
 
-    def intake(self, kind: str, raw: Mapping[str, Any]) -> Json:
+    def intake(self, kind: str, raw: Mapping[str, Any], case: type[Case] | None = None) -> Json:
         """Return an intake with its proof."""
 
 
@@ -90,12 +93,20 @@ class CaseClient:
         client: a connection that uses Temporal's pydantic data converter; `connect` makes one.
         ledger: the casebook, where it can be read. Without it a case is known for as long as the engine keeps it.
         signer: proves who sends what is not signed yet; without it that is sent as it is.
+        policies: finds a policy by name, which says what of a form is signed as a text; without it no form is signed.
     """
 
-    def __init__(self, client: Client, ledger: Ledger | None = None, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger | None = None,
+        signer: Signer | None = None,
+        policies: Callable[[str], Awaitable[Policy]] | None = None,
+    ) -> None:
         self._client = client
         self._ledger = ledger
         self._signer = signer
+        self._policies = policies
         self._turns = Turns()
 
     @classmethod
@@ -136,7 +147,7 @@ class CaseClient:
             view, _ = await self.open(kind, intake)
             return view
         case, case_id = _read(kind, intake)
-        intake = self._signed_intake(kind, intake)
+        intake = await self._signed_intake(kind, intake)
 
         async def start() -> None:
             try:
@@ -162,7 +173,7 @@ class CaseClient:
             Refused: see `file`.
         """
         case, case_id = _read(kind, intake)
-        intake = self._signed_intake(kind, intake)
+        intake = await self._signed_intake(kind, intake)
 
         async def opened() -> tuple[Json, bool]:
             start = WithStartWorkflowOperation[Any, Any](case.WORKFLOW, dict(intake), **_options(case_id))
@@ -180,8 +191,16 @@ class CaseClient:
             # A closed case is no obstacle to filing it again: there were only too many who did at the same time.
             raise (busy(case_id) if refusal.code == closed().code else refusal) from None
 
-    def _signed_intake(self, kind: str, intake: Mapping[str, Any]) -> Mapping[str, Any]:
-        return intake if self._signer is None else self._signer.intake(kind, intake)
+    async def _signed_intake(self, kind: str, intake: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._signer is None:
+            return intake
+        return self._signer.intake(kind, intake, await self._form(kind, intake.get("policy", DEFAULT_POLICY)))
+
+    async def _form(self, kind: str, policy: str) -> type[Case] | None:
+        """Return a form as a policy declares it; None for what needs no policy to be known, or has none at hand."""
+        if kind in KINDS or self._policies is None:
+            return None
+        return kind_of(kind, await self._policies(policy))
 
     async def _start_and_wait(self, start: WithStartWorkflowOperation[Any, Any], intake: Mapping[str, Any]) -> Json:
         try:
@@ -212,7 +231,7 @@ class CaseClient:
             Refused: the case refused the command (code of the rules), is closed (``closed``), does not exist
                 (``not_found``), has lost its workflow (``workflow_missing``), or has too much to do (``busy``).
         """
-        body = self._signed(case_id, name, body)
+        body = await self._signed(case_id, name, body)
         handle, update_id = self._handle(case_id), _update_id(name, body)
 
         async def send() -> Json:
@@ -237,16 +256,27 @@ class CaseClient:
         Raises:
             Refused: code ``closed``, ``not_found`` or ``workflow_missing``.
         """
-        body = self._signed(case_id, name, body)
+        body = await self._signed(case_id, name, body)
         try:
             await self._handle(case_id).signal(name, dict(body))
         except RPCError as error:
             raise await self._explained(error, case_id) from None
 
-    def _signed(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self._signer is None or kind_named(case_id.partition(":")[0]) is None:
+    async def _signed(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        kind = case_id.partition(":")[0]
+        if self._signer is None or kind_named(kind) is None:
             return body
-        return self._signer.command(case_id, name, body)
+        # Of all commands only this one has fields that the policy of the case declares.
+        case = await self._pinned(kind, case_id) if name == Sign.NAME and kind not in KINDS else None
+        return self._signer.command(case_id, name, body, case)
+
+    async def _pinned(self, kind: str, case_id: str) -> type[Case] | None:
+        """Return a form as the policy declares it that a case is pinned to."""
+        view = await self.case(case_id)
+        document = None if self._ledger is None else await self._ledger.policy_document(view["policy_hash"])
+        if document is not None:
+            return kind_of(kind, Policy.from_document(document))
+        return await self._form(kind, view["policy"])
 
     async def _insist(self, case_id: str, send: Callable[[], Awaitable[T]], retryable: frozenset[RPCStatusCode]) -> T:
         """Send something to a case when it is its turn, and again while that is harmless and may help.

@@ -23,6 +23,7 @@ from activities.senders.statement import FILE, Said, said_again, signed_bytes
 from cases import rules
 from cases.case import Case
 from cases.kinds.claim_dates import BACKDATING
+from cases.kinds.form_fields import FormIntake
 from cases.mechanisms.approvals import ApprovalRequested, Approved
 from cases.mechanisms.payment import Paid, PayoutRequested
 from cases.policy.model import Policy
@@ -268,8 +269,13 @@ def _done(case: Case, kind: type[Case], one: _Proven, content: Json, policy: Pol
     statement = one.said.statement
     by = {"by": statement.by}
     if statement.command == FILE:
-        known = {name: value for name, value in content.items() if name != PERSONAL}
-        return kind.open(read_intake(kind.INTAKE, {**_standing_in(known), **by}), policy, at)
+        known = _standing_in({name: value for name, value in content.items() if name != PERSONAL})
+        if issubclass(kind.INTAKE, FormIntake):
+            # Nothing goes by a personal field, so that any value stands for one that a form cannot be without.
+            any_ = kind.EXAMPLE["facts"]["fields"]
+            needed = {name: any_[name] for name in kind.INTAKE.PERSONAL_FIELDS if name in any_}
+            known["facts"] = {**known["facts"], "fields": {**needed, **known["facts"]["fields"]}}
+        return kind.open(read_intake(kind.INTAKE, {**known, **by}), policy, at)
     # A text is nothing to the rules, so its commitment stands for it.
     sent = {**_standing_in(content), **by, "request_id": statement.request_id, "proof": one.said.proof}
     command = read_command(kind.COMMANDS, statement.command, sent)

@@ -14,6 +14,7 @@ from uuid import uuid4
 from activities.audit.keys import Keys, read_keys
 from activities.casebook.texts import PERSONAL, SALT
 from activities.senders.statement import Statement, of_command, of_intake, signed_bytes, texts_of, texts_of_intake
+from cases.case import Case
 from cases.registry import KINDS, kind_named
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.facts import read_intake
@@ -41,28 +42,34 @@ class Signer:
         """
         return read_keys(self.file)
 
-    def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Json:
+    def command(self, case_id: str, name: str, body: Mapping[str, Any], kind: type[Case] | None = None) -> Json:
         """Return a command with its proof, and with a request id. One that is signed already is left as it is.
+
+        Args:
+            kind: of the case; of a form its policy says which fields of ``sign`` are texts.
 
         Raises:
             Refused: code ``invalid`` or ``unknown_command``: no case takes this.
             BadKeys: there is no key.
         """
-        prepared = prepare(case_id, name, body)
-        command = read_command(_commands(case_id), name, prepared)
+        prepared = prepare(case_id, name, body, kind)
+        command = read_command(_commands(case_id, kind), name, prepared)
         assert command.proof is not None
         if command.proof.key is not None:
             return prepared
         return self._sign(prepared, of_command(case_id, command), command.proof)
 
-    def intake(self, kind: str, raw: Mapping[str, Any]) -> Json:
+    def intake(self, kind: str, raw: Mapping[str, Any], case: type[Case] | None = None) -> Json:
         """Return an intake with its proof. One that is signed already is left as it is.
+
+        Args:
+            case: the kind itself; of a form its policy says which fields are texts.
 
         Raises:
             Refused: code ``invalid`` or ``unknown_kind``: it is none.
             BadKeys: there is no key.
         """
-        case = kind_named(kind)
+        case = case or kind_named(kind)
         if case is None:
             raise Refused("unknown_kind", f"kind = {shown(kind)}: allowed: {', '.join(KINDS)}, or a form of a policy")
         model = case.INTAKE
@@ -81,7 +88,7 @@ class Signer:
         return {**prepared, "proof": {**prepared["proof"], "key": keys.id, "signature": signature}}
 
 
-def prepare(case_id: str, name: str, body: Mapping[str, Any]) -> Json:
+def prepare(case_id: str, name: str, body: Mapping[str, Any], kind: type[Case] | None = None) -> Json:
     """Return a command with what a proof needs before it is signed: the time, salts of its texts, a request id.
 
     What a proof has already, a passkey made under it, is kept.
@@ -89,7 +96,7 @@ def prepare(case_id: str, name: str, body: Mapping[str, Any]) -> Json:
     Raises:
         Refused: code ``invalid`` or ``unknown_command``.
     """
-    command = read_command(_commands(case_id), name, body)
+    command = read_command(_commands(case_id, kind), name, body)
     request_id = command.request_id or uuid4().hex
     if command.proof is not None:
         return {**body, "request_id": request_id}
@@ -97,8 +104,8 @@ def prepare(case_id: str, name: str, body: Mapping[str, Any]) -> Json:
     return {**body, "request_id": request_id, "proof": {"at": _now(), "salts": salts}}
 
 
-def _commands(case_id: str) -> Mapping[str, type[Command]]:
-    kind = kind_named(case_id.partition(":")[0])
+def _commands(case_id: str, kind: type[Case] | None) -> Mapping[str, type[Command]]:
+    kind = kind or kind_named(case_id.partition(":")[0])
     assert kind is not None  # a client signs for no other
     return kind.COMMANDS
 

@@ -34,7 +34,6 @@ from cases.registry import KINDS, kind_named, kind_of
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import PASSING, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, canonical, without_texts
-from cases.vocabulary.facts import Intake
 from cases.vocabulary.refusals import Refused, shown
 from starter.access import (
     Caller,
@@ -54,6 +53,7 @@ from starter.access import (
 )
 from starter.api import schemas
 from starter.api.services import Services
+from starter.client import DEFAULT_POLICY
 from starter.filing import check_filed_by, check_roster
 
 log = structlog.get_logger(__name__)
@@ -336,7 +336,7 @@ async def _kind_filed(services: Services, caller: Caller, name: str, intake: Map
     """
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
-    known, policy = KINDS.get(name), intake.get("policy", Intake.model_fields["policy"].default)
+    known, policy = KINDS.get(name), intake.get("policy", DEFAULT_POLICY)
     if known is not None and known.FILED:
         return known
     if known is None and kind_named(name) is not None and isinstance(policy, str):

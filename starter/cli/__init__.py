@@ -18,6 +18,7 @@ from starter.cli import (
     compare,
     erase,
     export,
+    forms,
     keys,
     migrate,
     notices,
@@ -60,6 +61,7 @@ def _app() -> App:
     app.command(shifts.handover)
     app.command(shifts.swap)
     app.command(sign.app)
+    forms.register(app)
     app.command(notices.app)
     app.command(subscriptions.app)
     app.command(export.export)

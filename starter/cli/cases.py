@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from cases.vocabulary.refusals import Refused
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
 from starter.cli.filters import EVERYTHING, Filters, read_filter
 from starter.cli.intake import assign, check_text, read_instant, read_json_object, read_object
+from starter.cli.kinds import check_filed, check_intake, check_kind_asked, fill_in, kind_filed, titles_of_fields
 from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ async def file(
     *,
     key: str | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="NAME=VALUE")] = None,
+    field: Annotated[list[str] | None, Parameter(name="--field", negative="", metavar="NAME=VALUE")] = None,
     by: str | None = None,
     role: str | None = None,
     options: RequestOptions = REQUEST,
@@ -45,12 +46,14 @@ async def file(
     """File a case and print it. The same key with the same content gives the same case.
 
     Args:
-        kind: complaint, claim, exception or inquiry.
+        kind: complaint, claim, exception, inquiry or a form like leave.
         source: the intake as JSON or TOML; - reads stdin. Its form: caseladder schema KIND.
         key: the caller's own key (order number, call id), over the file's.
         set_: a field over the file's, for example --set facts.category=delay. May be repeated. A
             value that begins with { [ or " is read as JSON.
-        by: id of who files it: a staff number or a system's name, no personal data.
+        field: a field of a form over the file's, for example --field emergency=true, as the form says what it is.
+            May be repeated.
+        by: id of who files it: a staff number or a system's name, no personal data. A form is filed in their name.
         role: role in which they do.
     """
     intake = {} if source is None else read_object(source)
@@ -58,26 +61,15 @@ async def file(
     if key is not None:
         intake["key"] = key
     SenderOptions(by, role).add_to(intake)
-    check_intake(kind, intake)
+    case = kind_filed(kind, intake, options)
+    fill_in(case, intake, field or ())
+    check_intake(case, intake)
+    await check_filed(case, intake, options)
     await options.add_person(intake)
     client = await options.client()
     async with options.answer_within_timeout("it may be filed already; filing it again is harmless"):
         view = await client.with_texts(await client.file(kind, intake))
-    return _print(view, options, output.print_view)
-
-
-def check_intake(kind: str, intake: dict[str, Any]) -> None:
-    """Validate an intake before connecting to anything.
-
-    Raises:
-        Refused: code ``unknown_kind`` or ``invalid``.
-    """
-    from cases.registry import KINDS
-    from cases.vocabulary.facts import read_intake
-
-    if kind not in KINDS:
-        raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join(KINDS)}")
-    read_intake(KINDS[kind].INTAKE, intake)
+    return _print(view, options, lambda shown: output.print_view(shown, titles_of_fields(shown, options)))
 
 
 async def show(case: str, /, *, options: RequestOptions = REQUEST) -> int:
@@ -91,7 +83,7 @@ async def show(case: str, /, *, options: RequestOptions = REQUEST) -> int:
         return await client.with_texts(await client.case(case_id))
 
     view = await _read(case, options, with_texts)
-    return _print(view, options, output.print_view)
+    return _print(view, options, lambda shown: output.print_view(shown, titles_of_fields(shown, options)))
 
 
 async def timeline(case: str, /, *, options: RequestOptions = REQUEST) -> int:
@@ -132,6 +124,8 @@ async def list_cases(
     # PostgreSQL knows no instant in between.
     until = None if due_by is None else read_instant(due_by, "--due-by") + timedelta(microseconds=1)
     filter = read_filter(filters, **({} if until is None else {"due_before": until}))
+
+    check_kind_asked(filter.kind, options)
 
     from activities.casebook.read import Casebook
     from activities.casebook.search import Search
@@ -265,7 +259,7 @@ async def send(case: str, command: str, sender: SenderOptions, body: dict[str, A
     client = await options.client()
     async with options.answer_within_timeout(RETRY_HINT):
         view = await client.with_texts(await client.command(case_id, command, body))
-    return _print(view, options, output.print_view)
+    return _print(view, options, lambda shown: output.print_view(shown, titles_of_fields(shown, options)))
 
 
 async def _read(case: str, options: RequestOptions, ask: Callable[[CaseClient, str], Awaitable[T]]) -> T:

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from starter.cli import output
 from starter.cli.errors import OK
 from starter.cli.filters import EVERYTHING, Filters, read_filter
+from starter.cli.kinds import check_kind_asked
 from starter.cli.options import STACK, StackOptions
 
 
@@ -42,6 +43,7 @@ async def export(
     from starter import exports
 
     filter = read_filter(filters)
+    check_kind_asked(filter.kind, options)
     async with options.database() as database, _target(out) as file:
         search = Search(database)
         if what == "cases":

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starter.cli.errors import BadInput
+
+if TYPE_CHECKING:
+    from cases.policy.forms import FieldRule
 
 STDIN = "-"
 
@@ -88,6 +92,33 @@ def assign(target: dict[str, Any], pairs: Iterable[str], option: str) -> None:
             if not isinstance(inner, dict):
                 raise BadInput(f"{option} {path}: {name} is no object")
         inner[last] = value
+
+
+def read_fields(fields: Mapping[str, FieldRule], pairs: Iterable[str]) -> dict[str, Any]:
+    """Read fields of a form from pairs like ``emergency=true``, each as its type wants it.
+
+    Raises:
+        BadInput: a pair cannot be read. What the form does not know is left to it to refuse.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise BadInput(f"--field {name}: give it as NAME=VALUE")
+        rule = fields.get(name)
+        match rule and rule.type:
+            case "rows" | "attachment":
+                try:
+                    found[name] = json.loads(text)
+                except ValueError as error:
+                    raise BadInput(f"--field {name}: not JSON: {error}") from None
+            case "bool" if text in ("true", "false"):
+                found[name] = text == "true"
+            case "integer" if re.fullmatch("-?[0-9]{1,18}", text):
+                found[name] = int(text)
+            case _:
+                found[name] = text
+    return found
 
 
 def check_text(value: dict[str, Any], name: str) -> None:

@@ -134,13 +134,15 @@ class StackOptions(OutputOptions):
         Raises:
             Unreachable: no server answers.
         """
+        from activities.policies.store import Policies
         from starter.client import CaseClient
         from starter.connection import connect
         from starter.senders import signer_of
 
         settings = self.settings()
         recorded = None if settings.database_url is None else _Recorded(self)
-        return CaseClient(await connect(settings.data), recorded, signer_of(settings))
+        policies = Policies(settings.policies).in_force
+        return CaseClient(await connect(settings.data), recorded, signer_of(settings), policies)
 
     async def add_person(self, body: dict[str, Any]) -> None:
         """Add to who acts what their accounts have in common, where the directory says so and can be asked."""

@@ -75,8 +75,12 @@ def fields(rows: Iterable[tuple[str, Any]]) -> None:
 # --- cases ----------------------------------------------------------------------------------------
 
 
-def print_view(view: Mapping[str, Any]) -> None:
-    """Print a case view."""
+def print_view(view: Mapping[str, Any], titles: Mapping[str, str] | None = None) -> None:
+    """Print a case view.
+
+    Args:
+        titles: of the fields of a form, by name, in order.
+    """
     if view["status"] in ("opening", "refused"):
         refusal = view.get("refusal", {})
         fields([("case", view["id"]), ("status", view["status"]), ("because", refusal.get("message"))])
@@ -100,13 +104,16 @@ def print_view(view: Mapping[str, Any]) -> None:
             ("erased", instant(view.get("erased_at"))),
             ("next due", due(view["next_due"])),
             ("breached", ", ".join(view["breached"])),
+            ("title", view.get("title")),
             ("to sign", ", ".join(view.get("turn", ()))),
             *(_compensation(view) if "assessment" in view else [*_options(view), *_money(view)]),
-            ("facts", compact(view["facts"])),
+            ("facts", compact({name: value for name, value in view["facts"].items() if name != "fields"})),
             ("recorded", _recorded(view)),
             ("trouble", view.get("trouble")),
         ]
     )
+    if isinstance(view.get("fields"), Mapping):
+        _print_form(view, titles or {})
     if view["clocks"]:
         rows = [
             (one["clock"], one["state"], instant(one["due"]) + _provisional(one.get("provisional", ())))
@@ -116,6 +123,20 @@ def print_view(view: Mapping[str, Any]) -> None:
     if view["approvals"]:
         names = ("subject", "amount", "role", "requested_by", "state")
         table(("approval", "yuan", "asked of", "asked by", "state"), [[a[n] for n in names] for a in view["approvals"]])
+
+
+def _print_form(view: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+    """Print the fields of a form with their titles, and who has signed."""
+    known = view["fields"]
+    names = [name for name in dict.fromkeys((*titles, *known)) if name in known]
+    table(("field", "title", "value"), [(name, titles.get(name, name), _field(known[name])) for name in names])
+    if view["signed"]:
+        columns = ("step", "role", "id", "text")
+        table(("step", "signed as", "by", "text"), [[one[column] for column in columns] for one in view["signed"]])
+
+
+def _field(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else value
 
 
 def _recorded(view: Mapping[str, Any]) -> str | None:

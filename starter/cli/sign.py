@@ -11,12 +11,16 @@ from cyclopts import App, Parameter
 from starter.cli import output
 from starter.cli.errors import OK, BadInput
 from starter.cli.intake import assign, check_text, read_json_object, read_object
-from starter.cli.options import NO_SENDER, STACK, SenderOptions, StackOptions
+from starter.cli.kinds import check_intake, form_of_case, kind_filed
+from starter.cli.options import NO_SENDER, REQUEST, STACK, RequestOptions, SenderOptions, StackOptions
 
 if TYPE_CHECKING:
     from activities.senders.sign import Signer
 
-app = App(name="sign", help="Prove who sends what: make a key, sign a command or an intake for any client.")
+app = App(
+    name="sign",
+    help="Sign a step of a case; or prove who sends what, for any client: key, command, intake.",
+)
 
 KeyFile = Annotated[Path | None, Parameter(name="--key")]
 
@@ -71,7 +75,7 @@ async def command(
     sender: SenderOptions = NO_SENDER,
     with_: Annotated[str | None, Parameter(name="--with", metavar="JSON")] = None,
     key: KeyFile = None,
-    options: StackOptions = STACK,
+    options: RequestOptions = REQUEST,
 ) -> int:
     """Sign a command, and print it as one line of JSON that any Temporal client can send for a few minutes.
 
@@ -84,7 +88,7 @@ async def command(
         key: file with the key; without it CASELADDER_SENDER_KEY.
         options: which stack.
     """
-    from cases.registry import KINDS
+    from cases.registry import KINDS, kind_named
 
     body: dict[str, Any] = {} if with_ is None else read_json_object(with_, "--with")
     assign(body, pairs, name)
@@ -93,9 +97,10 @@ async def command(
         raise BadInput(f"{name}: by is missing; say who acts: --by agent-7 --role agent")
     check_text(body, name)
     case_id = await options.case_id(case)
-    if case_id.partition(":")[0] not in KINDS:
-        raise BadInput(f"CASE = {case!r}: its kind is none of {', '.join(KINDS)}")
-    return _print(_signer(key, options).command(case_id, name, body))
+    if kind_named(case_id.partition(":")[0]) is None:
+        raise BadInput(f"CASE = {case!r}: its kind is none of {', '.join(KINDS)}, and no form")
+    form = await form_of_case(case_id, options) if name == "sign" else None
+    return _print(_signer(key, options).command(case_id, name, body, form))
 
 
 @app.command
@@ -112,18 +117,17 @@ def intake(
     """Sign an intake, and print it as one line of JSON that any Temporal client can start a case with.
 
     Args:
-        kind: complaint, claim, exception or inquiry.
+        kind: complaint, claim, exception, inquiry or a form like leave.
         source: the intake as JSON or TOML; - reads stdin.
         by: id of who files it.
         role: role in which they do.
         key: file with the key; without it CASELADDER_SENDER_KEY.
         options: which stack.
     """
-    from starter.cli.cases import check_intake
-
     raw = SenderOptions(by, role).add_to(read_object(source))
-    check_intake(kind, raw)
-    return _print(_signer(key, options).intake(kind, raw))
+    case = kind_filed(kind, raw, options)
+    check_intake(case, raw)
+    return _print(_signer(key, options).intake(kind, raw, case))
 
 
 def _signer(key: Path | None, options: StackOptions) -> Signer:

@@ -175,6 +175,7 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
         from activities.casebook.read import Casebook
         from activities.casebook.search import Search
         from activities.database.migrate import migrate
+        from activities.policies.store import Policies
         from starter.client import CaseClient
         from starter.connection import connect
         from starter.senders import signer_of
@@ -207,7 +208,8 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             servers = (stack.postgres, stack.temporal, worker, api)
             supervisors = [asyncio.create_task(_restart_when_ended(server, tell)) for server in servers]
             async with options.database() as database:
-                cases = CaseClient(client, signer=signer_of(options.settings()))
+                policies = Policies(settings.policies).in_force
+                cases = CaseClient(client, signer=signer_of(options.settings()), policies=policies)
                 samples = [] if folder is None else await _file_samples(folder, cases, Casebook(database))
                 steps = await next_steps(cases, Search(database), options)
             people = await known_people(options) if settings.access is None else []

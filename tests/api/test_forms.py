@@ -216,7 +216,7 @@ async def test_a_form_goes_from_desk_to_desk(company: ApiServer) -> None:
     view = await done(company, "finance-1", case_id, "send_back", {"reason": "which car?", "to": "superior"})
     assert view["step"] == "superior"
     await done(company, "super-n", case_id, "sign", {"text": "the white van"})
-    view = await done(company, "finance-1", case_id, "sign", {"fields": {"key_number": "K-7"}})
+    view = await done(company, "finance-1", case_id, "sign", {"fields": {"key_number": "K-7", "remark": "by the door"}})
     assert view["step"] == "cost"
     assert view["fields"]["key_number"] == "K-7"
 
@@ -233,7 +233,7 @@ async def test_a_form_goes_from_desk_to_desk(company: ApiServer) -> None:
     assert "the white van" in texts
     timeline = (await company.get("agent-n", f"{path}/timeline")).json()["events"]
     completed = next(event for event in timeline if event["type"] == "form_completed")
-    assert completed["data"]["fields"] == {"tolls": "15.00", "key_number": "K-7"}
+    assert completed["data"]["fields"] == {"tolls": "15.00", "key_number": "K-7", "remark": "by the door"}
     assert "13800001234" not in str(timeline)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.api.server import import_staff, intake, open_api, problem
 from tests.postgres import Cluster
 from tests.temporal import time_skipping
 from tests.workflows.backend import Backend, open_backend
+
+COMPANY = Path(__file__).parents[1] / "company"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,59 @@ async def test_the_api_signs_for_whom_it_has_asked(signed: Backend, folder: Path
     assert done.proofs == 3
     [event] = [event for event in await signed.book.events(case_id) if event["type"] == "noted"]
     assert event["actor"] == {"id": "agent-n", "role": "agent", "person": "p-77"}
+
+
+async def test_a_form_is_signed_with_its_texts_and_what_steps_fill(signed: Backend, folder: Path) -> None:
+    shutil.copytree(COMPANY, signed.folder / "policies", dirs_exist_ok=True)
+    async with open_api(signed, sender_key=folder / "server.pem") as api:
+        leave = await api.file_leave("agent-n")
+        assert (await api.do("super-n", leave, "refuse", {"reason": "it is the peak"})).status_code == 200
+        fields = {
+            "purpose": "pallets",
+            "cost": "9.00",
+            "seats": 3,
+            "overnight": False,
+            "day": "2026-03-09",
+            "car": "van",
+        }
+        stops = [{"place": "depot", "toll": "4.50"}]
+        intake = {
+            "key": "car-1",
+            "facts": {"unit": "north", "fields": {**fields, "stops": stops, "phone": "13800001234"}},
+        }
+        answer = await api.post("agent-n", "/cases/car_hire", intake)
+        assert answer.status_code == 200, answer.text
+        car: str = answer.json()["id"]
+        for who, name, body in (
+            ("super-n", "sign", {"text": "needed"}),
+            ("finance-1", "send_back", {"reason": "which one?"}),
+            ("super-n", "sign", {"text": "the van"}),
+            ("finance-1", "sign", {"fields": {"key_number": "K-7", "remark": "by the door"}}),
+            ("gm-1", "approve", {}),
+        ):
+            done = await api.do(who, car, name, body)
+            assert done.status_code == 200, done.text
+        for case_id in (leave, car):
+            await signed.recorded(signed.handle(case_id))
+    proofs = {leave: 2, car: 6}
+    async with Database.open(signed.database) as database:
+        verified = Everything(database, senders=read_key_set(folder / "senders.toml"))
+        for case_id, count in proofs.items():
+            done = await verified.verify(case_id)
+            assert (done.faults, done.proofs) == ([], count), case_id
+    # What somebody changes afterwards in what was signed is found.
+    [at] = [
+        event["seq"]
+        for event in await signed.book.events(car)
+        if event["type"] == "signed" and "fields" in event["data"]
+    ]
+    async with Database.open(signed.database) as database, database.connection() as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(
+            "UPDATE case_event SET body = replace(body, 'K-7', 'K-8') WHERE case_id = $1 AND seq = $2", car, at
+        )
+        done = await Everything(database, senders=read_key_set(folder / "senders.toml")).verify(car)
+    assert [fault for fault in done.faults if fault.seq == at]
 
 
 @pytest.mark.parametrize("key", [None, "unknown.pem"])
