@@ -65,7 +65,6 @@ POST /cases/RETURN/commands/sign          R 4 4 R 4 R R R F 4 R R + R R F R F 4 
 POST /cases/RETURN/commands/exclude_receivable R 4 4 R 4 R R R F 4 R R R R + F R F 4 4 4 U
 POST /cases/QUALITY/commands/note         + 4 4 + 4 + + + F 4 R + + R + F + F 4 4 4 U
 POST /cases/QUALITY/commands/verify       R 4 4 R 4 R R R F 4 R + R R R F R F 4 4 4 U
-POST /cases/QUALITY/commands/accept       R 4 4 R 4 R R R F 4 R R R R R F R F 4 4 4 U
 POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 4 4 4 4 F R F 4 + 4 U
 POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
 POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 4 4 4 4 F F F F F F U
@@ -82,7 +81,6 @@ BODIES: dict[str, Any] = {
     "note": {"text": "seen"},
     "sign": {"text": "seen"},
     "verify": {"sample": True},
-    "accept": {},
     "exclude_receivable": {"amount": "10.00", "salesperson": "sales-3"},
     "reply": {"stage": "interim", "text": "soon"},
     "extend": {"clock": "resolution", "due": "2027-03-01T10:00:00+08:00", "reason": "difficult"},
