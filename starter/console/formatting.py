@@ -141,7 +141,9 @@ class Formatter:
 
     def step(self, step: int | str) -> str:
         """Return a step of a route, by its number or its name."""
-        return self.words.say("remark.step", n=step) if isinstance(step, int) else self.words.word("step", step)
+        if isinstance(step, int) or not self.words.has("step", step):
+            return self.words.say("remark.step", n=step)
+        return self.words.word("step", step)
 
 
 def money(amount: str) -> str:
