@@ -68,7 +68,9 @@ def of_command(case_id: str, command: Command) -> Statement:
     left_out = {"by", "request_id", "at", "proof"}
     texts = texts_of(command)
     _refuse_beyond(salts, texts)
-    content = _committed(command.model_dump(mode="json", exclude=left_out, exclude_defaults=True), texts, salts)
+    content = _committed(
+        command.model_dump(mode="json", by_alias=True, exclude=left_out, exclude_defaults=True), texts, salts
+    )
     return Statement(case_id, command.NAME, canonical(content), command.by.actor().as_json(), command.request_id)
 
 
@@ -104,7 +106,7 @@ def of_intake(case_id: str, intake: Intake) -> Statement:
 
 def texts_of(command: Command) -> dict[str, str]:
     """Return the free texts in a command, which the ledger keeps apart, by path: ``reason``, ``override.reason``."""
-    return dict(marked(type(command), command.model_dump(mode="json")))
+    return dict(marked(type(command), command.model_dump(mode="json", by_alias=True)))
 
 
 def texts_of_intake(intake: Intake) -> dict[str, str]:

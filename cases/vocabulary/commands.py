@@ -60,7 +60,7 @@ class Command(Model):
         # Without defaults: see `Intake.digest`.
         # Nor with what may change until a repeat: what the directory knows of the sender, and the proof of a sending.
         left_out: dict[str, Any] = {"request_id": True, "proof": True, "by": {"person"}}
-        content = canonical(self.model_dump(mode="json", exclude=left_out, exclude_defaults=True))
+        content = canonical(self.model_dump(mode="json", by_alias=True, exclude=left_out, exclude_defaults=True))
         return hashlib.sha256(f"{self.NAME}{content}".encode()).hexdigest()
 
 
