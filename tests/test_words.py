@@ -77,7 +77,11 @@ def all_terms(policies: Sequence[Policy] = (), *rooms: str) -> dict[str, frozens
         **vocabulary.terms(policies),
         "fact": vocabulary.facts(),
         "code": frozenset(_codes(*ROOMS, *rooms)),
-        "outcome": frozenset(literals.passed("Closed", "outcome", "cases") | literals.passed("_end", 1, "cases/kinds")),
+        "outcome": frozenset(
+            literals.passed("Closed", "outcome", "cases")
+            | literals.passed("_end", 1, "cases/kinds")
+            | {form.outcome for policy in policies or vocabulary.shipped() for form in policy.form.values()}
+        ),
         "reason": frozenset(_reasons()),
         "due_moved": frozenset(literals.under_key("why", "cases")),
         "erased_for": frozenset(ERASED_FOR),

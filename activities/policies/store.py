@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import policy
-from cases.policy.inheritance import EXTENDS, check_forms, read_table
+from cases.policy.inheritance import EXTENDS, WITHOUT, check_forms, layered, read_table
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
@@ -66,7 +67,7 @@ class Policies:
             Refused: code ``bad_policy``, naming the file, the key path, the value and what is allowed.
         """
         try:
-            return _policy(tuple(self._texts(source)), json.dumps({**published_years(), **(loaded or {})}, default=str))
+            return _policy(tuple(self._texts(source)), _json({**published_years(), **(loaded or {})}))
         except Refused as refusal:
             raise Refused(refusal.code, f"{source}: {refusal.message}") from None
 
@@ -116,6 +117,33 @@ class Policies:
             Refused: code ``unknown_policy`` or ``bad_policy``.
         """
         return self.load(name, await self._loaded() if self._loaded else None)
+
+    async def beside(self, text: str, name: str = "default") -> Policy:
+        """Return what a policy would be with a file of forms beside it, in place of its forms of these names.
+
+        Nothing is stored.
+
+        Raises:
+            Refused: code ``bad_policy``, naming the key path, the value and what is allowed.
+        """
+        years = {**published_years(), **(await self._loaded() if self._loaded else {})}
+        return await asyncio.to_thread(self._beside, text, name, years)
+
+    def _beside(self, text: str, name: str, years: Years) -> Policy:
+        try:
+            check_forms(text)
+            table, below = read_table(text), layered(bases := self._texts(self._sources(name)[0]))
+            notices = {notice.get("name") for notice in below.get("notice", ())}
+            without = [f"form.{form}" for form in table["form"] if form in below.get("form", {})]
+            without += [f"notice.{one['name']}" for one in table.get("notice", ()) if one.get("name") in notices]
+            head = f"{EXTENDS} = {json.dumps(name)}\nname = {json.dumps(below['name'])}\n"
+            return Policy.from_toml(f"{head}{WITHOUT} = {json.dumps(without)}\n{text}", json.loads(_json(years)), bases)
+        except RecursionError:
+            raise Refused("bad_policy", "policy: tables within tables, more than any form has") from None
+
+
+def _json(years: Years) -> str:
+    return json.dumps(years, default=str)
 
 
 def _folder(source: Path | Traversable) -> Path | Traversable:

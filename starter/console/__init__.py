@@ -22,6 +22,7 @@ from starter.api.problems import refused
 from starter.api.services import Services
 from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
 from starter.console.codec import add_codec
+from starter.console.papers import pages, preview
 from starter.console.web import CSP, Handler, Site
 
 __all__ = ["mount"]
@@ -43,6 +44,10 @@ PAGES: dict[str, Handler] = {
     "/approvals/waiting": approvals.waiting,
     "/passkeys": passkeys.passkeys,
     "/erasures": erasures.erasures,
+    "/forms": pages.forms,
+    "/forms/{name}": preview.form,
+    "/forms/{name}/preview": preview.preview,
+    "/forms/{name}/file": pages.file,
     "/find": find.find,
     "/find/export": find.export,
     "/find/verify": find.verify,

@@ -16,14 +16,19 @@ from starlette.responses import Response
 from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.kinds.complaint import Complaint
+from cases.kinds.form import Form
 from cases.policy.model import Policy
-from cases.vocabulary.commands import Approve
+from cases.vocabulary.commands import Approve, Sign
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions, texts
 from starter.api.actions import NoAnswer
 from starter.console import drawing
 from starter.console.forms import Field, Options, body_of, fields_of
+from starter.console.papers.paper import signature_of
+from starter.console.papers.progress import hindrance, progress
+from starter.console.papers.titles import FormTranslations
+from starter.console.papers.values import values_of
 from starter.console.passkeys import confirming
 from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url
@@ -63,6 +68,11 @@ async def case(look: Look) -> Response:
     if done in shown.case.COMMANDS:
         shown = await _caught_up(look, shown)
         look.message = Message("good", look.say("case.done", what=look.words.word("command", done)))
+    if look.request.query_params.get("filed"):
+        look.message = Message("good", look.say("paper.filed"))
+    if doing is None and isinstance(shown.case, Form) and Sign.NAME in shown.allowed:
+        # Whoever opens a form that waits for them has its signature at hand.
+        doing = Sign.NAME
     typed = look.draft() if doing else None
     form = None
     if doing is not None and doing in shown.allowed:
@@ -173,7 +183,10 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
     values = {"rung": look.words.word("role", shown.view["rung"])}
     values |= {field: shown.view.get(field) or "" for field in ("offered", "agreed")}
     consequence = look.say(f"consequence.{name}", **values) if look.words.has("consequence", name) else ""
-    fields = fields_of(model, look.words, await _options(look, shown, choices))
+    if isinstance(shown.case, Form) and model is shown.case.COMMANDS[Sign.NAME]:
+        fields = signature_of(look, shown.case)
+    else:
+        fields = fields_of(model, look.words, await _options(look, shown, choices))
     amounts: dict[str, str] = {}
     if name == Approve.NAME:
         # Nobody types the amount: it is the one that they are shown.
@@ -217,7 +230,9 @@ async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -
         if field == "to.role":
             options["to"] = await _people(look, values)
         else:
-            said = _OPTIONS.get(field) or _word(field.rpartition(".")[2])
+            # Where a form is sent back to is a step, where a case goes a role.
+            at_step = field == "to" and isinstance(shown.case, Form)
+            said = _OPTIONS.get("to.step" if at_step else field) or _word(field.rpartition(".")[2])
             options[field] = [(value, said(look, shown, value)) for value in values]
     return options
 
@@ -254,6 +269,7 @@ def _subject(look: Look, shown: Shown, value: str) -> str:
 _OPTIONS: Mapping[str, Callable[[Look, Shown, str], str]] = {
     "to": _word("role"),
     "roles": _word("role"),
+    "to.step": _word("step"),
     "checklist.witnesses": _word("role"),
     "notice": _notice,
     "subject": _subject,
@@ -285,6 +301,8 @@ async def _shown(look: Look, view: Json) -> Shown:
     case = await actions.replayed(look.services, look.who, view)
     recorded = [event.as_json() for event in case.events]
     view = await texts.shown_one(look.services, look.who, view)
+    if isinstance(case, Form):
+        look.speak(FormTranslations(look.words, case.KIND, case.rule))
     # What the ledger gives; then time runs on, and with it what may be done.
     clocks = case.explain(actions.now_in(case))
     return Shown(view, recorded, case, clocks, actions.allowed_to(look.who, case))
@@ -338,7 +356,16 @@ async def _told(look: Look, shown: Shown) -> Json:
     formatter = replace(look.formatter, times=Times(ZoneInfo(policy.zone), look.words))
     warned = {name: rule.warn_percent for name, rule in shown.case.rule.clocks.items()}
     now = max(datetime.now(UTC), datetime.fromisoformat(recorded[-1]["at"]))
+    paper = None
+    if isinstance(shown.case, Form) and isinstance(look.words, FormTranslations):
+        words = look.words
+        paper = {
+            "steps": progress(shown.case, words),
+            "hindrance": hindrance(recorded, words),
+            "values": values_of(shown.case.rule, view["fields"], words, formatter),
+        }
     return {
+        "paper": paper,
         "view": {**view, "escalated": view["rung"] != policy.ladder.rungs[0] and view["status"] == "open"},
         "events": list(reversed(recorded)),
         "ladder": drawing.ladder(recorded, policy.ladder.rungs),
@@ -346,11 +373,11 @@ async def _told(look: Look, shown: Shown) -> Json:
         "bar": drawing.BAR,
         "linked": linked,
         "times": formatter.times,
-        "facts": formatter.facts(view),
+        "facts": [] if paper else formatter.facts(view),
         # What the formula gives stands in a table of its own.
         "amounts": [(name, amount) for name, amount in shown.case.money(view).items() if amount and name != "assessed"],
         "options": _proposed(shown),
-        "signed": formatter.signatures(view),
+        "signed": [] if paper else formatter.signatures(view),
         "formula": formatter.formula,
         "note": formatter.note,
         "details": formatter.details,

@@ -13,6 +13,8 @@ from typing import Any
 
 from cases.directory import Directory
 from starter.console.field_types import event_sort, fact_sorts
+from starter.console.papers.titles import FormTranslations
+from starter.console.papers.values import said
 from starter.console.times import Times
 from starter.console.translations import PageTranslations
 from starter.console.vocabulary import APART
@@ -185,6 +187,15 @@ def _answer(name: str) -> Callable[[Formatter, Any], str]:
     return lambda f, value: f"{f.words.label(name)}: {f.yes_or_no(value)}"
 
 
+def _filled(f: Formatter, value: View) -> list[str]:
+    """Return what fields of a form hold, where the form is known."""
+    words = f.words
+    if not isinstance(words, FormTranslations):
+        return []
+    known = ((name, words.table.fields.get(name), one) for name, one in value.items())
+    return [f"{words.title(rule, name)}: {said(words, f, rule, one)}" for name, rule, one in known if rule is not None]
+
+
 def _count(text: str) -> Callable[[Formatter, Any], str]:
     return lambda f, value: f.words.say(f"remark.{text}", n=value)
 
@@ -325,7 +336,7 @@ FIELDS: Mapping[str, Shown] = {
     "eligible": SILENT,
     "facts": SILENT,
     "factor": Shown(_term("factor")),
-    "fields": SILENT,
+    "fields": Shown(_filled),
     "finding": FREE,
     "found": SILENT,
     "fraction": Shown(_percent),
@@ -419,6 +430,10 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("slip_answered", "cause"): FREE,
     ("verified", "complete"): SILENT,
     ("verified", "found"): Shown(_verified),
+    ("absence_recorded", "from"): MOMENT,
+    ("absence_recorded", "to"): MOMENT,
+    ("absence_recorded", "unknown"): Shown(lambda f, value: [f.person(id) for id in value]),
+    ("took_effect", "early"): Shown(lambda f, value: f.words.say("remark.early") if value else ""),
 }
 
 

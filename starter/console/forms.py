@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases.vocabulary.commands import Command
+from cases.vocabulary.values import MOST_LISTED
 from starter.console.translations import PageTranslations
 from starter.console.vocabulary import OWN, resolved
 
@@ -23,6 +24,8 @@ _SHORT = frozenset({"name", "where", "label", "channel"})
 _LINE = 200
 # What stands between the id and the role of a person in one choice.
 _BAR = "|"
+# So many rows a table begins with, and gets more at a time.
+ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,10 @@ class Field:
 
     Args:
         name: its path in the body, ``loss.total_value``.
-        kind: ``text area amount number instant day choice yesno lines rows many person group``.
+        kind: ``text area amount number instant day month week choice yesno lines many person attachment group rows``.
         options: of a choice, as value and label.
-        inner: the fields of a group, or what stands in a row, in this order.
+        inner: the fields of a group or an attachment, or the columns of rows.
+        least: of a number; ``most`` likewise.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Field:
     options: Options = ()
     default: str = ""
     inner: tuple[Field, ...] = ()
+    least: str = ""
+    most: str = ""
 
     @property
     def id(self) -> str:
@@ -89,7 +95,9 @@ def _fields(
         field = Field(path, kind, words.label(path), required, hint, options, default)
         if kind in ("group", "rows"):
             inside = shape if kind == "group" else resolved(shape["items"], known)
-            field = replace(field, inner=tuple(_fields(inside, known, field, words, choices)))
+            inner = _fields(inside, known, field, words, choices)
+            # A row that is left empty is none.
+            field = replace(field, inner=tuple(replace(one, required=one.required and kind == "group") for one in inner))
         yield field
 
 
@@ -126,10 +134,38 @@ def body_of(fields: Sequence[Field], sent: Mapping[str, Sequence[str]], zone: Zo
     body: dict[str, Any] = {}
     for field in fields:
         name = field.name.rpartition(".")[2]
-        value = body_of(field.inner, sent, zone) if field.kind == "group" else _value(field, sent, zone)
+        if field.kind in ("group", "attachment"):
+            value: Any = body_of(field.inner, sent, zone)
+        elif field.kind == "rows":
+            value = [body_of(row, sent, zone) for row in rows_of(field, sent)]
+        else:
+            value = _value(field, sent, zone)
         if value not in (None, {}, []):
             body[name] = value
     return body
+
+
+def rows_of(field: Field, sent: Mapping[str, Sequence[str]]) -> list[tuple[Field, ...]]:
+    """Return the fields of each row that something was typed into, in order."""
+    begin = f"{field.name}."
+    typed = [name.removeprefix(begin) for name, values in sent.items() if name.startswith(begin) and any(values)]
+    places = sorted({int(place) for place, _, _ in (name.partition(".") for name in typed) if place.isdecimal()})
+    return [row_of(field, place) for place in places]
+
+
+def row_of(field: Field, place: int) -> tuple[Field, ...]:
+    """Return the fields of one row; rows count from 0."""
+    named = ((one, one.name.rpartition(".")[2]) for one in field.inner)
+    return tuple(replace(one, name=f"{field.name}.{place}.{name}") for one, name in named)
+
+
+def rows_shown(field: Field, typed: Mapping[str, Sequence[str]]) -> list[tuple[Field, ...]]:
+    """Return the rows that a page offers: those that were sent, more where they were asked for, and some at least."""
+    begin = f"{field.name}."
+    places = (name.removeprefix(begin).partition(".")[0] for name in typed if name.startswith(begin))
+    there = max((int(place) + 1 for place in places if place.isdecimal()), default=0)
+    asked = ROWS if list(typed.get("more", ())) == [field.name] else 0
+    return [row_of(field, place) for place in range(min(max(there + asked, ROWS), MOST_LISTED))]
 
 
 def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> Any:
@@ -140,14 +176,12 @@ def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> A
     text = values[0].replace("\r\n", "\n").strip()
     if field.kind == "many":
         return values
-    if field.kind == "rows":
-        return [_row(field, line) for line in text.split("\n") if line.strip()]
     if field.kind == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
     if field.kind == "yesno":
         return {"true": True, "false": False}.get(text, text)
     if field.kind == "number":
-        return int(text) if text.isascii() and text.isdigit() else text
+        return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 40 else text
     if field.kind == "person":
         person, _, role = text.rpartition(_BAR)
         return {"id": person, "role": role}
@@ -158,12 +192,3 @@ def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> A
             return text
         return (at.replace(tzinfo=zone) if at.tzinfo is None else at).isoformat()
     return text
-
-
-def _row(field: Field, line: str) -> dict[str, str] | str:
-    """Return a line of a table, in which semicolons stand between the values; as it is, where there are too many."""
-    values = [value.strip() for value in line.replace("；", ";").split(";")]
-    if len(values) > len(field.inner):
-        return line.strip()
-    names = [one.name.rpartition(".")[2] for one in field.inner]
-    return {name: value for name, value in zip(names, values, strict=False) if value}

@@ -12,6 +12,7 @@ from cases.policy.tables import ClockRule
 from cases.vocabulary.refusals import Refused
 from cases.working_calendar import WEEKDAYS
 from starter.console.times import span
+from starter.console.translations import PageTranslations
 from starter.console.web import Look, Message
 from starter.policies import differences
 
@@ -41,7 +42,7 @@ async def policy(look: Look) -> Response:
         changed=differences(shown, other) if other else [],
         names=names,
         rules=list(_rules(shown, look)),
-        clocks=[(kind, clock, rule, _limit(rule, look)) for kind, clock, rule in _clocks(shown)],
+        clocks=[(kind, clock, rule, limit_of(rule, look.words)) for kind, clock, rule in _clocks(shown)],
         permissions=sorted((name, shown.expand(roles)) for name, roles in shown.permissions.items()),
         short=SHORT,
     )
@@ -97,17 +98,19 @@ def _span(length: timedelta, look: Look) -> str:
     return span(length.total_seconds(), look.words)
 
 
-def _limit(rule: ClockRule, look: Look) -> str:
+def limit_of(rule: ClockRule, words: PageTranslations) -> str:
+    """Return how long a clock runs."""
     if rule.calendar_days is not None:
-        return look.say("policy.calendar_days", count=rule.calendar_days)
+        return words.say("policy.calendar_days", count=rule.calendar_days)
     if rule.working_time is not None:
-        return look.say("policy.working", span=_span(rule.working_time, look))
+        return words.say("policy.working", span=span(rule.working_time.total_seconds(), words))
     if rule.next_opening:
-        return look.say("policy.next_opening")
-    if rule.month_day is not None:
-        return look.say("policy.month_day", day=rule.month_day, field=rule.field)
-    if rule.week_day is not None:
-        return look.say("policy.week_day", day=look.say(f"weekday.{rule.week_day}"), field=rule.field)
-    if rule.until is not None:
-        return look.say("policy.until", field=rule.until)
-    return look.say("policy.as_promised") if rule.elapsed is None else _span(rule.elapsed, look)
+        return words.say("policy.next_opening")
+    if rule.bound_to is not None:
+        field = words.word("fact", rule.bound_to)
+        if rule.month_day is not None:
+            return words.say("policy.month_day", day=rule.month_day, field=field)
+        if rule.week_day is not None:
+            return words.say("policy.week_day", day=words.say(f"weekday.{rule.week_day}"), field=field)
+        return words.say("policy.until", field=field)
+    return words.say("policy.as_promised") if rule.elapsed is None else span(rule.elapsed.total_seconds(), words)

@@ -21,7 +21,7 @@ from cases.kinds.handover import OUTGOING, RELIEF
 from cases.kinds.quality_events import Slip
 from cases.mechanisms.clocks import ClockState
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import KINDS, case_types
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EVENTS
 
@@ -93,12 +93,12 @@ def shipped() -> list[Policy]:
 
 def clocks() -> tuple[str, ...]:
     """Return the names of all clocks, without the numbers of those that are numbered."""
-    return tuple(dict.fromkeys(clock for kind in KINDS.values() for clock in kind.TABLE.CLOCKS))
+    return tuple(dict.fromkeys(clock for kind in case_types() for clock in kind.TABLE.CLOCKS))
 
 
 def commands() -> dict[str, type[Command]]:
     """Return the commands of all kinds by name."""
-    return {name: model for kind in KINDS.values() for name, model in kind.COMMANDS.items()}
+    return {name: model for kind in reversed(case_types()) for name, model in kind.COMMANDS.items()}
 
 
 def enums() -> dict[str, Terms]:

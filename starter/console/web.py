@@ -26,6 +26,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.directory import Directory
+from cases.policy.forms import titles
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
@@ -35,10 +36,13 @@ from starter.api.issuer import is_loopback
 from starter.api.limits import Limiter, TooManyRequests
 from starter.api.services import Services
 from starter.console.formatting import Formatter, money
+from starter.console.forms import rows_shown
+from starter.console.papers.paper import filed_by
 from starter.console.rules import clause_links
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
 from starter.console.times import Times
 from starter.console.translations import LANGUAGES, PageTranslations, translations
+from starter.forms import table_of
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +98,12 @@ class Site:
         self.sealer = Sealer(*_secrets(services))
         self.drafts = Drafts()
         self.limiter = Limiter(services.settings.rate_limit)
-        self.translations = translations(services.settings.templates)
+        self.translations = {
+            language: words.named(
+                "kind", {name: table_of(form).titles(name)[language] for name, form in services.forms.items()}
+            )
+            for language, words in translations(services.settings.templates).items()
+        }
         self.pages = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -191,7 +200,7 @@ class Look:
         if not await self.services.sessions.has(self.session.id):
             # What they were granted may be granted no more.
             with suppress(Refused):
-                self.caller = caller_of(claims, self.services.verifier.table, self._directory)
+                self.caller = caller_of(claims, self.services.verifier.table, self._directory, self.services.forms)
         if self.caller is None:
             self.session, self._turned_away = Session(), True
 
@@ -223,7 +232,7 @@ class Look:
             if len(body) > LARGEST:
                 raise HTTPException(413)
         try:
-            return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=500, errors="strict")
+            return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=3000, errors="strict")
         except (UnicodeDecodeError, ValueError):
             raise HTTPException(403) from None
 
@@ -284,6 +293,17 @@ class Look:
         named = self.caller is not None and may_read_names(self.caller)
         return Formatter(self.words, self.times, self._directory if named else Directory())
 
+    @property
+    def directory(self) -> Directory:
+        """The staff, as this request found it."""
+        return self._directory
+
+    def speak(self, words: PageTranslations) -> None:
+        """Go on with words that know more, such as those of a form."""
+        for made in ("formatter", "times"):
+            self.__dict__.pop(made, None)
+        self.words = words
+
     # --- answers ----------------------------------------------------------------------------------
 
     def page(self, template: str, *, status: int = 200, page: str = "", live: str = "", **values: Any) -> HTMLResponse:
@@ -302,6 +322,9 @@ class Look:
             "words": words,
             "times": self.times,
             "caller": self.caller,
+            "files_forms": self.caller is not None and bool(filed_by(self)),
+            "rows_shown": rows_shown,
+            "kind_of": lambda view: kind_said(view, words),
             "may_erase": self.caller is not None and may_erase(self.caller),
             "theme": self.theme,
             "page": page,
@@ -375,10 +398,20 @@ def back_to(address: str | None) -> str:
 def matter_of(view: Mapping[str, Any], formatter: Formatter) -> dict[str, str]:
     """Return what a case is about in few words, free of personal data: its category or factor, and its waybill."""
     facts = view.get("facts") or {}
+    if view["kind"] not in KINDS:
+        # A form is called by its title, and is about whoever filed it.
+        filer = facts.get("filed_by")
+        return {"matter": formatter.person(filer["id"]) if filer else "", "waybill": ""}
     about = KINDS[view["kind"]].ABOUT
     value = view.get("matter") or facts.get(about) or ""
     waybill = view.get("waybill") or (facts.get("shipment") or {}).get("waybill") or ""
     return {"matter": formatter.fact(about, value, view["kind"]) if value else "", "waybill": waybill}
+
+
+def kind_said(view: Mapping[str, Any], words: PageTranslations) -> str:
+    """Return what a case is called by: its kind, or the title of the form that it is."""
+    kind, title = view["kind"], view.get("title") or view.get("matter")
+    return titles(title)[words.language] if kind not in KINDS and title else words.word("kind", kind)
 
 
 def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
@@ -394,5 +427,5 @@ def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
 
 
 def kinds_seen(caller: Caller, kinds: frozenset[str] | None) -> tuple[str, ...]:
-    """Return the kinds of case to choose from."""
-    return tuple(kind for kind in KINDS if kinds is None or kind in kinds)
+    """Return the kinds of case to choose from, forms last."""
+    return tuple(kind for kind in (*KINDS, *caller.forms) if kinds is None or kind in kinds)

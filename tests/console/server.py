@@ -39,8 +39,47 @@ PEOPLE = (
     Person(id="gus-1", name="Gus Mora", role="general_manager", unit="hq", language="en"),
     Person(id="pam-1", name="Pam Roy", role="project_manager", unit="hq", language="en"),
     Person(id="fay-1", name="Fay Wu", role="finance", unit="hq", language="en"),
+    Person(id="mia-1", name="米雅", role="marketing", unit="hq"),
+    Person(id="max-1", name="Max Lee", role="marketing_manager", unit="hq", language="en"),
+    Person(id="wen-1", name="文清", role="warehouse_manager", unit="hq"),
+    Person(id="dan-1", name="Dan Yu", role="distribution_manager", unit="hq", language="en"),
     Person(id="ada-1", name="Ada Holm", role="auditor", unit="hq", language="en"),
 )
+# A form of a company's own, in a policy of its own.
+ACME = """\
+extends = "default"
+name = "acme"
+
+[form.car_hire]
+title = "Car hire 租车单"
+clause = "INVENTED"
+files = ["agent", "supervisor"]
+copies = ["finance"]
+
+[form.car_hire.fields]
+day = { type = "date", required = true, title = "Day 日期" }
+seats = { type = "integer", min = 1, max = 9, required = true, title = "Seats 座位数" }
+with_driver = { type = "bool", title = "With a driver 配司机" }
+stops.type = "rows"
+stops.required = true
+stops.title = "Stops 停靠点"
+stops.columns.place = { type = "text", title = "Place 地点" }
+stops.columns.toll = { type = "yuan", title = "Toll 过路费" }
+tolls = { type = "yuan", sum = "stops.toll", title = "Tolls 过路费合计" }
+mileage = { type = "integer", min = 0, title = "Mileage 里程" }
+
+[[form.car_hire.step]]
+name = "allow"
+title = "Allow it 准许"
+any_of = ["supervisor+"]
+superior = true
+
+[[form.car_hire.step]]
+name = "back"
+title = "Car is back 还车"
+roles = ["finance"]
+fills = ["mileage"]
+"""
 _keys = count(1)
 
 
@@ -84,6 +123,7 @@ async def open_console(
 ) -> AsyncIterator[ConsoleServer]:
     """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
     async with open_backend(env, database, folder, **more) as backend:
+        (folder / "policies" / "acme.toml").write_text(ACME, "utf-8")
         address = SecretStr(as_writer(database))
         settings = Settings(
             data=folder, database_url=address, policies=folder / "policies", failure_limit="100000/second", **more

@@ -80,6 +80,65 @@
     }
     tick();
   });
+  // What a form's page can do here without asking the server: more rows, a file's fingerprint, a copy of its table.
+  const renumbered = (body) => [...body.rows].forEach((row, place) => {
+    const before = Number(row.dataset.place ?? place);
+    for (const input of row.querySelectorAll("[name]")) {
+      const parts = input.name.split(".");
+      parts[parts.length - 2] = place;
+      input.name = parts.join(".");
+      input.id = `f-${input.name.replaceAll(".", "-")}`;
+      const label = input.getAttribute("aria-label");
+      input.setAttribute("aria-label", label.replace(String(before + 1), String(place + 1)));
+    }
+    row.dataset.place = place;
+  });
+  const prepared = (part) => {
+    for (const one of part.querySelectorAll("[data-hashing], [data-drop], [data-copy], [data-save]")) one.hidden = false;
+    for (const body of part.querySelectorAll("[data-rows] tbody")) renumbered(body);
+  };
+  prepared(document);
+  document.body.addEventListener("htmx:afterSettle", (event) => prepared(event.target));
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.name === "more") {
+      event.preventDefault();
+      const body = button.closest("[data-rows]").querySelector("tbody");
+      const row = body.rows[body.rows.length - 1].cloneNode(true);
+      for (const input of row.querySelectorAll("input, textarea, select")) input.value = "";
+      for (const fault of row.querySelectorAll(".fault")) fault.remove();
+      body.append(row);
+      renumbered(body);
+      row.querySelector("input, textarea, select").focus();
+    } else if ("drop" in button.dataset) {
+      const body = button.closest("tbody");
+      if (body.rows.length > 1) button.closest("tr").remove();
+      renumbered(body);
+    } else if (button.dataset.copy) {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+      button.textContent = button.dataset.copied;
+    } else if (button.dataset.save) {
+      const text = document.getElementById(button.dataset.save).value;
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: "application/toml" }));
+      link.download = button.dataset.name;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    }
+  });
+  document.addEventListener("change", async (event) => {
+    const part = event.target.closest("[data-hashing]");
+    const file = part && event.target.files[0];
+    if (!file) return;
+    const put = (name, value) => {
+      part.parentElement.querySelector(`[name$=".${name}"]`).value = value;
+    };
+    put("name", file.name);
+    if (!crypto.subtle) return;
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+    put("sha256", [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  });
   // A case that opens or a filter that changes must not be asked for twice by a double click.
   document.addEventListener("submit", (event) => {
     for (const button of event.target.querySelectorAll("button[type=submit]:not([name])")) {

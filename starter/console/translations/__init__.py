@@ -33,6 +33,10 @@ class PageTranslations(Translations):
         text = self.sections[section][name]
         return text.format(**values) if values else text
 
+    def named(self, section: str, words: Mapping[str, str]) -> PageTranslations:
+        """Return the same with words for more terms of a section; what has a word keeps it."""
+        return PageTranslations(self.language, {**self.sections, section: {**words, **self.sections[section]}})
+
     def label(self, path: str) -> str:
         """Return what a command's field is called: by its path (``loss.total_value``), else by its last name."""
         return self.word("field", path if self.has("field", path) else path.rpartition(".")[2])
