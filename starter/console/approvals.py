@@ -39,9 +39,7 @@ async def waiting(look: Look) -> Response:
 async def _asked(look: Look) -> list[Json]:
     """Return what this person may decide now."""
     units, kinds = sees(look.who)
-    rungs = look.policy.ladder.rungs
-    # A higher rung may decide what a lower one is asked for.
-    roles = frozenset(rungs[: rungs.index(look.who.role) + 1]) if look.who.role in rungs else frozenset()
+    roles = _decided_as(look)
     if not roles:
         return []
     page = await look.services.worklist.approvals(roles=roles, not_by=look.who.id, units=units, kinds=kinds, limit=MOST)
@@ -50,11 +48,21 @@ async def _asked(look: Look) -> list[Json]:
         case = await actions.replayed(look.services, look.who, asked["case"])
         may = case.choices("approve", look.who.actor(), actions.now_in(case))["subject"]
         if asked["approval"]["subject"] in may:
-            limit = case.policy.authority.limits.get(look.who.role)
+            limit = (case.rule.authority or case.policy.authority).limits.get(look.who.role)
             amount = asked["approval"]["amount"]
             passkey = case.approvals.needs_passkey(None if amount is None else Decimal(amount))
             found.append({**asked, "limit": None if limit is None else f"{limit:.2f}", "passkey": passkey})
     return found
+
+
+def _decided_as(look: Look) -> frozenset[str]:
+    """Return whose decisions this person may make: a higher rung may decide what a lower one is asked for."""
+    # Some kinds, and forms, have an authority of their own.
+    deciding = [(look.policy, kind) for kind in look.policy.kinds]
+    deciding += [(form.DECLARED_BY, name) for name, form in look.services.forms.items()]
+    ladders = [policy.authority_for(kind).rungs for policy, kind in deciding]
+    below = (rungs[: rungs.index(look.who.role) + 1] for rungs in ladders if look.who.role in rungs)
+    return frozenset(role for roles in below for role in roles)
 
 
 def _place(look: Look, asked: list[Json]) -> int:

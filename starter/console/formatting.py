@@ -430,6 +430,7 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("slip_answered", "cause"): FREE,
     ("verified", "complete"): SILENT,
     ("verified", "found"): Shown(_verified),
+    ("notified", "id"): SILENT,
     ("absence_recorded", "from"): MOMENT,
     ("absence_recorded", "to"): MOMENT,
     ("absence_recorded", "unknown"): Shown(lambda f, value: [f.person(id) for id in value]),

@@ -11,6 +11,7 @@ from cases.policy.model import Policy
 from cases.policy.tables import ClockRule
 from cases.vocabulary.refusals import Refused
 from cases.working_calendar import WEEKDAYS
+from starter.console.papers.titles import FormTranslations
 from starter.console.times import span
 from starter.console.translations import PageTranslations
 from starter.console.web import Look, Message
@@ -42,7 +43,7 @@ async def policy(look: Look) -> Response:
         changed=differences(shown, other) if other else [],
         names=names,
         rules=list(_rules(shown, look)),
-        clocks=[(kind, clock, rule, limit_of(rule, look.words)) for kind, clock, rule in _clocks(shown)],
+        clocks=[(kind, clock, rule, limit_of(rule, _words(look, shown, kind))) for kind, clock, rule in _clocks(shown)],
         permissions=sorted((name, shown.expand(roles)) for name, roles in shown.permissions.items()),
         short=SHORT,
     )
@@ -86,6 +87,11 @@ def _rules(policy: Policy, look: Look) -> Iterator[tuple[str, str, str]]:
             yield say("policy.reopened", kind=named), within, rule.reopen_clause
         for name, years, clause in rule.years():
             yield say(f"period.{name}", kind=named), say("policy.within_years", count=years), clause
+
+
+def _words(look: Look, policy: Policy, kind: str) -> PageTranslations:
+    """Return the words for a kind; a form brings those for its fields along."""
+    return FormTranslations(look.words, kind, policy.form[kind]) if kind in policy.form else look.words
 
 
 def _clocks(policy: Policy) -> Iterator[tuple[str, str, ClockRule]]:

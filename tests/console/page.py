@@ -24,6 +24,9 @@ PAGES = {
     "rules": "/console/rules",
     "case": "/console/case?id={case}",
     "action": "/console/case?id={case}&do=assess",
+    "forms": "/console/forms",
+    "form": "/console/forms/new_business",
+    "filing": "/console/forms/leave/file",
 }
 # With what only QA, the general manager and auditors get to.
 ALL_PAGES = {**PAGES, "erasures": "/console/erasures"}

@@ -8,6 +8,20 @@ from typing import Any
 from tests.console.server import ConsoleServer
 
 HOUR = 3600.0
+PENALTY = {
+    "filed_by": {"id": "zhou-3", "role": "supervisor"},
+    "unit": "north",
+    "fields": {
+        "case": "complaint:K-9",
+        "ground": "report_late",
+        "kind": "penalty",
+        "department": "agent",
+        "bearers": [
+            {"person": "ann-7", "role": "agent", "amount": "50.00"},
+            {"person": "ben-2", "role": "agent", "amount": "20.00"},
+        ],
+    },
+}
 
 
 def shipment(waybill: str, **more: Any) -> dict[str, Any]:
@@ -93,4 +107,5 @@ async def fill(console: ConsoleServer) -> dict[str, str]:
     given = {"id": "S-9", "starts_at": days[0], "ends_at": days[1]}
     swap = {"initiator": agents[0], "counterparty": agents[1], "given": given, "unit": "north"}
     ids["swap"] = await file("swap", swap)
+    ids["form"] = await file("penalty_notice", PENALTY)
     return ids

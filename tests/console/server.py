@@ -43,6 +43,8 @@ PEOPLE = (
     Person(id="max-1", name="Max Lee", role="marketing_manager", unit="hq", language="en"),
     Person(id="wen-1", name="文清", role="warehouse_manager", unit="hq"),
     Person(id="dan-1", name="Dan Yu", role="distribution_manager", unit="hq", language="en"),
+    Person(id="bea-1", name="Bea Holt", role="business", unit="hq", language="en"),
+    Person(id="boss-1", name="Bo Ran", role="business_manager", unit="hq", language="en"),
     Person(id="ada-1", name="Ada Holm", role="auditor", unit="hq", language="en"),
 )
 # A form of a company's own, in a policy of its own.

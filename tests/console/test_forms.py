@@ -219,3 +219,83 @@ async def test_the_link_in_a_mail_leads_to_the_signature_in_two_clicks(
         await page.goto(f"{console.url}/console/case?id={case_id}")
         await page.get_by_role("button", name="签署").click()
         await expect(page.get_by_role("region", name="流程")).to_contain_text("周远")
+
+
+async def test_an_amount_is_decided_on_the_page_of_approvals(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "bea-1", language="en") as page:
+        await page.goto(f"{console.url}/console/forms/allowance/file")
+        await page.get_by_label("Case").fill("complaint:K-1")
+        await page.get_by_label("Amount").fill("1250")
+        await page.get_by_label("Reason").fill("ten boxes were wet")
+        await page.locator("form.paper button[type=submit]").click()
+        await page.wait_for_url("**/console/case?*")
+        case_id = case_of(page)
+    await sign(browser, console, "boss-1", case_id)
+    async with open_page(browser, console, "gus-1") as page:
+        await page.goto(f"{console.url}/console/approvals?id={case_id}&subject=general")
+        panel = page.locator("section[aria-labelledby=one]")
+        await expect(panel).to_contain_text("Sales allowance certificate")
+        await expect(panel).to_contain_text("1,250.00")
+        await page.get_by_role("button", name="Approve").click()
+        await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Approve")
+    view = await console.backend.book.case(case_id)
+    assert view is not None
+    assert view["step"] == "customer"
+
+
+async def test_only_who_may_file_a_form_gets_to_its_page(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "fay-1", errors=1) as page:
+        await page.goto(f"{console.url}/console/forms/leave/file")
+        await expect(page.get_by_role("main")).to_contain_text("You may not do this")
+        await page.goto(f"{console.url}/console/forms")
+        await expect(page.get_by_role("link", name="Statement of account", exact=True)).to_be_visible()
+        await expect(page.get_by_role("link", name="File it: Leave")).to_have_count(0)
+    async with open_page(browser, console, "ada-1", errors=1) as page:
+        await expect(page.get_by_role("navigation").get_by_role("link", name="Forms")).to_have_count(0)
+        await page.goto(f"{console.url}/console/forms/no_such_form")
+        await expect(page.get_by_role("main")).to_contain_text("no such page")
+
+
+BAD_TABLES = {
+    "not TOML": ("[form.leave", "not TOML"),
+    "another section": ('name = "mine"\n[form.x]\n', "a file of forms holds only"),
+    "no form": ("", "a file of forms holds tables"),
+    "too deep": ("x = " + "[" * 20_000, "tables within tables"),
+    "too large": ("#" + "x" * 70_000, "larger than 64 KB"),
+    "a table for a form": ("form = 3", "a file of forms holds tables"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TABLES)
+async def test_a_table_that_is_none_is_answered_with_what_is_wrong(
+    console: ConsoleServer, browser: Browser, what: str
+) -> None:
+    text, said = BAD_TABLES[what]
+    async with open_page(browser, console, "sue-1", language="en", java_script_enabled=False, errors=None) as page:
+        await page.goto(f"{console.url}/console/forms/leave")
+        await page.get_by_text("Try out a change of its table").click()
+        editor = page.get_by_role("textbox", name="Table (TOML)")
+        await editor.fill(text)
+        await page.get_by_role("button", name="Check").click()
+        await expect(page.get_by_role("region", name="Faults")).to_contain_text(said)
+        await expect(editor).to_have_value(text)
+
+
+async def test_an_example_is_bounded(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "sue-1") as page:
+        await page.goto(f"{console.url}/console/forms/leave")
+        await page.get_by_text("Try out a change of its table").click()
+        editor = page.get_by_role("textbox", name="Table (TOML)")
+        often = 'reminders = { first = "PT1S", factor = 1, longest = "PT1S", clause = "INVENTED" }\n'
+        text = (await editor.input_value()).replace("[form.leave]\n", f"[form.leave]\n{often}", 1)
+        async with page.expect_response("**/preview"):
+            await editor.fill(text)
+        await page.get_by_text("Rehearse an example").first.click()
+        first = page.locator("[name='act.0.at']")
+        await first.fill(in_days(700))
+        await page.get_by_role("button", name="Rehearse").click()
+        await expect(page.locator("#result")).to_be_visible()
+        assert 500 < await page.locator("#result .history > li").count() < 1500
+        await page.locator("[name='act.0.at']").fill("2090-01-01T00:00")
+        await page.get_by_role("button", name="Rehearse").click()
+        await expect(page.get_by_role("alert")).to_contain_text("each needs a day and a time")

@@ -42,10 +42,14 @@ async def test_no_serious_fault_for_those_who_cannot_see(
             await page.goto(console.url + path.format(case=samples["claim"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
             faults += await _faults(page, name)
-        for name in ("complaint", "handover", "swap"):
+        for name in ("complaint", "handover", "swap", "form"):
             await page.goto(f"{console.url}/console/case?id={samples[name]}")
             await expect(page.locator(".history li").first).to_be_visible()
             faults += await _faults(page, name)
+    # A table to fill in, which the general manager does not file.
+    async with open_page(browser, console, "sue-1", language=language, color_scheme=scheme) as page:
+        await page.goto(f"{console.url}/console/forms/penalty_notice/file")
+        faults += await _faults(page, "rows")
     assert faults == []
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from cases.policy.forms import FieldRule, FormTable
 from cases.policy.model import Policy
 
+# Dates are rather those by which something is over than those on which it begins.
+_MEANWHILE = timedelta(days=30)
 # Days that are looked at for one on which nothing forbids what a form is about.
 _MOST_DAYS = 60
 _VALUES: Mapping[str, Any] = {
@@ -43,6 +45,11 @@ def sample_of(table: FormTable, policy: Policy, filed: datetime, role: str) -> d
                 fields[name] = wanted.get(name) == "true"
     for check in table.checks:
         start, to = fields.get(check.start or ""), check.to or ""
+        if check.rule == "ended" and check.field in fields:
+            # The last one that is over.
+            monthly = table.fields[check.field].type == "month"
+            over = local.replace(day=1) - timedelta(days=1) if monthly else local - timedelta(days=7)
+            fields[check.field] = f"{over:%Y-%m}" if monthly else f"{over:%G-W%V}"
         if check.rule == "order" and start is not None and to in fields:
             fields[to] = _after(start)
     return fields
@@ -84,14 +91,13 @@ def _value(rule: FieldRule, policy: Policy, filed: date, day: date, others: list
         case "rows":
             return [{name: _value(its, policy, filed, day, others) for name, its in rule.columns.items()}]
         case "date":
-            return day.isoformat()
+            return (day + _MEANWHILE).isoformat()
         case "instant":
             return policy.local(datetime.fromisoformat(f"{day}T09:00:00+00:00")).replace(hour=9).isoformat()
-        # A month or a week is mostly reported on when it is over.
         case "month":
-            return f"{filed.replace(day=1) - timedelta(days=1):%Y-%m}"
+            return f"{filed:%Y-%m}"
         case "week":
-            return f"{filed - timedelta(days=7):%G-W%V}"
+            return f"{filed:%G-W%V}"
         case "integer":
             return int(_least(rule))
         case "yuan":
