@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
 from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
-from starter.access import may_verify, sees
+from starter.access import may_verify, own, sees
 from starter.console.vocabulary import clocks
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 
@@ -54,7 +54,7 @@ async def export(look: Look) -> Response:
     sort: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
     filter, _ = _filter(look)
     units, kinds = sees(look.who)
-    rows = exports.case_rows(look.services.search.rows(filter, units=units, kinds=kinds))
+    rows = exports.case_rows(look.services.search.rows(filter, units=units, kinds=kinds, own=own(look.who)))
     name = f"cases-{look.times.now:%Y%m%d-%H%M}.{sort}"
     return StreamingResponse(
         exports.stream(rows, exports.COLUMNS, sort),
@@ -73,10 +73,10 @@ async def _page(look: Look) -> Response:
     status = 200
     try:
         filter, given = _filter(look)
-        page = await look.services.search.page(
-            filter, units=units, kinds=kinds, order="opened" if order == "opened" else "due", limit=PAGE, after=after
-        )
-        count = await look.services.search.count(filter, units=units, kinds=kinds)
+        seen: dict[str, Any] = {"units": units, "kinds": kinds, "own": own(look.who)}
+        by: Literal["due", "opened"] = "opened" if order == "opened" else "due"
+        page = await look.services.search.page(filter, **seen, order=by, limit=PAGE, after=after)
+        count = await look.services.search.count(filter, **seen)
         lowest = look.policy.ladder.rungs[0]
         cases = [{**view, "escalated": view["rung"] != lowest and view["status"] == "open"} for view in page.cases]
         shown = {"cases": cases, "after": page.after, "count": count}

@@ -427,5 +427,7 @@ def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
 
 
 def kinds_seen(caller: Caller, kinds: frozenset[str] | None) -> tuple[str, ...]:
-    """Return the kinds of case to choose from, forms last."""
-    return tuple(kind for kind in (*KINDS, *caller.forms) if kinds is None or kind in kinds)
+    """Return the kinds of case to choose from, forms last: also those that only one's own are seen of."""
+    filed = (name for name, form in caller.forms.items() if caller.role in form.FILES)
+    seen = None if kinds is None else kinds.union(filed)
+    return tuple(kind for kind in (*KINDS, *caller.forms) if seen is None or kind in seen)

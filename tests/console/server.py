@@ -32,6 +32,7 @@ UNITS = (
 )
 PEOPLE = (
     Person(id="ann-7", name="安然", role="agent", unit="north"),
+    Person(id="cai-4", name="蔡文", role="agent", unit="north", language="en"),
     Person(id="ben-2", name="Ben Ito", role="agent", unit="east", language="en"),
     Person(id="sue-1", name="Sue Lind", role="supervisor", unit="north", language="en"),
     Person(id="zhou-3", name="周远", role="supervisor", unit="north"),

@@ -299,3 +299,17 @@ async def test_an_example_is_bounded(console: ConsoleServer, browser: Browser) -
         await page.locator("[name='act.0.at']").fill("2090-01-01T00:00")
         await page.get_by_role("button", name="Rehearse").click()
         await expect(page.get_by_role("alert")).to_contain_text("each needs a day and a time")
+
+
+async def test_an_agent_finds_their_own_leave_and_not_that_of_a_colleague(
+    console: ConsoleServer, browser: Browser
+) -> None:
+    async with open_page(browser, console, "ann-7") as page:
+        case_id = await file_leave(page, console, "a wedding", days=6)
+        await page.goto(f"{console.url}/console/find?kind=leave")
+        await expect(page.locator(f"a[href$='{case_id.replace(':', '%3A')}']")).to_be_visible()
+    async with open_page(browser, console, "cai-4", errors=1) as page:
+        await page.goto(f"{console.url}/console/find?kind=leave")
+        await expect(page.get_by_role("main")).to_contain_text("No case matches")
+        await page.goto(f"{console.url}/console/case?id={case_id}")
+        await expect(page.get_by_role("main")).to_contain_text("no such case")
