@@ -97,7 +97,9 @@ def _fields(
             inside = shape if kind == "group" else resolved(shape["items"], known)
             inner = _fields(inside, known, field, words, choices)
             # A row that is left empty is none.
-            field = replace(field, inner=tuple(replace(one, required=one.required and kind == "group") for one in inner))
+            field = replace(
+                field, inner=tuple(replace(one, required=one.required and kind == "group") for one in inner)
+            )
         yield field
 
 
