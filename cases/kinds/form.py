@@ -30,7 +30,7 @@ from cases.vocabulary.events import Actor, Event, EventData, known_or_reference,
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.texts import Said
+from cases.vocabulary.texts import Said, put
 from cases.vocabulary.values import FreeText, Text
 from cases.vocabulary.views import CaseView, ViewModel, Waiting
 
@@ -260,10 +260,8 @@ class Form(Case):
         written: list[str] = []
         for signature in self.route.filling():
             texts = signature.data.get("written") or ()
-            plain = with_references(signature)["fields"]
-            for path in texts:
-                plain = _with(plain, path.removeprefix("fields."), known_or_reference(signature, path))
-            fields.update(plain)
+            said = {path.removeprefix("fields."): known_or_reference(signature, path) for path in texts}
+            fields.update(put(with_references(signature)["fields"], said))
             written += texts
         return fields, written
 
@@ -351,11 +349,6 @@ class Form(Case):
     def _on_closed(self, data: life.Closed, event: Event) -> None:
         super()._on_closed(data, event)
         self.effective = self.effective and data.outcome == self.rule.outcome
-
-
-def _with(fields: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    name, _, rest = path.partition(".")
-    return {**fields, name: value if not rest else _with(fields[name], rest, value)}
 
 
 def form_of(name: str, policy: Policy) -> type[Form]:

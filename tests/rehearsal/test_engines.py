@@ -21,7 +21,8 @@ from starter.rehearsal.scenario import load_scenario
 from tests.cli.program import spawn
 from tests.real_logs import help_desk
 
-SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.toml"))
+TESTS = Path(__file__).parents[1]
+SCENARIOS = [*sorted((TESTS / "scenarios").glob("*.toml")), *sorted((TESTS / "company" / "scenarios").glob("*.toml"))]
 DATA = Path(__file__).parent / "data"
 # A real workflow takes a third of a second of the processor for a case.
 REAL_CASES = 200

@@ -15,7 +15,9 @@ from starter.rehearsal.expectations import judge, same
 from starter.rehearsal.scenario import load_scenario
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-SCENARIOS = sorted(FOLDER.glob("*.toml"))
+# Those of a company with forms of its own, two of them after papers of others.
+COMPANY = Path(__file__).parents[1] / "company"
+SCENARIOS = [*sorted(FOLDER.glob("*.toml")), *sorted((COMPANY / "scenarios").glob("*.toml"))]
 EDGE = FOLDER / "11b-resolved-at-the-limit.toml"
 
 
