@@ -63,3 +63,9 @@ def test_the_signatures_stand_in_the_order_of_the_papers() -> None:
 
 def test_a_company_has_the_forms_that_ship_beside_its_own() -> None:
     assert {"car_hire", "leave", *PAPERS} <= set(Policies(COMPANY).load("default").form)
+
+
+@pytest.mark.parametrize("policy", Policies(COMPANY).names())
+def test_each_policy_takes_them_over(policy: str) -> None:
+    # One has other rungs, so that a form which names rungs could not be read there.
+    assert {"car_hire", *PAPERS} <= set(Policies(COMPANY).load(policy).form)
