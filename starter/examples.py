@@ -1,13 +1,14 @@
-"""The sample cases of ``examples/``, in files named after a kind, like ``complaint-late-parcel.toml``.
+"""The sample cases of ``examples/``, in files named after a kind or a form, like ``complaint-late-parcel.toml``.
 
-``story.toml`` says of each how long ago it was received, and which commands were sent to it since.
+``story.toml`` says of each how long ago it was received, and which commands were sent to it since. A sample may go by a
+policy of the folder ``policies`` beside it.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +16,17 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from activities.policies.store import Policies
 from cases.policy.tables import Duration
 from cases.registry import KINDS
 from cases.vocabulary.refusals import invalid
 from cases.vocabulary.values import Model, Role, Token
+from starter.client import DEFAULT_POLICY
 from starter.embedded import StackError
 
 STORY = "story.toml"
+# The policies of the samples, beside the built-in ones.
+POLICIES = "policies"
 
 
 class Step(Model):
@@ -38,9 +43,10 @@ class Step(Model):
 
 
 class History(Model):
-    """What ``story.toml`` says of one sample case."""
+    """What ``story.toml`` says of one sample case; ``ahead`` are fields of a form that lie so long after now."""
 
     ago: Duration = timedelta()
+    ahead: dict[str, Duration] = Field(default_factory=dict)
     step: tuple[Step, ...] = ()
 
 
@@ -66,24 +72,32 @@ def find_examples() -> Path:
     """
     here, own = Path("examples"), Path(__file__).parents[1] / "examples"
     for folder in (here, own):
-        if any(_files(folder)):
+        if any(_files(folder, KINDS)):
             return folder
     raise StackError(f"no sample cases: neither {here.resolve()} nor {own} has files like complaint-NAME.toml")
 
 
-def samples(folder: Path) -> Iterator[Sample]:
+def samples(folder: Path, policies: Policies) -> Iterator[Sample]:
     """Yield the samples with times that are set relative to now.
 
-    A parcel was posted two days before its case was received, and an exception became known a minute ago.
+    A parcel was posted two days before its case was received, and an exception became known a minute ago. What goes by
+    a form or a policy that is not at hand is passed over.
+
+    Args:
+        folder: where they are; see `find_examples`.
 
     Raises:
         StackError: ``story.toml`` is invalid.
+        Refused: code ``bad_policy``: the default policy cannot be read.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     histories = _histories(folder)
-    for kind, path in _files(folder):
+    known = policies.names()
+    for kind, path in _files(folder, {*KINDS, *policies.load(DEFAULT_POLICY).form}):
         text = path.read_text("utf-8")
         intake: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if intake.get("policy", DEFAULT_POLICY) not in known:
+            continue
         history = histories.get(path.stem, History())
         if history.ago:
             intake["received_at"] = (now - history.ago).isoformat()
@@ -91,6 +105,8 @@ def samples(folder: Path) -> Iterator[Sample]:
             intake["facts"]["shipment"]["posted_on"] = (now - history.ago - timedelta(days=2)).date().isoformat()
         if "known_at" in intake["facts"]:
             intake["facts"]["known_at"] = (now - timedelta(minutes=1)).isoformat()
+        for name, span in history.ahead.items():
+            intake["facts"]["fields"][name] = (now + span).isoformat()
         yield Sample(kind, intake, history.step)
 
 
@@ -106,8 +122,8 @@ def _histories(folder: Path) -> Mapping[str, History]:
         raise StackError(invalid(error, str(file)).message) from None
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, kinds: Collection[str]) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.glob("*")):
         kind = path.name.partition("-")[0]
-        if path.suffix in (".toml", ".json") and kind in KINDS:
+        if path.suffix in (".toml", ".json") and kind in kinds:
             yield kind, path

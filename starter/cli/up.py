@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # half a second to import, which other commands do not need
 
     from activities.casebook.read import Casebook
     from starter.client import CaseClient
+    from starter.examples import Sample as Given
     from starter.settings import Settings
 
 # Seconds before each restart of a server that has ended. A server that ran for longer than _RECOVERED begins anew.
@@ -160,12 +161,14 @@ def _tell_stderr(text: str) -> None:
 
 
 async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]) -> None:
-    from starter.examples import find_examples
+    from starter.examples import POLICIES, find_examples, samples
 
     folder = find_examples() if examples else None
     settings = options.configured()
     if folder is not None and settings.contacts is None and (folder / "contacts.toml").is_file():
         os.environ["CASELADDER_CONTACTS"] = str((folder / "contacts.toml").resolve())
+    if folder is not None and settings.policies is None and (folder / POLICIES).is_dir():
+        os.environ["CASELADDER_POLICIES"] = str((folder / POLICIES).resolve())
 
     from workflows.attributes import TYPES
 
@@ -208,12 +211,13 @@ async def _up(examples: bool, options: StackOptions, tell: Callable[[str], None]
             servers = (stack.postgres, stack.temporal, worker, api)
             supervisors = [asyncio.create_task(_restart_when_ended(server, tell)) for server in servers]
             async with options.database() as database:
-                policies = Policies(settings.policies).in_force
-                cases = CaseClient(client, signer=signer_of(options.settings()), policies=policies)
-                samples = [] if folder is None else await _file_samples(folder, cases, Casebook(database))
+                policies = Policies(settings.policies)
+                cases = CaseClient(client, signer=signer_of(options.settings()), policies=policies.in_force)
+                given = [] if folder is None else list(samples(folder, policies))
+                filed = await _file_samples(given, cases, Casebook(database))
                 steps = await next_steps(cases, Search(database), options)
             people = await known_people(options) if settings.access is None else []
-            welcome(options, settings, addresses, worker.log, samples, steps, f"http://{api.address}", people)
+            welcome(options, settings, addresses, worker.log, filed, steps, f"http://{api.address}", people)
             await asyncio.gather(*supervisors)
         finally:
             for supervisor in supervisors:
@@ -305,12 +309,10 @@ async def _restart_when_ended(server: Server, tell: Callable[[str], None]) -> No
             tell(f"{server.name} runs again")
 
 
-async def _file_samples(folder: Path, cases: CaseClient, book: Casebook) -> list[Sample]:
+async def _file_samples(given: Iterable[Given], cases: CaseClient, book: Casebook) -> list[Sample]:
     """File the samples that the casebook does not have, and wait until it has them."""
-    from starter.examples import samples
-
     filed = []
-    for sample in samples(folder):
+    for sample in given:
         # The casebook is asked because it keeps cases for longer than Temporal does.
         if await book.case(sample.id) is None:
             await cases.file(sample.kind, sample.intake)

@@ -135,6 +135,19 @@ def test_the_samples_have_a_story(up: Up) -> None:
     assert (approval["amount"], approval["role"], approval["state"]) == ("1882.00", "supervisor", "open")
 
 
+def test_papers_among_the_samples_are_on_their_way(up: Up) -> None:
+    """A leave waits for its superior, a quality complaint is late in the middle of its route, a return is held."""
+    leave = up("show", "leave:sample-sick-child", "--json").json
+    assert (leave["step"], "supervisor" in leave["turn"], leave["signed"]) == ("superior", True, [])
+    # Its policy gives a step five seconds.
+    eventually(up, "timeline", "quality:sample-short-bolts", "--json", has='"slip_issued"')
+    quality = up("show", "quality:sample-short-bolts", "--json").json
+    assert (quality["policy"], quality["step"], quality["turn"]) == ("hurried", "manufacturing", ["manufacturing"])
+    assert [clock["clock"] for clock in quality["clocks"] if clock["state"] == "breached"] == ["step:manufacturing"]
+    held = up("show", "return:sample-above-the-ratio", "--json").json
+    assert [approval["subject"] for approval in held["approvals"] if approval["state"] == "open"] == ["over_receipt"]
+
+
 def test_people_get_tables(up: Up) -> None:
     case = filed(up)
     shown = up("show", case).out
