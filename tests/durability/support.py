@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.casebook.read import Casebook
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
-from activities.policies.store import BUILT_IN
+from activities.policies.store import BUILT_IN, Policies
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
 from starter.embedded import Ports, Stack
@@ -30,10 +31,8 @@ Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 
-CONTACTS = "".join(
-    f'[roles.{role}]\nemail = ["{role}@example.com"]\n'
-    for role in ("agent", "supervisor", "qa_manager", "general_manager", "platform", "finance")
-)
+# Everybody has an address.
+CONTACTS = "".join(f'[roles.{role}]\nemail = ["{role}@example.com"]\n' for role in Policies().load("default").all_roles)
 
 AGENT = {"id": "ag-1", "role": "agent"}
 SUPERVISOR = {"id": "su-1", "role": "supervisor"}
@@ -43,13 +42,20 @@ TOP = {"id": "gm-1", "role": "general_manager"}
 
 @dataclass(frozen=True)
 class Act:
-    """One command of a script."""
+    """One command of a script.
+
+    Args:
+        signal: it is sent as a signal, twice; it must be carried out once.
+        after: how long nobody does anything before it.
+        until: the type of an event that must have been recorded before it.
+    """
 
     name: str
     by: Mapping[str, str]
     fields: Mapping[str, Any] = field(default_factory=dict)
-    # Sent as a signal, twice; it must be carried out once.
     signal: bool = False
+    after: timedelta = timedelta()
+    until: str | None = None
 
 
 def policy_text(name: str, limits: Mapping[str, str]) -> str:
@@ -87,7 +93,9 @@ class Driver:
             await self._moved.wait_for(lambda: self.answered >= answers)
 
     async def act(self, case_id: str, act: Act, number: int) -> None:
-        """Send one command of a script, ``number`` being its position there."""
+        """Send one command of a script, ``number`` being its position there, once its time has come."""
+        if act.until is not None:
+            await self.until(case_id, act.until)
         body = {"by": act.by, "request_id": f"r{number}", **act.fields}
         if act.signal:
             for _ in range(2):
@@ -97,35 +105,37 @@ class Driver:
             await self.insist(lambda: self.cases.command(case_id, act.name, body))
         except Refused as refusal:
             # The answer to the last command was lost, and the workflow has ended.
-            if (act.name, refusal.code) != ("close", "closed"):
+            if refusal.code != "closed":
                 raise
 
-    async def until(self, case_id: str, type_: str) -> None:
-        """Wait until an event of this type is recorded."""
+    async def until(self, case_id: str, type_: str) -> Json:
+        """Wait until an event of this type is recorded, and return it."""
 
-        async def seen() -> bool:
-            return any(event["type"] == type_ for event in await self.book.events(case_id))
+        async def seen() -> list[Json]:
+            return [event for event in await self.book.events(case_id) if event["type"] == type_]
 
         while True:
-            if await self.insist(seen):
-                return
+            if found := await self._repeat(seen):
+                return found[0]
             await asyncio.sleep(0.2)
 
     async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a request until it is answered."""
+        """Repeat a request until it is answered, and count the answer."""
+        answer = await self._repeat(ask)
+        async with self._moved:
+            self.answered += 1
+            self._moved.notify_all()
+        return answer
+
+    async def _repeat(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
                 async with asyncio.timeout(15):
-                    answer = await ask()
+                    return await ask()
             except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError, DatabaseAway) as error:
                 self.retried += 1
                 self.last_error = error
                 await asyncio.sleep(0.2)
-            else:
-                async with self._moved:
-                    self.answered += 1
-                    self._moved.notify_all()
-                return answer
 
 
 def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,243 @@
+"""kill -9 of the worker, of the Temporal server and of PostgreSQL while 100 forms and 50 quality complaints go round.
+
+Quality complaints file cases of their own, which are brought to their ends too. What is given out once, whatever dies,
+is counted: numbers, copies, absences, filed cases.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from activities.database.database import Database
+from activities.notify.recipients import stable_id
+from activities.people.directory_changes import DirectoryChanges
+from cases.directory import Person, Unit
+from starter.client import CaseClient
+from tests.durability.chaos import Run, Script, all_of, check, live_through, runs_of
+from tests.durability.support import Act, Json, running
+from tests.postgres import as_writer
+
+pytestmark = pytest.mark.long
+
+FORMS, COMPLAINTS = 100, 50
+LATE = "late"
+# Seconds for who is late: the superior of a leave, and the report of QA.
+POLICIES = {
+    LATE: """
+name = "late"
+extends = "default"
+without = ["quality.clocks.qa_report"]
+[form.leave.clocks.step]
+elapsed = "PT2S"
+escalates_to = "general_manager"
+clause = "INVENTED"
+[quality.clocks.qa_report]
+elapsed = "PT2S"
+escalates_to = "qa_manager"
+clause = "INVENTED"
+"""
+}
+PAPER = {"name": "paper.pdf", "sha256": "0" * 64, "where": "s3://papers/paper.pdf"}
+
+
+def by(role: str) -> Json:
+    """Somebody of a role."""
+    return {"id": f"{role}-1", "role": role}
+
+
+def sign(role: str, **fields: Any) -> Act:
+    """A signature."""
+    return Act("sign", by(role), fields)
+
+
+def form(kind: str, filer: str, fields: Json, *acts: Act, policy: str = "default") -> Script:
+    """A form that somebody of a role files."""
+    return Script(kind, lambda _: {"filed_by": by(filer), "fields": fields}, acts, policy)
+
+
+def leave(*acts: Act, policy: str = "default") -> Script:
+    """A leave of an agent, in an emergency, so that no holiday is in its way."""
+
+    def facts(now: datetime) -> Json:
+        begins = now.replace(microsecond=0) + timedelta(days=1)
+        fields = {"from": begins.isoformat(), "to": (begins + timedelta(days=2)).isoformat()}
+        return {"filed_by": by("agent"), "fields": {**fields, "emergency": True, "reason": "the family"}}
+
+    return Script("leave", facts, acts, policy)
+
+
+BUSINESS = {"client": "ACME", "business": "both", "contract": True, "price_list": PAPER}
+BEARERS = [{"person": f"agent-{number}", "role": "agent", "amount": "6172.80"} for number in (1, 2)]
+PENALTY = {
+    "case": "exception:E-1", "ground": "quality", "kind": "penalty", "department": "manufacturing", "bearers": BEARERS,
+}  # fmt: skip
+ALLOWANCE = {"case": "quality:Q-9", "amount": "1200.00", "reason": "scratched"}
+# From the manager to the customer's seal.
+SEALED = (
+    sign("business_manager"),
+    Act("approve", by("deputy_gm"), {"subject": "general"}, signal=True),
+    # What was approved by a signal is asked for whenever the signal arrives.
+    Act("sign", by("customer"), {"fields": {"customer_document": PAPER}}, until="approved"),
+)
+
+SCRIPTS = (
+    leave(sign("supervisor")),
+    # The superior is late, the ladder hears of it; then they sign all the same.
+    leave(Act("sign", by("supervisor"), after=timedelta(seconds=4)), policy=LATE),
+    form(
+        "new_business", "marketing", BUSINESS,
+        sign("marketing_manager"), sign("warehouse_manager"), sign("distribution_manager"), sign("general_manager"),
+    ),
+    form("allowance", "business", ALLOWANCE, *SEALED),
+    form("penalty_notice", "gm_office", PENALTY, sign("gm_office"), sign("general_manager")),
+    form(
+        "new_business", "marketing", BUSINESS,
+        sign("marketing_manager"), sign("distribution_manager"), sign("warehouse_manager"),
+        Act("send_back", by("general_manager"), {"reason": "the space is missing"}),
+        sign("warehouse_manager", text="it is there now"), sign("distribution_manager"), sign("general_manager"),
+    ),
+    form(
+        "new_business", "marketing", BUSINESS,
+        sign("marketing_manager"), Act("refuse", by("warehouse_manager"), {"reason": "no space"}),
+    ),
+)  # fmt: skip
+
+FACTS = {
+    "origin": "domestic", "loss": True, "demand": "return", "order_number": "A-1009", "part_number": "PN-7",
+    "shipped_on": "2025-11-20", "quantity": "800", "defective_quantity": "40", "return_quantity": "40",
+}  # fmt: skip
+JUDGED = {
+    "class": "quality", "own_fault": True, "tracked": True,
+    "responsible": [{"department": "manufacturing", "percent": "100"}],
+    "loss": [{"item": "rework", "amount": "100.00"}],
+}  # fmt: skip
+EXECUTE = Act("execute", by("business"), until="numbered")
+PRICED = Act("execute", by("business"), {"unit_price": "3.333"}, until="numbered")
+ACCEPTED = Act("customer_answer", by("business"), {"accepted": True})
+
+
+def quality(
+    opinion: Json, *after: Act, files: Script, report: timedelta = timedelta(), policy: str = "default"
+) -> Script:
+    """A quality complaint that goes its whole route; ``after`` is what follows from the decision."""
+    acts = (
+        Act("accept", by("gm_office")),
+        Act("investigate", by("qa_manager"), {"finding": "the mould was worn"}),
+        Act(
+            "report", by("qa_manager"),
+            {"cause": "a worn mould", "responsible": ["manufacturing"], "established": True}, after=report,
+        ),
+        sign("manufacturing", text="the mould is replaced"),
+        sign("manager_office", text="agreed"),
+        sign("gm_office", text="complete"),
+        Act("negotiate", by("business"), {"result": "the customer waits"}),
+        sign("business_manager", text="reviewed"),
+        Act("judge", by("gm_office"), JUDGED),
+        Act("opinion", by("gm_office"), {"text": "as judged", **opinion}),
+        Act("approve", by("business_manager"), {"subject": "decision"}, signal=True),
+        Act("explain", by("business"), {"channel": "phone"}, until="decided"),
+        *after,
+    )  # fmt: skip
+    return Script("quality", lambda _: FACTS, acts, policy, files)
+
+
+def filed(kind: str, *acts: Act, policy: str = "default") -> Script:
+    """What becomes of a case that another one has filed."""
+    return Script(kind, lambda _: {}, acts, policy)
+
+
+RETURN = filed(
+    "return",
+    sign("business_manager"),
+    Act("receive", by("warehouse_keeper"), {"quantity": "40", "agrees": True}),
+    Act("issue_voucher", by("accounting"), {"reference": "V-1"}),
+    Act("prove", by("business"), {"way": "certificate", "stamped": True, "document": PAPER}),
+)
+PETITION = filed("petition", sign("gm_office", text="looked at"), sign("general_manager"))
+GROUND, NO_GROUND = {"established": True}, {"established": False, "disposal": "none"}
+COMPENSATION = {**GROUND, "disposal": "compensation", "amount": "900.00"}
+
+QUALITY = (
+    quality(COMPENSATION, EXECUTE, ACCEPTED, files=filed("allowance", *SEALED)),
+    quality({**GROUND, "disposal": "return", "quantity": "40"}, ACCEPTED, PRICED, files=RETURN),
+    quality(NO_GROUND, Act("customer_answer", by("business"), {"accepted": False}, until="numbered"), files=PETITION),
+    # QA is late, and says why when all is decided.
+    quality(
+        COMPENSATION, EXECUTE, ACCEPTED, Act("answer_slip", by("qa_manager"), {"step": "qa", "cause": "two were ill"}),
+        files=filed("allowance", *SEALED, policy=LATE), report=timedelta(seconds=4), policy=LATE,
+    ),
+)  # fmt: skip
+
+
+# Most of it is waiting for task timeouts of the dead; a busy machine takes its time over the rest.
+@pytest.mark.timeout(400)
+async def test_kills_change_no_paper(tmp_path: Path) -> None:
+    runs = [*runs_of(SCRIPTS, FORMS), *runs_of(QUALITY, COMPLAINTS)]
+    async with running(tmp_path, POLICIES) as (stack, worker, client, url):
+        async with Database.open(as_writer(url), only_writes=True) as database:
+            staff = Person(id="agent-1", role="agent", unit="headquarters")
+            await DirectoryChanges(database).replace_people([staff], units=[Unit(id="headquarters")])
+        await live_through(stack, worker, client, url, runs)
+        await check(runs, CaseClient(client), url, tmp_path)
+        everything = list(all_of(runs))
+        check_numbers(runs)
+        check_copies(everything, tmp_path / "data" / "mail")
+        await check_absences(runs, url)
+    assert {run.filed.case_id for run in runs if run.filed} == {
+        f"{script.files.kind}:K-{number}-{END[script.files.kind]}"
+        for number in range(COMPLAINTS)
+        if (script := QUALITY[number % len(QUALITY)]).files
+    }
+
+
+END = {"allowance": "allowance", "return": "return", "petition": "objection"}
+
+
+def check_numbers(runs: Sequence[Run]) -> None:
+    """Each quality complaint has a number, each number of a month was given once, and none was left out."""
+    given = sorted(run.view["number"] for run in runs if run.script.kind == "quality")
+    months = Counter(number.rpartition("-")[0] for number in given)
+    assert given == [f"{month}-{n:04}" for month, count in sorted(months.items()) for n in range(1, count + 1)]
+    for run in runs:
+        if run.script.kind == "quality":
+            [numbered] = [event["data"] for event in run.recorded if event["type"] == "numbered"]
+            assert numbered == {"number": run.view["number"]}, run
+
+
+def check_copies(runs: Sequence[Run], mail: Path) -> None:
+    """Each copy that was issued went out as one mail."""
+    copies = 0
+    for run in runs:
+        issued = [(event["seq"], copy) for event in run.recorded if event["type"] == "copies_issued"
+                  for copy in event["data"]["copies"]]  # fmt: skip
+        told = [event["data"] for event in run.recorded if event["type"] == "notified"]
+        told = [data for data in told if data["notice"] == "copy"]
+        assert Counter((data["of"], data["no"], *data["roles"]) for data in told) == Counter(
+            (seq, copy["no"], copy["to"]) for seq, copy in issued
+        ), run
+        for data in told:
+            [role] = data["roles"]
+            assert (mail / f"{stable_id(data['id'], 'email', f'{role}@example.com')}.eml").is_file(), (run, data)
+        copies += len(told)
+    assert copies > FORMS
+
+
+async def check_absences(runs: Sequence[Run], url: str) -> None:
+    """The directory of staff knows each leave once."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT person, case_id, starts_at, ends_at FROM absence")
+    finally:
+        await connection.close()
+    leaves = [(run.case_id, run.intake["facts"]["fields"]) for run in runs if run.script.kind == "leave"]
+    assert Counter(tuple(row) for row in rows) == Counter(
+        ("agent-1", case_id, *(datetime.fromisoformat(fields[name]).astimezone(UTC) for name in ("from", "to")))
+        for case_id, fields in leaves
+    )
