@@ -98,8 +98,8 @@ async def test_a_form_is_signed_with_its_texts_and_what_steps_fill(signed: Backe
     async with Database.open(signed.database) as database:
         verified = Everything(database, senders=read_key_set(folder / "senders.toml"))
         for case_id, count in proofs.items():
-            done = await verified.verify(case_id)
-            assert (done.faults, done.proofs) == ([], count), case_id
+            found = await verified.verify(case_id)
+            assert (found.faults, found.proofs) == ([], count), case_id
     # What somebody changes afterwards in what was signed is found.
     [at] = [
         event["seq"]
@@ -111,8 +111,8 @@ async def test_a_form_is_signed_with_its_texts_and_what_steps_fill(signed: Backe
         await connection.execute(
             "UPDATE case_event SET body = replace(body, 'K-7', 'K-8') WHERE case_id = $1 AND seq = $2", car, at
         )
-        done = await Everything(database, senders=read_key_set(folder / "senders.toml")).verify(car)
-    assert [fault for fault in done.faults if fault.seq == at]
+        changed = await Everything(database, senders=read_key_set(folder / "senders.toml")).verify(car)
+    assert [fault for fault in changed.faults if fault.seq == at]
 
 
 @pytest.mark.parametrize("key", [None, "unknown.pem"])

@@ -24,7 +24,8 @@ def pieces(page: str) -> Iterator[tuple[int, str, str]]:
 def followed(page: str, folder: Path) -> Iterator[tuple[Step, list[str]]]:
     """Do what the page says in a folder, and yield each command with what it prints."""
     session = Session(folder)
-    todo = [*((line, (name, text)) for line, name, text in pieces(page)), *((step.line, step) for step in steps(page))]
+    todo: list[tuple[int, Step | tuple[str, str]]] = [(line, (name, text)) for line, name, text in pieces(page)]
+    todo += [(step.line, step) for step in steps(page)]
     for _, one in sorted(todo, key=lambda item: item[0]):
         if isinstance(one, Step):
             yield one, session.type(one.typed)
