@@ -307,6 +307,7 @@ class NoticeOrder:
         meets: the clocks that wait for its delivery.
         acknowledge: whether whoever hears of it may take the case up by it.
         no: which copy it is, where the copies of the event go out one by one.
+        people: the very persons whom it is for, of these roles.
     """
 
     id: str
@@ -317,6 +318,7 @@ class NoticeOrder:
     meets: list[str] = field(default_factory=list)
     acknowledge: bool = False
     no: int | None = None
+    people: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

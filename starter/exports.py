@@ -7,6 +7,7 @@ instant is RFC 3339 text in both formats, since a date cell of a workbook has no
 from __future__ import annotations
 
 import csv
+import json
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ import xlsxwriter
 
 from cases.registry import KINDS, kind_named
 from cases.vocabulary.refusals import Refused
+from cases.vocabulary.texts import is_reference
 
 Cell = str | int | Decimal | None
 Format = Literal["csv", "xlsx"]
@@ -31,6 +33,7 @@ COLUMNS = (
     "case", "number", "kind", "status", "outcome", "unit", "rung", "holder", "acknowledged", "severity",
     "category", "factor", "source", "waybill", "policy", "opened_at", "resolved_at", "closed_at", "next_due",
     "breached", "waiting_approvals", *(f"{name}_yuan" for name in MONEY), "paid_reference", "parent", "claim", "events",
+    "title", "step", "turn", "fields",
 )  # fmt: skip
 # Names of the XES standard, which process-mining tools read; the last ones are read only by some tools.
 EVENT_COLUMNS = (
@@ -63,7 +66,27 @@ def case_row(view: Mapping[str, Any]) -> list[Cell]:
         *(_yuan(amounts.get(name)) for name in MONEY),
         view.get("paid"),
         view["parent"], view.get("claim"), view["events"],
+        view.get("title"), _step(view), " ".join(view.get("turn") or ()), _fields(view),
     ]  # fmt: skip
+
+
+def _step(view: Mapping[str, Any]) -> Cell:
+    step = view.get("step")
+    return None if step is None else str(step)
+
+
+def _fields(view: Mapping[str, Any]) -> Cell:
+    """Return the fields of a form as JSON, without what people wrote freely."""
+    fields = view.get("fields")
+    if not isinstance(fields, Mapping):
+        return None
+    return json.dumps(_without_texts(fields), ensure_ascii=False)
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_texts(inner) for name, inner in value.items() if not is_reference(inner)}
+    return [_without_texts(inner) for inner in value if not is_reference(inner)] if isinstance(value, list) else value
 
 
 def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:

@@ -227,6 +227,7 @@ class Outside:
                 list(notice.meets),
                 notice.acknowledge,
                 notice.no,
+                list(notice.people),
             )
             for notice in notices
         ]

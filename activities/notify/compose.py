@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from activities.messages import NoticeBatch
 from activities.notify import ack_tokens
@@ -59,7 +60,8 @@ class Composer:
             **({} if order.no is None else {"no": order.no}),
         }
         ack = self._acknowledging(delivery, way, case_id)
-        text = self._templates.render(order.name, way.language, {**facts, "view": view, "ack": ack})
+        page = self._page(case_id)
+        text = self._templates.render(order.name, way.language, {**facts, "view": view, "ack": ack, "page": page})
         payload = {
             "type": f"notice.{order.name}",
             "id": way.id,
@@ -102,6 +104,12 @@ class Composer:
     def digest(self, target: Target, items: Sequence[Composed]) -> Text:
         """Write the text of a digest."""
         return self._templates.digest(target[2], [item.line for item in items])
+
+    def _page(self, case_id: str) -> str:
+        """Return where the console shows a case; empty where nobody says where the console is."""
+        if self._links is None or self._links.public_url is None:
+            return ""
+        return f"{self._links.public_url.rstrip('/')}/console/case?id={quote(case_id, safe='')}"
 
     def _acknowledging(self, delivery: Delivery, way: Way, case_id: str) -> dict[str, str] | None:
         """Return what a person takes the case up with; shared addresses are nobody's, so they get nothing."""

@@ -114,8 +114,9 @@ def _lines(order: NoticeOrder, role: str, view: Mapping[str, Any], directory: Di
     """Return for each who is meant a key, that person and the next in line, and what goes on record of it."""
     data = order.event.get("data", {})
     unit = view.get("unit")
-    named = data.get("people")
-    if isinstance(named, list) and named and data.get("role") == role:
+    # The notice names them, or the event does in a role.
+    named = order.people or (data.get("people") if data.get("role") == role else None)
+    if isinstance(named, list) and named:
         known = [person for person in map(directory.person, map(str, named)) if person is not None]
         if known:
             # The event names them, so they hear it also when they are away; then who stands in for them.

@@ -16,7 +16,7 @@ from pydantic import Field
 from cases.case import OTHERS, Case, by_name
 from cases.kinds.form_example import example_of
 from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, computed, form_intake, signing
-from cases.kinds.form_route import FormRoute
+from cases.kinds.form_route import EFFECTIVE, FormRoute
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
 from cases.mechanisms.route import FormRefused, SendBack
@@ -86,6 +86,7 @@ class FormView(CaseView):
 
     title: str | None
     step: str | None
+    step_titles: dict[str, str]
     turn: list[str]
     signed: list[StepSigned]
     effective: bool
@@ -312,6 +313,7 @@ class Form(Case):
             **super()._view(),
             "title": self.rule.title,
             "step": self.route.step,
+            "step_titles": {step.name: step.title for step in self.rule.steps if step.title is not None},
             "turn": list(self.route.turn),
             "signed": signed,
             "effective": self.effective,
@@ -329,7 +331,7 @@ class Form(Case):
         self.effective = True
         if self.rule.notify:
             roles = self.policy.expand(self.rule.notify)
-            self.ask(Notice(seq=event.seq, name="effective", roles=roles, clause=self.rule.clause))
+            self.ask(Notice(seq=event.seq, name=EFFECTIVE, roles=roles, clause=self.rule.clause))
 
     def _on_copies_issued(self, data: CopiesIssued, event: Event) -> None:
         self.copied = True

@@ -19,6 +19,9 @@ from cases.vocabulary.refusals import Refused, shown
 if TYPE_CHECKING:
     from cases.kinds.form import Form
 
+# The notices that a form's own table asks for, beside the routes of the policy.
+EFFECTIVE, SIGNED = "effective", "signed"
+
 
 class FormRoute(Route):
     """The steps that a form's table names."""
@@ -134,5 +137,5 @@ class FormRoute(Route):
         super()._sign(role, event)
         step = self._present()
         if self._is_done(step) and (notify := self._rule(step.name).notify):
-            notice = Notice(seq=event.seq, name="signed", roles=self.named(notify), clause=self.clause())
+            notice = Notice(seq=event.seq, name=SIGNED, roles=self.named(notify), clause=self.clause())
             self.case.ask(notice)

@@ -82,7 +82,8 @@ class Notices(Part):
                 for copy in CopiesIssued.read(event.data).copies:
                     yield self._notice(route.name, (copy.to,), event, route.clause, route, copy.no)
             else:
-                roles = case.policy.recipients(route, event.data, case.ladder.rung)
+                filer = case.facts.get("filed_by", {}).get("role")
+                roles = case.policy.recipients(route, event.data, case.ladder.rung, filer)
                 yield self._notice(route.name, roles, event, route.clause, route)
 
     def _notice(
@@ -98,7 +99,17 @@ class Notices(Part):
         meets = () if route is None else route.meets
         # A reminder of an approval or a signature is not answered by taking the case up.
         acknowledge = route is not None and route.acknowledge and self.case.CLIMBS and "subject" not in event.data
-        return Notice(seq=event.seq, name=name, roles=roles, clause=clause, meets=meets, acknowledge=acknowledge, no=no)
+        people = (self.case.facts["filed_by"]["id"],) if route is not None and route.of_filer else ()
+        return Notice(
+            seq=event.seq,
+            name=name,
+            roles=roles,
+            clause=clause,
+            meets=meets,
+            acknowledge=acknowledge,
+            no=no,
+            people=people,
+        )
 
     def came_out(
         self,

@@ -32,6 +32,8 @@ from cases.policy.forms import FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
 from cases.policy.tables import (
     COPIES,
+    EVERY_FORM,
+    FILER,
     ApprovalsRule,
     AuthorityRule,
     CalendarRule,
@@ -153,8 +155,11 @@ class Policy(Model):
         for route in self.notice:
             path = f"notice.{route.name}"
             yield from ((f"{path}.on", event, "type of event", EVENTS) for event in route.on)
-            yield from ((f"{path}.to", role, "role", (*roles, "holder", "role", COPIES)) for role in route.to)
-            yield from ((f"{path}.kinds", kind, "kind", kinds) for kind in route.kinds)
+            yield from ((f"{path}.to", role, "role", (*roles, "holder", "role", COPIES, FILER)) for role in route.to)
+            yield from ((f"{path}.kinds", kind, "kind", (*kinds, EVERY_FORM)) for kind in route.kinds)
+            if route.of_filer:
+                forms = (EVERY_FORM, *sorted(self.form))
+                yield from ((f"{path}.kinds", kind, "form", forms) for kind in route.kinds or self._coded)
             yield from ((f"{path}.meets", clock, "clock", clocks) for clock in route.meets)
             yield from ((f"{path}.when.clock", clock, "clock", clocks) for clock in route.when.get("clock", ()))
         yield from ((path, role, "rung", rungs) for path, role in self._named_rungs())
@@ -267,10 +272,16 @@ class Policy(Model):
                 found[name] = None
         return tuple(found)
 
-    def recipients(self, route: NoticeRoute, data: Mapping[str, Any], rung: str) -> tuple[str, ...]:
-        """Return the roles that a route names for an event with these data, while a rung holds the case."""
+    def recipients(
+        self, route: NoticeRoute, data: Mapping[str, Any], rung: str, filer: str | None = None
+    ) -> tuple[str, ...]:
+        """Return the roles that a route names for an event with these data, while a rung holds the case.
+
+        Args:
+            filer: the role of who filed it, of a form.
+        """
         asked = (data.get("role") or data.get("rung") or rung, *data.get("also", ()))
-        named = {"holder": (rung,), "role": asked}
+        named = {"holder": (rung,), "role": asked, FILER: () if filer is None else (filer,)}
         return self.expand(tuple(chain.from_iterable(named.get(name, (name,)) for name in route.to)))
 
     def routes(self, kind: str, event: str) -> tuple[NoticeRoute, ...]:
@@ -280,11 +291,28 @@ class Policy(Model):
     @cached_property
     def _routes(self) -> dict[tuple[str, str], tuple[NoticeRoute, ...]]:
         table: dict[tuple[str, str], tuple[NoticeRoute, ...]] = {}
-        for route in self.notice:
-            for kind in route.kinds or self.kinds:
+        for kind in self.kinds:
+            # How near to a form a route is: it names the form, every form, or no kind.
+            near = {id(route): self._nearness(route, kind) for route in self.notice}
+            nearest: dict[tuple[str, str], int] = {}
+            for route in self.notice:
                 for event in route.on:
-                    table[kind, event] = (*table.get((kind, event), ()), route)
+                    nearest[event, route.name] = max(nearest.get((event, route.name), 0), near[id(route)])
+            for route in self.notice:
+                if not near[id(route)]:
+                    continue
+                for event in route.on:
+                    if kind not in self.form or near[id(route)] == nearest[event, route.name]:
+                        table[kind, event] = (*table.get((kind, event), ()), route)
         return table
+
+    def _nearness(self, route: NoticeRoute, kind: str) -> int:
+        """Return how closely a route is about a kind: 0 not at all, 1 as about all, 2 as a form, 3 by its name."""
+        if kind in route.kinds:
+            return 3
+        if kind in self.form and EVERY_FORM in route.kinds:
+            return 2
+        return 0 if route.kinds else 1
 
     @classmethod
     def from_toml(cls, text: str, years: Mapping[str, Any] | None = None, bases: Sequence[str] = ()) -> Policy:

@@ -178,6 +178,8 @@ class SeverityRule(Model):
 
 # The event that says which copies go out; and what a notice is for that goes to the role of each.
 COPIES_ISSUED, COPIES = "copies_issued", "copies"
+# Whom a notice is for that goes to who filed a form; and what stands for every form among its kinds.
+FILER, EVERY_FORM = "filer", "form"
 
 
 class NoticeRoute(Model):
@@ -185,8 +187,10 @@ class NoticeRoute(Model):
 
     ``to`` names roles, ``holder`` (who holds the case now), ``role`` (the role in the event's
     data) or ``ROLE+`` (that rung and all above); or ``copies`` alone, for a notice of its own to the role of each
-    copy (S1-5.9.7). ``meets`` names the clocks that end when it was
-    delivered to all; with ``acknowledge`` whoever hears of it may take the case up by it.
+    copy (S1-5.9.7); or ``filer`` alone, for whoever filed a form. ``kinds`` names kinds and forms, ``form`` every
+    form; of routes of one name a form takes those that name it, else those of every form, else those of all.
+    ``meets`` names the clocks that end when it was delivered to all; with ``acknowledge`` whoever hears of it may
+    take the case up by it.
     """
 
     # What a route without these keys means, by its name: as in the policies of release 0.1.
@@ -222,6 +226,17 @@ class NoticeRoute(Model):
         # A pinned document may name what this release does not know; it leads nowhere.
         if not pinned(info) and self.of_copies and (self.to != (COPIES,) or self.on != (COPIES_ISSUED,)):
             raise ValueError(f"to = {list(self.to)}: {COPIES} stands alone, and only where on = ['{COPIES_ISSUED}']")
+        return self
+
+    @property
+    def of_filer(self) -> bool:
+        """Whether it goes to whoever filed the form."""
+        return FILER in self.to
+
+    @model_validator(mode="after")
+    def _filer_alone(self, info: ValidationInfo) -> Self:
+        if not pinned(info) and self.of_filer and self.to != (FILER,):
+            raise ValueError(f"to = {list(self.to)}: {FILER} stands alone")
         return self
 
     def matches(self, data: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:

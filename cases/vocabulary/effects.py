@@ -24,6 +24,7 @@ class Notice(Model):
         meets: the clocks that end once it was delivered to all.
         acknowledge: whether whoever hears of it may take the case up by it.
         no: which copy it is, where copies go out one by one.
+        people: the very persons whom it is for, of these roles; without them whoever stands for a role.
     """
 
     effect: Literal["notice"] = "notice"
@@ -34,6 +35,7 @@ class Notice(Model):
     meets: tuple[str, ...] = ()
     acknowledge: bool = False
     no: int | None = None
+    people: tuple[str, ...] = ()
 
 
 class Payment(Model):

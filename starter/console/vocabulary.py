@@ -17,6 +17,7 @@ from activities.casebook.worklist import Needed
 from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS
+from cases.kinds.form_route import EFFECTIVE, SIGNED
 from cases.kinds.handover import OUTGOING, RELIEF
 from cases.kinds.quality_events import Slip
 from cases.mechanisms.clocks import ClockState
@@ -69,7 +70,7 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "line": get_args(LineName),
         "refusal": get_args(RefusalCode),
         "measure": MEASURES,
-        "notice": (route.name for route in routes),
+        "notice": (*(route.name for route in routes), EFFECTIVE, SIGNED),
         "delivery": DELIVERIES,
         "event": EVENTS,
         "command": commands(),

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from activities.database.migrate import migrate
-from activities.policies.store import BUILT_IN
+from activities.notify.contacts import Contacts
+from activities.notify.recipients import deliveries
+from activities.notify.templates import Templates
+from activities.policies.store import BUILT_IN, Policies
+from cases.directory import Directory, Person, Unit
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
+from starter.exports import COLUMNS, case_row
 from tests.api.server import ApiServer, import_staff, new_key, open_api, problem
+from tests.notifications import order
 from tests.postgres import Cluster
-from tests.temporal import time_skipping
+from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import open_backend
 
 Json = dict[str, Any]
@@ -274,6 +285,119 @@ async def test_a_typo_in_a_filter_is_refused(company: ApiServer) -> None:
     found = problem(await company.get("gm-1", "/cases", params={"kind": "leaf"}), 422, "invalid")
     assert "car_hire" in found["detail"]
     problem(await company.get("gm-1", "/events", params={"kind": "leaf"}), 422, "invalid")
+
+
+async def test_exports_have_forms_without_what_people_wrote(company: ApiServer) -> None:
+    case_id = await filed(company, "agent-n", "car_hire", car(phone="13800001234"))
+    view = await company.backend.book.case(case_id)
+    assert view is not None
+    row = dict(zip(COLUMNS, case_row(view), strict=True))
+    assert (row["title"], row["step"], row["turn"]) == (
+        "Car hire 用车申请",
+        "superior",
+        "supervisor department_manager",
+    )
+    assert json.loads(str(row["fields"])) == {**{name: CAR[name] for name in CAR if name != "purpose"}, "tolls": "0.00"}
+
+
+# --- who is told ----------------------------------------------------------------------------------
+
+
+async def test_mails_name_the_form_and_its_step_and_who_filed_hears_the_end(company: ApiServer) -> None:
+    case_id = await filed(company, "agent-n", "leave", leave())
+    await done(company, "super-n", case_id, "refuse", {"reason": "it is the peak"})
+
+    def told() -> dict[str, str]:
+        mails = company.backend.mails()
+        bodies = [str(mail.get_content()) for mail in mails]
+        return {
+            str(mail["Subject"]): body for mail, body in zip(mails, bodies, strict=True) if f"show {case_id}" in body
+        }
+
+    found = await eventually(lambda: _now(told), lambda mails: any("未获批准" in subject for subject in mails))
+    sign = next(body for subject, body in found.items() if "请签署：请假单" in subject)
+    assert "请办理：上级审批" in sign
+    assert "填单人：agent-n" in sign
+    refused = next(body for subject, body in found.items() if "请假单未获批准" in subject)
+    assert "peak" not in refused
+    assert "mother" not in sign + refused
+
+
+async def _now(told: Callable[[], dict[str, str]]) -> dict[str, str]:
+    return told()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_each_mail_of_a_form_is_in_the_readers_language(language: str) -> None:
+    view = {
+        "kind": "leave",
+        "title": "Leave 请假单",
+        "step_titles": {"superior": "Superior 上级审批"},
+        "facts": {"filed_by": {"id": "agent-n", "role": "agent"}},
+    }
+    due = "2026-03-10T09:00:00+08:00"
+    events: dict[str, tuple[str, Json]] = {
+        "sign": ("signature_asked", {"step": "superior", "role": "supervisor", "due": due}),
+        "sent_back": ("sent_back", {"step": "superior", "to": "superior", "role": "supervisor"}),
+        "signed": ("signed", {"step": "superior", "role": "supervisor"}),
+        "effective": ("took_effect", {"early": True}),
+        "refused": ("form_refused", {"step": "superior", "role": "supervisor"}),
+        "completed": ("form_completed", {"outcome": "approved", "fields": {}}),
+        "approval": ("approval_requested", {"subject": "superior", "amount": "5.00", "role": "supervisor"}),
+        "decided": ("approved", {"subject": "superior", "amount": "5.00"}),
+        "breach": ("clock_breached", {"clock": "step:superior", "due": due}),
+        "reminder": ("reminded", {"subject": "step:superior", "count": 1, "rung": "supervisor"}),
+    }
+    titles = {"en": ("Leave", "Superior"), "zh": ("请假单", "上级审批")}[language]
+    others = {"en": ("请假单", "上级审批"), "zh": ("Leave", "Superior")}[language]
+    for name, (type_, data) in events.items():
+        asked = order(name, "supervisor", type=type_, **data)
+        facts = {
+            "case_id": "leave:1", "number": "2026-03-0001", "kind": "leave", "roles": ["supervisor"],
+            "clause": "S1-1.7", "event": asked.event, "view": view, "page": "https://desk.example.com/console/case?id=leave%3A1",
+        }  # fmt: skip
+        with capture_logs() as logs:
+            text = Templates().render(name, language, facts)
+        whole = text.subject + text.body
+        assert logs == [], name
+        assert any(title in whole for title in titles), (name, whole)
+        assert not any(title in whole for title in others), (name, whole)
+        if name != "breach" and name != "decided":
+            assert "desk.example.com" in whole, name
+
+
+def test_the_notice_to_who_filed_goes_to_the_very_person() -> None:
+    asked = replace(
+        order("refused", "agent", type="form_refused", step="superior", role="supervisor"), people=["agent-7"]
+    )
+    people = [
+        Person(id=id_, role="agent", unit="north", contacts={"email": f"{id_}@example.com"})
+        for id_ in ("agent-1", "agent-7")
+    ]
+    staff = Directory.build([Unit(id="hq"), Unit(id="north", parent="hq")], people)
+    ways, meant = deliveries(asked, {"unit": "north", "rung": "agent"}, Contacts(), staff, datetime.now(UTC))
+    assert [(one["recipient"], one["why"]) for one in meant] == [("agent-7", "named")]
+    assert ways[0].ways[0].address == "agent-7@example.com"
+
+
+def test_of_routes_of_one_name_a_form_takes_the_nearest() -> None:
+    policy = Policies().load("default")
+    assert [route.to for route in policy.routes("leave", "sent_back")] == [("filer",)]
+    assert [route.to for route in policy.routes("summary", "sent_back")] == [("holder",)]
+    assert [route.to for route in policy.routes("statement", "clock_warned")] == [("agent", "supervisor", "finance")]
+    assert [route.to for route in policy.routes("leave", "clock_warned")] == [("holder",)]
+    for text, said in (
+        ('kinds = ["summary"]\nto = ["filer"]', "is not a form"),
+        ('to = ["filer"]', "is not a form"),
+        ('kinds = ["form"]\nto = ["filer", "agent"]', "stands alone"),
+    ):
+        table = f'[[notice]]\nname = "x"\non = ["closed"]\nclause = "INVENTED"\n{text}\n'
+        with pytest.raises(Refused, match=said):
+            Policy.from_toml(f'extends = "default"\nname = "own"\n{table}', bases=[_default()])
+
+
+def _default() -> str:
+    return (BUILT_IN / "default.toml").read_text("utf-8")
 
 
 # --- what there is --------------------------------------------------------------------------------

@@ -43,6 +43,9 @@ GET  /cases/CLAIM                         + 4 4 + 4 + + + + + 4 4 4 4 4 F F + 4 
 GET  /cases/EXCEPTION                     + 4 4 + 4 + + + + 4 + 4 4 + 4 F F + 4 4 4 U
 GET  /cases/RETURN                        + 4 4 + 4 + + + + 4 + + + + + F F + 4 4 4 U
 GET  /cases/QUALITY                       + 4 4 + 4 + + + + 4 + + + + + F F + 4 4 4 U
+GET  /cases/LEAVE                         + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /forms                               + + + + + + + + + + + + + + + F F + + + + U
+GET  /forms/{name}                        + + + + + + + + + + + + + + + F F + + + + U
 GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
@@ -110,6 +113,8 @@ async def keyed(api: ApiServer) -> ApiServer:
 async def test_who_gets_where(keyed: ApiServer, line: list[str]) -> None:
     method, path, *signs = line
     assert len(signs) == len(COLUMNS)
+    if "LEAVE" in path:
+        path = path.replace("LEAVE", quoted(await keyed.file_leave("agent-n")))
     if re.search("COMPLAINT|CLAIM|EXCEPTION|RETURN|QUALITY", path):
         kind = path.split("/")[2]
         case_id = await keyed.file(kind.lower(), "north")
@@ -132,7 +137,7 @@ async def _ask(api: ApiServer, who: str | None, method: str, path: str) -> tuple
         async with api.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
             return begun.status_code, ""
     name = path.rpartition("/")[2]
-    path = path.replace("{number}", "999999")
+    path = path.replace("{number}", "999999").replace("{name}", "leave")
     answer = await api.call(who, method, path, None if method == "GET" else _body(name))
     return answer.status_code, answer.text
 

@@ -15,7 +15,7 @@ from activities.policies.store import Policies
 from cases.case import Case
 from cases.kinds.complaint import Complaint, Investigate
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import KINDS, kind_of
 from cases.rules import REASONS, RULES
 from cases.vocabulary.events import EVENTS, Actor, Event, canonical, text_at
 from cases.vocabulary.lifecycle import Noted
@@ -116,7 +116,7 @@ def test_what_earlier_rules_left_is_never_made_anew() -> None:
 
 def replayed(policy: Policy, events: list[Event]) -> Case:
     """Return the case that stored events made."""
-    return KINDS[events[0].data["kind"]].replay(policy, events)
+    return kind_of(events[0].data["kind"], policy).replay(policy, events)
 
 
 def whole(case: Case) -> None:
@@ -162,7 +162,7 @@ def test_every_kind_is_stored(rules: int) -> None:
     kinds = {ledger.kind for name, ledger in LEDGERS.items() if name.startswith(f"{rules}/")}
     assert kinds >= {"complaint", "claim", "exception", "inquiry", "summary", "handover", "swap"}
     if rules == RULES:
-        assert kinds == {*KINDS}
+        assert kinds >= {*KINDS}
 
 
 @pytest.mark.parametrize("name", sorted(LEDGERS))

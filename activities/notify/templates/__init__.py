@@ -7,10 +7,11 @@ are used for that notice.
 A template sees ``case_id``, ``number`` (the case id until a number is given), ``kind``, ``roles``,
 ``clause``, ``event`` (public event JSON), ``view`` (the case view), ``ack`` (``link`` and ``code`` to
 take the case up with, either may be empty; or none), ``no`` (which copy, where copies go out one by one),
-and the filters ``said`` (a word of
-``words.toml``), ``moment`` (an instant for people, in the offset that it carries) and ``unpublished``
-(the years that the due date in an event's data waits for). ``digest.txt`` sees ``items``, each with
-``number``, ``case_id``, ``title``, ``due`` and ``ack``. Free text of an event (remarks, reasons,
+``page`` (where the console shows the case; empty where nobody says where it is) and the filters ``said``
+(a word of ``words.toml``; of a form and its steps the title in the reader's language), ``moment`` (an
+instant for people, in the offset that it carries) and ``unpublished`` (the years that the due date in an
+event's data waits for). ``digest.txt`` sees ``items``, each with ``number``, ``case_id``, ``title``,
+``due`` and ``ack``. Free text of an event (remarks, reasons,
 replies) stays out of the templates: it may name people.
 """
 
@@ -24,13 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS, Translations, word_files
+from cases.policy.forms import titles
 
 FALLBACK = "generic"
 DIGEST = "digest"
+# What stands between a word and the title that says which.
+COLON = {"zh": "：", "en": ": "}
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +78,7 @@ class Templates:
             facts: what the templates see, as above.
         """
         remark = self._wrong.get(language, "")
-        facts = {"ack": None, **facts}
+        facts = {"ack": None, "page": "", **facts}
         given, own = self._given.get(language), self._own[language]
         # The generic text has the words of the given folder too.
         for template, environment in ((name, given), (name, own), (FALLBACK, given)):
@@ -127,10 +132,28 @@ def _environment(language: str, folder: Path | None) -> SandboxedEnvironment:
         autoescape=False,  # mails are plain text
         keep_trailing_newline=True,
     )
-    environment.filters.update(
-        said=lambda term, section: translations.word(section, term), moment=format_moment, unpublished=_unpublished
-    )
+
+    @pass_context
+    def said(context: Context, term: Any, section: str) -> str:
+        title = _titled(context.get("view") or {}, term, section)
+        if title is None:
+            return translations.word(section, term)
+        title = titles(title)[language]
+        base, _, step = str(term).partition(":")
+        return f"{translations.word(section, base)}{COLON[language]}{title}" if step else title
+
+    environment.filters.update(said=said, moment=format_moment, unpublished=_unpublished)
     return environment
+
+
+def _titled(view: Mapping[str, Any], term: Any, section: str) -> str | None:
+    """Return what the policy of a form calls the form or one of its steps; None where it is none of them."""
+    if section == "kind" and term == view.get("kind"):
+        return view.get("title")
+    if section not in ("step", "subject", "clock"):
+        return None
+    found: str | None = view.get("step_titles", {}).get(str(term).removeprefix("step:"))
+    return found
 
 
 def _one_line(value: Any) -> str:
