@@ -13,18 +13,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from activities.database.database import Database
 from activities.database.migrate import migrate
 from activities.notify.contacts import Contacts
 from activities.notify.recipients import deliveries
 from activities.notify.templates import Templates
+from activities.people.directory_changes import DirectoryChanges
+from activities.people.swap import Swaps
 from activities.policies.store import BUILT_IN, Policies
-from cases.directory import Directory, Person, Unit
+from cases.directory import Directory, Person, Shift, Unit
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 from starter.exports import COLUMNS, case_row
 from tests.api.server import ApiServer, import_staff, new_key, open_api, problem
 from tests.notifications import order
-from tests.postgres import Cluster
+from tests.postgres import Cluster, as_writer
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import open_backend
 
@@ -255,6 +258,22 @@ async def test_a_form_is_refused_with_a_reason_that_its_filer_reads(company: Api
     assert view["outcome"] == "refused"
     events = (await company.get("agent-n", f"/cases/{case_id}/timeline")).json()["events"]
     assert next(event for event in events if event["type"] == "form_refused")["data"]["reason"] == "it is the peak"
+
+
+async def test_leave_over_a_swapped_shift_is_refused_at_the_door(company: ApiServer) -> None:
+    shift = Shift(id="s-1", person="super-e", starts_at=LATER, ends_at=LATER + timedelta(hours=8))
+    async with Database.open(as_writer(company.backend.database)) as store:
+        await DirectoryChanges(store).replace_shifts([shift])
+        moves = [{"shift": "s-1", "from": "agent-e", "to": "super-e"}]
+        async with store.connection() as connection:
+            await connection.execute(Swaps._RECORD, "swap:W", "agent-e", "super-e", ["2026-12"], moves, LATER)
+    asked = leave()
+    asked["facts"]["unit"] = "east"
+    found = problem(await company.post("agent-e", "/cases/leave", asked), 409, "swapped_shift")
+    assert "s-1" in found["detail"]
+    before = leave(**{"from": (LATER - timedelta(hours=9)).isoformat(), "to": LATER.isoformat()})
+    before["facts"]["unit"] = "east"
+    assert (await company.post("agent-e", "/cases/leave", before)).status_code == 200
 
 
 # --- who sees it ----------------------------------------------------------------------------------

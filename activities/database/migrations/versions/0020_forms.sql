@@ -34,3 +34,7 @@ ALTER TABLE absence
     ADD COLUMN seq     integer,
     ADD CONSTRAINT absence_asked_for CHECK ((case_id IS NULL) = (seq IS NULL));
 COMMENT ON COLUMN absence.case_id IS 'The case that asked for it, by its event seq; null where a file of staff has it.';
+
+-- The forms that a person filed, which they find wherever they are.
+CREATE INDEX case_file_filed_by ON case_file ((view -> 'facts' -> 'filed_by' ->> 'id'), opened_at)
+    WHERE view -> 'facts' -> 'filed_by' ->> 'id' IS NOT NULL;
