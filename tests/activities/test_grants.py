@@ -37,7 +37,7 @@ def statements() -> Iterator[str]:
     for file in sorted(ROOT.glob("*/sql/*.sql")):
         if file.stem not in OF_THE_OWNER:
             # Only searches have a place for a condition.
-            yield file.read_text("utf-8").replace("{where}", "true")
+            yield file.read_text("utf-8").replace("{where}", "true").replace("{own}", "")
     yield from OF_TRIGGERS
 
 
