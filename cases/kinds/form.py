@@ -131,6 +131,8 @@ class Form(Case):
     def __init__(self, policy: Policy) -> None:
         self.base_fields: dict[str, Any] = {}
         self.effective = False
+        # Whether everybody has signed; what follows may still be under way.
+        self.complete = False
         # Whether the copies went out: once, however often it is reopened.
         self.copied = False
         super().__init__(policy)
@@ -193,6 +195,8 @@ class Form(Case):
     def _may_withdraw(self, by: Actor, at: datetime) -> None:
         if not by.is_same(self.filed_by):
             raise Refused("role", f"withdraw: by.id = {by.id!r} has not filed it: who filed it may", self.rule.clause)
+        if self.complete:
+            raise Refused("resolved", "withdraw: the form is complete", self.rule.clause)
 
     def _may_grant_early(self, by: Actor, at: datetime) -> None:
         if self.effective:
@@ -337,6 +341,7 @@ class Form(Case):
         self.copied = True
 
     def _on_form_completed(self, data: FormCompleted, event: Event) -> None:
+        self.complete = True
         if self.rule.effect is not None:
             order = {"people": [self.filed_by.id], "from": self.fields["from"], "to": self.fields["to"]}
             self.ask(ActivityCall(seq=event.seq, activity=RECORD_ABSENCE, order=order))
@@ -346,7 +351,7 @@ class Form(Case):
 
     def _on_reopened(self, data: life.Reopened, event: Event) -> None:
         super()._on_reopened(data, event)
-        self.effective = False
+        self.effective = self.complete = False
 
     def _on_closed(self, data: life.Closed, event: Event) -> None:
         super()._on_closed(data, event)

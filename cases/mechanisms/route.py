@@ -179,14 +179,19 @@ class Route(Part):
         return step.roles if step.asked is None else step.asked
 
     def _unsigned(self, step: Step) -> tuple[str, ...]:
-        return tuple(role for role in self._asked_of(step) if role not in self.signed.get(step.name, {}))
+        return self._open_to(step, self._asked_of(step))
+
+    def _open_to(self, step: Step, roles: Iterable[str]) -> tuple[str, ...]:
+        # The last step may be done while the case goes on: its effect is under way.
+        signed = self.signed.get(step.name, {})
+        return () if self._is_done(step) else tuple(role for role in roles if role not in signed)
 
     def _acting(self, step: Step) -> tuple[str, ...]:
         """Return the roles whose turn it is, also those that no rule asks but that may."""
         if step.decision:
             waiting, rungs = self._decision(), self.case.authority.rungs
             return () if waiting is None else rungs[self.case.authority.rank(waiting.least) :]
-        return tuple(role for role in step.roles if role not in self.signed.get(step.name, {}))
+        return self._open_to(step, step.roles)
 
     def _is_done(self, step: Step) -> bool:
         signed = self.signed.get(step.name, {})

@@ -289,3 +289,26 @@ def test_who_is_told_of_a_form_that_takes_effect_and_of_copies() -> None:
 def test_a_form_that_its_policy_lacks_is_no_kind() -> None:
     with pytest.raises(Refused, match=r"not a kind of case; allowed: complaint, .*; the forms of policy default: "):
         kind_of("car_hire", default_policy())
+
+
+@pytest.mark.parametrize(
+    ("command", "by", "fields", "code"),
+    [
+        ("sign", {"id": "p-3", "role": "general_manager"}, {}, "out_of_order"),
+        ("refuse", {"id": "p-3", "role": "general_manager"}, {"reason": "no"}, "out_of_order"),
+        ("withdraw", FILED["leave"][0], {}, "resolved"),
+    ],
+)
+def test_a_complete_form_whose_effect_is_under_way_does_not_change(
+    command: str, by: dict[str, str], fields: dict[str, str], code: str
+) -> None:
+    case = form("leave")
+    sign = {"by": {"id": "p-2", "role": "supervisor"}}
+    case.decide(read_command(type(case).COMMANDS, "sign", sign), at(BEGUN))
+    assert (case.status, case.view()["turn"], case.waits_for()) == ("open", [], [])
+    before = len(case.events)
+    with pytest.raises(Refused) as refused:
+        case.decide(read_command(type(case).COMMANDS, command, {"by": by, **fields}), at(BEGUN))
+    assert (refused.value.code, len(case.events)) == (code, before)
+    case.rehearse_effects(at(BEGUN))
+    assert [event.type for event in case.events[-2:]] == ["absence_recorded", "closed"]
