@@ -1,7 +1,7 @@
 """The sample cases of ``examples/``, in files named after a kind or a form, like ``complaint-late-parcel.toml``.
 
-``story.toml`` says of each how long ago it was received, and which commands were sent to it since. A sample may go by a
-policy of the folder ``policies`` beside it.
+``story.toml`` says of each how long ago it was received, and which commands were sent to it since. It may have one go
+by a policy of the folder ``policies`` beside it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Step(Model):
 class History(Model):
     """What ``story.toml`` says of one sample case; ``ahead`` are fields of a form that lie so long after now."""
 
+    policy: Token | None = None
     ago: Duration = timedelta()
     ahead: dict[str, Duration] = Field(default_factory=dict)
     step: tuple[Step, ...] = ()
@@ -80,8 +81,8 @@ def find_examples() -> Path:
 def samples(folder: Path, policies: Policies) -> Iterator[Sample]:
     """Yield the samples with times that are set relative to now.
 
-    A parcel was posted two days before its case was received, and an exception became known a minute ago. What goes by
-    a form or a policy that is not at hand is passed over.
+    A parcel was posted two days before its case was received, and an exception became known a minute ago. A form that
+    is not declared is passed over, and so is the policy of a sample that is not at hand.
 
     Args:
         folder: where they are; see `find_examples`.
@@ -96,9 +97,9 @@ def samples(folder: Path, policies: Policies) -> Iterator[Sample]:
     for kind, path in _files(folder, {*KINDS, *policies.load(DEFAULT_POLICY).form}):
         text = path.read_text("utf-8")
         intake: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        if intake.get("policy", DEFAULT_POLICY) not in known:
-            continue
         history = histories.get(path.stem, History())
+        if history.policy in known:
+            intake["policy"] = history.policy
         if history.ago:
             intake["received_at"] = (now - history.ago).isoformat()
         if "shipment" in intake["facts"]:

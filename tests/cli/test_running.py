@@ -140,8 +140,8 @@ def test_papers_among_the_samples_are_on_their_way(up: Up) -> None:
     leave = up("show", "leave:sample-sick-child", "--json").json
     assert (leave["step"], "supervisor" in leave["turn"], leave["signed"]) == ("superior", True, [])
     # Its policy gives a step five seconds.
-    eventually(up, "timeline", "quality:sample-short-bolts", "--json", has='"slip_issued"')
-    quality = up("show", "quality:sample-short-bolts", "--json").json
+    eventually(up, "timeline", "quality:sample-peeling-coat", "--json", has='"slip_issued"')
+    quality = up("show", "quality:sample-peeling-coat", "--json").json
     assert (quality["policy"], quality["step"], quality["turn"]) == ("hurried", "manufacturing", ["manufacturing"])
     assert [clock["clock"] for clock in quality["clocks"] if clock["state"] == "breached"] == ["step:manufacturing"]
     held = up("show", "return:sample-above-the-ratio", "--json").json

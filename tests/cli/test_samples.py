@@ -28,8 +28,10 @@ def test_each_sample_is_an_intake_of_its_kind() -> None:
     assert back - leaves == timedelta(days=2)
 
 
-def test_what_goes_by_a_form_or_a_policy_that_is_not_at_hand_is_passed_over(tmp_path: Path) -> None:
+def test_a_form_or_a_policy_that_is_not_at_hand_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "default.toml").write_text(PLAIN, "utf-8")
-    every = {sample.id for sample in samples(EXAMPLES, Policies(EXAMPLES / POLICIES))}
-    left = {sample.id for sample in samples(EXAMPLES, Policies(tmp_path))}
-    assert every - left == {"leave:sample-sick-child", "quality:sample-short-bolts"}
+    every = {sample.id: sample for sample in samples(EXAMPLES, Policies(EXAMPLES / POLICIES))}
+    left = {sample.id: sample for sample in samples(EXAMPLES, Policies(tmp_path))}
+    assert every.keys() - left.keys() == {"leave:sample-sick-child"}
+    quality = "quality:sample-peeling-coat"
+    assert (every[quality].intake["policy"], left[quality].intake.get("policy")) == ("hurried", None)
