@@ -113,8 +113,9 @@ class Shell:
         policy = Policy.from_document(carried.policy_document)
         case = kind_of(self._kind, policy).replay(policy, state.unpack(carried.events))
         self._mark = carried.mark
-        sent = state.unpack_sent(carried.sent)
-        self._take(case, Known(self._start.intake, carried.recorded, carried.number, dict(carried.seen), sent))
+        sent, intake = state.unpack_sent(carried.sent), self._start.intake
+        intake = intake and read_again(intake, case.INTAKE)
+        self._take(case, Known(intake, carried.recorded, carried.number, dict(carried.seen), sent))
 
     def _take(self, case: Case, known: Known) -> None:
         self._outside = Outside(case, known, self._now, self._rehearsal is not None)

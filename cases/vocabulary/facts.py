@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from cases.vocabulary.by import By
 from cases.vocabulary.events import SYSTEM, Actor, canonical
@@ -107,6 +115,9 @@ class Intake(BaseModel):
     proof: Proof | None = None
     facts: Facts
 
+    # The digest of what was given, where another model had read that before.
+    _given: str | None = PrivateAttr(default=None)
+
     def open_facts(self) -> dict[str, Any]:
         """Return the facts without personal data, as plain JSON: what goes into the ledger."""
         return self.facts.model_dump(mode="json", exclude=self.private(), exclude_none=True)
@@ -129,6 +140,8 @@ class Intake(BaseModel):
 
     def digest(self) -> str:
         """SHA-256 of the content as the caller gave it: the same intake filed again, by whomever, has the same."""
+        if self._given is not None:
+            return self._given
         # Without defaults, so that a field that a later release adds changes no digest of what was filed before.
         content = canonical(self.model_dump(mode="json", exclude={"by", "proof"}, exclude_defaults=True))
         return hashlib.sha256(content.encode()).hexdigest()
@@ -137,12 +150,16 @@ class Intake(BaseModel):
 def read_again(intake: Intake, model: type[Intake]) -> Intake:
     """Return an intake as another model reads it: that of a form whose policy has come to be known.
 
+    Its digest stays that of the first: whoever files it again is compared before the policy is known.
+
     Raises:
         Refused: code ``invalid``, as `read_intake`.
     """
     if isinstance(intake, model):
         return intake
-    return read_intake(model, intake.model_dump(mode="json", exclude_unset=True))
+    again = read_intake(model, intake.model_dump(mode="json", exclude_unset=True))
+    again._given = intake.digest()
+    return again
 
 
 def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:

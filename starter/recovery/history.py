@@ -19,10 +19,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.messages import LOAD, RECORD, Request, Sent
 from cases import rules
 from cases.policy.model import Policy
-from cases.registry import kind_of
+from cases.registry import kind_named, kind_of
 from cases.vocabulary.contract import OPENED, RECORD_AGAIN, UnreadablePayload
 from cases.vocabulary.events import fingerprint, lacks_text
-from cases.vocabulary.facts import read_intake
+from cases.vocabulary.facts import read_again, read_intake
 from cases.vocabulary.refusals import Refused
 from workflows import state
 
@@ -252,8 +252,10 @@ def _carried(case_id: str, raw: Json, told: dict[int, Json], found: Remembered) 
     filed = {name: value for name, value in raw.items() if name not in (state.CARRIED, "rehearsal")}
     # A later build may have filed what this one does not read.
     with suppress(Refused):
-        policy = Policy.from_document(carried["policy_document"])
-        intake = read_intake(kind_of(case_id.partition(":")[0], policy).INTAKE, filed)
+        kind, policy = case_id.partition(":")[0], Policy.from_document(carried["policy_document"])
+        case = kind_of(kind, policy)
+        # As its run read it, which did not know the policy of a form yet.
+        intake = read_again(read_intake((kind_named(kind) or case).INTAKE, filed), case.INTAKE)
         found.personal, found.intake = intake.personal(), intake.digest()
     found.confirmed = max(found.confirmed, carried["recorded"])
     found.policy_document = found.policy_document or carried["policy_document"]

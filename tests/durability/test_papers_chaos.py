@@ -20,6 +20,8 @@ from activities.notify.recipients import stable_id
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
 from starter.client import CaseClient
+from tests.core.test_form import DOCUMENT, FILED
+from tests.core.test_quality import KNOWN, WAY
 from tests.durability.chaos import Run, Script, all_of, check, live_through, runs_of
 from tests.durability.support import Act, Json, running
 from tests.postgres import as_writer
@@ -44,7 +46,6 @@ escalates_to = "qa_manager"
 clause = "INVENTED"
 """
 }
-PAPER = {"name": "paper.pdf", "sha256": "0" * 64, "where": "s3://papers/paper.pdf"}
 
 
 def by(role: str) -> Json:
@@ -57,9 +58,10 @@ def sign(role: str, **fields: Any) -> Act:
     return Act("sign", by(role), fields)
 
 
-def form(kind: str, filer: str, fields: Json, *acts: Act, policy: str = "default") -> Script:
-    """A form that somebody of a role files."""
-    return Script(kind, lambda _: {"filed_by": by(filer), "fields": fields}, acts, policy)
+def form(kind: str, *acts: Act) -> Script:
+    """A form as those of `tests.core.test_form` are filed."""
+    filed_by, fields = FILED[kind]
+    return Script(kind, lambda _: {"filed_by": filed_by, "fields": fields}, acts)
 
 
 def leave(*acts: Act, policy: str = "default") -> Script:
@@ -73,18 +75,12 @@ def leave(*acts: Act, policy: str = "default") -> Script:
     return Script("leave", facts, acts, policy)
 
 
-BUSINESS = {"client": "ACME", "business": "both", "contract": True, "price_list": PAPER}
-BEARERS = [{"person": f"agent-{number}", "role": "agent", "amount": "6172.80"} for number in (1, 2)]
-PENALTY = {
-    "case": "exception:E-1", "ground": "quality", "kind": "penalty", "department": "manufacturing", "bearers": BEARERS,
-}  # fmt: skip
-ALLOWANCE = {"case": "quality:Q-9", "amount": "1200.00", "reason": "scratched"}
 # From the manager to the customer's seal.
 SEALED = (
     sign("business_manager"),
     Act("approve", by("deputy_gm"), {"subject": "general"}, signal=True),
     # What was approved by a signal is asked for whenever the signal arrives.
-    Act("sign", by("customer"), {"fields": {"customer_document": PAPER}}, until="approved"),
+    Act("sign", by("customer"), {"fields": {"customer_document": DOCUMENT}}, until="approved"),
 )
 
 SCRIPTS = (
@@ -92,32 +88,24 @@ SCRIPTS = (
     # The superior is late, the ladder hears of it; then they sign all the same.
     leave(Act("sign", by("supervisor"), after=timedelta(seconds=4)), policy=LATE),
     form(
-        "new_business", "marketing", BUSINESS,
+        "new_business",
         sign("marketing_manager"), sign("warehouse_manager"), sign("distribution_manager"), sign("general_manager"),
     ),
-    form("allowance", "business", ALLOWANCE, *SEALED),
-    form("penalty_notice", "gm_office", PENALTY, sign("gm_office"), sign("general_manager")),
+    form("allowance", *SEALED),
+    form("penalty_notice", sign("gm_office"), sign("general_manager")),
     form(
-        "new_business", "marketing", BUSINESS,
+        "new_business",
         sign("marketing_manager"), sign("distribution_manager"), sign("warehouse_manager"),
         Act("send_back", by("general_manager"), {"reason": "the space is missing"}),
         sign("warehouse_manager", text="it is there now"), sign("distribution_manager"), sign("general_manager"),
     ),
     form(
-        "new_business", "marketing", BUSINESS,
+        "new_business",
         sign("marketing_manager"), Act("refuse", by("warehouse_manager"), {"reason": "no space"}),
     ),
 )  # fmt: skip
 
-FACTS = {
-    "origin": "domestic", "loss": True, "demand": "return", "order_number": "A-1009", "part_number": "PN-7",
-    "shipped_on": "2025-11-20", "quantity": "800", "defective_quantity": "40", "return_quantity": "40",
-}  # fmt: skip
-JUDGED = {
-    "class": "quality", "own_fault": True, "tracked": True,
-    "responsible": [{"department": "manufacturing", "percent": "100"}],
-    "loss": [{"item": "rework", "amount": "100.00"}],
-}  # fmt: skip
+FACTS = {"origin": "domestic", "loss": True, "demand": "return", "return_quantity": "40", **KNOWN}
 EXECUTE = Act("execute", by("business"), until="numbered")
 PRICED = Act("execute", by("business"), {"unit_price": "3.333"}, until="numbered")
 ACCEPTED = Act("customer_answer", by("business"), {"accepted": True})
@@ -127,25 +115,14 @@ def quality(
     opinion: Json, *after: Act, files: Script, report: timedelta = timedelta(), policy: str = "default"
 ) -> Script:
     """A quality complaint that goes its whole route; ``after`` is what follows from the decision."""
-    acts = (
-        Act("accept", by("gm_office")),
-        Act("investigate", by("qa_manager"), {"finding": "the mould was worn"}),
-        Act(
-            "report", by("qa_manager"),
-            {"cause": "a worn mould", "responsible": ["manufacturing"], "established": True}, after=report,
-        ),
-        sign("manufacturing", text="the mould is replaced"),
-        sign("manager_office", text="agreed"),
-        sign("gm_office", text="complete"),
-        Act("negotiate", by("business"), {"result": "the customer waits"}),
-        sign("business_manager", text="reviewed"),
-        Act("judge", by("gm_office"), JUDGED),
-        Act("opinion", by("gm_office"), {"text": "as judged", **opinion}),
-        Act("approve", by("business_manager"), {"subject": "decision"}, signal=True),
-        Act("explain", by("business"), {"channel": "phone"}, until="decided"),
-        *after,
-    )  # fmt: skip
-    return Script("quality", lambda _: FACTS, acts, policy, files)
+    changed: dict[str, Json] = {
+        "report": {"after": report},
+        "opinion": {"fields": {"text": "as judged", **opinion}},
+        "approve": {"signal": True},
+        "explain": {"until": "decided"},
+    }
+    acts = [Act(**{"name": n, "by": by(role), "fields": fields, **changed.get(n, {})}) for n, role, fields in WAY]
+    return Script("quality", lambda _: FACTS, (*acts, *after), policy, files)
 
 
 def filed(kind: str, *acts: Act, policy: str = "default") -> Script:
@@ -158,7 +135,7 @@ RETURN = filed(
     sign("business_manager"),
     Act("receive", by("warehouse_keeper"), {"quantity": "40", "agrees": True}),
     Act("issue_voucher", by("accounting"), {"reference": "V-1"}),
-    Act("prove", by("business"), {"way": "certificate", "stamped": True, "document": PAPER}),
+    Act("prove", by("business"), {"way": "certificate", "stamped": True, "document": DOCUMENT}),
 )
 PETITION = filed("petition", sign("gm_office", text="looked at"), sign("general_manager"))
 GROUND, NO_GROUND = {"established": True}, {"established": False, "disposal": "none"}
