@@ -22,7 +22,7 @@ from temporalio.worker import Worker
 
 from activities.policies.store import Policies
 from cases.policy.model import Policy
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.client import CaseClient
 from starter.settings import Settings
@@ -115,7 +115,7 @@ class Backend:
             "facts": facts or FACTS[kind],
             "rehearsal": {"offset_us": offset, "policy_document": policy.document, **rehearsal},
         }
-        return await self.start(KINDS[kind].WORKFLOW, intake, id=f"{kind}:{key}")
+        return await self.start(kind_of(kind, policy).WORKFLOW, intake, id=f"{kind}:{key}")
 
     def handle(self, case_id: str) -> Handle:
         """Return the handle of a case."""

@@ -22,11 +22,12 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.database.migrate import migrate
 from cases.kinds.summary import month_before
-from cases.registry import KINDS
+from cases.registry import kind_named
 from cases.vocabulary.events import canonical
 from tests.postgres import Cluster, cluster
 from tests.releases.stored import PRESENT, read_lines, write_lines
 from tests.temporal import eventually, time_skipping
+from tests.workflows import paper_lives
 from tests.workflows.backend import DEFAULT, FACTS, Backend, Handle, Json, open_backend
 
 FOLDER = PRESENT / "histories"
@@ -515,79 +516,6 @@ async def not_granted(backend: Backend, _: Cluster) -> Handle:
     return case
 
 
-async def quality(backend: Backend, key: str, demand: str = "return") -> Handle:
-    """A complaint about a product, verified and accepted."""
-    facts = {"origin": "domestic", "loss": True, "demand": demand, "order_number": "A-1", "part_number": "P-1"}
-    case = await backend.start("QualityComplaint", {"key": key, "facts": facts}, id=f"quality:{key}")
-    verified = {"shipped_on": "2026-02-20", "quantity": "800", "defective_quantity": "40", "customer_processing": True}
-    await backend.do(case, "verify", "business", **verified)
-    await backend.do(case, "accept", "gm_office")
-    await seen(backend, case, "numbered")
-    return case
-
-
-async def checked(backend: Backend, case: Handle) -> None:
-    """The complaint goes round until the GM office has checked it."""
-    await backend.do(case, "investigate", "qa_manager", finding="the mould was worn")
-    report = {"cause": "a worn mould", "responsible": ["manufacturing"], "established": True, "needs_rnd": True}
-    await backend.do(case, "report", "qa_manager", **report)
-    for role in ("manufacturing", "manager_office", "rnd"):
-        await backend.do(case, "sign", role, text="seen")
-    await backend.do(case, "involve", "gm_office", party="resin maker", units=["accounting"], reason="a bad batch")
-    await backend.do(case, "sign", "accounting", text="the invoice is found")
-    await backend.do(case, "sign", "gm_office", text="complete")
-
-
-JUDGED: dict[str, Any] = {
-    "class": "quality", "own_fault": True, "tracked": True,
-    "responsible": [{"department": "manufacturing", "percent": "100"}],
-    "loss": [{"item": "goods", "quantity": "40", "unit_price": "3.333"}],
-}  # fmt: skip
-
-
-async def judged(backend: Backend, case: Handle, **opinion: Any) -> None:
-    """The complaint goes on to its composite opinion."""
-    await backend.do(case, "negotiate", "business", result="they want new ones")
-    await backend.do(case, "sign", "business_manager", text="reviewed")
-    await backend.do(case, "judge", "gm_office", **JUDGED)
-    await backend.do(case, "opinion", "gm_office", text="it holds", **opinion)
-
-
-async def decided(backend: Backend, _: Cluster) -> Handle:
-    """A complaint about a product is late, judged, rejected, decided and carried out; who was late says why."""
-    case = await quality(backend, "Q-1")
-    await backend.wait(case, timedelta(days=5))
-    await checked(backend, case)
-    await judged(backend, case, established=True, disposal="return", quantity="40")
-    await backend.do(case, "reject", "business_manager", reason="how many?")
-    await backend.do(case, "opinion", "gm_office", text="forty", established=True, disposal="return", quantity="40")
-    await backend.do(case, "approve", "deputy_gm")
-    await backend.do(case, "explain", "business", channel="letter", text="they may come back")
-    await backend.do(case, "execute", "business")
-    await backend.do(case, "send_copy", "gm_office", to="hr")
-    await backend.do(case, "customer_answer", "business", accepted=True)
-    await seen(backend, case, "opening_done")
-    await backend.do(case, "answer_slip", "qa_manager", step="qa", cause="on leave")
-    await case.result()
-    return case
-
-
-async def rejected(backend: Backend, _: Cluster) -> Handle:
-    """A complaint is sent back, closed late, and not accepted."""
-    case = await quality(backend, "Q-2", "other")
-    await checked(backend, case)
-    await backend.do(case, "send_back", "business", reason="which batch?", to="manufacturing")
-    for role in ("manufacturing", "manager_office", "rnd", "accounting", "gm_office"):
-        await backend.do(case, "sign", role, text="seen again")
-    await judged(backend, case, established=True, disposal="none")
-    await backend.wait(case, timedelta(days=17))
-    await backend.do(case, "approve", "general_manager")
-    await backend.do(case, "explain", "business", channel="phone")
-    await backend.do(case, "customer_answer", "business", accepted=False, text="no")
-    await case.result()
-    return case
-
-
 async def failed(case: Handle) -> Handle:
     """The case, once it has been refused."""
     try:
@@ -612,13 +540,20 @@ LIVES: dict[str, dict[str, Life]] = {
     "handover": {life.__name__: life for life in (handed, unrelieved)},
     "swap": {life.__name__: life for life in (swapped, lapsed)},
     "return": {life.__name__: life for life in (sent_home, not_granted)},
-    "quality": {life.__name__: life for life in (decided, rejected)},
+    **{kind: {life.__name__: life for life in lives} for kind, lives in paper_lives.LIVES.items()},
 }  # fmt: skip
 
 
+def name_of(kind: str, life: str) -> str:
+    """The name of a history: workflow type and life."""
+    case = kind_named(kind)
+    assert case is not None
+    return f"{case.WORKFLOW}-{life}"
+
+
 def names() -> list[str]:
-    """The names of all histories: workflow type and life."""
-    return [f"{KINDS[kind].WORKFLOW}-{name}" for kind, lives in LIVES.items() for name in lives]
+    """The names of all histories."""
+    return [name_of(kind, life) for kind, lives in LIVES.items() for life in lives]
 
 
 def without_traces(value: Any) -> Any:
@@ -663,7 +598,7 @@ async def main(wanted: list[str]) -> None:
         async with time_skipping() as env, open_backend(env, address, Path(folder)) as backend:
             for kind, lives in LIVES.items():
                 for life, live in lives.items():
-                    name = f"{KINDS[kind].WORKFLOW}-{life}"
+                    name = name_of(kind, life)
                     if wanted and name not in wanted:
                         continue
                     case = await live(backend, casebook)
