@@ -431,6 +431,7 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("verified", "complete"): SILENT,
     ("verified", "found"): Shown(_verified),
     ("notified", "id"): SILENT,
+    ("opening_done", "failed"): Shown(lambda f, value: f.words.word("delivery", "failed") if value else ""),
     ("absence_recorded", "from"): MOMENT,
     ("absence_recorded", "to"): MOMENT,
     ("absence_recorded", "unknown"): Shown(lambda f, value: [f.person(id) for id in value]),
