@@ -62,6 +62,8 @@ async def case(look: Look) -> Response:
     """Show the page, with the form of one command where ``do`` asks for it; a form that was sent comes here too."""
     shown = await _find(look)
     doing = look.request.query_params.get("do")
+    if look.request.method == "POST" and look.field("more") is not None:
+        return await _page(look, shown, await _form(look, shown, doing or "", look.fields))
     if look.request.method == "POST":
         return await _send(look, shown, doing or "")
     done = look.request.query_params.get("done")

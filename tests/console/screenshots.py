@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 # Pages that are short enough for a picture of their full length.
-WHOLE = ("now", "approvals", "find", "numbers")
+WHOLE = ("now", "approvals", "forms", "form", "find", "numbers")
 
 
 async def take(folder: Path) -> int:
@@ -48,6 +48,10 @@ async def _all(console: ConsoleServer, browser: Browser, ids: dict[str, str], fo
         "case-complaint": f"/console/case?id={ids['complaint']}",
         "action": f"/console/case?id={ids['claim']}&do=assess",
         "approvals": "/console/approvals",
+        "forms": "/console/forms",
+        "form": "/console/forms/new_business",
+        "filing": "/console/forms/penalty_notice/file",
+        "case-form": f"/console/case?id={ids['form']}",
         "find": "/console/find",
         "numbers": "/console/numbers",
         "policy": "/console/policy?with=cross_company",
