@@ -314,3 +314,24 @@ async def test_an_agent_finds_their_own_leave_and_not_that_of_a_colleague(
         await expect(page.get_by_role("main")).to_contain_text("No case matches")
         await page.goto(f"{console.url}/console/case?id={case_id}")
         await expect(page.get_by_role("main")).to_contain_text("no such case")
+
+
+async def test_what_is_typed_into_a_form_is_text_and_nothing_else(console: ConsoleServer, browser: Browser) -> None:
+    evil = "<img src=x onerror=\"document.title='got'\">"
+    async with open_page(browser, console, "ann-7") as page:
+        await page.goto(f"{console.url}/console/forms/car_hire/file")
+        await page.locator("[name='fields.day']").fill(in_days(5)[:10])
+        await page.locator("[name='fields.seats']").fill("2")
+        await page.locator("[name='fields.stops.0.place']").fill(evil)
+        await page.locator("[name='fields.stops.0.toll']").fill("1")
+        await page.locator("form.paper button[type=submit]").click()
+        await page.wait_for_url("**/console/case?*")
+        await expect(page.get_by_role("region", name="Fields")).to_contain_text(evil)
+        assert await page.title() != "got"
+    # Nobody files or tries out anything by a page of another origin.
+    async with open_page(browser, console, "ann-7") as page:
+        for path in ("leave/file", "leave/preview"):
+            answer = await page.request.post(
+                f"{console.url}/console/forms/{path}", form={"csrf": "guessed", "table": "x"}
+            )
+            assert answer.status == 403, path
