@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 from pydantic import SecretStr
@@ -46,8 +47,13 @@ PEOPLE = (
     Person(id="dan-1", name="Dan Yu", role="distribution_manager", unit="hq", language="en"),
     Person(id="bea-1", name="Bea Holt", role="business", unit="hq", language="en"),
     Person(id="boss-1", name="Bo Ran", role="business_manager", unit="hq", language="en"),
+    Person(id="ola-1", name="Ola Berg", role="gm_office", unit="hq", language="en"),
+    Person(id="dee-1", name="Dee Park", role="department_manager", unit="hq", language="en"),
+    Person(id="dir-1", name="狄然", role="director", unit="hq"),
+    Person(id="dep-1", name="邓普", role="deputy_gm", unit="hq"),
     Person(id="ada-1", name="Ada Holm", role="auditor", unit="hq", language="en"),
 )
+PAPERS = Path(__file__).parents[1] / "company" / "forms"
 # A form of a company's own, in a policy of its own.
 ACME = """\
 extends = "default"
@@ -127,6 +133,10 @@ async def open_console(
     """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
     async with open_backend(env, database, folder, **more) as backend:
         (folder / "policies" / "acme.toml").write_text(ACME, "utf-8")
+        # Papers of others, each in a file of its own.
+        (folder / "policies" / "forms").mkdir()
+        for paper in ("purchase_approval", "vehicle_request"):
+            copy(PAPERS / f"{paper}.toml", folder / "policies" / "forms")
         address = SecretStr(as_writer(database))
         settings = Settings(
             data=folder, database_url=address, policies=folder / "policies", failure_limit="100000/second", **more
