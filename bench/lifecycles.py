@@ -35,7 +35,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.registry import RUNNER, case_workflows
 
 ME = {"by": {"id": "ag-1", "role": "agent"}}
-COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+Commands = tuple[tuple[str, dict[str, Any]], ...]
+COMMANDS: Commands = (
     ("acknowledge", {}),
     ("reply", {"stage": "interim"}),
     ("reply", {"stage": "answer"}),
@@ -102,14 +103,14 @@ async def notify_nobody(batch: NoticeBatch) -> list[NoticeResult]:
     return [NoticeResult(order.id, order.name, order.roles, "sent", "email") for order in batch.notices]
 
 
-def complaint(client: Client, pause: float = 0) -> Life:
+def complaint(client: Client, pause: float = 0, commands: Commands = COMMANDS) -> Life:
     """Return a function that runs one complaint to its end, pausing ``pause`` seconds before each command."""
     cases = CaseClient(client)
 
     async def live(_: int) -> str:
         key = f"B-{next(numbers)}"
         await cases.file("complaint", {"key": key, "facts": FACTS}, wait=False)
-        for request, (name, fields) in enumerate(COMMANDS):
+        for request, (name, fields) in enumerate(commands):
             await asyncio.sleep(pause)
             await cases.command(f"complaint:{key}", name, {**ME, "request_id": str(request), **fields})
         await client.get_workflow_handle(f"complaint:{key}").result()
@@ -205,13 +206,13 @@ async def floor(client: Client) -> AsyncIterator[None]:
         yield
 
 
-def report(rates: dict[str, list[float]]) -> None:
-    """Print each variant's rate and its ratio to the floor, round by round."""
+def report(rates: dict[str, list[float]], base: str = "floor") -> None:
+    """Print each variant's rate and its ratio to one of them, round by round."""
     for name, found in rates.items():
-        ratios = [rate / of_floor for rate, of_floor in zip(found, rates["floor"], strict=True)]
-        share = median(found) / median(rates["floor"])
+        ratios = [rate / of_base for rate, of_base in zip(found, rates[base], strict=True)]
+        share = median(found) / median(rates[base])
         print(f"{name}: {support.spread(found, 1)} lives/s")
-        print(f"  {share:.2f} of the floor; round by round {support.spread(ratios)}")
+        print(f"  {share:.2f} of the {base}; round by round {support.spread(ratios)}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from activities.messages import Batch
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
 from cases.case import Case
-from cases.registry import KINDS
+from cases.registry import kind_of
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.facts import read_intake
 from tests.activities.forger import rewrite
@@ -46,6 +46,13 @@ CLAIM: Steps = (
     (650, "approve", "supervisor", {}),
     (3000, "accept_offer", "customer", {}),
 )
+STATEMENT: Steps = (
+    (3, "sign", "agent", {"text": "as billed"}),
+    (6, "sign", "finance", {}),
+    *((9 + minute, "sign", "agent", {}) for minute in range(3)),
+    (20, "sign", "finance", {"fields": {"invoice_number": "INV-1"}}),
+)
+LEAVE: Steps = ((3, "note", "agent", {"text": "zq-note"}), (9, "sign", "supervisor", {"text": "zq-get-well"}))
 SHIPMENT = {
     "waybill": "SF000000000001", "posted_on": "2026-03-02", "base_freight": "20.00", "weight_kg": "0.8",
     "route": "domestic", "insured_amount": "500.00",
@@ -55,6 +62,19 @@ FACTS: dict[str, dict[str, Any]] = {
     "claim": {
         "factor": "damage", "claimant": {"relation": "sender"}, "shipment": SHIPMENT,
         "loss": {"total_value": "500.00", "lost_value": "500.00"},
+    },
+    "statement": {
+        "filed_by": {"id": "agent-1", "role": "agent"},
+        "fields": {
+            "client": "ACME", "month": "2026-02", "key_client": True, "payment_until": "2026-03-31",
+            "lines": [{"waybill": "SF1", "amount": "10.01"}, {"waybill": "SF2", "amount": "0.99"}],
+        },
+    },
+    "leave": {
+        "filed_by": {"id": "agent-9", "role": "agent"},
+        "fields": {
+            "from": "2026-03-12T09:00:00+08:00", "to": "2026-03-13T18:00:00+08:00", "reason": "zq-the family",
+        },
     },
 }  # fmt: skip
 
@@ -72,8 +92,9 @@ async def record(
 ) -> Case:
     """Run a case and record it as a workflow would; ``after`` is one that was recorded, and goes on."""
     told = {"key": key, "received_at": start.isoformat(), "facts": facts or FACTS.get(kind, {})}
-    intake = read_intake(KINDS[kind].INTAKE, told)
-    case = after or KINDS[kind].open(intake, POLICY, start)
+    declared = kind_of(kind, POLICY)
+    intake = read_intake(declared.INTAKE, told)
+    case = after or declared.open(intake, POLICY, start)
     begins = None if after else intake
     first = len(case.events) if after else 0
     case.rehearse_effects(start if after is None else case.events[-1].at, "ok", "ok")
@@ -215,6 +236,37 @@ async def test_an_event_that_was_forged_with_all_its_hashes_makes_another_case(
     assert "its case file is not what its events make: " in fault
     await rewrite(superuser, "complaint:A", lambda events: events[1].update(type="unheard_of"))
     assert await said(cases) == ["complaint:A seq 15: changed: its events make no case (ValueError)"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE case_file SET view = jsonb_set(view, '{fields,client}', '\"ACNE\"')", "statement:S seq 37: changed: "
+         "its case file is not what its events make: fields"),
+        ("UPDATE case_file SET view = jsonb_set(view, '{fields,total}', '\"12.00\"')", "events make: fields"),
+        ("UPDATE case_file SET view = jsonb_set(view, '{fields,invoice_number}', '\"INV-2\"')", "events make: fields"),
+        ("UPDATE case_file SET view = jsonb_set(view, '{turn}', '[]')", "events make: turn"),
+        ("UPDATE case_file SET view = jsonb_set(view, '{effective}', 'true')", "events make: effective"),
+        ("UPDATE case_text SET text = 'as agreed' WHERE field = 'text'", "its text 'text' is not the one that was"),
+    ],
+)  # fmt: skip
+async def test_what_is_derived_from_a_form_is_compared(
+    book: Book, superuser: asyncpg.Connection, statement: str, named: str
+) -> None:
+    await record(book, "statement", "S", STATEMENT)
+    assert await said(book) == []
+    await behind_the_back(superuser, statement)
+    faults = await said(book)
+    assert any(named in fault for fault in faults), faults
+
+
+async def test_a_personal_field_of_a_form_is_the_one_that_was_recorded(
+    book: Book, superuser: asyncpg.Connection
+) -> None:
+    await record(book, "leave", "L", LEAVE)
+    assert await said(book) == []
+    await behind_the_back(superuser, "UPDATE personal SET facts = jsonb_set(facts, '{fields,reason}', '\"a holiday\"')")
+    assert await said(book) == ["leave:L seq 1: changed: its personal facts are not those that were recorded"]
 
 
 async def test_policies_are_those_of_their_hashes(cases: Book, superuser: asyncpg.Connection) -> None:

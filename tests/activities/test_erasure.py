@@ -21,7 +21,7 @@ from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
 from starter.erasure import Erasure
 from tests.activities.ledger import behind_the_back
-from tests.activities.test_audit_everything import COMPLAINT, MORE, START, Steps, record
+from tests.activities.test_audit_everything import COMPLAINT, LEAVE, MORE, START, Steps, record
 from tests.casebook import Book
 
 QA, GM = Actor("qa-1", "qa_manager"), Actor("gm-1", "general_manager")
@@ -210,6 +210,34 @@ async def test_the_summary_of_the_month_goes_along_with_a_report(
     await erasure.decide(asked["id"], GM, True, later)
     assert "zq-" not in await everything_in(superuser)
     assert await faults(book) == []
+
+
+async def test_a_form_keeps_its_fields_and_nothing_that_was_written_or_is_personal(
+    book: Book, erasure: Erasure, superuser: asyncpg.Connection
+) -> None:
+    """The reason of a leave is personal by its table; a petition holds texts, one of them a field."""
+    leave = await record(book, "leave", "L", LEAVE)
+    facts = {
+        "filed_by": {"id": "business-1", "role": "business"},
+        "fields": {"department": "business", "decision": "quality:Q-1", "objection": "zq-seal"},
+    }
+    steps: Steps = ((3, "sign", "gm_office", {"text": "zq-looked"}), (9, "sign", "general_manager", {"text": "zq-so"}))
+    await record(book, "petition", "P", steps, facts=facts)
+    before = await everything_in(superuser)
+    marks = ("zq-the family", "zq-note", "zq-get-well", "zq-seal", "zq-looked", "zq-so")
+    assert [mark for mark in marks if mark not in before] == []
+    assert leave.status == "closed"
+    for case_id in ("leave:L", "petition:P"):
+        asked = await erasure.ask(QA, "customer", PAST, case_id=case_id)
+        done = await erasure.decide(asked["id"], GM, True, PAST)
+        assert done["cases"][0]["refused"] is None
+    assert [mark for mark in marks if mark in await everything_in(superuser)] == []
+    assert await faults(book) == []
+    assert (await book.verify()).ok
+    views = {id: await book.case(id) or {} for id in ("leave:L", "petition:P")}
+    assert views["leave:L"]["fields"]["from"] == "2026-03-12T09:00:00+08:00"
+    assert "reason" not in views["leave:L"]["fields"]
+    assert views["petition:P"]["fields"]["decision"] == "quality:Q-1"
 
 
 async def test_nothing_comes_back(book: Book, erasure: Erasure, superuser: asyncpg.Connection) -> None:

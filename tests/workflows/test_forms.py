@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from itertools import count
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 
 from activities.people.directory import DirectoryBook
 from activities.people.directory_changes import DirectoryChanges
+from bench import forms as bench
 from cases.directory import Person, Unit
 from cases.vocabulary.contract import refusal_of
 from cases.vocabulary.refusals import Refused
@@ -358,3 +361,43 @@ async def test_a_quality_complaint_goes_on_from_its_ledger_with_its_number(insta
         rows = await ask(database, "SELECT kind, max(serial) FROM case_number WHERE kind = 'quality' GROUP BY kind")
         assert rows == [("quality", 2)]
         assert (await backend.book.verify()).ok
+
+
+# --- how much history it leaves -------------------------------------------------------------------
+
+
+async def test_a_form_of_four_steps_leaves_no_more_history_than_a_complaint_of_four_commands(backend: Backend) -> None:
+    """One that tells as often: whoever signs next is told, as the operator of a platform is told of every stage."""
+    (backend.folder / "policies" / "forms.toml").write_text(bench.POLICY)
+    facts = {"filed_by": FILER, "fields": {"place": "east", "reason": "a parcel waits"}}
+    await backend.client.file("hire", {"key": "2", "policy": "forms", "facts": facts})
+    form = backend.handle("hire:2")
+    await quiet(backend, form, 1)
+    for number, role in enumerate(bench.SIGNERS, 2):
+        await backend.do(form, "sign", role)
+        await quiet(backend, form, min(number, 4))
+    complaint = await backend.file(facts={"category": "delay", "source": "platform"}, policy="forms")
+    await quiet(backend, complaint, 2)
+    for (name, fields), notices in zip(bench.COMPLAINT, (2, 3, 4, 5), strict=True):
+        await backend.do(complaint, name, **fields)
+        await quiet(backend, complaint, notices)
+    for case in (form, complaint):
+        await case.result()
+    events, size = await ordered(form)
+    most, largest = await ordered(complaint)
+    assert events == most
+    # Texts of theirs differ in length.
+    assert size <= 1.01 * largest
+
+
+async def ordered(case: Handle) -> tuple[Counter[str], int]:
+    """The events of a history by type, and their bytes, but for workflow tasks, which news that comes at once share."""
+    events = [(EventType.Name(event.event_type), event.ByteSize()) for event in (await case.fetch_history()).events]
+    left = [(name, size) for name, size in events if "WORKFLOW_TASK" not in name]
+    return Counter(name for name, _ in left), sum(size for _, size in left)
+
+
+async def quiet(backend: Backend, case: Handle, notices: int) -> None:
+    """Wait until so many notices of a case have gone out, and all of that is recorded."""
+    await eventually(lambda: backend.timeline(case, "notified"), lambda seen: len(seen) == notices)
+    await backend.recorded(case)
