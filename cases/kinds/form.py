@@ -38,7 +38,7 @@ WORKFLOW = "Form"
 
 
 class GrantEarly(Command):
-    """Let a form take effect before its papers are complete (S3-1.2.4 c)."""
+    """Let a form take effect before its papers are complete (S3-1.2.4)."""
 
     NAME = "grant_early"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "the goods arrive tonight"}

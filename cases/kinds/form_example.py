@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from cases.policy.forms import FieldRule, FormTable
 
 # Dates and instants follow each other day by day, so that what must lie before something else does.
 _FIRST = date(2026, 3, 2)
+_BEGINS = time(9, tzinfo=timezone(timedelta(hours=8)))
 _VALUES: Mapping[str, Any] = {
     "text": "as agreed",
     "token": "A-1",
@@ -45,7 +46,7 @@ def _value(rule: FieldRule, place: int) -> Any:
         case "date":
             return day.isoformat()
         case "instant":
-            return f"{day.isoformat()}T09:00:00+08:00"
+            return datetime.combine(day, _BEGINS).isoformat()
         case "integer":
             return int(_least(rule))
         case "yuan":

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cases.case import Case
-from cases.kinds.form import Form
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
@@ -22,15 +21,17 @@ CHECKED = {
 }
 # Stands for what an authenticator says, which the rules do not look at.
 CONFIRMED = dict.fromkeys(("credential", "authenticator_data", "client_data", "signature"), "c3RhbmQtaW4")
-DOCUMENT = {"name": "paper.pdf", "sha256": "0" * 64, "where": "s3://papers/paper.pdf"}
-# What steps of forms fill.
-FILLED = {
-    "customer_document": DOCUMENT,
-    "invoice_number": "INV-1",
-    "delivered_on": "2026-03-11",
-    "payment_reference": "PAY-1",
-    "way": "transfer",
-}
+PAPER = {"name": "paper.pdf", "sha256": "0" * 64, "where": "the archive"}
+KNOWN = {
+    "order_number": "A-1", "part_number": "PN-1", "shipped_on": "2025-11-20", "quantity": "900",
+    "defective_quantity": "1", "return_quantity": "1",
+}  # fmt: skip
+JUDGED = {"class": "quality", "own_fault": False, "loss": []}
+# The fields that steps of forms fill.
+FILLED: tuple[dict[str, Any], ...] = (
+    {"customer_document": PAPER}, {"invoice_number": "INV-1"}, {"delivered_on": "2026-05-04"},
+    {"payment_reference": "PAY-1", "way": "transfer"},
+)  # fmt: skip
 # What is asked, in this order, with fields that lead on; where the case offers a choice for one, that is taken.
 ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("acknowledge", {}),
@@ -50,22 +51,22 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("check_goods", {"checklist": CHECKED}),
     ("agree", {}),
     ("name_relief", {"to": {"id": "agent-9", "role": "agent"}}),
-    ("sign", {"text": "the scanner is repaired"}),
-    ("verify", {"order_number": "A-1", "part_number": "PN-1", "shipped_on": "2026-01-05", "quantity": "800"}),
-    ("verify", {"defective_quantity": "1", "return_quantity": "1"}),
+    ("verify", KNOWN),
     ("accept", {}),
     ("investigate", {"finding": "the mould was worn"}),
-    ("report", {"cause": "a worn mould", "responsible": [], "established": True, "needs_rnd": False}),
-    ("negotiate", {"result": "the customer waits"}),
-    ("judge", {"class": "quality", "own_fault": False, "responsible": [], "loss": []}),
-    ("opinion", {"text": "it holds", "established": True, "disposal": "none"}),
-    ("explain", {"channel": "letter"}),
-    ("execute", {}),
-    ("answer_slip", {"step": None, "cause": "the machine stood still"}),
+    ("report", {"cause": "a worn mould", "responsible": [], "established": False}),
+    ("negotiate", {"result": "they wait"}),
+    ("judge", JUDGED),
+    ("opinion", {"text": "it was dropped", "established": False, "disposal": "none"}),
+    ("explain", {"channel": "phone"}),
+    ("execute", {"unit_price": "1.00"}),
     ("customer_answer", {"accepted": True}),
-    ("receive", {"quantity": None, "agrees": True}),
-    ("issue_voucher", {}),
-    ("prove", {"way": "original_invoice", "stamped": True, "document": DOCUMENT}),
+    ("answer_slip", {"step": "qa", "cause": "two were ill"}),
+    ("receive", {"quantity": "1", "agrees": True}),
+    ("issue_voucher", {"reference": "V-1"}),
+    ("prove", {"way": "certificate", "stamped": True, "document": PAPER}),
+    ("sign", {"text": "the scanner is repaired"}),
+    *(("sign", {"text": "filled in", "fields": fields}) for fields in FILLED),
     ("resolve", {}),
     ("follow_up", {"satisfied": True}),
     ("close", {}),
@@ -73,7 +74,7 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
 # A case that is not closed by then never will be.
 MOST_TURNS = 500
 # So often at most each is asked: an offer that an approval stops may be made again for ever.
-MOST_TIMES = {"approve": 9, "sign": 20, "answer_slip": 9, "verify": 4}
+MOST_TIMES = {"approve": 9, "sign": 29}
 ELSE = 2
 
 
@@ -105,10 +106,10 @@ def _ask(case: Case, name: str, fields: dict[str, Any], now: datetime, times: Co
     if name not in case.COMMANDS or times[name] >= MOST_TIMES.get(name, ELSE):
         return False
     for by in _people(case):
-        # Roles are taken together, and of several subjects the first.
+        # What is a list is taken together, and of several subjects the first.
         offered = {field: list(some) for field, some in case.choices(name, by, now).items() if field in fields}
-        chosen = {field: some if field == "roles" else some[0] for field, some in offered.items() if some}
-        raw = {**fields, **chosen, **_of(case, name), "by": {"id": by.id, "role": by.role}}
+        chosen = {field: some if fields[field] == [] else some[0] for field, some in offered.items() if some}
+        raw = {**fields, **chosen, "by": {"id": by.id, "role": by.role}}
         asked = case.approvals.waiting(raw["subject"]) if name == "approve" and raw["subject"] else None
         if asked is not None and case.approvals.needs_passkey(asked.amount):
             raw |= {"amount": str(asked.amount), "proof": {"at": now.isoformat(), "passkey": CONFIRMED}}
@@ -117,14 +118,6 @@ def _ask(case: Case, name: str, fields: dict[str, Any], now: datetime, times: Co
             times[name] += 1
             return True
     return False
-
-
-def _of(case: Case, name: str) -> dict[str, Any]:
-    """Return the fields of a command that the case itself tells: what a step fills, what comes back."""
-    if isinstance(case, Form) and name == "sign" and case.route.present is not None:
-        fills = case.rule.step(str(case.route.present.name)).fills
-        return {"fields": {field: FILLED[field] for field in fills}} if fills else {}
-    return {"quantity": case.facts["approved_quantity"]} if name == "receive" else {}
 
 
 def _people(case: Case) -> Iterator[Actor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -93,7 +93,7 @@ def _value(rule: FieldRule, policy: Policy, filed: date, day: date, others: list
         case "date":
             return (day + _MEANWHILE).isoformat()
         case "instant":
-            return policy.local(datetime.fromisoformat(f"{day}T09:00:00+00:00")).replace(hour=9).isoformat()
+            return policy.local(datetime.combine(day, time(9), UTC)).replace(hour=9).isoformat()
         case "month":
             return f"{filed:%Y-%m}"
         case "week":
