@@ -42,10 +42,10 @@ def check_kind(kind: str | None, forms: Forms) -> None:
     """Refuse a kind that is asked for and that nobody knows.
 
     Raises:
-        Refused: code ``invalid``, naming what is allowed.
+        Refused: code ``malformed``, naming what is allowed.
     """
     if kind is not None and kind not in KINDS and kind not in forms:
-        raise Refused("invalid", f"kind = {shown(kind)}: allowed: {', '.join((*KINDS, *forms))}")
+        raise Refused("malformed", f"kind = {shown(kind)}: allowed: {', '.join((*KINDS, *forms))}")
 
 
 def table_of(form: type[Form]) -> FormTable:

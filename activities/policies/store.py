@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import policy
-from cases.policy.inheritance import EXTENDS, WITHOUT, check_forms, layered, read_table
+from cases.policy.inheritance import EXTENDS, check_forms, layered, read_table
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
@@ -132,12 +132,13 @@ class Policies:
     def _beside(self, text: str, name: str, years: Years) -> Policy:
         try:
             check_forms(text)
-            table, below = read_table(text), layered(bases := self._texts(self._sources(name)[0]))
-            notices = {notice.get("name") for notice in below.get("notice", ())}
-            without = [f"form.{form}" for form in table["form"] if form in below.get("form", {})]
-            without += [f"notice.{one['name']}" for one in table.get("notice", ()) if one.get("name") in notices]
-            head = f"{EXTENDS} = {json.dumps(name)}\nname = {json.dumps(below['name'])}\n"
-            return Policy.from_toml(f"{head}{WITHOUT} = {json.dumps(without)}\n{text}", json.loads(_json(years)), bases)
+            table, whole = deepcopy(dict(read_table(text))), layered(self._texts(self._sources(name)[0]))
+            forms = table["form"]
+            whole["form"] = {**whole.get("form", {}), **forms}
+            # The notices of the forms that it is in place of go with them.
+            kept = [one for one in whole.get("notice", ()) if not one.get("kinds") or set(one["kinds"]) - set(forms)]
+            whole["notice"] = [*kept, *table.get("notice", ())]
+            return Policy.from_table(whole, json.loads(_json(years)))
         except RecursionError:
             raise Refused("bad_policy", "policy: tables within tables, more than any form has") from None
 

@@ -326,7 +326,15 @@ class Policy(Model):
         Raises:
             Refused: code ``bad_policy``, naming the key path, the value and what is allowed.
         """
-        data = layered((*bases, text))
+        return cls.from_table(layered((*bases, text)), years)
+
+    @classmethod
+    def from_table(cls, data: dict[str, Any], years: Mapping[str, Any] | None = None) -> Policy:
+        """Read a policy from one table, as `cases.policy.inheritance.layered` makes it, which becomes the policy's own.
+
+        Raises:
+            Refused: code ``bad_policy``, as `from_toml`.
+        """
         calendar = data.get("calendar")
         if isinstance(calendar, dict):
             calendar.setdefault("years", dict(years or {}))

@@ -263,7 +263,10 @@ BAD_STAFF: dict[str, tuple[str | bytes, list[str]]] = {
     "no id": (HEAD + ",Secret,agent,north,,,,,\n", ["2: id: is missing"]),
     "a name as id": (HEAD + "秘密,,agent,north,,,,,\n", ["2: id: what stands there: String should match"]),
     "no role": (HEAD + "a,,,north,,,,,\n", ["2: role: is missing"]),
-    "an unknown role": (HEAD + "a,,boss,north,,,,,\n", ["2: role: 'boss' is not a known role; allowed: agent, area_"]),
+    "an unknown role": (
+        HEAD + "a,,boss,north,,,,,\n",
+        ["2: role: 'boss' is not a known role; allowed: accounting, agent"],
+    ),
     "a customer": (HEAD + "a,,customer,north,,,,,\n", ["2: role: 'customer' is no role of the staff; systems have it"]),
     "a system": (HEAD + "a,,system,north,,,,,\n", ["2: role: 'system' is no role of the staff; systems have it, by"]),
     "a platform": (HEAD + "a,,platform,north,,,,,\n", ["2: role: 'platform' is no role of the staff"]),
@@ -431,7 +434,7 @@ def test_who_leaves_must_be_off_the_roster(staffed: Ask, put: Put) -> None:
 
 
 def test_an_unknown_role_is_not_asked_for(staffed: Ask) -> None:
-    assert "ROLE = 'boss': not a known role; allowed: agent" in staffed("staff", "who", "boss").refused(2)
+    assert "ROLE = 'boss': not a known role; allowed: accounting, agent" in staffed("staff", "who", "boss").refused(2)
     assert "--at = 'noon'" in staffed("staff", "who", "agent", "--at", "noon").refused(2)
 
 

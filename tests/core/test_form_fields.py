@@ -204,7 +204,7 @@ def test_models_are_made_once() -> None:
     assert form_intake("every", TABLE) is form_intake("every", TABLE)
     schema = form_intake("new_business", default_policy().form["new_business"]).model_json_schema()
     assert (schema["title"], schema["required"]) == ("NewBusinessIntake", ["key", "facts"])
-    fields = schema["$defs"]["Fields"]
+    fields = schema["$defs"]["NewBusinessFields"]
     assert list(fields["properties"])[:2] == ["client", "business"]
     assert fields["properties"]["business"]["enum"] == ["warehousing", "distribution", "both"]
     assert fields["properties"]["business"]["title"] == "Business 业务类型"

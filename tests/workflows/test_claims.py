@@ -117,7 +117,7 @@ async def test_a_key_that_is_taken_is_recorded_and_leaves_the_other_claim_alone(
 
     done = await eventually(lambda: backend.timeline(complaint, "opening_done"), lambda events: len(events) == 1)
     [asked] = await backend.timeline(complaint, "claim_opened")
-    assert done[0]["data"] == {"of": asked["seq"], "case": other.id, "outcome": "conflict"}
+    assert done[0]["data"] == {"of": asked["seq"], "case": other.id, "outcome": "conflict", "failed": True}
     assert done[0]["actor"]["role"] == "system"
     view = await other.query("case")
     assert (view["facts"], view["parent"]) == (before, None)
