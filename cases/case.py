@@ -295,7 +295,7 @@ class Case(Handlers):
             raise Refused("unknown_role", f"by.role = {by.role!r} is not a role; allowed: {allowed}")
         permitted = self.permitted(name)
         if by.role not in permitted:
-            allowed = ", ".join(role for role in self.policy.all_roles if role in permitted)
+            allowed = ", ".join(role for role in self.policy.all_roles if role in permitted) or "nobody"
             raise Refused("role", f"by.role = {by.role!r} may not {name}; allowed: {allowed}")
 
     def permitted(self, name: str) -> frozenset[str]:

@@ -90,8 +90,19 @@ class FormRoute(Route):
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
         super()._may_sign(by, at)
-        step = self._present()
-        if self._rule(step.name).superior and not self._is_above(by.role):
+        self._refuse_not_superior(by)
+
+    def _may_send_back(self, by: Actor, at: datetime) -> None:
+        super()._may_send_back(by, at)
+        self._refuse_not_superior(by)
+
+    def _may_refuse(self, by: Actor, at: datetime) -> None:
+        super()._may_refuse(by, at)
+        self._refuse_not_superior(by)
+
+    def _refuse_not_superior(self, by: Actor) -> None:
+        """Let nobody act in a superior's step who does not stand above who filed: not by a no either (S1-1.7)."""
+        if self._rule(self._present().name).superior and not self._is_above(by.role):
             message = f"by.role = {by.role!r} does not stand above {self.case.filed_by.role}, who filed it"
             raise Refused("not_superior", message, self.clause())
 

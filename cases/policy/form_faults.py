@@ -283,7 +283,8 @@ class _Faults:
                 taken = self.table.taken if known is None else known
                 yield from self._known(f"{path} = {name!r}:", field, taken, ("role",), required=True)
             elif path == "copies" and name == CUSTOMER:
-                yield f"{self.path}.copies = {name!r}: a copy never goes to the customer ({NEVER_TO_CUSTOMER})"
+                never = f"a copy never goes to the customer ({NEVER_TO_CUSTOMER}); allowed: every other role"
+                yield f"{self.path}.copies = {name!r}: {never}"
             elif name not in allowed:
                 yield _not(f"{self.path}.{path}", name, "role", allowed)
 

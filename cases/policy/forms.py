@@ -118,7 +118,7 @@ class CheckRule(Model):
 class RoleRule(Model):
     """A role that acts in a step, if the fields are so; in a file also the bare name of the role."""
 
-    role: Annotated[str, StringConstraints(pattern=r"^(field:)?[a-z][a-z0-9_]*$")]
+    role: Who
     when: When = Field(default_factory=dict)
 
 

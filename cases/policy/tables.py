@@ -246,14 +246,15 @@ class NoticeRoute(Model):
 
 def meets(data: Mapping[str, Any], when: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether plain JSON has the values that conditions name: a bool as ``true`` or ``false``, the rest as text."""
-    # A numbered clock (promise:2) is told of by its base name.
-    return all(_plain(data.get(name)) in allowed for name, allowed in when.items())
+    # A numbered clock (promise:2) is told of by its base name; a case (quality:Q-9) by its kind, and by its whole id.
+    plain = {name: _plain(data.get(name)) for name in when}
+    return all(plain[name] in allowed or plain[name].partition(":")[0] in allowed for name, allowed in when.items())
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value).partition(":")[0]
+    return str(value)
 
 
 class DigestRule(Model):

@@ -290,4 +290,4 @@ def read_command(known: Mapping[str, type[Command]], name: str, raw: Any) -> Com
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise invalid(error, name) from None
+        raise invalid(error, name, model) from None

@@ -171,4 +171,4 @@ def read_intake(model: type[Intake], raw: Mapping[str, Any]) -> Intake:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise invalid(error, "intake") from None
+        raise invalid(error, "intake", model) from None

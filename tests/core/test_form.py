@@ -312,3 +312,16 @@ def test_a_complete_form_whose_effect_is_under_way_does_not_change(
     assert (refused.value.code, len(case.events)) == (code, before)
     case.rehearse_effects(at(BEGUN))
     assert [event.type for event in case.events[-2:]] == ["absence_recorded", "closed"]
+
+
+def test_a_condition_names_a_case_by_its_kind_or_by_its_whole_id() -> None:
+    fields = {"decision": "quality:Q-9", "urgent": False}
+    assert meets(fields, {"decision": ("quality:Q-9",), "urgent": ("false",)})
+    assert meets(fields, {"decision": ("quality",)})
+    assert not meets(fields, {"decision": ("quality:Q-8", "Q-9")})
+
+
+def test_what_nobody_may_is_said_so() -> None:
+    case = form("leave")
+    with pytest.raises(Refused, match="may not grant_early; allowed: nobody"):
+        send(case, at("03-10 10:00"), "grant_early", {"id": "gm-1", "role": "general_manager"}, reason="now")

@@ -123,7 +123,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "rows": [([ROW] * 201, "at most 200"), ([{**ROW, "hue": 1}], "not a known field"), ([{"what": "x"}], "missing")],
     "total": [("1.00", "it is the sum of rows.money")],
     "paper": [(PAPER, "step only fills it")],
-    "hue": [("red", "is not a known field")],
+    "hue": [("red", "facts.fields.hue is not a known field; allowed: attachment, ")],
 }
 
 

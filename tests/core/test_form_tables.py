@@ -120,6 +120,11 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         'role = "ladder"',
         ["form.visit.step.see.roles = 'ladder' is not a role"],
     ),
+    "a rung and above where all sign": (
+        'role = "finance"',
+        'role = "supervisor+"',
+        ["form.visit.step.see.roles = 'supervisor+' is not a role; allowed: agent"],
+    ),
     "unknown rung and above": (
         '"supervisor+"',
         '"finance+"',
@@ -140,7 +145,7 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
     "copies to the customer": (
         '"accounting", ',
         '"customer", ',
-        ["form.visit.copies = 'customer'", "never", "S1-5.9.10"],
+        ["form.visit.copies = 'customer'", "never", "S1-5.9.10", "allowed: every other role"],
     ),
     "condition on no field": (
         'where = ["there"], urgent',

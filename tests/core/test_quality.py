@@ -702,8 +702,13 @@ def test_what_holds_for_any_course(moves: list[Any]) -> None:
     if case.status == "open" and case.route.accepted and case.view()["step"] != "decision":
         step = case.view()["step"]
         asked: list[str] = []
+        reached = ""
         for event in case.events:
-            if event.type in ("sent_back", "third_party_involved"):
+            if event.type == "signature_asked":
+                reached = event.data["step"]
+            # Who is involved before the GM office checks is asked when the form comes there.
+            again = event.type == "third_party_involved" and reached in ("third_party", "gm_check")
+            if again or event.type == "sent_back":
                 asked.clear()
             elif event.data.get("step") == step and event.type in ("signature_asked", "signed"):
                 (asked.append if event.type == "signature_asked" else asked.remove)(event.data["role"])
