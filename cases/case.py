@@ -282,7 +282,8 @@ class Case(Handlers):
     def _refuse_resolved(self, name: str) -> None:
         if self.status == "resolved" and name not in self.AFTER_RESOLVED:
             code = "already_resolved" if name == "resolve" else "resolved"
-            raise Refused(code, f"{name}: the case is resolved; reopen it first")
+            first = "; reopen it first" if "reopen" in self.COMMANDS else ""
+            raise Refused(code, f"{name}: the case is resolved{first}")
 
     def _refuse_full(self, name: str) -> None:
         if name not in ALWAYS_TAKEN and (self._texts >= MOST_TEXTS or len(self.events) >= MOST_EVENTS):
