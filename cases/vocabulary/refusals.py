@@ -65,6 +65,8 @@ def _complaints(error: ValidationError, model: type[BaseModel] | None, personal:
     for item in error.errors(include_url=False, include_context=False):
         place = path(item["loc"]) or "(the whole object)"
         message = item["msg"].removeprefix("Value error, ")
+        # Whoever writes a file knows lists, and no tuples.
+        message = message.replace("valid tuple", "valid list").replace("Tuple should", "List should")
         if item["type"] == "missing":
             yield f"{place} is missing"
         elif item["type"] == "extra_forbidden":

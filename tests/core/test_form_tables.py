@@ -120,6 +120,11 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         'role = "ladder"',
         ["form.visit.step.see.roles = 'ladder' is not a role"],
     ),
+    "a condition that is no list": (
+        'where = ["there"], urgent',
+        'where = "there", urgent',
+        ["form.visit.step.0.roles.1.when.where = 'there': Input should be a valid list"],
+    ),
     "a rung and above where all sign": (
         'role = "finance"',
         'role = "supervisor+"',
