@@ -7,12 +7,13 @@ checked in `cases.policy.form_faults`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from cases.policy.tables import ClockRule, Days, KindTable, Reminders, RetainYears
+from cases.policy.tables import ClockRule, Days, KindTable, Reminders, RetainYears, meets
 from cases.vocabulary.values import Exact, Model, Role
 
 FieldType = Literal[
@@ -22,7 +23,17 @@ FieldType = Literal[
 # So many fields and steps a form has at most.
 MOST_FIELDS, MOST_STEPS = 100, 50
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("a title is one line, without control characters")
+    return text
+
+
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)
+]
 # ROLE, ROLE+, ladder, or field:NAME for the role that a field names.
 Who = Annotated[str, StringConstraints(pattern=r"^(field:)?[a-z][a-z0-9_]*\+?$")]
 # Of a field the values with which it holds, as notices match: a bool is "true" or "false".
@@ -263,6 +274,14 @@ class FormTable(KindTable):
         for step in self.steps:
             who += [*step.any_of, *(one.role for one in step.roles), *step.notify]
         return tuple(dict.fromkeys(who))
+
+    def asks_somebody(self, fields: Mapping[str, Any]) -> bool:
+        """Whether any step is asked by these fields, computed ones among them."""
+        return any(
+            meets(fields, step.when)
+            and (step.decides or step.any_of or any(meets(fields, one.when) for one in step.roles))
+            for step in self.steps
+        )
 
     @property
     def filled(self) -> frozenset[str]:

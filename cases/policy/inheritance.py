@@ -19,18 +19,24 @@ from cases.vocabulary.refusals import Refused
 
 EXTENDS, WITHOUT = "extends", "without"
 FORM, NOTICE = "form", "notice"
+# So many dots a line has at most: reading a key of tables within tables takes long by the square of their number.
+MOST_DOTS = 200
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def read_table(text: str) -> Mapping[str, Any]:
     """Return the table that a policy file holds; not to be changed.
 
     Raises:
         Refused: code ``bad_policy``: it is not TOML, or does not extend a policy as it may.
     """
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise Refused("bad_policy", f"policy: line {number} has more than {MOST_DOTS} dots; break it up")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        _check_values(table)
+    except ValueError as error:
         raise Refused("bad_policy", f"policy: not TOML: {error}") from None
     base = table.get(EXTENDS)
     if EXTENDS in table and not (isinstance(base, str) and base):
@@ -46,6 +52,19 @@ def read_table(text: str) -> Mapping[str, Any]:
     return table
 
 
+def _check_values(value: Any) -> None:
+    """Refuse what no message can name, and no database keeps: a case would never be recorded by such a policy."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for inner in value:
+            _check_values(inner)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("an integer beyond 64 bits")
+    elif isinstance(value, str) and "\0" in value:
+        raise ValueError("a text holds NUL")
+
+
 def check_forms(text: str) -> None:
     """Check a file of forms.
 
@@ -58,12 +77,14 @@ def check_forms(text: str) -> None:
     for key in table:
         if key not in (FORM, NOTICE):
             raise Refused("bad_policy", f"policy: {key}: a file of forms holds only [form.NAME] and [[notice]] of them")
-    if not isinstance(forms, dict) or not all(isinstance(form, dict) for form in forms.values()):
+    if not isinstance(forms, dict) or not forms or not all(isinstance(form, dict) for form in forms.values()):
         raise Refused("bad_policy", "policy: form: a file of forms holds tables [form.NAME]")
     for notice in notices if _tables(notices) else [{}] if notices else []:
-        kinds = notice.get("kinds")
-        if not (isinstance(kinds, list) and kinds and all(kind in forms for kind in kinds)):
-            path = f"{NOTICE}.{notice.get('name')}.kinds"
+        name, kinds = notice.get("name"), notice.get("kinds")
+        if name is not None and not isinstance(name, str):
+            raise Refused("bad_policy", f"policy: {NOTICE}.name = {name!r}: it is a text")
+        if not (isinstance(kinds, list) and kinds and all(isinstance(kind, str) and kind in forms for kind in kinds)):
+            path = f"{NOTICE}.{name}.kinds"
             raise Refused("bad_policy", f"policy: {path} = {kinds!r}: allowed here: {', '.join(forms)}")
 
 

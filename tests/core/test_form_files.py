@@ -125,6 +125,13 @@ def test_a_shipped_form_is_replaced_by_a_file(folder: Path) -> None:
         (CAR.replace('kinds = ["car_hire"]', ""), ["notice.sign.kinds = None", "allowed here: car_hire"]),
         ("notice = 3\n" + CAR.partition("[[notice]]")[0], ["notice.None.kinds"]),
         ("[form.car_hire\n", ["not TOML"]),
+        ("[form]\n", ["form: a file of forms holds tables [form.NAME]"]),
+        (CAR + "\n[form.other]\nretain_years = 1" + "0" * 5000, ["not TOML", "4300 digits"]),
+        (CAR + "\n[form.other]\nretain_years = 0x" + "f" * 17, ["not TOML", "beyond 64 bits"]),
+        (CAR + '\n[form.other]\nclause = "a\\u0000"', ["not TOML", "a text holds NUL"]),
+        (CAR + "\n[form.other" + ".a" * 30_000 + "]", ["line ", "more than 200 dots"]),
+        (CAR.replace('name = "sign"', "name = [1]"), ["notice.name = [1]: it is a text"]),
+        (CAR.replace('kinds = ["car_hire"]', 'kinds = [["car_hire"]]'), ["notice.sign.kinds", "car_hire"]),
     ],
 )
 def test_a_wrong_file_of_forms_is_named(folder: Path, text: str, parts: list[str]) -> None:

@@ -94,6 +94,7 @@ clause = "INVENTED"
 
 # Each: the text to replace, what to put there, and what the message must hold: where, what, what is allowed.
 WRONG: dict[str, tuple[str, str, list[str]]] = {
+    "a title of two lines": ('name = "pay"', 'name = "pay"\ntitle = "Pay\\nBcc: x"', ["form.visit.step", "one line"]),
     "unknown key": (HEAD, f'{HEAD}colour = "red"\n', ["form.visit.colour", "allowed:", "step"]),
     "unknown key of a step": (
         'act = "opinion"',
