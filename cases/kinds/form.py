@@ -15,7 +15,7 @@ from pydantic import Field
 
 from cases.case import OTHERS, Case, by_name
 from cases.kinds.form_example import example_of
-from cases.kinds.form_fields import AnyFormIntake, FormFacts, check_fields, computed, form_intake, signing
+from cases.kinds.form_fields import AnyFormIntake, FormFacts, begin_of, check_fields, computed, form_intake, signing
 from cases.kinds.form_route import EFFECTIVE, FormRoute
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.notices import CopiesIssued, IssuedCopy
@@ -343,7 +343,8 @@ class Form(Case):
     def _on_form_completed(self, data: FormCompleted, event: Event) -> None:
         self.complete = True
         if self.rule.effect is not None:
-            order = {"people": [self.filed_by.id], "from": self.fields["from"], "to": self.fields["to"]}
+            away = {name: begin_of(self.fields[name], self.policy) for name in ("from", "to")}
+            order = {"people": [self.filed_by.id], **away}
             self.ask(ActivityCall(seq=event.seq, activity=RECORD_ABSENCE, order=order))
 
     def _on_absence_recorded(self, data: AbsenceRecorded, event: Event) -> None:
@@ -370,7 +371,11 @@ def form_of(name: str, policy: Policy) -> type[Form]:
 # By the document, which says everything of it: a policy is read anew more often than it changes.
 @lru_cache(maxsize=1024)
 def _form_of(name: str, document: str) -> type[Form]:
-    policy = Policy.from_document(document)
+    return make_form(name, Policy.from_document(document))
+
+
+def make_form(name: str, policy: Policy) -> type[Form]:
+    """Return a new kind each time: for a policy that nothing is filed by, and that is not to be kept."""
     table = policy.form[name]
     files = policy.expand(table.files)
     roles = tuple(one for one in table.everybody() if not one.startswith(BY_FIELD))

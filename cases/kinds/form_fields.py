@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -99,10 +99,16 @@ _TYPES: Mapping[str, Any] = {
 }
 
 
+class Filer(Staff):
+    """Who files a form; ``person`` where a system files it for somebody with more than one account (see `Actor`)."""
+
+    person: Token | None = None
+
+
 class AnyFormFacts(Facts):
     """What is known of a form as long as its policy is not: who files it, and fields of any types."""
 
-    filed_by: Staff
+    filed_by: Filer
     fields: dict[str, Any]
 
 
@@ -115,7 +121,7 @@ class AnyFormIntake(Intake):
 class FormFacts(Facts):
     """What is known of a form when it is filed: who files it, and its fields."""
 
-    filed_by: Staff
+    filed_by: Filer
     fields: FormFields
 
 
@@ -231,7 +237,8 @@ def _withholding(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+    # No two names give one: a_b is AB and a__b is A_B, car1 is Car1 and car_1 is Car_1.
+    return "".join(part.capitalize() if part[:1].isalpha() else f"_{part}" for part in name.split("_"))
 
 
 # --- what is read of them -------------------------------------------------------------------------
@@ -302,6 +309,11 @@ def check_fields(
         broken = _CHECKS[check.rule](check, fields, local, policy)
         if broken is not None:
             raise Refused(check.code or "not_ended", broken, table.clause)
+    if table.effect is not None and _comparable(fields["from"]) >= _comparable(fields["to"]):
+        message = f"fields.from = {fields['from']} must lie before fields.to = {fields['to']}"
+        raise Refused("invalid", message, table.clause)
+    if not table.asks_somebody({**fields, **computed(table, fields)}):
+        raise Refused("invalid", "fields: no step of the form is asked of anybody with these", table.clause)
 
 
 def _roles(table: FormTable, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -378,6 +390,13 @@ _CHECKS = {
 
 def _both(check: CheckRule, fields: Mapping[str, Any]) -> tuple[Any, Any]:
     return fields.get(check.start or ""), fields.get(check.to or "")
+
+
+def begin_of(value: str, policy: Policy) -> str:
+    """Return an instant as it is, of a date the instant at which it begins in the policy's zone."""
+    if "T" in value:
+        return value
+    return datetime.combine(date.fromisoformat(value), time(0), policy.working.zone).isoformat()
 
 
 def _day(value: str, policy: Policy) -> date:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from cases.kinds.form_fields import (
     FormIntake,
+    begin_of,
     check_fields,
     computed,
     fields_model,
@@ -274,6 +275,38 @@ def test_leave_is_asked_for_a_day_ahead() -> None:
     assert refused("leave", "06-01 07:00:00", {**leave, "to": leave["from"]}) == "out_of_order"
     # The same instant, written in another zone.
     assert refused("leave", "06-01 07:00:00", {**leave, "to": "2026-06-09T00:00:00Z"}) == "out_of_order"
+
+
+def test_who_is_away_comes_back_later_also_where_no_check_says_so() -> None:
+    leave = {"from": day("06-09 08:00:00"), "to": day("06-09 18:00:00")}
+    bare = default_policy().form["leave"].model_copy(update={"checks": ()})
+    assert refused_by(bare, default_policy(), "06-08 08:00:00", leave) is None
+    assert refused_by(bare, default_policy(), "06-08 08:00:00", {**leave, "to": leave["from"]}) == "invalid"
+    dates = {"from": "2026-06-09", "to": "2026-06-09"}
+    assert refused_by(bare, default_policy(), "06-08 08:00:00", dates) == "invalid"
+
+
+def test_a_date_begins_in_the_zone_of_the_policy() -> None:
+    assert begin_of("2026-06-09", default_policy()) == "2026-06-09T00:00:00+08:00"
+    assert begin_of("2026-06-09T00:00:00Z", default_policy()) == "2026-06-09T00:00:00Z"
+
+
+def test_a_form_that_asks_nobody_is_not_taken() -> None:
+    shipped = default_policy().form["leave"]
+    step = shipped.steps[0].model_copy(update={"when": {"emergency": ("true",)}})
+    table = shipped.model_copy(update={"steps": (step,)})
+    leave = {"from": day("06-09 08:00:00"), "to": day("06-09 18:00:00")}
+    assert refused_by(table, default_policy(), "06-08 08:00:00", {**leave, "emergency": True}) is None
+    with pytest.raises(Refused, match="no step of the form is asked"):
+        check_fields(table, leave, at("06-08 08:00:00").astimezone(UTC), default_policy())
+
+
+def test_no_two_forms_have_models_of_one_name() -> None:
+    table = default_policy().form["leave"]
+    names = ("a_b", "a__b", "ab", "car1", "car_1", "claim", "claim_", "car_hire", "carhire")
+    made = {form_intake(name, table).__name__ for name in names}
+    assert len(made) == len(names)
+    assert "CarHireIntake" in made
 
 
 def test_leave_is_not_over_holidays() -> None:
