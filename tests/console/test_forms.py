@@ -264,6 +264,8 @@ BAD_TABLES = {
     "too deep": ("x = " + "[" * 20_000, "tables within tables"),
     "too large": ("#" + "x" * 70_000, "larger than 64 KB"),
     "a table for a form": ("form = 3", "a file of forms holds tables"),
+    "no table of a form": ("form = {}", "a file of forms holds tables"),
+    "a number beyond all": ("x = 1" + "0" * 5_000, "not TOML"),
 }
 
 
@@ -280,6 +282,24 @@ async def test_a_table_that_is_none_is_answered_with_what_is_wrong(
         await page.get_by_role("button", name="Check").click()
         await expect(page.get_by_role("region", name="Faults")).to_contain_text(said)
         await expect(editor).to_have_value(text)
+
+
+async def test_a_limit_that_never_comes_is_said(console: ConsoleServer, browser: Browser) -> None:
+    async with open_page(browser, console, "sue-1", language="en") as page:
+        await page.goto(f"{console.url}/console/forms/leave")
+        await page.get_by_text("Try out a change of its table").click()
+        editor = page.get_by_role("textbox", name="Table (TOML)")
+        never = 'clocks = { step = { working_time = "PT876000H", clause = "INVENTED" } }\n'
+        text = (await editor.input_value()).replace("[form.leave]\n", f"[form.leave]\n{never}", 1)
+        async with page.expect_response("**/preview") as answered:
+            await editor.fill(text)
+        assert (await answered.value).status == 200
+        await expect(page.get_by_role("main")).to_contain_text("not enough working time")
+        await page.get_by_text("Rehearse an example").first.click()
+        await page.locator("[name='trial.filed']").fill("0001-01-01T00:00")
+        async with page.expect_response("**/preview") as answered:
+            await page.get_by_role("button", name="Rehearse").click()
+        assert (await answered.value).status == 200
 
 
 async def test_an_example_is_bounded(console: ConsoleServer, browser: Browser) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.exceptions import HTTPException
 
-from cases.kinds.form import Form
+from cases.kinds.form import Form, make_form
 from cases.policy.forms import FormTable
 from cases.policy.model import Policy
 from cases.registry import kind_of
@@ -40,9 +40,9 @@ class Paper:
         return self.words.word("kind", self.name)
 
     @classmethod
-    def of(cls, look: Look, name: str, policy: Policy) -> Paper:
-        """Return a form of a policy."""
-        form = cast("type[Form]", kind_of(name, policy))
+    def of(cls, look: Look, name: str, policy: Policy, *, tried: bool = False) -> Paper:
+        """Return a form of a policy; one that is only tried out is not kept in memory."""
+        form = make_form(name, policy) if tried else cast("type[Form]", kind_of(name, policy))
         return cls(name, policy, form, FormTranslations(look.words, name, policy.form[name]))
 
 

@@ -54,7 +54,9 @@ class Trial:
 async def form(look: Look) -> Response:
     """Show one form, as its policy declares it, with a place to try out another table."""
     paper = await paper_of(look)
-    return _page(look, paper, drawing=_drawing(look, paper), text=toml_of(paper.name, paper.policy))
+    return _page(
+        look, paper, drawing=await asyncio.to_thread(_drawing, look, paper), text=toml_of(paper.name, paper.policy)
+    )
 
 
 async def preview(look: Look) -> Response:
@@ -70,7 +72,8 @@ async def preview(look: Look) -> Response:
         if look.request.headers.get("HX-Request"):
             return look.page("form_faults.html", faults=faults)
         return _page(look, paper, faults=faults, text=text, status=422)
-    drawing = _drawing(look, tried, look.fields)
+    # What is typed may have fifty steps of as many roles: others are served meanwhile.
+    drawing = await asyncio.to_thread(_drawing, look, tried, look.fields)
     if look.field("do") == "rehearse":
         drawing |= await asyncio.to_thread(_rehearsal, look, tried)
     if look.request.headers.get("HX-Request"):
@@ -100,7 +103,7 @@ async def _read(look: Look, paper: Paper, text: str) -> Paper:
     policy = await look.services.policies.beside(text, paper.policy.name)
     declared = read_table(text)["form"]
     name = paper.name if paper.name in declared else next(iter(declared))
-    return Paper.of(look, name, policy)
+    return Paper.of(look, name, policy, tried=True)
 
 
 def _drawing(look: Look, paper: Paper, typed: Typed | None = None) -> Json:
@@ -233,7 +236,9 @@ def _rehearsal(look: Look, paper: Paper) -> Json:
 def _at(text: str, zone: ZoneInfo) -> datetime | None:
     with suppress(ValueError):
         at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=zone) if at.tzinfo is None else at
+        # At the ends of the calendar no time passes.
+        if 2000 <= at.year <= 9000:
+            return at.replace(tzinfo=zone) if at.tzinfo is None else at
     return None
 
 

@@ -19,7 +19,7 @@ from starter.console.papers.paper import Paper
 from starter.rehearsal.engine import refused_entry
 
 # Steps that are signed at their limits, as often as they may be asked; events of one walk; and how far it may go.
-_MOST_SIGNED, _MOST_EVENTS = 200, 1000
+_MOST_SIGNED, _MOST_EVENTS = 100, 1000
 FURTHEST = timedelta(days=3 * 366)
 
 
@@ -72,8 +72,8 @@ def at_the_limits(paper: Paper, fields: Mapping[str, Any], filer: Actor, at: dat
     try:
         key = None if table.key_field is None else str(taken.get(table.key_field))
         case = opened(paper, intake_of(taken, filer, key), at)
-    except Refused as refusal:
-        return Walked(None, (), refusal)
+    except (Refused, ValueError, OverflowError) as error:
+        return Walked(None, (), _refusal(error))
     try:
         for _ in range(_MOST_SIGNED):
             step = case.route.present
@@ -90,8 +90,8 @@ def at_the_limits(paper: Paper, fields: Mapping[str, Any], filer: Actor, at: dat
                 command, body = "sign", {**body, **({"fields": filled} if filled else {})}
             when = max(due, case.events[-1].at)
             _do(case, Act(when, command, Actor(f"{role}-1", role), body))
-    except Refused as refusal:
-        return Walked(case, tuple(case.events), refusal)
+    except (Refused, ValueError, OverflowError) as error:
+        return Walked(case, tuple(case.events), _refusal(error))
     except _TooMuch:
         pass
     return Walked(case, tuple(case.events))
@@ -114,8 +114,8 @@ def rehearsed(
     """
     try:
         case = opened(paper, intake, at)
-    except Refused as refusal:
-        return Walked(None, (), refusal)
+    except (Refused, ValueError, OverflowError) as error:
+        return Walked(None, (), _refusal(error))
     refused: list[tuple[int, Event]] = []
     try:
         for act in acts:
@@ -126,12 +126,19 @@ def rehearsed(
                 refused.append((len(case.events), entry))
         if until > case.events[-1].at:
             case.elapse(until, after_each=_settling(case))
+    except (ValueError, OverflowError) as error:
+        return Walked(case, tuple(case.events), _refusal(error))
     except _TooMuch:
         pass
     events = list(case.events)
     for place, entry in reversed(refused):
         events.insert(place, entry)
     return Walked(case, tuple(events))
+
+
+def _refusal(error: Exception) -> Refused:
+    # A limit that the calendar never reaches is a fault of the table.
+    return error if isinstance(error, Refused) else Refused("bad_policy", str(error))
 
 
 def _whole(case: Form, act: Act, filled: Mapping[str, Any]) -> Act:
