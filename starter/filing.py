@@ -9,6 +9,7 @@ from typing import Any
 from activities.people.swap import Swaps
 from cases.directory import Directory
 from cases.kinds.form import Form
+from cases.vocabulary.events import Actor
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused, shown
 from starter.forms import table_of
@@ -18,8 +19,8 @@ from starter.swap import refuse_leave_in_swap
 ABSENCE = "absence"
 
 
-def check_filed_by(directory: Directory, person: str, role: Any) -> None:
-    """Refuse a form in the name of somebody who is not of the staff, or is so in another role.
+def named_filer(directory: Directory, person: str, role: Any) -> dict[str, str]:
+    """Return the facts' ``filed_by`` for somebody of the staff, with what their accounts have in common: four eyes.
 
     Raises:
         Refused: code ``unknown_person`` or ``invalid``.
@@ -30,6 +31,7 @@ def check_filed_by(directory: Directory, person: str, role: Any) -> None:
     if known.role != role:
         says = f"{person} is {known.role} in the directory of staff"
         raise Refused("invalid", f"facts.filed_by.role = {shown(role)}: {says}")
+    return Actor(known.id, known.role, known.person).as_json()
 
 
 async def check_roster(swaps: Swaps, form: type[Form], intake: Mapping[str, Any]) -> None:

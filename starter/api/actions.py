@@ -54,7 +54,7 @@ from starter.access import (
 from starter.api import schemas
 from starter.api.services import Services
 from starter.client import DEFAULT_POLICY
-from starter.filing import check_filed_by, check_roster
+from starter.filing import check_roster, named_filer
 
 log = structlog.get_logger(__name__)
 # Seconds to wait for a worker's answer.
@@ -296,10 +296,10 @@ async def file(
     if strict:
         schemas.check(case.INTAKE, filed, "intake")
     whole = _signed(caller, filed)
-    if issubclass(case, Form):
-        await check_roster(Swaps(services.database), case, whole)
 
     async def do() -> Json:
+        if issubclass(case, Form):
+            await check_roster(Swaps(services.database), case, whole)
         async with patiently():
             return await _told(services, caller, await services.cases.file(kind, whole))
 
@@ -365,7 +365,9 @@ async def _in_own_name(services: Services, caller: Caller, intake: Mapping[str, 
             )
         return {**intake, "facts": {**facts, "filed_by": mine}}
     if isinstance(named, Mapping) and isinstance(named.get("id"), str):
-        check_filed_by(await services.directory.now(), named["id"], named.get("role"))
+        filer = named_filer(await services.directory.now(), named["id"], named.get("role"))
+        given = {name: value for name, value in named.items() if name != "person"}
+        return {**intake, "facts": {**facts, "filed_by": {**given, **filer}}}
     return dict(intake)
 
 

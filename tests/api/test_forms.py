@@ -129,6 +129,29 @@ async def test_a_system_files_for_anybody_of_the_staff(company: ApiServer) -> No
     assert (await company.do("agent-n", case_id, "withdraw", {})).status_code == 200
 
 
+async def test_whoever_it_is_filed_for_does_not_sign_it_by_another_account(company: ApiServer) -> None:
+    await company.key("hr-desk", "file", "read")
+    intake = leave()
+    # What the directory says counts, whatever the system does.
+    intake["facts"]["filed_by"] = {"id": "agent-n", "role": "agent", "person": "p-1"}
+    case_id = await filed(company, "hr-desk", "leave", intake)
+    sign = {"by": {"id": "agent-n2", "role": "supervisor", "person": "p-77"}}
+    with pytest.raises(Refused) as refused:
+        await company.services.cases.command(case_id, "sign", sign)
+    assert refused.value.code == "four_eyes"
+    assert (await company.do("super-n", case_id, "sign", {})).status_code == 200
+
+
+async def test_nobody_of_outside_files_in_the_name_of_the_staff(company: ApiServer) -> None:
+    intake = leave()
+    intake["facts"] |= {"filed_by": {"id": "agent-n", "role": "agent"}, "customer": {"ref": "C-8"}}
+    await company.key("market", "file", "read", role="platform")
+    await company.key("shop", "file", "read", role="customer", units=["north"], customers=["C-8"])
+    for outside in ("market", "shop"):
+        problem(await company.post(outside, "/cases/leave", intake), 403, "role")
+        assert "leave" not in (await company.get(outside, "/me")).json()["files"]
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -261,14 +284,19 @@ async def test_a_form_is_refused_with_a_reason_that_its_filer_reads(company: Api
 
 
 async def test_leave_over_a_swapped_shift_is_refused_at_the_door(company: ApiServer) -> None:
+    asked = leave()
+    asked["facts"]["unit"] = "east"
+    once = {"Idempotency-Key": new_key()}
+    assert (await company.post("agent-e", "/cases/leave", asked, headers=once)).status_code == 200
     shift = Shift(id="s-1", person="super-e", starts_at=LATER, ends_at=LATER + timedelta(hours=8))
     async with Database.open(as_writer(company.backend.database)) as store:
         await DirectoryChanges(store).replace_shifts([shift])
         moves = [{"shift": "s-1", "from": "agent-e", "to": "super-e"}]
         async with store.connection() as connection:
             await connection.execute(Swaps._RECORD, "swap:W", "agent-e", "super-e", ["2026-12"], moves, LATER)
-    asked = leave()
-    asked["facts"]["unit"] = "east"
+    # What was answered once is answered so again.
+    assert (await company.post("agent-e", "/cases/leave", asked, headers=once)).status_code == 200
+    asked["key"] = new_key()
     found = problem(await company.post("agent-e", "/cases/leave", asked), 409, "swapped_shift")
     assert "s-1" in found["detail"]
     before = leave(**{"from": (LATER - timedelta(hours=9)).isoformat(), "to": LATER.isoformat()})
