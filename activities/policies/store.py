@@ -6,6 +6,7 @@ import asyncio
 import json
 import tomllib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable

@@ -265,7 +265,7 @@ BAD_STAFF: dict[str, tuple[str | bytes, list[str]]] = {
     "no role": (HEAD + "a,,,north,,,,,\n", ["2: role: is missing"]),
     "an unknown role": (
         HEAD + "a,,boss,north,,,,,\n",
-        ["2: role: 'boss' is not a known role; allowed: accounting, agent"],
+        ["2: role: 'boss' is not a known role; allowed: accounting"],
     ),
     "a customer": (HEAD + "a,,customer,north,,,,,\n", ["2: role: 'customer' is no role of the staff; systems have it"]),
     "a system": (HEAD + "a,,system,north,,,,,\n", ["2: role: 'system' is no role of the staff; systems have it, by"]),
