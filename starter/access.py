@@ -14,7 +14,7 @@ the case at all:
 
 An agent sees the kinds that this build knows and of the forms of a policy those that name their role. Whoever a case
 is between (`Case.parties`: a handover, a swap, who filed a form) sees that one case wherever it is; so does the role
-that a field of a form names.
+that a field of a form names. Whose role a form asks, or has asked, sees it whatever the policies at hand say by now.
 A person is one of the directory of staff, in the role that it has them in now; nobody else sees anything.
 
 The rungs of the contact ladder between companies are likened to these: its two lowest to the agent,
@@ -125,7 +125,7 @@ def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     if caller.role in _AND_BELOW:
         return caller.units, None
     if caller.role in _OWN_UNITS:
-        return caller.units, frozenset(KINDS) | _forms_of(caller) if caller.forms else None
+        return caller.units, frozenset(KINDS) | _forms_of(caller)
     return None, _kinds_of(caller)
 
 
@@ -176,12 +176,18 @@ def may_see(caller: Caller, view: Mapping[str, Any], customer: str | None = None
 
 
 def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
-    """Whether a case is between this person and another, or one of its fields names their role."""
+    """Whether a case is between this person and another, or is a form that names or asks their role."""
     kind = kind_named(view["kind"])
     if caller.kind != "person" or kind is None:
         return False
+    if caller.id in kind.parties(view):
+        return True
+    if not _is_form(view):
+        return False
+    # Its own policy asks them: the form may look otherwise in those at hand, or be gone from them.
+    in_units = caller.units is None or (view["unit"] or NO_UNIT) in caller.units
     form = caller.forms.get(view["kind"])
-    return caller.id in kind.parties(view) or (form is not None and caller.role in form.named_in(view))
+    return (in_units and caller.role in _asked(view)) or (form is not None and caller.role in form.named_in(view))
 
 
 def may_change(caller: Caller) -> bool:

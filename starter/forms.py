@@ -31,7 +31,7 @@ def declared_forms(policies: Policies) -> dict[str, type[Form]]:
         try:
             policy = policies.load(name)
         except Refused as refusal:
-            log.warning("policy_not_read", policy=name, code=refusal.code)
+            log.warning("policy_not_read", policy=name, code=refusal.code, reason=refusal.message)
             continue
         for form in policy.form:
             found.setdefault(form, cast("type[Form]", kind_of(form, policy)))

@@ -1,4 +1,4 @@
-"""Who sees a handover and a swap: whoever it is between, wherever it is; and who signs it."""
+"""Who sees a handover, a swap, a form: whoever it is between, wherever it is; and who signs it."""
 
 from __future__ import annotations
 
@@ -39,3 +39,32 @@ def test_the_department_manager_sees_swaps_of_every_unit() -> None:
     assert not may_see(manager, HANDOVER)
     assert in_reach(manager, "summary", "north")
     assert not may_see(person("p", "project_manager"), SWAP)
+
+
+def form(**asked: Any) -> dict[str, Any]:
+    """Somebody's form that no policy at hand declares any more."""
+    filed = {"filed_by": {"id": "a", "role": "agent"}}
+    view = {"kind": "car_hire", "unit": "north", "facts": filed, "approvals": [], "signed": [], "waits_for": []}
+    return {**view, **asked}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"waits_for": [{"role": "hr"}]},
+        {"signed": [{"role": "hr", "id": "h"}]},
+        {"approvals": [{"role": "deputy_gm", "also": ["hr"], "state": "open"}]},
+    ],
+)
+def test_whose_role_a_form_asks_sees_it_when_it_is_gone_from_the_policies(asked: dict[str, Any]) -> None:
+    assert may_see(person("h", "hr"), form(**asked))
+    assert not may_see(person("p", "rnd"), form(**asked))
+    assert not may_see(person("h", "hr"), {**form(**asked), "kind": "complaint"} | {"facts": {}})
+
+
+def test_no_agent_sees_a_colleague_s_form_that_is_gone_from_the_policies() -> None:
+    assert may_see(person("a", "agent", "south"), form())
+    assert not may_see(person("c", "agent", "north"), form())
+    signing = form(waits_for=[{"role": "agent"}])
+    assert may_see(person("c", "agent", "north"), signing)
+    assert not may_see(person("d", "agent", "south"), signing)
