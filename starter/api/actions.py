@@ -339,8 +339,9 @@ async def _kind_filed(services: Services, caller: Caller, name: str, intake: Map
     known, policy = KINDS.get(name), intake.get("policy", DEFAULT_POLICY)
     if known is not None and known.FILED:
         return known
-    if known is None and kind_named(name) is not None and isinstance(policy, str):
-        found = await services.policies.in_force(policy)
+    if known is None and kind_named(name) is not None:
+        # What is no name of a policy the form's schema refuses.
+        found = await services.policies.in_force(policy if isinstance(policy, str) else DEFAULT_POLICY)
         if name in found.form or name in services.forms:
             return kind_of(name, found)
     raise Refused("unknown_kind", f"kind = {shown(name)}: allowed: {', '.join(filed_kinds(services.forms))}")

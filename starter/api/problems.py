@@ -113,6 +113,9 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if status == 405:
             headers["Allow"] = _allowed(app, request.url.path, headers.get("Allow", ""))
+            if request.method in headers["Allow"].split(", "):
+                # Only filing takes any name there; to ask for a case, an id is given, which has a colon.
+                return problem(404, "not_found", "Not Found")
         return problem(status, code, str(error.detail), headers=headers)
 
     async def away(_: Request, error: Exception) -> JSONResponse:

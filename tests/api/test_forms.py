@@ -219,10 +219,16 @@ async def test_an_unknown_kind_lists_kinds_and_forms(company: ApiServer) -> None
         found = problem(await company.post("agent-n", f"/cases/{kind}", car()), 404, "unknown_kind")
         assert "complaint" in found["detail"]
         assert "car_hire" in found["detail"]
+    problem(await company.get("agent-n", "/cases/boat_hire"), 404, "not_found")
+    wrong = await company.get("agent-n", "/cases/car_hire")
+    problem(wrong, 405, "method_not_allowed")
+    assert wrong.headers["allow"] == "POST"
 
 
 async def test_a_form_is_that_of_the_policy_that_the_intake_names(company: ApiServer) -> None:
     problem(await company.post("agent-n", "/cases/leave", {**leave(), "policy": "nothing"}), 422, "unknown_policy")
+    found = problem(await company.post("agent-n", "/cases/leave", {**leave(), "policy": ["plain"]}), 400, "malformed")
+    assert "policy" in found["detail"]
     found = problem(await company.post("agent-n", "/cases/leave", {**leave(), "policy": "plain"}), 404, "unknown_kind")
     assert "policy plain: car_hire" in found["detail"]
     case_id = await filed(company, "agent-n", "car_hire", {**car(), "policy": "plain"})
