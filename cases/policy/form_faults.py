@@ -27,6 +27,17 @@ _DAYS = ("date", "instant")
 _KEYS = ("token", "month", "week", "date")
 _IN_ORDER = (*_DAYS, "month", "week", *_NUMBERS)
 _CONDITIONS = ("choice", "bool", "role", "staff", "token", "case", "month", "week", "date", "integer", "yuan")
+# How values that conditions name are written, by type, each with an example: they are compared as text.
+_WRITTEN: Mapping[str, tuple[str, str]] = {
+    "yuan": (r"(0|[1-9][0-9]*)\.[0-9]{2}", "500.00"),
+    "integer": (r"0|-?[1-9][0-9]*", "5"),
+    "date": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "2026-03-01"),
+    "month": (r"[0-9]{4}-[0-9]{2}", "2026-03"),
+    "week": (r"[0-9]{4}-W[0-9]{2}", "2026-W10"),
+    "case": (r"[a-z][a-z0-9_]*", "complaint, the kind of the case"),
+    "token": (r"[A-Za-z0-9][A-Za-z0-9._/@-]*", "A-7, up to a colon"),
+    "staff": (r"[A-Za-z0-9][A-Za-z0-9._/@-]*", "a-7, up to a colon"),
+}
 _BY_CLOCK = {"month_day": ("month", *_DAYS), "week_day": ("week", *_DAYS), "until": _DAYS}
 # What each check needs, and may have beside ``unless`` and ``code``.
 _CHECKS: Mapping[str, tuple[str, ...]] = {
@@ -79,6 +90,8 @@ class _Faults:
         if table.effect is not None:
             for name in ("from", "to"):
                 yield from self._known(f"effect = {table.effect!r} needs", name, taken, _DAYS, required=True)
+            if table.reopens:
+                yield f"{self.path}.reopen_days: what effect = {table.effect!r} brings about stands; leave one out"
         if table.outcome in TAKEN_OUTCOMES:
             taken_by = " and ".join(TAKEN_OUTCOMES)
             yield f"{self.path}.outcome = {table.outcome!r}: {taken_by} are of forms that are not completed"
@@ -208,6 +221,12 @@ class _Faults:
                 allowed = by_type.get(rule.type)
             if not values:
                 yield f"{self.path}.{path}.{name} names no value"
+            pattern, like = _WRITTEN.get("" if rule is None else rule.type, ("(?s:.*)", ""))
+            yield from (
+                f"{self.path}.{path}.{name} = {value!r} is met by nothing; allowed is a value like {like}"
+                for value in values
+                if not re.fullmatch(pattern, value)
+            )
             yield from (
                 _not(f"{self.path}.{path}.{name}", value, "value of the field", allowed)
                 for value in values

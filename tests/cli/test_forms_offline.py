@@ -68,8 +68,8 @@ def test_every_form_is_drawn_with_every_step() -> None:
 def test_a_form_has_a_schema(mine: Path) -> None:
     schema = call("schema", "car_hire", "--policy", str(mine)).json
     assert schema["title"] == "CarHireIntake"
-    assert schema["$defs"]["Fields"]["required"] == ["days"]
-    allowance = call("schema", "allowance").json["$defs"]["Fields"]["properties"]
+    assert schema["$defs"]["CarHireFields"]["required"] == ["days"]
+    allowance = call("schema", "allowance").json["$defs"]["AllowanceFields"]["properties"]
     # A decimal is a string, since a JSON number may be rounded in transit.
     assert allowance["amount"]["type"] == "string"
     assert "customer_document" not in allowance

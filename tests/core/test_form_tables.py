@@ -164,6 +164,12 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         ["when.where = 'away' is not a value", "allowed: here, there"],
     ),
     "condition on no bool": ('urgent = ["true"]', 'urgent = ["yes"]', ["when.urgent = 'yes'", "allowed: true, false"]),
+    "condition on an amount without fen": (
+        'urgent = ["true"]',
+        'total = ["7"]',
+        ["when.total = '7' is met by nothing", "like 500.00"],
+    ),
+    "condition beyond a colon": ('urgent = ["true"]', 'client = ["A:1"]', ["when.client = 'A:1' is met by nothing"]),
     "condition on a free text": ('urgent = ["true"]', 'report = ["x"]', ["report is filled at a step"]),
     "condition on a personal field": ('urgent = ["true"]', 'note = ["x"]', ["when.note", "allowed: choice"]),
     "condition of a check": (
@@ -353,6 +359,11 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         HEAD,
         f'{HEAD}effect = "absence"\n',
         ["form.visit.effect = 'absence' needs from", "allowed: day"],
+    ),
+    "an effect that would be taken back": (
+        HEAD,
+        f'{HEAD}effect = "absence"\nreopen_days = 3\n',
+        ["form.visit.reopen_days: what effect = 'absence' brings about stands"],
     ),
     "unknown effect": (HEAD, f'{HEAD}effect = "joy"\n', ["form.visit.effect = 'joy'", "'absence'"]),
     "outcome of the incomplete": (HEAD, f'{HEAD}outcome = "refused"\n', ["form.visit.outcome = 'refused'"]),
