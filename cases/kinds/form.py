@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cases.case import OTHERS, Case, by_name
+from cases.directory import OUTSIDE
 from cases.kinds.form_example import example_of
 from cases.kinds.form_fields import AnyFormIntake, FormFacts, begin_of, check_fields, computed, form_intake, signing
 from cases.kinds.form_route import EFFECTIVE, FormRoute
@@ -160,6 +161,11 @@ class Form(Case):
         if role not in allowed:
             message = f"facts.filed_by.role = {role!r} may not file {self.KIND}; allowed: {', '.join(allowed)}"
             raise Refused("role", message, self.rule.clause)
+        # Systems file for whom they name, and people for themselves: what a person signs is in no other name.
+        by = intake.by
+        if by is not None and by.role not in OUTSIDE and (by.id, by.role) != (intake.facts.filed_by.id, role):
+            message = f"facts.filed_by: who files it is who sends it, here {by.id!r} as {by.role!r}"
+            raise Refused("not_you", message, self.rule.clause)
         fields = intake.facts.fields.model_dump(mode="json", exclude_none=True)
         check_fields(self.rule, fields, received, self.policy, intake.key)
 

@@ -90,6 +90,13 @@ LACKING = 'name = "lacking"\nextends = "default"\nwithout = ["form.leave"]\n'
         ("Form", "leave", {"facts": {**ASKED, "fields": [1]}}, "invalid", "facts.fields"),
         ("Form", "leave", {"facts": {**BUSINESS, "fields": LEAVE}}, "role", "may not file leave"),
         ("Form", "leave", {"facts": {**ASKED, "fields": {**LEAVE, "to": LEAVE["from"]}}}, "out_of_order", "to"),
+        (
+            "Form",
+            "leave",
+            {"facts": ASKED, "by": {"id": "other", "role": "agent"}},
+            "not_you",
+            "who files it is who sends",
+        ),
         ("Complaint", "leave", {"facts": {"category": "delay"}}, "invalid", "must be complaint:"),
     ],
 )
