@@ -325,3 +325,17 @@ def test_what_nobody_may_is_said_so() -> None:
     case = form("leave")
     with pytest.raises(Refused, match="may not grant_early; allowed: nobody"):
         send(case, at("03-10 10:00"), "grant_early", {"id": "gm-1", "role": "general_manager"}, reason="now")
+
+
+@pytest.mark.parametrize(("name", "fields"), [("sign", {}), ("refuse", {"reason": "not now"})])
+def test_an_equal_neither_signs_nor_refuses_what_a_superior_decides(name: str, fields: dict[str, str]) -> None:
+    case = form("leave")
+    filed_by = case.facts["filed_by"]
+    case.facts = {**case.facts, "filed_by": {**filed_by, "role": "supervisor"}}
+    equal = {"id": "lead-2", "role": "supervisor"}
+    assert case.allowed(Actor(**equal), at("03-10 10:00"))[name] is not None
+    with pytest.raises(Refused) as refused:
+        send(case, at("03-10 10:00"), name, equal, **fields)
+    assert refused.value.code == "not_superior"
+    send(case, at("03-10 10:00"), name, {"id": "qa-1", "role": "qa_manager"}, **fields)
+    assert case.status == "closed"
