@@ -140,7 +140,7 @@ class Route(Part):
         return ()
 
     def check_signature(self, step: Step, command: Sign, by: Actor) -> dict[str, Any] | None:
-        """Return the fields that a signature fills; refuse what it lacks or has too much of."""
+        """Return the fields that a signature fills, None where steps fill none; refuse what is missing or too much."""
         if step.opinion and command.text is None:
             raise Refused("text_missing", f"sign: text is missing: {step.name} is an opinion", self.clause())
         return None
@@ -254,6 +254,8 @@ class Route(Part):
     def _do_sign(self, command: Sign, at: datetime, by: Actor) -> None:
         step = self._present()
         fields = self.check_signature(step, command, by)
+        if fields is None and command.fields:
+            raise Refused("unknown_field", f"sign: fields: the step {step.name} fills none", self.clause())
         data = Signed(
             step=step.name, role=by.role, text=command.text, fields=fields or None, written=self.written(fields)
         )

@@ -228,6 +228,7 @@ def test_each_is_asked_when_the_one_before_has_acted() -> None:
         (2, "investigate", "qa_manager", {"finding": "f"}, "already_found"),
         (2, "report", "qa_manager", {"cause": "c", "responsible": ["boss"], "established": True}, "unknown_role"),
         (REPORTED, "sign", "manufacturing", {}, "text_missing"),
+        (REPORTED, "sign", "manufacturing", {"text": "t", "fields": {"x": 1}}, "unknown_field"),
         (REPORTED, "sign", "manager_office", {"text": "t"}, "out_of_order"),
         (REPORTED, "sign", "agent", {"text": "t"}, "role"),
         (REPORTED, "report", "qa_manager", {"cause": "c", "established": True}, "out_of_order"),
