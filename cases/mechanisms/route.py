@@ -245,7 +245,9 @@ class Route(Part):
     # --- commands ---------------------------------------------------------------------------------
 
     def _may_sign(self, by: Actor, at: datetime) -> None:
-        step = self._refuse_out_of_turn("sign", by)
+        step = self.present
+        if step is None or not step.decision or by.role not in self.case.authority.rungs:
+            step = self._refuse_out_of_turn("sign", by)
         if step.decision:
             message = f"sign: {step.name} is a decision: approve or reject it"
             raise Refused("decision_step", message, self.clause())

@@ -180,7 +180,7 @@ async def test_me_and_the_policy(api: ApiServer) -> None:
     me = (await api.get("super-n", "/me")).json()
     assert (me["id"], me["role"], me["language"]) == ("super-n", "supervisor", "en")
     assert me["units"] == ["north", "north-1"]
-    assert (await api.get("finance-1", "/me")).json()["kinds"] == ["claim"]
+    assert (await api.get("finance-1", "/me")).json()["kinds"] == ["claim", "statement"]
     now = (await api.get("agent-n", "/policy")).json()
     assert now["name"] == "default"
     assert "cross_company" in now["names"]
