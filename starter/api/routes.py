@@ -178,11 +178,8 @@ def filing(forms: Forms) -> APIRouter:
         )
 
     # A form of a policy that has come since, or no kind at all.
-    @made.api_route("/cases/{kind}", methods=["GET", "POST"], include_in_schema=False)
+    @made.post("/cases/{kind}", include_in_schema=False)
     async def other(request: Request, services: ServicesOf, caller: CallerOf, kind: str, key: Key = None) -> Response:
-        if request.method == "GET":
-            # What has no colon is the id of no case.
-            raise Refused("not_found", f"id = {shown(kind)}: no such case")
         return await _filing(kind)(request, services, caller, key)
 
     return made

@@ -69,12 +69,14 @@ async def next_steps(cases: CaseClient, search: Search, options: StackOptions) -
 
 
 async def _unacknowledged(cases: CaseClient, search: Search) -> dict[str, Any] | None:
-    """Return the view of a case that nobody has acknowledged; None if there is none or it does not answer."""
+    """Return the view of a case that waits to be taken up; None if there is none or it does not answer."""
     from temporalio.exceptions import TemporalError
 
     from activities.casebook.filter import Filter
+    from cases.registry import KINDS
 
-    page = await search.page(Filter(status="open"), units=None, kinds=None, limit=1000)
+    climbing = frozenset(name for name, kind in KINDS.items() if kind.CLIMBS)
+    page = await search.page(Filter(status="open"), units=None, kinds=climbing, limit=1000)
     found = next((view for view in page.cases if not view["acknowledged"]), None)
     if found is None:
         return None

@@ -241,7 +241,7 @@ async def test_an_event_that_was_forged_with_all_its_hashes_makes_another_case(
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE case_file SET view = jsonb_set(view, '{fields,client}', '\"ACNE\"')", "statement:S seq 37: changed: "
+        ("UPDATE case_file SET view = jsonb_set(view, '{fields,client}', '\"ACNE\"')", "statement:S seq 38: changed: "
          "its case file is not what its events make: fields"),
         ("UPDATE case_file SET view = jsonb_set(view, '{fields,total}', '\"12.00\"')", "events make: fields"),
         ("UPDATE case_file SET view = jsonb_set(view, '{fields,invoice_number}', '\"INV-2\"')", "events make: fields"),

@@ -284,7 +284,7 @@ async def test_no_text_finds_personal_data(book: Book, read: Book) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "parcel"}, "kind = 'parcel': allowed: complaint, claim, exception, inquiry"),
+        ({"kind": "Parcel"}, "kind = 'Parcel': allowed: complaint, claim, exception, inquiry"),
         ({"status": "late"}, "status = 'late': allowed: open, resolved, closed, active"),
         ({"severity": "high"}, "severity = 'high': allowed: normal, serious, critical"),
         ({"due_before": datetime(2026, 3, 10)}, "due_before = .*: Input should have timezone info"),  # noqa: DTZ001

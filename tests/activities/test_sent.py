@@ -21,7 +21,7 @@ from activities.senders.key_set import ANY, BadKeySet, KeySet, entry, read_key_s
 from activities.senders.sign import Signer
 from activities.senders.statement import Said, Statement, kept, of_command, of_intake, texts_of, texts_of_intake
 from cases.case import Case
-from cases.registry import KINDS
+from cases.registry import KINDS, kind_of
 from cases.rules import FIRST_PROVEN, RULES
 from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.events import Actor, Event, canonical
@@ -96,10 +96,10 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
 
     What stands there for a passkey is one.
     """
-    kind, effects = KINDS[prepared.kind], prepared.effects
+    kind, effects = kind_of(prepared.kind, prepared.policy), prepared.effects
     case_id = f"{prepared.kind}:{prepared.key}"
     with signing_at(prepared.received_at):
-        intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}))
+        intake = read_intake(kind.INTAKE, signer.intake(prepared.kind, {"by": FILER, **prepared.intake}, kind))
     try:
         signed = Signed(kind.open(intake, prepared.policy, prepared.received_at), intake=intake)
     except Refused:
@@ -122,7 +122,7 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
         try:
             with signing_at(step.at):
                 raw = passkey.command(case_id, step.command, raw) if confirmed else raw
-                command = read_command(kind.COMMANDS, step.command, signer.command(case_id, step.command, raw))
+                command = read_command(kind.COMMANDS, step.command, signer.command(case_id, step.command, raw, kind))
         except Refused:
             continue
         with suppress(Refused):

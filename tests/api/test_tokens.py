@@ -25,6 +25,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from cases.directory import Directory, Person, Unit
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import NO_UNIT, Caller, caller_of, may_change, may_read_personal, read_access, sees, units_of
 from starter.api.auth import IssuerAway, LocalKeys, RemoteKeys, _weak
@@ -381,7 +382,7 @@ def test_whose_cases_somebody_sees() -> None:
     def person(role: str) -> Caller:
         return Caller("x", role, units_of(role, ["north"], DIRECTORY), "person")
 
-    assert sees(person("window_and_site")) == (frozenset({"north"}), None)
+    assert sees(person("window_and_site")) == (frozenset({"north"}), frozenset(KINDS))
     assert sees(person("headquarters")) == (None, None)
     assert sees(person("director")) == (None, frozenset({"exception", "summary"}))
     assert not may_change(person("auditor"))

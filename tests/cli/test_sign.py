@@ -79,7 +79,7 @@ def test_an_intake_is_signed_for_any_client(key: Path) -> None:
             ["command", "complaint:C-1", "note", "text=x", "--by", "a", "--role", "agent", "--key", "none.pem"],
             "--key: none.pem: No such file or directory",
         ),
-        (["command", "nothing:C-1", "note", "--by", "a", "--role", "agent", "--key", "KEY"], "CASE = 'nothing:C-1'"),
+        (["command", "Nothing:C-1", "note", "--by", "a", "--role", "agent", "--key", "KEY"], "CASE = 'Nothing:C-1'"),
         (["key", "made.pem", "--by", "two words", "--role", "agent"], "id"),
         (["key", "made.pem", "--by", "gm-1", "--role", "General Manager"], "roles"),
     ],

@@ -519,6 +519,14 @@ NOT_TRIED = {
     "load_calendar",
     "reopen",
     "sign",
+    "answer_slip",
+    "customer_answer",
+    "explain",
+    "involve",
+    "negotiate",
+    "opinion",
+    "prove",
+    "report",
 }
 
 
