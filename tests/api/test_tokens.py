@@ -384,7 +384,7 @@ def test_whose_cases_somebody_sees() -> None:
 
     assert sees(person("window_and_site")) == (frozenset({"north"}), frozenset(KINDS))
     assert sees(person("headquarters")) == (None, None)
-    assert sees(person("director")) == (None, frozenset({"exception", "summary"}))
+    assert sees(person("director")) == (None, frozenset({"exception", "quality", "return", "summary"}))
     assert not may_change(person("auditor"))
     system = Caller("s", "agent", None, "system", frozenset({"command", "read"}))
     view = {"kind": "complaint", "unit": None, "status": "open", "holder": "agent", "rung": "agent"}
