@@ -52,7 +52,22 @@ class CaseConvertor(Convertor[str]):
         return value.replace("/", "%2F")
 
 
+class KindConvertor(Convertor[str]):
+    """What may be meant for the kind of a case in a path: no case's id, which has a colon."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
 register_url_convertor("case", CaseConvertor())
+register_url_convertor("kind", KindConvertor())
 router = APIRouter(default_response_class=JSONResponse)
 
 
@@ -178,7 +193,7 @@ def filing(forms: Forms) -> APIRouter:
         )
 
     # A form of a policy that has come since, or no kind at all.
-    @made.post("/cases/{kind}", include_in_schema=False)
+    @made.post("/cases/{kind:kind}", include_in_schema=False)
     async def other(request: Request, services: ServicesOf, caller: CallerOf, kind: str, key: Key = None) -> Response:
         return await _filing(kind)(request, services, caller, key)
 

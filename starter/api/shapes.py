@@ -380,6 +380,13 @@ def _document(app: FastAPI, forms: Forms) -> dict[str, Any]:
     known["CaseView"] = _one_of({name: model.__name__ for model, name in answered.items()}, CaseView)
     known["Event"]["properties"]["data"] = _one_of({type_: model.__name__ for type_, model in EVENTS.items()}, None)
     known["Problem"] = Problem.model_json_schema(ref_template=schemas.REF)
+    # Which kinds there are, only the app knows.
+    kinds = {"anyOf": [{"type": "string", "enum": [*KINDS, *forms]}, {"type": "null"}], "title": "Kind"}
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            asked = (one for one in operation.get("parameters", ()) if (one["in"], one["name"]) == ("query", "kind"))
+            for parameter in asked:
+                parameter["schema"] = kinds
     # FastAPI's own form of an invalid request, which is never answered here.
     known.pop("HTTPValidationError", None)
     known.pop("ValidationError", None)
