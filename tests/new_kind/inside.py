@@ -50,7 +50,7 @@ POLICIES, TEMPLATES, SCENARIO = HERE / "policies", HERE / "templates", HERE / "w
 WORDS = translations(TEMPLATES)
 FACTS = {"storage": "cold", "goods_value": "900.00", "arrived_at": "2026-03-04T09:30:00+08:00", "unit": "north"}
 MAILED = Person(id="agent-n", role="agent", unit="north", language="en", contacts={"email": "nora@example.com"})
-KEEPER = Person(id="keeper-1", role="warehouse_keeper", unit="hq")
+KEEPER = Person(id="stock-1", role="warehouse_keeper", unit="hq")
 
 
 def policy() -> Policy:
@@ -76,7 +76,7 @@ def test_it_is_registered() -> None:
     assert "warehouse" in kinds(policy())
     assert "WarehouseRequest" in {made.__name__ for made in case_workflows()}
     assert "warehouse" in filed_kinds()
-    keeper = Caller("keeper-1", "warehouse_keeper", None, "person")
+    keeper = Caller("stock-1", "warehouse_keeper", None, "person")
     assert sees(keeper) == (None, frozenset({"warehouse"}))
 
 
@@ -207,11 +207,11 @@ async def case_id(api: ApiServer) -> str:
     assert link is not None, text
     assert (await api.http.get(link[1])).status_code == 200
     assert (await api.http.post(link[1])).status_code == 200
-    assert (await api.get("keeper-1", f"/cases/{quoted(case_id)}/actions")).json()["actions"].count("store_goods") == 1
-    done = await api.do("keeper-1", case_id, "store_goods", {"shelf": "C-12", "storage_fee": "35.00"})
+    assert (await api.get("stock-1", f"/cases/{quoted(case_id)}/actions")).json()["actions"].count("store_goods") == 1
+    done = await api.do("stock-1", case_id, "store_goods", {"shelf": "C-12", "storage_fee": "35.00"})
     assert done.status_code == 200, done.text
     await api.recorded(case_id, done.json()["events"])
-    again = await api.do("keeper-1", case_id, "store_goods", {"shelf": "C-12", "storage_fee": "35.00"})
+    again = await api.do("stock-1", case_id, "store_goods", {"shelf": "C-12", "storage_fee": "35.00"})
     assert (again.status_code, again.json()["code"]) == (409, "already_stored")
     return case_id
 
@@ -233,7 +233,7 @@ async def test_the_api_files_reads_lists_and_finds_it(api: ApiServer, case_id: s
     assert (await api.get("gm-1", "/cases?kind=claim")).json()["cases"] == []
     board = await api.services.worklist.board(units=None, kinds=None)
     assert "cold" in {one["matter"] for rung in board.values() for one in rung["cases"] if one["id"] == case_id}
-    events = (await api.get("keeper-1", f"/cases/{quoted(case_id)}/timeline")).json()["events"]
+    events = (await api.get("stock-1", f"/cases/{quoted(case_id)}/timeline")).json()["events"]
     assert "goods_stored" in [event["type"] for event in events]
     assert "warehouse" in (await api.get("agent-n", "/me")).json()["files"]
     wrong = await api.post("gm-1", "/cases/warehouse", {"key": "dock-8", "facts": {"storage": "warm"}})
@@ -270,7 +270,7 @@ async def test_the_command_line_files_shows_lists_and_exports_it(
     assert {one["id"] for one in listed.json} == {case_id, "warehouse:dock-9"}
     shown = await run("show", case_id)
     assert "storage_fee  35.00 yuan" in re.sub(r" {2,}", "  ", shown.out), shown.out
-    by = ("--by", "keeper-1", "--role", "warehouse_keeper")
+    by = ("--by", "stock-1", "--role", "warehouse_keeper")
     stored = await run("do", "warehouse:dock-9", "store_goods", "shelf=A-1", "storage_fee=12.50", *by, "--json")
     assert stored.json["storage_fee"] == "12.50"
     await api.recorded("warehouse:dock-9", stored.json["events"])
