@@ -50,7 +50,7 @@ class Translations:
     def word(self, section: str, term: Any) -> str:
         """Return the word for a term; for one that has none, its own name.
 
-        A numbered clock (``promise:2``) is called by its base name and its number.
+        A numbered clock (``promise:2``) is called by its base name and its number, that of a step by the step.
 
         Raises:
             KeyError: there is no such section, which is a fault of whoever asks.
@@ -59,6 +59,8 @@ class Translations:
             return ""
         base, _, number = str(term).partition(":") if section == "clock" else (str(term), "", "")
         word = self.sections[section].get(base, base.replace("_", " "))
+        if number and not number.isdecimal():
+            number = self.sections.get("step", {}).get(number, number.replace("_", " "))
         return f"{word} {number}" if number else word
 
     def words(self, section: str, terms: Iterable[Any]) -> str:

@@ -177,3 +177,9 @@ async def test_lists_show_names_with_their_ids(console: ConsoleServer) -> None:
             text = (await client.get(path)).text
             assert "安然 (ann-7)" in text, path
             assert "北区分公司 (north)" in text, path
+
+
+def test_the_clock_of_a_step_is_called_by_the_step() -> None:
+    words = translations()["zh"]
+    assert words.word("clock", "step:slip") == "签办 成品退货单"
+    assert words.word("clock", "promise:2").endswith(" 2")
