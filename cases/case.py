@@ -1,42 +1,37 @@
-"""The life of a case of any kind: it is opened, takes commands, lives with time, and ends.
+"""A case of any kind: how it is opened, what may be done to it, and what others see of it.
 
 allowed(by, now)      -> what this person may do now
 decide(command, now)  -> events, or raises Refused   what a person or system asks
-elapse(now)           -> events                      what has fallen due by `now`
-evolve(event)         -> None                        the only way state changes
-due()                 -> datetime | None             when the case must next be woken
-owed()                -> effects                     what was asked for outside and has not come out yet
 
-State, `due` and `owed` follow from the events alone, without the texts that people wrote freely: a case can be
-started again from its ledger at any time.
+What it is made of, and what time does to it, is `cases.fold`; what people do to every kind, `cases.every_kind`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from cases.authority import Authority
+from cases.every_kind import EveryKind
+from cases.fold import nothing
 from cases.mechanisms.approvals import Approval, Approvals
 from cases.mechanisms.clocks import Clock, Clocks
 from cases.mechanisms.ladder import Ladder
 from cases.mechanisms.notices import Notices
 from cases.mechanisms.numbering import NumberTaken
-from cases.mechanisms.part import Choices, Handlers, Part, Turn, handler_of
+from cases.mechanisms.part import Choices, Handlers, Part, handler_of
 from cases.policy.model import Policy
 from cases.policy.tables import KindTable
-from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Command
-from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
-from cases.vocabulary.events import EVENTS, SYSTEM, Actor, Event, EventData, with_references
+from cases.vocabulary.effects import ActivityCall, Notice, Opening, Payment
+from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.views import ApprovalView, CaseView, ClockView, Waiting
-from cases.working_calendar import anniversary
 
 # How far a caller's clock may run ahead of ours before a receipt counts as an error.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -62,17 +57,11 @@ ALWAYS_TAKEN = frozenset(
     }
 )
 
-# The clause by which cases are kept.
-RETAINED = "O-APP2"
 # Among `Case.SEEN_BY`: every role that no kind names.
 OTHERS = "*"
 
 
-def _nothing(_: datetime) -> None:
-    return None
-
-
-class Case(Handlers):
+class Case(EveryKind):
     """A case: the fold of its events. A subclass declares a kind; `cases.registry` checks it.
 
     Args:
@@ -96,11 +85,6 @@ class Case(Handlers):
         {"note", "attach", "log_contact", "load_calendar", "resend", "reply", "request_approval", "approve", "reject"}
         | {"follow_up", "reopen", "withdraw", "close"}
     )
-
-    clocks: Clocks
-    ladder: Ladder
-    approvals: Approvals
-    notices: Notices
 
     # What a kind declares of itself; `cases.registry.declare` checks that nothing is missing.
     WORKFLOW: ClassVar[str]
@@ -129,32 +113,7 @@ class Case(Handlers):
     IN_EVERY_POLICY: ClassVar[bool] = False
 
     def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self.rule: KindTable = policy.rule(self.KIND)
-        self.events: list[Event] = []
-        # As they were recorded, with a reference in place of each text.
-        self.facts: dict[str, Any] = {}
-        # What was asked for outside and has not come out, in order; what the present event asks for.
-        self.outbox: list[Effect] = []
-        self._asked: list[Effect] = []
-        # After how many events each step so far was complete: the ledger never ends inside one.
-        self.steps: list[int] = []
-        self.key = ""
-        # Where the events say it; else the casebook alone knows it.
-        self.number: str | None = None
-        self.status = "open"
-        self.parent: str | None = None
-        # The cases that it filed, by id, but those that were refused.
-        self.filed: list[str] = []
-        self.outcome: str | None = None
-        self.opened_at: datetime | None = None
-        self.resolved_at: datetime | None = None
-        self.closed_at: datetime | None = None
-        self.erased_at: datetime | None = None
-        self.followed_up = 0
-        self.dissatisfied = False
-        self._texts = 0
-        self._recorded_at: datetime | None = None
+        super().__init__(policy)
         for name, part in self.PARTS.items():
             setattr(self, name, part(self))
         self.parts: tuple[Part, ...] = tuple(getattr(self, name) for name in self.PARTS)
@@ -202,26 +161,6 @@ class Case(Handlers):
         # Opening is one step, also where time ran on within it.
         case.steps = [len(case.events)]
         return case
-
-    @classmethod
-    def replay(cls, policy: Policy, events: Iterable[Event]) -> Self:
-        """Return the case that these events made."""
-        case = cls(policy)
-        case.follow(events)
-        case.end_step()
-        return case
-
-    def follow(self, events: Iterable[Event]) -> None:
-        """Apply recorded events; those of one instant that were recorded at one instant are one step."""
-        for event in events:
-            last = self.events[-1] if self.events else None
-            if last is not None and (last.at, last.recorded_at) != (event.at, event.recorded_at):
-                self.end_step()
-            self.evolve(event)
-
-    def fact(self, name: str) -> Any:
-        """Return what the case knows under a name, as JSON: what a clock falls due by; None where it does not."""
-        return self.facts.get(name)
 
     def _admit(self, intake: Intake, received: datetime) -> None:
         """Refuse facts that do not make a case of this kind."""
@@ -305,7 +244,7 @@ class Case(Handlers):
 
     # --- commands ---------------------------------------------------------------------------------
 
-    def decide(self, command: Command, now: datetime, after_each: Callable[[datetime], None] = _nothing) -> list[Event]:
+    def decide(self, command: Command, now: datetime, after_each: Callable[[datetime], None] = nothing) -> list[Event]:
         """Let time run to just before ``now``, then do what is asked.
 
         Args:
@@ -346,37 +285,6 @@ class Case(Handlers):
         data = life.CommandRefused(command=name, code=refusal.code)
         self.emit(data, at, by=by, clauses=(refusal.clause,) if refusal.clause else ())
 
-    @property
-    def keep_until(self) -> date | None:
-        """The last day on which the closed case is kept whole, in the policy's zone; None while it is open (O-APP2)."""
-        if self.closed_at is None:
-            return None
-        return anniversary(self.policy.local(self.closed_at).date(), self.rule.retain_years)
-
-    def erase(self, why: life.ErasedFor, by: Actor, asked_by: Actor | None, now: datetime) -> Event:
-        """Note that what the case holds of persons is erased.
-
-        Args:
-            by: who decided it; the system where the policy asks for it.
-            asked_by: who asked for it; None for nobody.
-
-        Raises:
-            Refused: ``not_closed``, ``retained`` (O-APP2), ``already_erased``; or ``four_eyes``: who asks for it is
-                not who decides it.
-        """
-        now = self.policy.local(now)
-        if self.erased_at is not None:
-            raise Refused("already_erased", f"erased {self.erased_at.isoformat()}")
-        if self.keep_until is None:
-            raise Refused("not_closed", "erase: the case is not closed", RETAINED)
-        if now.date() <= self.keep_until:
-            raise Refused("retained", f"erase: kept until {self.keep_until.isoformat()}", RETAINED)
-        if by.is_same(asked_by):
-            raise Refused("four_eyes", "erase: somebody else decides than who asks for it")
-        self._recorded_at = now
-        data = life.Erased(why=why, asked_by=None if asked_by is None else asked_by.id)
-        return self.emit(data, now, by=by, clauses=(RETAINED,))
-
     @classmethod
     def copied_to(cls, view: Mapping[str, Any]) -> list[str]:
         """Name the cases that were given what this one holds of persons, by id; they are erased with it."""
@@ -403,129 +311,6 @@ class Case(Handlers):
         They follow from the events alone, so that the opening can be asked for again, and be proven.
         """
         raise NotImplementedError
-
-    def _do_note(self, command: commands.Note, at: datetime, by: Actor) -> None:
-        self.emit(life.Noted(text=command.text), at, by=by)
-
-    def _do_attach(self, command: commands.Attach, at: datetime, by: Actor) -> None:
-        data = life.Attached(name=command.name, sha256=command.sha256, where=command.where, size=command.size)
-        self.emit(data, at, by=by, clauses=("S0-2.3.5",))
-
-    def _do_log_contact(self, command: commands.LogContact, at: datetime, by: Actor) -> None:
-        data = life.ContactAttempted(reached=command.reached, channel=command.channel, reason=command.reason)
-        self.emit(data, at, by=by, clauses=("S4-3.3.3",))
-        if command.reached:
-            self.clocks.resume_all(at, by)
-        else:
-            self.clocks.pause_all(at, command.reason or "unreachable", by)
-
-    def _may_promise(self, by: Actor, at: datetime) -> None:
-        limit = self.latest_promise()
-        if self.clocks.runs("legal_limit") and limit is not None and limit <= at:
-            raise Refused("past_legal_limit", f"promise: the legal limit is {limit.isoformat()}", "O-REG-29")
-
-    def _check_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
-        due = self.policy.local(command.reply_by)
-        if due <= at:
-            raise Refused("past", f"reply_by = {due.isoformat()} is not after {at.isoformat()}", "S1-4.1")
-        if self.clocks.runs("legal_limit"):
-            # Once the limit is breached the customer still hears when the next word comes (S1-4.1).
-            self.within_law("reply_by", due)
-
-    def _do_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
-        due = self.policy.local(command.reply_by)
-        self.emit(life.Promised(reply_by=due), at, by=by, clauses=("S1-4.1",))
-        number = sum(event.type == life.Promised.TYPE for event in self.events)
-        self.clocks.start(f"promise:{number}", at, due)
-
-    def latest_promise(self) -> datetime | None:
-        """Return the legal limit, past which nothing is promised; None where the law names none (O-REG-29)."""
-        limit = self.clocks.get("legal_limit")
-        return None if limit is None else limit.due
-
-    def within_law(self, name: str, due: datetime) -> None:
-        """Refuse a target past the legal limit.
-
-        Raises:
-            Refused: code ``past_legal_limit``.
-        """
-        limit = self.latest_promise()
-        if limit is not None and due > limit:
-            message = f"{name} = {due.isoformat()} is past the legal limit {limit.isoformat()}"
-            raise Refused("past_legal_limit", message, "O-REG-29")
-
-    def _do_reply(self, command: commands.Reply, at: datetime, by: Actor) -> None:
-        self.emit(life.Replied(stage=command.stage, text=command.text), at, by=by, clauses=("S0-2.3.5",))
-        self.clocks.meet(at, *self._met_by_reply(command.stage), *self.clocks.live("promise"))
-
-    def _met_by_reply(self, stage: str) -> tuple[str, ...]:
-        """Name the clocks that a reply of this stage ends."""
-        return ()
-
-    def _do_resolve(self, command: commands.Resolve, at: datetime, by: Actor) -> None:
-        if not self.ladder.acknowledged:
-            self.ladder.take_up(at, by)
-        self._resolve(at, by, command.summary)
-
-    def _resolve(self, at: datetime, by: Actor, summary: str | None) -> None:
-        self.emit(life.Resolved(summary=summary), at, by=by, clauses=("S4-2.4",))
-        self.clocks.meet(at, *(name for name in self.clocks.live() if self._met_by_resolve(self.clocks[name])))
-
-    def _met_by_resolve(self, clock: Clock) -> bool:
-        """Whether the solution ends this clock: all but those that go on without the customer."""
-        return clock.base not in ("report", "approval")
-
-    def _may_follow_up(self, by: Actor, at: datetime) -> None:
-        if self.status != "resolved":
-            raise Refused("not_resolved", "follow_up: the case is not resolved", "S1-4.2")
-
-    def _do_follow_up(self, command: commands.FollowUp, at: datetime, by: Actor) -> None:
-        data = life.FollowedUp(satisfied=command.satisfied, text=command.text)
-        self.emit(data, at, by=by, clauses=("S1-4.2",))
-        self.clocks.meet(at, "follow_up")
-
-    def _may_reopen(self, by: Actor, at: datetime) -> None:
-        end = self._reopened_until()
-        if end is None:
-            raise Refused("not_resolved", "reopen: the case is not resolved")
-        if at > end:
-            message = f"reopen: the window ended {end.isoformat()}; file a new case that names this one as its parent"
-            raise Refused("window_over", message, self.rule.reopen_clause)
-
-    def _do_reopen(self, command: commands.Reopen, at: datetime, by: Actor) -> None:
-        self.emit(life.Reopened(reason=command.reason), at, by=by, clauses=(self.rule.reopen_clause,))
-        self.clocks.meet(at, "follow_up")
-        self.ladder.start_clock(at)
-        self._restart_clocks(at)
-
-    def _restart_clocks(self, at: datetime) -> None:
-        """Start again the clocks that a reopened case runs on."""
-
-    def _do_withdraw(self, command: commands.Withdraw, at: datetime, by: Actor) -> None:
-        self.emit(life.Withdrawn(reason=command.reason), at, by=by)
-        self.emit(life.Closed(outcome="withdrawn"), at, by=by)
-
-    def _may_close(self, by: Actor, at: datetime) -> None:
-        if self.status != "resolved":
-            raise Refused("not_resolved", "close: resolve the case first")
-        owed = self._unfinished()
-        if owed is not None:
-            manager = self.ladder.height(by.role) >= 1
-            if not (owed.code == "dissatisfied" and manager):
-                raise owed
-
-    def _do_close(self, command: commands.Close, at: datetime, by: Actor) -> None:
-        self.emit(life.Closed(outcome=command.outcome or "resolved"), at, by=by)
-
-    def _unfinished(self) -> Refused | None:
-        """Say what must still be done before the case may close."""
-        waiting = self.approvals.open()
-        if waiting:
-            return Refused("approval_open", f"close: {waiting[0].subject} waits for a decision")
-        if self.dissatisfied:
-            message = "close: the customer is not satisfied; reopen, or let a higher rung than the lowest close it"
-            return Refused("dissatisfied", message, "S4-2.5")
-        return None
 
     # --- what a part asks of its case -------------------------------------------------------------
 
@@ -574,69 +359,6 @@ class Case(Handlers):
 
     # --- time -------------------------------------------------------------------------------------
 
-    def due(self) -> datetime | None:
-        """Return the next instant at which time alone changes the case; None when nothing is due."""
-        turn = self._next_turn()
-        return turn[0] if turn else None
-
-    def elapse(
-        self, now: datetime, *, inclusive: bool = True, after_each: Callable[[datetime], None] = _nothing
-    ) -> list[Event]:
-        """Let time pass: everything due by ``now`` happens, in order, each at its own instant.
-
-        Args:
-            now: an aware instant.
-            inclusive: whether what is due at ``now`` itself has fallen due. Before a command it
-                has not: an act at the very limit is in time.
-            after_each: called with each instant after what fell due then has happened.
-        """
-        seen = len(self.events)
-        recorded_at = self.policy.local(now)
-        self.end_step()
-        while (turn := self._next_turn()) is not None:
-            # A clock may start past its due instant; what it brings about happens then, not before.
-            instant = max(turn[0], self.events[-1].at)
-            if instant > now or (instant == now and not inclusive):
-                break
-            self._recorded_at = recorded_at
-            while turn is not None and turn[0] <= instant:
-                turn[1](instant)
-                turn = self._next_turn()
-            after_each(instant)
-            self.end_step()
-        return self.events[seen:]
-
-    def end_step(self) -> None:
-        """Note that what happened so far is complete. All that happens begins with `elapse`, which does so."""
-        if self.events and self.steps[-1:] != [len(self.events)]:
-            self.steps.append(len(self.events))
-
-    def _next_turn(self) -> Turn | None:
-        """Return the earliest thing that time will do; of several at one instant the first in order."""
-        first: Turn | None = None
-        for owner in self._owners:
-            for turn in owner.turns():
-                if first is None or turn[0] < first[0]:
-                    first = turn
-        return first
-
-    def turns(self) -> Iterable[Turn]:
-        """Yield what time will do beside the parts: a resolved case closes when its window has ended."""
-        end = self._reopened_until()
-        if end is not None and self._unfinished() is None:
-            # A reopening at the very end is in time, so the case closes a second later; what was
-            # owed until after the window closes the case when it is done.
-            yield max(end + timedelta(seconds=1), self.events[-1].at), self._close_by_itself
-
-    def _reopened_until(self) -> datetime | None:
-        """Return until when a resolved case may be reopened: the end of a calendar day of the policy."""
-        if self.status != "resolved" or self.resolved_at is None:
-            return None
-        return self.policy.working.end_of_day(self.resolved_at, self.rule.reopen_days)
-
-    def _close_by_itself(self, at: datetime) -> None:
-        self.emit(life.Closed(outcome="resolved"), at, clauses=(self.rule.reopen_clause,))
-
     def breached(self, clock: Clock, at: datetime) -> None:
         """Do what a breach brings about: what its part says, else climb to where the policy says."""
         # With the matter settled nobody need take the case up: a breach is told, not climbed for.
@@ -651,62 +373,6 @@ class Case(Handlers):
             self.ladder.climb(clock.rule.escalates_to, "deadline", at, clauses=(clock.rule.clause,))
 
     # --- events and effects -----------------------------------------------------------------------
-
-    def evolve(self, event: Event) -> None:
-        """Apply one event: the only way state changes."""
-        self._evolve(event, EVENTS[event.type].read(event.data))
-
-    def _evolve(self, event: Event, data: EventData) -> None:
-        self.events.append(event)
-        self._texts += bool(data.texts(event.data))
-        for owner in self._owners:
-            handler = owner.EVOLVE.get(event.type)
-            if handler is not None:
-                handler(owner, data, event)
-        # Whoever must be told hears of it before anything else is done.
-        self.outbox += [*self.notices.of(event), *self._asked]
-        self._asked = []
-
-    def emit(self, data: EventData, at: datetime, *, by: Actor = SYSTEM, clauses: tuple[str, ...] = ()) -> Event:
-        """Let something happen."""
-        seq, recorded_at = len(self.events) + 1, self._recorded_at or at
-        event = Event(seq, data.TYPE, at, recorded_at, by, clauses, data.as_data())
-        self._evolve(event, data)
-        return event
-
-    def owed(self) -> tuple[Effect, ...]:
-        """Return what was asked for outside and has not come out yet, in order."""
-        return tuple(self.outbox)
-
-    def ask(self, effect: Effect) -> None:
-        """Have something done outside; for handlers of events, since what is owed follows from them."""
-        self._asked.append(effect)
-
-    def came_out(
-        self, kind: type[Effect], seq: int | None = None, name: str | None = None, no: int | None = None
-    ) -> None:
-        """Take off what is owed: the first effect of a kind, of the event ``seq`` and the ``name`` if they are given.
-
-        Args:
-            name: of the notice or the activity.
-            no: which of the copies that go out one by one.
-        """
-        for place, effect in enumerate(self.outbox):
-            named = effect.name if isinstance(effect, Notice) else getattr(effect, "activity", None)
-            which = effect.no if isinstance(effect, Notice) else None
-            if isinstance(effect, kind) and seq in (None, effect.seq) and name in (None, named) and no == which:
-                del self.outbox[place]
-                return
-
-    def event(self, seq: int) -> Event:
-        """Return the event of this number."""
-        return self.events[seq - 1]
-
-    def arrive(self, now: datetime) -> datetime:
-        """Let word from outside arrive: after all that fell due before, like a command. Returns when."""
-        self.elapse(now, inclusive=False)
-        self._recorded_at = now = self.policy.local(now)
-        return max(now, self.events[-1].at)
 
     def payout_made(self, reference: str, at: datetime, by: Actor = SYSTEM) -> None:
         """Take in that money which the case asked for has gone out."""
@@ -890,23 +556,6 @@ class Case(Handlers):
         self.came_out(Opening, data.of)
         if data.case in self.filed and data.outcome not in ("opened", "same"):
             self.filed.remove(data.case)
-
-    def _on_resolved(self, _: life.Resolved, event: Event) -> None:
-        self.status, self.resolved_at = "resolved", event.at
-
-    def _on_followed_up(self, data: life.FollowedUp, event: Event) -> None:
-        self.followed_up += 1
-        self.dissatisfied = not data.satisfied
-
-    def _on_reopened(self, _: life.Reopened, event: Event) -> None:
-        self.status, self.resolved_at = "open", None
-        self.followed_up, self.dissatisfied = 0, False
-
-    def _on_erased(self, _: life.Erased, event: Event) -> None:
-        self.erased_at = event.at
-
-    def _on_closed(self, data: life.Closed, event: Event) -> None:
-        self.status, self.outcome, self.closed_at = "closed", data.outcome, event.at
 
 
 def by_name(*models: type[Command]) -> dict[str, type[Command]]:
