@@ -201,7 +201,7 @@ class FormDefaults(Model):
 class FormTable(KindTable):
     """One form: its fields, its steps and its numbers.
 
-    ``notify`` is told when it is filed. Clocks: ``step`` of each step that has none of its own, ``approval``,
+    ``notify`` is told when it takes effect. Clocks: ``step`` of each step that has none of its own, ``approval``,
     ``whole``, and ``early`` as ``early`` gives it.
     """
 
