@@ -916,7 +916,7 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
                         f"{case_id}: not started by rules {number_}: run caseladder migrate"
                     ]
 
-                if number_ == 1:
+                if number_ == RULES:
                     # As where the later build had events of its own.
                     with monkeypatch.context() as patched:
                         earlier = {name: model for name, model in EVENTS.items() if name != "noted"}
@@ -937,7 +937,7 @@ async def test_open_cases_go_on_under_new_rules_and_under_the_old_ones_again(
                     assert len(await build.timeline(handle, "acknowledged")) == 1
                     await build.do(handle, "investigate", justified=True)
                     events[case_id] = await build.recorded(handle)
-                    # Rules 2 say one thing more, and the old ones no second time.
+                    # The later rules say one thing more, and the old ones no second time.
                     assert [event["type"] for event in events[case_id]].count("noted") == 1
                 assert await verified(build)
                 assert (await program(build, "migrate", "--json")).json["restarted"] == []
