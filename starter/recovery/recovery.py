@@ -9,7 +9,12 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Any, Literal
 
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -72,7 +77,15 @@ class UnknownEvents(Exception):
 
 
 # What keeps one case from being brought back, and no other.
-_FAULTS = (UnknownEvents, ApplicationError, RPCError, WorkflowUpdateFailedError, Refused, UnreadablePayload)
+_FAULTS = (
+    UnknownEvents,
+    ApplicationError,
+    RPCError,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    Refused,
+    UnreadablePayload,
+)
 
 
 class Recovery:
@@ -408,24 +421,27 @@ class Recovery:
         """Wait until a run that was started has its case, so that no case is paused for the sake of those behind it.
 
         Raises:
-            WorkflowUpdateFailedError: it cannot have it.
+            WorkflowUpdateFailedError, WorkflowFailureError: it cannot have it, as it said when asked or had ended with.
             ApplicationError: it does not answer, as others do.
         """
         if self._answered is False:
             return
+        handle = self._client.get_workflow_handle(case_id)
         try:
             async with asyncio.timeout(STARTING.total_seconds()):
-                await self._client.get_workflow_handle(case_id).execute_update(OPENED)
+                try:
+                    await handle.execute_update(OPENED)
+                except RPCError as error:
+                    if error.status is not RPCStatusCode.NOT_FOUND:
+                        raise
+                    # It has ended by now: closed, or without its case.
+                    await handle.result()
             self._answered = True
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             if self._answered:
                 raise ApplicationError("it was started from the ledger, and does not answer") from None
             # Where none has answered, no worker is there yet, and so none for the other cases.
             self._answered = False
-        except RPCError as error:
-            # It may have closed meanwhile.
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
 
 
 def _refuse_unknown(events: Iterable[Json]) -> None:
@@ -476,5 +492,5 @@ def _lost(remembered: Remembered, recorded: int) -> list[str]:
 
 def _said(error: Exception) -> str:
     """Return what an error says, for the operator."""
-    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+    cause = error.cause if isinstance(error, (WorkflowFailureError, WorkflowUpdateFailedError)) else error
     return getattr(cause, "message", None) or str(cause)

@@ -741,7 +741,17 @@ async def test_events_of_a_later_build_are_named_wherever_they_stand(
         assert (found[known.id].restarted, found[known.id].why_not) == (True, "")
 
 
-async def test_a_run_that_cannot_have_its_case_is_named(installation: Installation) -> None:
+@pytest.mark.parametrize("asked", ["in time", "too late"])
+async def test_a_run_that_cannot_have_its_case_is_named(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    start = Recovery._start
+
+    async def start_and_wait(recovery: Recovery, case_id: str, *more: Any) -> None:
+        await start(recovery, case_id, *more)
+        handle = recovery._client.get_workflow_handle(case_id)
+        await eventually(handle.describe, lambda found: found.status is WorkflowExecutionStatus.FAILED)
+
     database = await installation.casebook()
     async with time_skipping() as env, installation.running(env, database) as backend:
         whole, broken = await backend.file(), await backend.file()
@@ -749,7 +759,10 @@ async def test_a_run_that_cannot_have_its_case_is_named(installation: Installati
             await backend.recorded(case)
             await case.terminate("by mistake")
         await execute(database, "CREATE TABLE gone AS TABLE policy", "DELETE FROM policy")
-        code, done = await recover(backend, whole.id)
+        with monkeypatch.context() as patched:
+            if asked == "too late":
+                patched.setattr(Recovery, "_start", start_and_wait)
+            code, done = await recover(backend, whole.id)
         [one] = done["cases"]
         assert (code, one["restarted"]) == (1, False)
         assert "the policy that it is pinned to is not in the ledger" in one["why_not"]
