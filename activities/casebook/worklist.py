@@ -25,7 +25,8 @@ PAID = tuple(name for name, kind in KINDS.items() if "payout" in kind.TABLE.CLOC
 ABOUT = json.dumps({name: kind.ABOUT for name, kind in KINDS.items()})
 
 _SLIM = (
-    "kind", "number", "status", "rung", "holder", "acknowledged", "unit", "severity", "breached", "matter", "waybill",
+    "kind", "number", "status", "rung", "holder", "acknowledged", "turn", "unit", "severity", "breached", "matter",
+    "waybill",
 )  # fmt: skip
 
 
@@ -94,9 +95,9 @@ class Worklist:
     async def board(self, *, units: Units, kinds: Kinds, each: int = 50) -> dict[str, dict[str, Any]]:
         """Return the open cases by rung: ``{"count", "breached", "cases"}``, the cases slim and at most ``each``.
 
-        A slim case has ``id kind number status rung holder acknowledged unit severity opened_at
-        next_due breached matter waybill`` of its view; ``matter`` is the fact that its kind is about, of a form
-        its title.
+        A slim case has ``id kind number status rung holder acknowledged turn unit severity
+        opened_at next_due breached matter waybill`` of its view; ``matter`` is the fact that its kind is about,
+        of a form its title, and ``turn`` the roles that a form waits for.
 
         Raises:
             Refused: code ``invalid``.

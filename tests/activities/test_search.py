@@ -751,7 +751,7 @@ async def test_the_board_shows_what_is_due_first_of_each_rung(book: Book, read: 
     }
     assert board["supervisor"]["cases"][0] == {
         "id": HELD, "kind": "complaint", "number": "2026-03-0002", "status": "open", "rung": "supervisor",
-        "holder": "super-2", "acknowledged": True, "unit": "HZ-02", "severity": "serious", "breached": [],
+        "holder": "super-2", "acknowledged": True, "turn": [], "unit": "HZ-02", "severity": "serious", "breached": [],
         "opened_at": at(f"{DAY} 09:01:00").astimezone(UTC).isoformat(),
         "next_due": at(f"{DAY} 09:06:00").astimezone(UTC).isoformat(), "matter": "damage", "waybill": None,
     }  # fmt: skip

@@ -60,6 +60,7 @@ async def test_a_leave_is_filed_signed_and_over(console: ConsoleServer, browser:
         needed = page.get_by_role("region", name="What needs you")
         line = needed.get_by_role("listitem").filter(has_text="Waits for your signature").filter(has_text="Leave").last
         await expect(line).to_be_visible()
+        await expect(page.locator(f"article[data-case='{case_id}']")).to_contain_text("Waits for supervisor")
         await page.goto(f"{console.url}/console/case?id={case_id}")
         await page.get_by_role("button", name="Sign").click()
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Sign")
@@ -94,6 +95,7 @@ async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(
         await expect(page.locator("#f-fields-from-fault")).to_have_text("起必须早于止。")
 
 
+@pytest.mark.long
 async def test_new_business_goes_round_comes_back_and_the_filer_sees_why(
     console: ConsoleServer, browser: Browser
 ) -> None:
@@ -140,7 +142,7 @@ async def sign(browser: Browser, console: ConsoleServer, person: str, case_id: s
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Sign")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.long)])
 async def test_a_form_of_a_company_needs_no_code(console: ConsoleServer, browser: Browser, language: str) -> None:
     title = {"en": "Car hire", "zh": "租车单"}[language]
     async with open_page(browser, console, "ann-7", language=language) as page:
@@ -222,6 +224,7 @@ async def test_the_link_in_a_mail_leads_to_the_signature_in_two_clicks(
         await expect(page.get_by_role("region", name="流程")).to_contain_text("周远")
 
 
+@pytest.mark.long
 async def test_an_amount_is_decided_on_the_page_of_approvals(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "bea-1", language="en") as page:
         await page.goto(f"{console.url}/console/forms/allowance/file")
@@ -244,6 +247,7 @@ async def test_an_amount_is_decided_on_the_page_of_approvals(console: ConsoleSer
     assert view["step"] == "customer"
 
 
+@pytest.mark.long
 async def test_only_who_may_file_a_form_gets_to_its_page(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "fay-1", errors=1) as page:
         await page.goto(f"{console.url}/console/forms/leave/file")
@@ -269,6 +273,7 @@ BAD_TABLES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", BAD_TABLES)
 async def test_a_table_that_is_none_is_answered_with_what_is_wrong(
     console: ConsoleServer, browser: Browser, what: str
@@ -284,6 +289,7 @@ async def test_a_table_that_is_none_is_answered_with_what_is_wrong(
         await expect(editor).to_have_value(text)
 
 
+@pytest.mark.long
 async def test_a_limit_that_never_comes_is_said(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "sue-1", language="en") as page:
         await page.goto(f"{console.url}/console/forms/leave")
@@ -302,6 +308,7 @@ async def test_a_limit_that_never_comes_is_said(console: ConsoleServer, browser:
         assert (await answered.value).status == 200
 
 
+@pytest.mark.long
 async def test_an_example_is_bounded(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "sue-1") as page:
         await page.goto(f"{console.url}/console/forms/leave")
@@ -322,6 +329,7 @@ async def test_an_example_is_bounded(console: ConsoleServer, browser: Browser) -
         await expect(page.get_by_role("alert")).to_contain_text("each needs a day and a time")
 
 
+@pytest.mark.long
 async def test_an_agent_finds_their_own_leave_and_not_that_of_a_colleague(
     console: ConsoleServer, browser: Browser
 ) -> None:

@@ -14,6 +14,7 @@ SELECT placed.rung, placed.cases, placed.breached AS with_breach,
        file.case_id, file.kind, file.number, file.status, file.holder, file.unit, file.severity, file.opened_at,
        file.next_due, file.breached,
        (file.view ->> 'acknowledged')::boolean AS acknowledged,
+       ARRAY(SELECT jsonb_array_elements_text(file.view -> 'turn')) AS turn,
        coalesce(file.view -> 'facts' ->> ($4::text::jsonb ->> file.kind), file.view ->> 'title') AS matter,
        file.view -> 'facts' -> 'shipment' ->> 'waybill' AS waybill
 FROM placed
