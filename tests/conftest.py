@@ -48,9 +48,7 @@ def pytest_report_header() -> list[str]:
 # Folders whose tests are run first, so that at the end no process has to run a long file alone.
 FIRST = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
 # Folders whose tests share servers, so that all of them are run by one process.
-TOGETHER = frozenset({"workflows", "console", "api", "cli"})
-# Files in them that have servers of their own, and take long.
-APART = frozenset({"test_recover.py", "test_used_keys.py"})
+TOGETHER = frozenset({"console", "api", "cli"})
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships no types
@@ -58,8 +56,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships 
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        folder, name = Path(file).parent.name, Path(file).name
-        return folder if folder in TOGETHER and name not in APART else file
+        folder = Path(file).parent.name
+        return folder if folder in TOGETHER else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:

@@ -274,6 +274,7 @@ def test_sigterm_lets_what_is_under_way_end_and_succeeds(day: Day) -> None:
 # --- the database ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_under_load_it_opens_no_more_connections_than_it_may(setup: WorkerSetup) -> None:
     connections, keys = 4, [f"load-{number}" for number in range(60)]
     cases = CaseClient(setup.client)

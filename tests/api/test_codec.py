@@ -156,6 +156,7 @@ async def test_it_is_counted_like_every_door(backend: Backend) -> None:
         assert codes == [401, 401, 401, 429, 429]
 
 
+@pytest.mark.long
 async def test_the_command_line_of_temporal_reads_with_a_token(
     door: ApiServer, backend: Backend, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ async def full(backend: Backend, case_id: str) -> AsyncIterator[None]:
         await handle.terminate()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 async def test_what_other_processes_send_is_told_as_busy(
     backend: Backend, api: ApiServer, monkeypatch: pytest.MonkeyPatch

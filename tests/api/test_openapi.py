@@ -161,8 +161,9 @@ async def served(api: ApiServer) -> Json:
     return document
 
 
-@pytest.mark.parametrize("long", [False, pytest.param(True, marks=pytest.mark.long)])
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    ("role", "long"), [("fuzzer", False), *(pytest.param(role, True, marks=pytest.mark.long) for role in ROLES)]
+)
 async def test_schemathesis_finds_nothing(api: ApiServer, served: Json, role: str, long: bool) -> None:
     """Each operation is tried with made-up requests by one role and, where time allows, its boundaries by another;
     `test_roles` tries every operation with every role."""

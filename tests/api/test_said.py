@@ -72,6 +72,7 @@ def bodies() -> Iterator[tuple[str, str, Json]]:
                 yield f"/commands/{name}", kind, body
 
 
+@pytest.mark.long
 async def test_no_error_repeats_what_was_sent(
     api: ApiServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

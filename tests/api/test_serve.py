@@ -130,6 +130,7 @@ async def resting(base: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         writer.close()
 
 
+@pytest.mark.long
 async def test_two_hundred_streams_and_an_end_in_time(backend: Backend, tmp_path: Path) -> None:
     book = backend.book
     cases = {unit: f"complaint:{new_key()}-{unit}" for unit in ("north", "east")}

@@ -425,6 +425,7 @@ async def tamper(up: Up, case: str, body: str | None, *, hash: bool = False) -> 
     return old
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_is_started_again(up: Up) -> None:
     case = filed(up)
     up.worker().kill()
@@ -444,6 +445,7 @@ def taken(port: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 def test_a_stop_ends_everything_and_the_next_start_goes_on(tmp_path: Path) -> None:
     with taken(7233):
         first = Up(tmp_path / "data")

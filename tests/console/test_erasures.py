@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.activities.test_audit_everything import record
@@ -14,6 +15,7 @@ from tests.console.server import ConsoleServer
 LONG_AGO = datetime(2021, 3, 9, 1, tzinfo=UTC)
 
 
+@pytest.mark.long
 async def test_two_people_erase_a_case(console: ConsoleServer, browser: Browser) -> None:
     for key in ("OLD-1", "OLD-2"):
         await record(console.backend.book, "complaint", key, ENDED, start=LONG_AGO)

@@ -28,7 +28,8 @@ async def _faults(page: Page, where: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("language", "light"), [("en", "light"), pytest.param("zh", "dark", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark")])
 async def test_no_serious_fault_for_those_who_cannot_see(
     console: ConsoleServer, browser: Browser, samples: dict[str, str], language: str, light: str
 ) -> None:
@@ -90,6 +91,7 @@ async def test_light_and_dark_can_be_chosen(console: ConsoleServer, browser: Bro
         assert await page.evaluate(shade) != light
 
 
+@pytest.mark.long
 async def test_instants_count_down_and_survive_without_a_script(
     console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:

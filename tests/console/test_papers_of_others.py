@@ -9,6 +9,8 @@ from tests.console.page import open_page
 from tests.console.server import ConsoleServer
 from tests.console.test_forms import case_of, in_days
 
+pytestmark = pytest.mark.long
+
 SIGN = {"en": "Sign", "zh": "签署"}
 APPROVE = {"en": "Approve", "zh": "批准"}
 VEHICLE = {

@@ -176,6 +176,7 @@ async def test_a_large_amount_is_approved_with_ones_own_passkey_and_no_other_way
     assert await place.faults() == []
 
 
+@pytest.mark.long
 async def test_another_persons_passkey_approves_nothing(place: Place, browser: Browser) -> None:
     case_id = await place.asked("6000.00")
     async with at_desk(browser, place, "gus-1") as (page, devices):

@@ -106,6 +106,7 @@ async def evil(console: ConsoleServer) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 async def test_no_stored_text_becomes_part_of_a_page(
     console: ConsoleServer, browser: Browser, evil: dict[str, str]
 ) -> None:

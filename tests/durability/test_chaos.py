@@ -11,7 +11,7 @@ from starter.client import CaseClient
 from tests.durability.chaos import Script, check, live_through, runs_of
 from tests.durability.support import AGENT, MANAGER, SUPERVISOR, TOP, Act, policy_text, running
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 CASES = 200
 # The limits of clocks under each policy.

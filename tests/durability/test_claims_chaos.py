@@ -38,7 +38,7 @@ from tests.durability.support import (
 from tests.gateway import SECRET, TOKEN, MisbehavingGateway, misbehaving_gateway
 from tests.seed import SEED
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 CLAIMS = 100
 CUSTOMER = {"id": "portal", "role": "customer"}

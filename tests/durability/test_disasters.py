@@ -48,7 +48,7 @@ from tests.workflows.disasters import (
 )
 from tests.workflows.make_histories import claim, inquiry
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 T = TypeVar("T")
 # How many of each kind; 200 together.

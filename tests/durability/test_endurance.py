@@ -26,7 +26,7 @@ from tests.workflows.backend import Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS as CLAIM
 from tests.workflows.test_long_lives import MINUTE, Histories, late_by, note_all, sound, texts
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(900)]
 
 NOTES = 5000
 CUSTOMER = {"id": "c-1", "role": "customer"}

@@ -26,7 +26,7 @@ from tests.durability.chaos import Run, Script, all_of, check, live_through, run
 from tests.durability.support import Act, Json, running
 from tests.postgres import as_writer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 FORMS, COMPLAINTS = 100, 50
 LATE = "late"

@@ -36,7 +36,7 @@ from starter.erasure import Erasure
 from tests.cli.program import Up
 from tests.temporal import eventually
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 Json = dict[str, Any]
 # A mark is an ASCII word, so that no encoding hides it.

@@ -102,6 +102,7 @@ def _start(folder: Path, extra: Mapping[str, str], port: int) -> subprocess.Pope
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 async def test_two_thousand_commands_at_once_on_one_case(tmp_path: Path) -> None:
     policies = {"quick": policy_text("quick", {"complaint.clocks.rung": RUNG})}

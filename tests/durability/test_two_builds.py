@@ -24,7 +24,7 @@ from tests.postgres import Cluster, as_writer, cluster
 from tests.temporal import address, eventually, task_failures, time_skipping
 from worker import polling
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 CASES, COMMANDS_A_MINUTE, SECONDS = 40, 200, 45
 BY = {"id": "agent-1", "role": "agent"}

@@ -27,6 +27,8 @@ from starter.embedded.backup import Restored, Scope, back_up, restore
 from tests.cli.program import call
 from tests.embedded.support import ANY, KINDS, engine_has, ledger_has, remember, remembers
 
+pytestmark = pytest.mark.long
+
 RELEASE = "1.2.3"
 CLIENTS = 4
 SERVERS = ("postgres", "temporal.db")

@@ -10,6 +10,7 @@ from tests.embedded.operations import PAGE, Session, Step, alike, steps
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_the_drills_print_what_the_page_shows(tmp_path: Path) -> None:
     session = Session(tmp_path)

@@ -51,7 +51,7 @@ def timeless(events: Iterable[Event]) -> list[Event]:
     return [replace(event, recorded_at=event.at) for event in events]
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
 async def test_scenarios_give_equal_events(temporal: Engine, every: int) -> None:
     scenarios = [load_scenario(path, Policies()) for path in SCENARIOS[::every]]
     assert await differing(temporal, [scenario.case for scenario in scenarios]) == []

@@ -73,6 +73,7 @@ def notices_in(events: list[Json]) -> list[str]:
     return [event["data"]["notice"] for event in events]
 
 
+@pytest.mark.long
 async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str, tmp_path: Path) -> None:
     waiting = [await filed(backend, "slow"), await filed(backend, "slow")]
     foreign, done, plain = (

@@ -250,6 +250,7 @@ async def test_a_command_that_the_worker_cannot_read_is_refused_and_stops_no_lad
         assert await task_failures(env.client, case.id) == []
 
 
+@pytest.mark.long
 async def test_a_signal_that_no_worker_can_read_waits_for_its_key_or_is_refused_by_a_recovery(
     env: WorkflowEnvironment, installation: Installation, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -253,6 +253,7 @@ async def test_the_personal_fields_of_a_form_that_continued_as_new_are_brought_b
             assert not new
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["form", "quality"])
 async def test_without_a_cache_every_task_is_a_replay(
     kind: str, postgres: Cluster, casebook_template: str, tmp_path: Path

@@ -28,6 +28,8 @@ from workflows.effects import MOST_NOTICES, MOST_UNDER_WAY
 from workflows.recording import MOST_BYTES, MOST_EVENTS, MOST_WAITING
 from workflows.state import FROM_LEDGER
 
+pytestmark = pytest.mark.long
+
 MINUTE = timedelta(minutes=1)
 # Bytes that no payload comes near; the engine takes twice as many.
 BOUND = 1_000_000

@@ -22,6 +22,8 @@ from tests.postgres import Cluster, cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import FACTS, Backend, Handle, open_backend
 
+pytestmark = pytest.mark.long
+
 MINUTE = timedelta(minutes=1)
 
 

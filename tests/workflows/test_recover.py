@@ -61,7 +61,7 @@ from workflows.registry import RUNNER, case_workflows
 from workflows.state import pack
 
 # A command to a case that cannot be brought back waits for ever.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 HOUR = timedelta(hours=1)
 SUPERVISOR = {"by": {"id": "supervisor-1", "role": "supervisor"}}

@@ -489,6 +489,7 @@ async def test_a_case_that_says_it_is_of_before_does_not_get_money(signing: Sign
     ]
 
 
+@pytest.mark.long
 async def test_money_that_a_proven_record_does_not_owe_does_not_go_out(
     signing: Signing, superuser: asyncpg.Connection
 ) -> None:
