@@ -180,7 +180,10 @@ def test_the_stories_get_as_far_as_money() -> None:
     """A property of stories that never pay would prove nothing."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    # The same stories in each run: of others, one in some hundred runs has hardly a payout that fails.
+    @settings(
+        max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
     @given(claims)
     def collect(story: Story) -> None:
         seen.update({event.type for event in play(story).events})
