@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cases.policy.forms import BY_FIELD, CheckRule, FieldRule, FormTable, StepRule, When
+from cases.policy.shape_faults import A_NAME, named
 from cases.vocabulary.values import Model
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def faults(name: str, table: FormTable, policy: Policy, built_in: Collection[str
         built_in: the kinds that have code.
     """
     if not NAME.fullmatch(name):
-        yield f"form.{name} is not a name: allowed are a small letter, then small letters, digits and _, at most 40"
+        yield f"form.{named(name)} is not a name: allowed are {A_NAME}, at most 40"
     if name in built_in or name in RESERVED:
         taken = ", ".join(sorted({*built_in, *RESERVED}))
         yield f"form.{name} is named like a built-in kind; allowed is any name but {taken}"
@@ -67,7 +68,7 @@ class _Faults:
     """The faults of one table."""
 
     def __init__(self, name: str, table: FormTable, policy: Policy) -> None:
-        self.path = f"form.{name}"
+        self.path = f"form.{named(name)}"
         self.table = table
         self.policy = policy
         self.groups = (*policy.all_roles, *(f"{rung}+" for rung in policy.ladder.rungs), "ladder")

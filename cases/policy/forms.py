@@ -22,7 +22,7 @@ FieldType = Literal[
 ]  # fmt: skip
 # So many fields and steps a form has at most.
 MOST_FIELDS, MOST_STEPS = 100, 50
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 def _one_line(text: str) -> str:

@@ -30,6 +30,7 @@ from cases.policy.earlier import PINNED, as_it_was_meant, pinned
 from cases.policy.form_faults import faults
 from cases.policy.forms import FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
+from cases.policy.shape_faults import shape_faults
 from cases.policy.tables import (
     COPIES,
     EVERY_FORM,
@@ -46,7 +47,7 @@ from cases.policy.tables import (
 )
 from cases.vocabulary.commands import COMMANDS
 from cases.vocabulary.events import EVENTS, canonical
-from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Model, Role, Severity
 from cases.working_calendar import WEEKDAYS, WorkingCalendar
 
@@ -374,8 +375,7 @@ def _read(document: str, kinds: tuple[type[Case], ...], context: str | None = No
             policy = model.model_validate(as_it_was_meant(content, error), context=context)
         policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
     except ValidationError as error:
-        refusal = invalid(error, "policy", model, frozenset())
-        raise Refused("bad_policy", refusal.message) from None
+        raise Refused("bad_policy", f"policy: {'; '.join(shape_faults(error, model))}") from None
     return policy
 
 

@@ -39,12 +39,7 @@ PERSONAL = frozenset(
 )
 
 
-def invalid(
-    error: ValidationError,
-    what: str,
-    model: type[BaseModel] | None = None,
-    personal: frozenset[str] = PERSONAL,
-) -> Refused:
+def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = None) -> Refused:
     """Turn a pydantic error into a refusal that names field, value and what is allowed.
 
     Values of personal fields (``PERSONAL``) are left out of the message, and so is what may be personal data in a
@@ -52,36 +47,40 @@ def invalid(
 
     Args:
         model: what was validated, to name the fields that there are where one is not known.
-        personal: the names under which values may be personal data.
     """
-    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model, personal)))
+    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model)))
 
 
 # The type of an error about a field that is personal by what declares it.
 WITHHELD = "withheld"
 
 
-def _complaints(error: ValidationError, model: type[BaseModel] | None, personal: frozenset[str]) -> Iterable[str]:
+def _complaints(error: ValidationError, model: type[BaseModel] | None) -> Iterable[str]:
     for item in error.errors(include_url=False, include_context=False):
         place = path(item["loc"]) or "(the whole object)"
-        message = item["msg"].removeprefix("Value error, ")
-        # Whoever writes a file knows lists, and no tuples.
-        message = message.replace("valid tuple", "valid list").replace("Tuple should", "List should")
+        message = worded(item["msg"])
         if item["type"] == "missing":
             yield f"{place} is missing"
         elif item["type"] == "extra_forbidden":
-            known = _fields_at(model, item["loc"][:-1])
+            known = fields_at(model, item["loc"][:-1])
             yield f"{place} is not a known field" + (f"; allowed: {', '.join(known)}" if known else "")
         elif item["type"] == "value_error" and not item["loc"]:
             # A check of the whole object names the fields itself.
             yield message
-        elif item["type"] in ("model_type", WITHHELD) or personal.intersection(str(part) for part in item["loc"]):
+        elif item["type"] in ("model_type", WITHHELD) or PERSONAL.intersection(str(part) for part in item["loc"]):
             yield f"{place}: {message}"
         else:
             yield f"{place} = {shown(item['input'])}: {message}"
 
 
-def _fields_at(model: type[BaseModel] | None, place: Iterable[str | int]) -> list[str]:
+def worded(message: str) -> str:
+    """Return a message of pydantic as it is said to people."""
+    # Whoever writes a file knows lists, and no tuples.
+    message = message.removeprefix("Value error, ")
+    return message.replace("valid tuple", "valid list").replace("Tuple should", "List should")
+
+
+def fields_at(model: type[BaseModel] | None, place: Iterable[str | int]) -> list[str]:
     """Return the fields of the model at a place within another; nothing where there is no model."""
     for part in place:
         field = None if model is None else _by_name(model).get(str(part))
@@ -106,7 +105,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]{0,40}")
 _DATED = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9](?![0-9-])")
 # What pydantic calls the name itself, where that is wrong.
-_KEY = "[key]"
+KEY = "[key]"
 # More digits than these are a telephone, an account or an identity card.
 _DIGITS = 6
 
@@ -127,7 +126,7 @@ def shown(value: Any) -> str:
 def path(loc: Iterable[str | int]) -> str:
     """Return how a message says a place within an object: the names that lead there, those that may be names."""
     return ".".join(
-        str(part) if isinstance(part, int) or part == _KEY or _is_plain(part) else "(a name)" for part in loc
+        str(part) if isinstance(part, int) or part == KEY or _is_plain(part) else "(a name)" for part in loc
     )
 
 

@@ -297,7 +297,38 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         ["client and month have key"],
     ),
     "name of the program": ("people = {", "model_dump = {", ["form.visit.fields.model_dump", "used by the program"]),
-    "name of a field": ("people = {", "People = {", ["form.visit.fields.People", "match pattern"]),
+    "name of a field": (
+        "people = {",
+        "People = {",
+        ["form.visit.fields.People: allowed are a small letter, then small letters, digits and _, at most 40"],
+    ),
+    "name of a field in Chinese": ("people = {", '"猫" = {', ["form.visit.fields.猫: allowed are a small letter"]),
+    "name of a field of two lines": ("people = {", '"a\\nb" = {', [r"form.visit.fields.'a\nb': allowed are"]),
+    "name of a field that is too long": (
+        "people = {",
+        f"{'p' * 100} = {{",
+        [f"form.visit.fields.{'p' * 77}...: allowed are a small letter", "at most 40"],
+    ),
+    "name of a step": (
+        'name = "pay"',
+        'name = "step one"',
+        ["form.visit.step.1.name = 'step one': allowed are a small"],
+    ),
+    "value of a choice": ('of = ["here"', 'of = ["猫"', ["form.visit.fields.where.of.0 = '猫': allowed are a letter"]),
+    "code of a check": ('"people_missing"', '"no people"', ["form.visit.check.0.code = 'no people': allowed are"]),
+    "outcome in words": (HEAD, f'{HEAD}outcome = "well done"\n', ["form.visit.outcome = 'well done': allowed are"]),
+    "who acts in words": (
+        '"supervisor+"',
+        '"The boss"',
+        ["form.visit.step.2.any_of.0 = 'The boss': allowed are a role"],
+    ),
+    "clock in words": ('"PT2H"', '"4 hours"', ["form.visit.step.0.clock.elapsed = '4 hours': a duration is days"]),
+    "a value too long to show": ('"PT2H"', f'"{"4" * 900}"', [f"elapsed = '{'4' * 76}...: a duration is days"]),
+    "a field that is no table": (
+        "urgent = { ",
+        "urgent = 3\nin_time = { ",
+        ["form.visit.fields.urgent = 3: allowed is a"],
+    ),
     "clock by no field": (
         'field = "month"',
         'field = "moon"',
@@ -534,14 +565,14 @@ def test_a_form_has_an_end(what: str, most: int) -> None:
         with pytest.raises(Refused) as caught:
             read(form(count))
         path = "form.long.fields" if what == "fields" else "form.long.step"
-        assert path in caught.value.message
-        assert f"at most {most} items" in caught.value.message
+        assert f"{path}: there are {count}; allowed are at most {most}" in caught.value.message
 
 
 def test_no_steps_are_refused() -> None:
-    with pytest.raises(Refused, match=r"form\.none\.step is missing"):
+    allowed = r"allowed is at least one \[\[form\.none\.step\]\]"
+    with pytest.raises(Refused, match=rf"form\.none\.step is missing; {allowed}"):
         read(f'{DEFAULT}[form.none]\nclause = "x"\nfiles = ["agent"]\nfields = {{}}\n')
-    with pytest.raises(Refused, match=r"form\.none\.step = .*at least 1"):
+    with pytest.raises(Refused, match=rf"form\.none\.step = \[\]: {allowed}"):
         read(f'{DEFAULT}[form.none]\nclause = "x"\nfiles = ["agent"]\nfields = {{}}\nstep = []\n')
 
 

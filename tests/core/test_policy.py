@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ from activities.policies.store import Policies, published_years
 from cases.kinds.inquiry import InquiryTable
 from cases.policy.forms import CheckRule, EarlyRule, FieldRule, RoleRule, StepRule
 from cases.policy.model import Policy
+from cases.policy.shape_faults import IN_WORDS
 from cases.policy.tables import ClockRule, KindTable, Reminders
 from cases.registry import KINDS
 from cases.vocabulary.commands import Command
@@ -161,7 +163,7 @@ WRONG = {
     "unknown zone": ('zone = "Asia/Shanghai"', 'zone = "Asia/Shanghay"', ["zone = 'Asia/Shanghay'", "tz database"]),
     "zone that is a path": ('zone = "Asia/Shanghai"', 'zone = "../../etc"', ["zone = '../../etc'", "tz database"]),
     "weekday": ("monday = ", "mondy = ", ["calendar.windows", "mondy is not one of monday, tuesday"]),
-    "window": ('["09:00-18:00"]', '["9-18"]', ["calendar.windows.monday.0 = '9-18'", "match pattern"]),
+    "window": ('["09:00-18:00"]', '["9-18"]', ["calendar.windows.monday.0 = '9-18': allowed are two times"]),
     "window backwards": (
         '["09:00-18:00"]',
         '["18:00-09:00"]',
@@ -179,7 +181,7 @@ WRONG = {
     ),
     "reminder factor": ("factor = 2", "factor = 0", ["ladder.reminders.factor = 0", "or equal to 1"]),
     "reopening without days": ("reopen_days = 7", "reopen_days = 0", ["complaint.reopen_days = 0", "greater than 0"]),
-    "name": ('name = "default"', 'name = "My Policy"', ["policy: name", "match pattern"]),
+    "name": ('name = "default"', 'name = "My Policy"', ["policy: name = 'My Policy': allowed are a small letter"]),
     "no TOML": ('name = "default"', "name = default", ["not TOML", "line 5"]),
 }
 
@@ -192,6 +194,11 @@ def test_a_wrong_policy_is_told_where_what_and_what_is_allowed(case: str) -> Non
     assert caught.value.code == "bad_policy"
     for part in ("policy: ", *parts):
         assert part in caught.value.message
+
+
+def test_what_a_pattern_of_a_policy_allows_is_said_in_words() -> None:
+    schema = json.dumps(type(default_policy()).model_json_schema())
+    assert {json.loads(one) for one in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)} == set(IN_WORDS)
 
 
 def test_a_working_clock_needs_working_hours() -> None:
