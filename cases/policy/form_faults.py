@@ -99,6 +99,10 @@ class _Faults:
         if table.authority is not None:
             yield from self._who("authority.rungs", table.authority.rungs, fields=False, groups=False)
         yield from self._clocks()
+        try:
+            table.check_years(self.path)
+        except ValueError as error:
+            yield str(error)
 
     # --- fields -----------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from cases.policy.earlier import PINNED, as_it_was_meant, pinned
 from cases.policy.form_faults import faults
 from cases.policy.forms import FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
-from cases.policy.shape_faults import shape_faults
+from cases.policy.shape_faults import shape_faults, without_these
 from cases.policy.tables import (
     COPIES,
     EVERY_FORM,
@@ -133,8 +133,6 @@ class Policy(Model):
             if not pinned(info):
                 self.rule(kind).check_clocks(kind)
             self.rule(kind).check(kind, self)
-        for name, table in self.form.items():
-            table.check_years(self._path(name))
         top = self.ladder.rungs[-1]
         if top in self.authority.limits:
             # An amount above it could never be decided.
@@ -375,8 +373,20 @@ def _read(document: str, kinds: tuple[type[Case], ...], context: str | None = No
             policy = model.model_validate(as_it_was_meant(content, error), context=context)
         policy.working  # noqa: B018 - a wrong calendar must fail here, not in a running case
     except ValidationError as error:
-        raise Refused("bad_policy", f"policy: {'; '.join(shape_faults(error, model))}") from None
+        found = shape_faults(error, model) if context == PINNED else _all_faults(model, content, error)
+        raise Refused("bad_policy", f"policy: {'; '.join(found)}") from None
     return policy
+
+
+def _all_faults(model: type[Policy], content: dict[str, Any], error: ValidationError) -> Iterator[str]:
+    """Yield what an error says, and then what is wrong beside that, as far as it can be judged."""
+    yield from shape_faults(error, model)
+    left = without_these(content, error)
+    if left is not None and left != content:
+        try:
+            model.model_validate(left)
+        except ValidationError as further:
+            yield from _all_faults(model, left, further)
 
 
 def _plain(value: Any) -> str:

@@ -7,6 +7,7 @@ people send (`cases.vocabulary.refusals`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -65,6 +66,41 @@ def _allowed(item: Any) -> str:
     if item["type"] in ("model_type", "dict_type"):
         return "allowed is a table"
     return worded(item["msg"])
+
+
+def without_these(content: Mapping[str, Any], error: ValidationError) -> dict[str, Any] | None:
+    """Return what can still be judged of a policy: all but the forms and notices that the error is about.
+
+    Of a form only the unknown keys are left out if nothing else is wrong; any other has its place taken by one without
+    a fault, since what names it is not wrong by that.
+
+    Returns:
+        None, if anything else is wrong.
+    """
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    wrong = {item["loc"][:2] for item in items}
+    if not all(len(place) == 2 and place[0] in ("form", "notice") for place in wrong):
+        return None
+    broken = {item["loc"][1] for item in items if item["loc"][0] == "form" and item["type"] != "extra_forbidden"}
+    forms = deepcopy({name: form for name, form in content.get("form", {}).items() if name not in broken})
+    for item in items:
+        if item["loc"][1] in forms:
+            *above, last = item["loc"][1:]
+            inner: Any = forms
+            for part in above:
+                inner = inner[part]
+            del inner[last]
+    forms |= dict.fromkeys(sorted(map(str, broken)), _stand_in(content["ladder"]["rungs"][0]))
+    notices = [one for place, one in enumerate(content.get("notice", ())) if ("notice", place) not in wrong]
+    return {**content, "form": forms, "notice": notices}
+
+
+def _stand_in(role: str) -> dict[str, Any]:
+    day = {"elapsed": "P1D", "clause": "-"}
+    return {
+        "clause": "-", "files": [role], "fields": {}, "step": [{"name": "a", "roles": [role]}],
+        "clocks": {"step": day}, "reminders": {"first": "P1D", "factor": 1, "longest": "P1D", "clause": "-"},
+    }  # fmt: skip
 
 
 def shown(value: Any) -> str:
