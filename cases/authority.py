@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 
 class Authority:
@@ -39,3 +40,19 @@ class Authority:
         """Return the rung above a role; the lowest rung for a role that is none; None above the top."""
         rank = self.rank(role) + 1
         return self._rungs[rank] if rank < len(self._rungs) else None
+
+
+def falling(rungs: Sequence[str], limits: Mapping[str, Decimal]) -> str | None:
+    """Return what is wrong with limits of which one is below that of a lower rung; None where they rise or stay.
+
+    Args:
+        rungs: roles, lowest first.
+        limits: as `Authority` takes them.
+    """
+    any_amount = Decimal("Infinity")
+    for below, rung in pairwise(rungs):
+        lower, limit = (limits.get(role, any_amount) for role in (below, rung))
+        if limit < lower:
+            least = "any amount" if lower == any_amount else f"at least the {lower}"
+            return f"limits.{rung} = {limit}: allowed is {least} of {below}, the rung below"
+    return None

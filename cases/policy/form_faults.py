@@ -178,6 +178,11 @@ class _Faults:
             yield f"{where}.code is missing: {check.rule} needs {', '.join(needs)}"
         for key in sorted(given - set(needs)):
             yield f"{where}.{key}: {check.rule} does not have it; allowed: {', '.join((*needs, 'unless', 'code'))}"
+        for key, value in {"fields": check.fields, "when": check.when}.items():
+            if key in given and key in needs and not value:
+                yield f"{where}.{key} is empty: {check.rule} needs at least one field there"
+        if check.rule == "order" and check.start is not None and check.start == check.to:
+            yield f"{where}.to = {check.to!r} is from too, which never lies before itself; allowed are two fields"
         taken = self.table.taken
         types = {"ended": ("month", "week"), "order": _IN_ORDER}.get(check.rule, _DAYS)
         for key, name in {"field": check.field, "from": check.start, "to": check.to}.items():
@@ -283,6 +288,27 @@ class _Faults:
             yield from self._when(f"{path}.roles.{rule.role}.when", rule.when, known)
         if step.clock is not None:
             yield from self._clock(f"{path}.clock", step.clock, known)
+        if step.superior and not step.when:
+            yield from self._superior(where, step)
+
+    def _superior(self, where: str, step: StepRule) -> Iterator[str]:
+        """Yield whoever may file and would wait for ever, since nobody who is to sign stands above them."""
+        rungs = self.policy.ladder.rungs
+        filers = self._expanded(self.table.files)
+        highest = max((rungs.index(role) for role in filers if role in rungs), default=-1)
+        for names in (step.any_of, *((rule.role,) for rule in step.roles if not rule.when)):
+            signers = self._expanded(names)
+            # Who is on no rung may sign, and so may whom a field names.
+            if signers and all(role in rungs[: highest + 1] for role in signers):
+                signing = ", ".join(signers)
+                yield (
+                    f"{where}.superior: {rungs[highest]} may file, and none of {signing} stands above; let fewer file, "
+                    "or let a higher rung sign, or a role that is no rung"
+                )
+
+    def _expanded(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the roles that are meant, without what is no role; ``field:NAME`` as it is."""
+        return self.policy.expand(tuple(name for name in names if name in self.groups or name.startswith(BY_FIELD)))
 
     def _who(
         self,

@@ -22,6 +22,8 @@ FieldType = Literal[
 ]  # fmt: skip
 # So many fields and steps a form has at most.
 MOST_FIELDS, MOST_STEPS = 100, 50
+# The commands that go by the permissions of a form. Who signs, decides or withdraws, its other tables say.
+PERMITTED = ("acknowledge", "assign", "attach", "escalate", "load_calendar", "note", "reopen", "resend")
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 

@@ -25,10 +25,10 @@ from pydantic import (
     model_validator,
 )
 
-from cases.authority import Authority
+from cases.authority import Authority, falling
 from cases.policy.earlier import PINNED, as_it_was_meant, pinned
 from cases.policy.form_faults import faults
-from cases.policy.forms import FormDefaults, FormTable, in_place
+from cases.policy.forms import PERMITTED, FormDefaults, FormTable, in_place
 from cases.policy.inheritance import layered
 from cases.policy.shape_faults import shape_faults, without_these
 from cases.policy.tables import (
@@ -137,17 +137,19 @@ class Policy(Model):
         if top in self.authority.limits:
             # An amount above it could never be decided.
             raise ValueError(f"authority.limits.{top}: the top rung decides any amount and has no limit")
+        if not pinned(info) and (fault := falling(self.ladder.rungs, self.authority.limits)):
+            raise ValueError(f"authority.{fault}")
         return self
 
     def _named(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
         """Return what the file names: path, value, what it must be, and what is allowed."""
         rungs = self.ladder.rungs
         roles = (*self.all_roles, *(f"{rung}+" for rung in rungs), "ladder")
-        known = tuple(sorted(COMMANDS))
+        known, of_form = ("command", tuple(sorted(COMMANDS))), ("command that a form's permissions are for", PERMITTED)
         tables = {"permissions": self.permissions, **self._permissions_of_kinds}
         for path, table in tables.items():
             for command, allowed in table.items():
-                yield f"{path}.{command}", command, "command", known
+                yield f"{path}.{command}", command, *(of_form if path.startswith("form.") else known)
                 yield from ((f"{path}.{command}", role, "role", roles) for role in allowed)
         kinds = (*(kind.KIND for kind in _declared()), *sorted(self.form))
         clocks = tuple(dict.fromkeys((*(c for kind in _declared() for c in kind.TABLE.CLOCKS), *FormTable.CLOCKS)))

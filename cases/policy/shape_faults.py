@@ -47,8 +47,8 @@ def shape_faults(error: ValidationError, model: type[BaseModel]) -> Iterator[str
             yield f"{place} is not a known field" + (f"; allowed: {', '.join(known)}" if known else "")
         elif kind == "too_long":
             yield f"{place}: there are {len(item['input'])}; allowed are at most {item['ctx']['max_length']}"
-        elif loc[-1] == KEY:
-            # The name is the value.
+        elif loc[-1] == KEY or (kind == "value_error" and isinstance(item["input"], dict)):
+            # The name is the value; and a check of a table names the keys itself.
             yield f"{place}: {_allowed(item)}"
         else:
             allowed = f"allowed is at least one [[{place}]]" if kind == "too_short" and _is_steps(loc) else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from cases.authority import falling
 from cases.policy.earlier import pinned
 from cases.vocabulary.values import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
 from cases.working_calendar import WEEKDAYS, CalendarYears
@@ -144,7 +145,7 @@ class AuthorityOfKind(Model):
     clause: str
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         limited = self.rungs[:-1]
         if len(set(self.rungs)) != len(self.rungs):
             raise ValueError("a role is named twice in rungs")
@@ -155,6 +156,8 @@ class AuthorityOfKind(Model):
         for role in limited:
             if role not in self.limits:
                 raise ValueError(f"limits.{role} is missing: only the last of rungs has no limit")
+        if not pinned(info) and (fault := falling(self.rungs, self.limits)):
+            raise ValueError(fault)
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.kinds.form import Form
-from cases.policy.forms import FormTable, StepRule
+from cases.policy.forms import PERMITTED, FormTable, StepRule
+from cases.policy.model import Policy
 from cases.policy.tables import meets
 from cases.registry import kind_of
 from cases.vocabulary.commands import read_command
@@ -64,7 +66,7 @@ PEOPLE = ("p-1", "p-2", "p-3")
 
 def form(name: str, **changes: Any) -> Form:
     """File a form."""
-    policy = default_policy()
+    policy = changes.pop("policy", default_policy())
     kind = kind_of(name, policy)
     filed_by, fields = FILED[name]
     key = changes.pop("key", "F-1")
@@ -79,6 +81,13 @@ def send(case: Form, now: datetime, name: str, by: dict[str, str], **fields: Any
     events = case.decide(read_command(type(case).COMMANDS, name, {"by": by, **fields}), now)
     case.rehearse_effects(now)
     return events
+
+
+def test_the_permissions_of_a_form_decide_just_what_they_are_for() -> None:
+    document = json.loads(default_policy().document)
+    document["form"]["leave"]["permissions"] = {name: ["customer"] for name in Form.COMMANDS}
+    before, after = form("leave"), form("leave", policy=Policy.from_document(json.dumps(document)))
+    assert {name for name in Form.COMMANDS if before.permitted(name) != after.permitted(name)} == set(PERMITTED)
 
 
 # --- any story ------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from activities.policies.store import Policies, published_years
-from cases.policy.forms import FormTable, titles
+from cases.kinds.form import Form
+from cases.policy.forms import PERMITTED, FormTable, titles
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
@@ -416,6 +417,41 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         f'[form.visit.permissions]\nfly = ["agent"]\n{FIELDS}',
         ["form.visit.permissions.fly", "is not a command"],
     ),
+    "a command that goes by the steps": (
+        FIELDS,
+        f'[form.visit.permissions]\nsign = ["agent"]\n{FIELDS}',
+        ["form.visit.permissions.sign = 'sign' is not a command that a form's permissions are for; allowed: acknowl"],
+    ),
+    "limits that fall": (
+        FIELDS,
+        OWN.replace('"director"', '"deputy_gm", "director"').replace('"5.00"', '"5.00", deputy_gm = "4.99"') + FIELDS,
+        ["form.visit.authority: limits.deputy_gm = 4.99: allowed is at least the 5.00 of hr, the rung below"],
+    ),
+    "needed without fields": (
+        'fields = ["people"]',
+        "fields = []",
+        ["form.visit.check.0.fields is empty: required_if"],
+    ),
+    "needed without a condition": (
+        'when = { where = ["there"] }',
+        "when = {}",
+        ["form.visit.check.0.when is empty: required_if needs at least one field"],
+    ),
+    "a field before itself": (
+        'rule = "required_if"\nfields = ["people"]\nwhen = { where = ["there"] }',
+        'rule = "order"\nfrom = "day"\nto = "day"',
+        ["form.visit.check.0.to = 'day' is from too", "two fields"],
+    ),
+    "nobody stands above": (
+        'any_of = ["supervisor+", "courier"]',
+        'any_of = ["supervisor+"]\nsuperior = true',
+        ["form.visit.step.go.superior: general_manager may file, and none of supervisor, qa_manager, general_manager"],
+    ),
+    "one of all does not stand above": (
+        'roles = ["field:unit", {',
+        'superior = true\nroles = ["field:unit", "supervisor", {',
+        ["form.visit.step.see.superior: general_manager may file, and none of supervisor stands above"],
+    ),
     "unknown rung of the authority": (
         FIELDS,
         f'[form.visit.authority]\nrungs = ["boss"]\nclause = "x"\n{FIELDS}',
@@ -517,6 +553,47 @@ def test_what_is_erased_before_its_time_hides_no_other_fault() -> None:
     early = VISIT.replace(HEAD, f"{HEAD}retain_years = 9\nerase_after_years = 8\n", 1)
     early = early.replace('"supervisor+"', '"boss"')
     assert named_in(DEFAULT + early) == ["form.visit.step.go.any_of", "form.visit.erase_after_years"]
+
+
+def test_what_is_no_nonsense_is_read() -> None:
+    equal = OWN.replace('"director"', '"deputy_gm", "director"').replace('"5.00"', '"5.00", deputy_gm = "5.00"')
+    assert visit((FIELDS, equal + FIELDS)).authority is not None
+    superior = 'any_of = ["supervisor+"]\nsuperior = true'
+    # Somebody on no rung may sign; the highest who files has a rung above; who signs is not asked of each of them.
+    for change in (
+        [('"courier"]', '"courier"]\nsuperior = true')],
+        [
+            ('files = ["ladder"]', 'files = ["agent", "qa_manager", "hr"]'),
+            ('any_of = ["supervisor+", "courier"]', superior),
+        ],
+        [('any_of = ["supervisor+", "courier"]', f'{superior}\nwhen = {{ urgent = ["true"] }}')],
+        [('any_of = ["supervisor+", "courier"]', 'any_of = ["field:unit", "supervisor"]\nsuperior = true')],
+    ):
+        assert visit(*change).step("go").superior
+
+
+def test_the_permissions_of_a_form_are_for_what_goes_by_them() -> None:
+    for command in Form.COMMANDS:
+        given = f'[form.visit.permissions]\n{command} = ["customer"]\n{FIELDS}'
+        if command in PERMITTED:
+            assert visit((FIELDS, given)).permissions == {command: ("customer",)}
+        else:
+            with pytest.raises(Refused, match=rf"form\.visit\.permissions\.{command} = "):
+                visit((FIELDS, given))
+
+
+def test_a_pinned_form_may_hold_what_a_file_may_not() -> None:
+    document = json.loads(read(DEFAULT + VISIT.replace(FIELDS, OWN + FIELDS)).document)
+    form = document["form"]["visit"]
+    form["permissions"] = {"sign": ["agent"]}
+    form["authority"] = {
+        "rungs": ["hr", "deputy_gm", "director"],
+        "limits": {"hr": "5.00", "deputy_gm": "4.00"},
+        "clause": "x",
+    }
+    form["check"][0] |= {"fields": [], "when": {}}
+    document["authority"]["limits"]["supervisor"] = "1.00"
+    assert Policy.from_document(json.dumps(document)).form["visit"].checks[0].fields == ()
 
 
 def test_what_a_step_fills_is_known_afterwards() -> None:

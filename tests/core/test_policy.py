@@ -74,6 +74,16 @@ WRONG = {
         'general_manager = "200.00"',
         ["authority.limits.general_manager", "no limit"],
     ),
+    "limits that fall": (
+        'agent = "200.00"',
+        'agent = "2000.01"',
+        ["authority.limits.supervisor = 2000.00: allowed is at least the 2000.01 of agent, the rung below"],
+    ),
+    "any amount below a limit": (
+        'agent = "200.00", ',
+        "",
+        ["authority.limits.supervisor = 2000.00: allowed is any amount of agent"],
+    ),
     "negative limit": (
         'agent = "200.00"',
         'agent = "-200.00"',
