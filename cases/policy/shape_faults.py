@@ -36,6 +36,9 @@ def shape_faults(error: ValidationError, model: type[BaseModel]) -> Iterator[str
     """
     for item in error.errors(include_url=False):
         loc, kind = item["loc"], item["type"]
+        if kind == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]:
+            # Only entries without a fault were counted; those with one are told by themselves.
+            continue
         place = ".".join(named(part) for part in loc if part != KEY)
         if not loc and kind == "value_error":
             # A check of the whole policy names the keys itself.

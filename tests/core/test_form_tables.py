@@ -700,6 +700,13 @@ def test_no_steps_are_refused() -> None:
         read(f'{DEFAULT}[form.none]\nclause = "x"\nfiles = ["agent"]\nfields = {{}}\nstep = []\n')
 
 
+def test_a_step_with_a_fault_is_a_step() -> None:
+    step = 'step = [{name = "step one", roles = ["hr"]}]'
+    assert named_in(f'{DEFAULT}[form.one]\nclause = "x"\nfiles = ["agent"]\nfields = {{}}\n{step}\n') == [
+        "form.one.step.0.name"
+    ]
+
+
 def test_a_pinned_document_is_what_it_was() -> None:
     policy = read(DEFAULTS)
     again = Policy.from_document(policy.document)
