@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cases.policy.forms import BY_FIELD, CheckRule, FieldRule, FormTable
-from cases.policy.tables import meets
+from cases.policy.tables import CUSTOMER, meets
 from cases.vocabulary.commands import Sign
 from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.refusals import WITHHELD, Refused, shown
@@ -33,8 +33,6 @@ from cases.vocabulary.values import MOST_LISTED, CaseId, Exact, Instant, Model, 
 
 if TYPE_CHECKING:
     from cases.policy.model import Policy
-
-_CUSTOMER = "customer"
 
 
 class FormFields(Model):
@@ -299,7 +297,7 @@ def check_fields(
         if role not in policy.all_roles:
             roles = ", ".join(policy.all_roles)
             raise Refused("invalid", f"fields.{path} = {shown(role)} is not a role; allowed: {roles}", table.clause)
-        if role == _CUSTOMER and f"{BY_FIELD}{path}" in table.copies:
+        if role == CUSTOMER and f"{BY_FIELD}{path}" in table.copies:
             message = f"fields.{path} = {role!r}: it gets a copy, and a copy never goes to the customer"
             raise Refused("invalid", message, table.clause)
     local = policy.local(filed)

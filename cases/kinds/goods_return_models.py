@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from cases.amounts import plain
 from cases.mechanisms.notices import IssuedCopy
-from cases.policy.tables import KindTable, Reminders
+from cases.policy.tables import CopyRole, KindTable, Reminders
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EventData
 from cases.vocabulary.facts import Facts, Intake
@@ -23,7 +23,6 @@ from cases.vocabulary.values import (
     Money,
     Positive,
     PositiveYuan,
-    Role,
     Sha256,
     Text,
     Token,
@@ -201,8 +200,8 @@ class ReceivableExcluded(EventData):
 class ReturnCopies(Model):
     """To whom copies of the slip go once it is signed, from the first, and once the goods are in, from the second."""
 
-    slip: tuple[Role, ...]
-    receipt: tuple[Role, ...]
+    slip: tuple[CopyRole, ...]
+    receipt: tuple[CopyRole, ...]
     clause: str
 
     def issued(self, *, received: bool) -> list[IssuedCopy]:

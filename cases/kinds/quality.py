@@ -25,7 +25,6 @@ from cases.kinds.quality_events import (
 from cases.kinds.quality_models import (
     BUSINESS,
     CLOSING,
-    CUSTOMER,
     DECIDED_QUANTITY,
     MANAGER_OFFICE,
     MANUFACTURING,
@@ -60,6 +59,7 @@ from cases.mechanisms.numbering import Numbering
 from cases.mechanisms.part import Choices, Turn
 from cases.mechanisms.route import SendBack
 from cases.policy.model import Policy
+from cases.policy.tables import CUSTOMER
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import Sign

@@ -7,11 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from cases.amounts import amount_of
 from cases.kinds.goods_return_models import UnitPrice
-from cases.policy.tables import Days, KindTable, Reminders
+from cases.policy.tables import CopyRole, Days, KindTable, Reminders
 from cases.vocabulary.commands import Command
 from cases.vocabulary.facts import Facts, Intake, Staff
 from cases.vocabulary.refusals import Refused
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 BUSINESS, REVIEWER, OFFICE, QA = "business", "business_manager", "gm_office", "qa_manager"
 MANUFACTURING, MANAGER_OFFICE, RND = "manufacturing", "manager_office", "rnd"
 ROUTE_ROLES = (BUSINESS, REVIEWER, OFFICE, QA, MANUFACTURING, MANAGER_OFFICE, RND)
-CUSTOMER = "customer"
 # The clock of the whole, and what slips about it name as step.
 CLOSING = "closing"
 # What a complaint says where the customer is still working up the goods (S1-5.9.1).
@@ -265,15 +264,8 @@ class QualityTable(KindTable):
 
     closing_days: ClosingDays
     # Who gets a copy of the closed form, in this order; and how who is late is reminded.
-    copies: tuple[Role, ...]
+    copies: tuple[CopyRole, ...]
     reminders: Reminders
-
-    @field_validator("copies")
-    @classmethod
-    def _never_to_the_customer(cls, copies: tuple[str, ...]) -> tuple[str, ...]:
-        if CUSTOMER in copies:
-            raise ValueError(f"{CUSTOMER} gets no copy of the form (S1-5.9.10); allowed: every other role")
-        return copies
 
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yield who acts in the steps and who gets a copy."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cases.policy.forms import BY_FIELD, CheckRule, FieldRule, FormTable, StepRule, When
 from cases.policy.shape_faults import A_NAME, named
+from cases.policy.tables import CUSTOMER, NEVER_TO_CUSTOMER
 from cases.vocabulary.values import Model
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 RESERVED = frozenset({"refund", "order", "tracking", "quality", "return", "openapi"})
 # How forms end that nobody completed.
 TAKEN_OUTCOMES = ("refused", "withdrawn")
-CUSTOMER = "customer"
-# Copies of a complaint's papers never go to the customer.
-NEVER_TO_CUSTOMER = "S1-5.9.10"
 
 # The types of fields by which something is reckoned or told apart.
 _NUMBERS = ("yuan", "number", "integer")
@@ -333,8 +331,7 @@ class _Faults:
                 taken = self.table.taken if known is None else known
                 yield from self._known(f"{path} = {name!r}:", field, taken, ("role",), required=True)
             elif path == "copies" and name == CUSTOMER:
-                never = f"a copy never goes to the customer ({NEVER_TO_CUSTOMER}); allowed: every other role"
-                yield f"{self.path}.copies = {name!r}: {never}"
+                yield f"{self.path}.copies = {name!r}: {NEVER_TO_CUSTOMER}"
             elif name not in allowed:
                 yield _not(f"{self.path}.{path}", name, "role", allowed)
 

@@ -33,8 +33,11 @@ from cases.policy.inheritance import layered
 from cases.policy.shape_faults import shape_faults, without_these
 from cases.policy.tables import (
     COPIES,
+    COPIES_ISSUED,
+    CUSTOMER,
     EVERY_FORM,
     FILER,
+    NEVER_TO_CUSTOMER,
     ApprovalsRule,
     AuthorityRule,
     CalendarRule,
@@ -116,6 +119,11 @@ class Policy(Model):
                 wrong.append(f"{path} = {value!r} is not a {what}; allowed: {', '.join(allowed)}")
         if not pinned(info):
             built_in = tuple(kind.KIND for kind in _declared())
+            wrong += (
+                f"notice.{route.name}.to = {CUSTOMER!r}: {NEVER_TO_CUSTOMER}"
+                for route in self.notice
+                if COPIES_ISSUED in route.on and CUSTOMER in route.to
+            )
             wrong += (fault for name, table in self.form.items() for fault in faults(name, table, self, built_in))
         if wrong:
             raise ValueError("; ".join(wrong))

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cases.authority import falling
 from cases.policy.earlier import pinned
@@ -39,6 +47,19 @@ Days = Annotated[int, Field(gt=0, le=LONGEST.days)]
 # Files of complaints are kept for 3 years at least (O-APP2).
 RetainYears = Annotated[int, Field(ge=3, le=100)]
 Percent = Annotated[int, Field(gt=0, lt=100)]
+CUSTOMER = "customer"
+# Copies of a complaint's papers never go to the customer.
+NEVER_TO_CUSTOMER = f"a copy never goes to the {CUSTOMER} (S1-5.9.10); allowed: every other role"
+
+
+def _gets_copies(role: str, info: ValidationInfo) -> str:
+    if role == CUSTOMER and not pinned(info):
+        raise ValueError(NEVER_TO_CUSTOMER)
+    return role
+
+
+# A role to which copies may go.
+CopyRole = Annotated[Role, AfterValidator(_gets_copies)]
 
 
 class ClockRule(Model):

@@ -440,6 +440,8 @@ def test_facts_that_are_none_are_refused_by_name(fact: str, value: Any) -> None:
     [
         ('over_receipt_percent = "5"', 'over_receipt_percent = "-5"', "return.over_receipt_percent"),
         ('receipt = ["warehouse_keeper"', 'receipt = ["nobody"', "return.copies.receipt = 'nobody' is not a role"),
+        ('slip = ["business"', 'slip = ["customer"', "return.copies.slip.0 = 'customer': a copy never"),
+        ('receipt = ["warehouse_keeper"', 'receipt = ["customer"', "a copy never goes to the customer (S1-5.9.10)"),
         ('slip = ["business"', 'slips = ["business"', "return.copies.slips is not a known field"),
         ('[return.clocks.step]\nworking_time = "PT18H"', "[return.clocks.step]", "return.clocks.step has no limit"),
     ],

@@ -17,6 +17,7 @@ from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,
+    DEFAULT,
     GM,
     SUPERVISOR,
     at,
@@ -27,6 +28,7 @@ from tests.core.support import (
     only,
     pass_time,
     policy_with,
+    read_default,
     refuse,
 )
 
@@ -232,3 +234,16 @@ def test_copies_stand_alone_and_only_where_they_are_issued(old: str, new: str) -
     with pytest.raises(Refused, match="copies stands alone, and only where on = \\['copies_issued'\\]") as refused:
         policy_with((old, new))
     assert refused.value.code == "bad_policy"
+
+
+def test_no_notice_of_copies_goes_to_the_customer() -> None:
+    route = '[[notice]]\nname = "filed_away"\non = ["closed", "copies_issued"]\nto = ["{}"]\nclause = "INVENTED"\n'
+    with pytest.raises(Refused, match=r"notice\.filed_away\.to = 'customer': .*never.*S1-5\.9\.10") as refused:
+        read_default(DEFAULT + route.format("customer"))
+    assert refused.value.code == "bad_policy"
+    policy = read_default(DEFAULT + route.format("accounting"))
+    assert "filed_away" in {told.name for told in policy.routes("quality", "copies_issued")}
+    # What a case was pinned to stays readable.
+    earlier = policy.document.replace('"to":["accounting"]', '"to":["customer"]')
+    assert earlier != policy.document
+    Policy.from_document(earlier)

@@ -558,7 +558,11 @@ def test_strangers_may_not() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"accounting", "gm_office"]   # S1', '"accounting", "customer"]   # S1', "customer gets no copy of the form"),
+        (
+            '"accounting", "gm_office"]   # S1',
+            '"accounting", "customer"]   # S1',
+            "quality.copies.4 = 'customer': a copy never goes to the customer",
+        ),
         (
             '"accounting", "gm_office"]   # S1',
             '"accounting", "boss"]   # S1',
