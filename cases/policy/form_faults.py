@@ -249,7 +249,8 @@ class _Faults:
         for step in self.table.steps:
             path = f"step.{step.name}"
             if step.name in seen:
-                yield f"{self.path}.{path}: two steps have this name; allowed is one"
+                dropped = f"a form that is inherited is dropped first: without = ['{self.path}']"
+                yield f"{self.path}.{path}: two steps have this name; allowed is one; {dropped}"
             seen.add(step.name)
             yield from self._step(path, step, known)
             for name in step.fills:

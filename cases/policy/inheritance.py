@@ -2,7 +2,8 @@
 
 Tables merge key by key; any other value takes the place of the one below, except lists of tables
 (``[[notice]]``), which come after those below. ``without`` names what is not taken over: key paths
-like ``authority.limits``, in a list of tables the ``name`` of the tables, like ``notice.breach``.
+like ``authority.limits``, in a list of tables the ``name`` of the tables, like ``notice.breach``. With a
+form go the notices that are of it alone.
 
 Between them may stand files that hold only forms, and the notices of these forms.
 """
@@ -10,7 +11,7 @@ Between them may stand files that hold only forms, and the notices of these form
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any, TypeGuard
@@ -83,7 +84,7 @@ def check_forms(text: str) -> None:
         name, kinds = notice.get("name"), notice.get("kinds")
         if name is not None and not isinstance(name, str):
             raise Refused("bad_policy", f"policy: {NOTICE}.name = {name!r}: it is a text")
-        if not (isinstance(kinds, list) and kinds and all(isinstance(kind, str) and kind in forms for kind in kinds)):
+        if not _is_only_of(notice, forms):
             path = f"{NOTICE}.{name}.kinds"
             raise Refused("bad_policy", f"policy: {path} = {kinds!r}: allowed here: {', '.join(forms)}")
 
@@ -104,8 +105,7 @@ def layered(texts: Sequence[str]) -> dict[str, Any]:
         only_forms = place > 0 and table.keys() <= {FORM, NOTICE}
         if (EXTENDS in table) != (place > 0) and not only_forms:
             raise Refused("bad_policy", f"policy: {EXTENDS} = {table.get(EXTENDS)!r}: no such policy is at hand")
-        for path in table.get(WITHOUT, ()):
-            _drop(result, path)
+        _drop_all(result, table.get(WITHOUT, ()))
         _merge(result, {key: value for key, value in table.items() if key not in (EXTENDS, WITHOUT)})
     return result
 
@@ -123,6 +123,25 @@ def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
 
 def _tables(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
+
+
+def _drop_all(table: dict[str, Any], paths: Sequence[str]) -> None:
+    forms = set(_forms(table))
+    for path in paths:
+        _drop(table, path)
+    forms -= set(_forms(table))
+    if forms and _tables(notices := table.get(NOTICE)):
+        table[NOTICE] = [one for one in notices if not _is_only_of(one, forms)]
+
+
+def _forms(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    forms = table.get(FORM)
+    return forms if isinstance(forms, dict) else {}
+
+
+def _is_only_of(notice: Mapping[str, Any], forms: Collection[str]) -> bool:
+    kinds = notice.get("kinds")
+    return isinstance(kinds, list) and bool(kinds) and all(isinstance(kind, str) and kind in forms for kind in kinds)
 
 
 def _drop(table: dict[str, Any], path: str) -> None:

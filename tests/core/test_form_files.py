@@ -111,6 +111,25 @@ def test_a_shipped_form_is_replaced_by_a_file(folder: Path) -> None:
     assert steps(folder, form="leave") == ["approve", "hand_over"]
 
 
+def test_with_a_form_go_the_notices_that_are_of_it_alone(folder: Path) -> None:
+    both = '[[notice]]\nname = "both"\non = ["signed"]\nkinds = ["car_hire", "leave"]\nto = ["agent"]\nclause = "X"\n'
+    (folder / "mine.toml").write_text(f"{MINE}{both}", "utf-8")
+    less = folder / "less.toml"
+    less.write_text('name = "less"\nextends = "mine"\nwithout = ["form.car_hire", "notice.both"]\n', "utf-8")
+    found = Policies(folder).load("less")
+    assert "car_hire" not in found.form
+    assert found.notice == default_policy().notice
+    # In whichever order, and named too.
+    less.write_text('name = "less"\nextends = "mine"\nwithout = ["form.car_hire", "notice.both", "notice.sign"]\n')
+    assert not [route for route in Policies(folder).load("less").notice if route.name == "sign"]
+
+
+def test_two_steps_of_one_name_are_told_how_a_form_is_dropped(folder: Path) -> None:
+    (folder / "forms" / "leave.toml").write_text((BUILT_IN / "forms" / "leave.toml").read_text("utf-8") + "#", "utf-8")
+    with pytest.raises(Refused, match=r"two steps have this name; .* inherited .*: without = \['form\.leave'\]"):
+        Policies(folder).load("mine")
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
