@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import policy
-from cases.policy.inheritance import EXTENDS, check_forms, layered, read_table
+from cases.policy.inheritance import EXTENDS, FORM, WITHOUT, check_forms, is_of_forms, layered, read_table
 from cases.policy.model import Policy
 from cases.vocabulary.refusals import Refused
 
@@ -57,6 +57,7 @@ class Policies:
             Refused: code ``unknown_policy`` or ``bad_policy``.
         """
         sources = self._sources(name)
+        self._check_reached()
         if not sources:
             raise Refused("unknown_policy", f"policy = {name!r} is not known; allowed: {', '.join(self.names())}")
         return self.read(sources[0], loaded)
@@ -68,6 +69,9 @@ class Policies:
             Refused: code ``bad_policy``, naming the file, the key path, the value and what is allowed.
         """
         try:
+            if is_of_forms(_text(source)):
+                found = "such files lie in the folder forms beside a policy: check that policy"
+                raise Refused("bad_policy", f"policy: it is a file of forms, and no policy; {found}")
             return _policy(tuple(self._texts(source)), _json({**published_years(), **(loaded or {})}))
         except Refused as refusal:
             raise Refused(refusal.code, f"{source}: {refusal.message}") from None
@@ -82,6 +86,13 @@ class Policies:
         texts = self._texts(self._sources(name)[0])
         return not any("years" in read_table(text).get("calendar", {}) for text in texts)
 
+    def _check_reached(self) -> None:
+        """Refuse a folder whose forms no policy has."""
+        if self.folder is not None and not any(self.folder.glob("*.toml")) and (found := _files(self.folder / FORMS)):
+            file = self.folder / "default.toml"
+            why = f"no policy has these forms: write {file} with extends = 'default' and name = 'default'"
+            raise Refused("bad_policy", f"{found[0]}: policy: {why}")
+
     def _sources(self, name: str) -> list[Path | Traversable]:
         """Return where a policy of this name is, the one that wins first."""
         if name not in self.names():
@@ -90,7 +101,11 @@ class Policies:
         return [file for file in [*own, BUILT_IN / f"{name}.toml"] if file.is_file()]
 
     def _texts(self, source: Path | Traversable) -> list[str]:
-        """Return the text of a file and of all that it extends, the lowest first, each folder's forms once.
+        """Return the text of a file and of all that it extends, the lowest first, each folder's forms once."""
+        return [text for _, text in self._layers(source)]
+
+    def _layers(self, source: Path | Traversable) -> list[tuple[Path | Traversable, str]]:
+        """Return the texts of `_texts`, each with the folder that it is of.
 
         A file that extends a policy of its own name means the one that it wins over. The forms of a folder follow the
         lowest of its policies, so that the others inherit them.
@@ -103,13 +118,13 @@ class Policies:
                 why = "it extends itself" if known else f"no such policy; allowed: {', '.join(self.names())}"
                 raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
             used.insert(0, left[0])
-        texts: list[str] = []
+        layers: list[tuple[Path | Traversable, str]] = []
         for place, file in enumerate(used):
-            texts.append(_text(file))
-            if place == 0 or _folder(used[place - 1]) != _folder(file):
-                # What is copied with a policy is inherited already.
-                texts += [text for text in _forms(_folder(file)) if text not in texts]
-        return texts
+            folder, below = _folder(file), [text for _, text in layers]
+            layers.append((folder, _text(file)))
+            if place == 0 or _folder(used[place - 1]) != folder:
+                layers += [(folder, text) for text in _forms_beside(file, below)]
+        return layers
 
     async def in_force(self, name: str) -> Policy:
         """Return the policy that a case which opens now would pin: with the years that were loaded.
@@ -152,30 +167,52 @@ def _folder(source: Path | Traversable) -> Path | Traversable:
     return source.parent if isinstance(source, Path) else BUILT_IN
 
 
-def _forms(folder: Path | Traversable) -> Sequence[str]:
-    """Return the texts of the forms beside the policies of a folder, by the names of their files.
+def _forms_beside(source: Path | Traversable, inherited: Sequence[str]) -> Iterator[str]:
+    """Return the texts of the forms beside the lowest policy of a folder, by the names of their files.
+
+    Args:
+        inherited: texts below it; what of them is copied with a policy is there already.
 
     Raises:
-        Refused: code ``bad_policy``, naming the file: it holds something else than forms and notices of them.
+        Refused: code ``bad_policy``, naming the file: it holds something else than forms and notices of them, or a
+            form that another file beside it, or the policy, declares too.
     """
-    return _built_in_forms() if folder == BUILT_IN else tuple(_read_forms(folder / FORMS))
+    policy, seen = read_table(_text(source)), dict[str, str]()
+    own, dropped = policy.get(FORM), policy.get(WITHOUT, ())
+    own_folder = source.parent if isinstance(source, Path) and _folder(source) != BUILT_IN else None
+    for file, text in _built_in_forms() if own_folder is None else _read_forms(own_folder):
+        forms = read_table(text)[FORM]
+        adds = text not in inherited or any(f"{FORM}.{name}" in dropped for name in forms)
+        for name in forms:
+            if adds and isinstance(own, dict) and name in own:
+                seen.setdefault(name, source.name)
+            if name in seen:
+                twice = f"{seen[name]} declares it too; allowed is one of them"
+                raise Refused("bad_policy", f"{file}: policy: {FORM}.{name}: {twice}")
+            seen[name] = file.name
+        if adds:
+            yield text
 
 
 @cache
-def _built_in_forms() -> Sequence[str]:
+def _built_in_forms() -> Sequence[tuple[Path | Traversable, str]]:
     # What was installed does not change while the program runs.
-    return tuple(_read_forms(BUILT_IN / FORMS))
+    return tuple(_read_forms(BUILT_IN))
 
 
-def _read_forms(place: Path | Traversable) -> Iterator[str]:
-    found = [file for file in place.iterdir() if file.name.endswith(".toml")] if place.is_dir() else []
-    for file in sorted(found, key=lambda file: file.name):
+def _read_forms(folder: Path | Traversable) -> Iterator[tuple[Path | Traversable, str]]:
+    for file in _files(folder / FORMS):
         text = _text(file)
         try:
             check_forms(text)
         except Refused as refusal:
             raise Refused(refusal.code, f"{file}: {refusal.message}") from None
-        yield text
+        yield file, text
+
+
+def _files(folder: Path | Traversable) -> list[Path | Traversable]:
+    found = [file for file in folder.iterdir() if file.name.endswith(".toml")] if folder.is_dir() else []
+    return sorted(found, key=lambda file: file.name)
 
 
 def _text(source: Path | Traversable) -> str:

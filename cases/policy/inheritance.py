@@ -66,6 +66,16 @@ def _check_values(value: Any) -> None:
         raise ValueError("a text holds NUL")
 
 
+def is_of_forms(text: str) -> bool:
+    """Whether a text holds forms, and nothing that a policy has beside them.
+
+    Raises:
+        Refused: code ``bad_policy``, as `read_table`.
+    """
+    table = read_table(text)
+    return FORM in table and table.keys() <= {FORM, NOTICE}
+
+
 def check_forms(text: str) -> None:
     """Check a file of forms.
 

@@ -77,6 +77,12 @@ BAD: dict[str, tuple[Sequence[str], str, int, Sequence[str]]] = {
     "due by": (["list", "--due-by", "2026-03-10T09:00:00"], "", 2, ["--due-by", "with an offset"]),
     "policy": (["policy", "show", "strict"], "", 2, ["policy = 'strict'", "allowed: cross_company, default"]),
     "policy file": (["policy", "check", "nowhere.toml"], "", 2, ["nowhere.toml", "cannot be read"]),
+    "file of forms": (
+        ["policy", "check", str(POLICY.parent / "forms" / "leave.toml")],
+        "",
+        2,
+        ["leave.toml", "it is a file of forms, and no policy", "check that policy"],
+    ),
     "summary month": (["summary", "2026-13"], "", 2, ["MONTH = '2026-13'", "like 2026-03"]),
     "summary too early": (["summary", "2099-12"], "", 1, ["month = 2099-12 has not ended", "S3-4.3.1.10"]),
     "summary policy": (["summary", "2026-03", "--policy", "strict"], "", 2, ["policy = 'strict'", "allowed: "]),

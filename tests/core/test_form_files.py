@@ -130,6 +130,49 @@ def test_two_steps_of_one_name_are_told_how_a_form_is_dropped(folder: Path) -> N
         Policies(folder).load("mine")
 
 
+def test_a_copy_of_a_form_that_is_dropped_takes_its_place(folder: Path) -> None:
+    (folder / "forms" / "leave.toml").write_text((BUILT_IN / "forms" / "leave.toml").read_text("utf-8"), "utf-8")
+    hashed = Policies(folder).load("mine").hash
+    (folder / "mine.toml").write_text(f'{MINE}without = ["form.leave"]\n', "utf-8")
+    assert Policies(folder).load("mine").hash == hashed
+
+
+def test_a_form_is_declared_once_in_a_folder(folder: Path) -> None:
+    (folder / "forms" / "taxi.toml").write_text(CAR.partition("[[notice]]")[0], "utf-8")
+    with pytest.raises(Refused) as caught:
+        Policies(folder).load("mine")
+    assert caught.value.code == "bad_policy"
+    twice = f"{folder / 'forms' / 'taxi.toml'}: policy: form.car_hire: car_hire.toml declares it too"
+    assert twice in caught.value.message
+    (folder / "forms" / "taxi.toml").unlink()
+    (folder / "mine.toml").write_text(f"{MINE}{STEP}", "utf-8")
+    with pytest.raises(Refused, match=r"car_hire\.toml: policy: form\.car_hire: mine\.toml declares it too"):
+        Policies(folder).load("mine")
+
+
+@pytest.mark.parametrize("name", ["default", "mine"])
+def test_forms_that_no_policy_has_are_refused(folder: Path, name: str) -> None:
+    (folder / "mine.toml").unlink()
+    with pytest.raises(Refused) as caught:
+        Policies(folder).load(name)
+    assert caught.value.code == "bad_policy"
+    for part in (str(folder / "forms" / "car_hire.toml"), "no policy has these forms", f"{folder / 'default.toml'}"):
+        assert part in caught.value.message
+    # A folder of forms without any is none.
+    (folder / "forms" / "car_hire.toml").unlink()
+    assert Policies(folder).load("default").hash == default_policy().hash
+
+
+def test_a_file_of_forms_is_no_policy(folder: Path) -> None:
+    file = folder / "forms" / "car_hire.toml"
+    for policies in (Policies(), Policies(folder)):
+        with pytest.raises(Refused) as caught:
+            policies.read(file)
+        assert caught.value.code == "bad_policy"
+        assert f"{file}: policy: it is a file of forms, and no policy" in caught.value.message
+        assert "check that policy" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
