@@ -68,11 +68,15 @@ class Policies:
         Raises:
             Refused: code ``bad_policy``, naming the file, the key path, the value and what is allowed.
         """
+        known = self
+        if self.folder is None and isinstance(source, Path) and _folder(source) != BUILT_IN:
+            # What it extends may lie beside it.
+            known = Policies(source.parent)
         try:
             if is_of_forms(_text(source)):
                 found = "such files lie in the folder forms beside a policy: check that policy"
                 raise Refused("bad_policy", f"policy: it is a file of forms, and no policy; {found}")
-            return _policy(tuple(self._texts(source)), _json({**published_years(), **(loaded or {})}))
+            return _policy(tuple(known._texts(source)), _json({**published_years(), **(loaded or {})}))
         except Refused as refusal:
             raise Refused(refusal.code, f"{source}: {refusal.message}") from None
 
@@ -113,7 +117,7 @@ class Policies:
         used = [source]
         while (base := read_table(_text(used[0])).get(EXTENDS)) is not None:
             known = self._sources(base)
-            left = [file for file in known if file not in used]
+            left = [file for file in known if _place(file) not in map(_place, used)]
             if not left:
                 why = "it extends itself" if known else f"no such policy; allowed: {', '.join(self.names())}"
                 raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
@@ -163,8 +167,14 @@ def _json(years: Years) -> str:
     return json.dumps(years, default=str)
 
 
+def _place(source: Path | Traversable) -> Path | Traversable:
+    # One file, however its path is written.
+    return source.resolve() if isinstance(source, Path) else source
+
+
 def _folder(source: Path | Traversable) -> Path | Traversable:
-    return source.parent if isinstance(source, Path) else BUILT_IN
+    folder = _place(source.parent) if isinstance(source, Path) else BUILT_IN
+    return BUILT_IN if folder == _place(BUILT_IN) else folder
 
 
 def _forms_beside(source: Path | Traversable, inherited: Sequence[str]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def check(file: str, /, *, options: OutputOptions = OUTPUT) -> int:
     """Check a policy file; a bad one is named with the key, the value and what is allowed (exit code 2).
 
     Args:
-        file: the TOML file, or a policy's name.
+        file: the TOML file, or a policy's name. What a file extends lies in CASELADDER_POLICIES, without it beside it.
     """
     policy = find(file)
     if options.json:

@@ -111,6 +111,22 @@ def test_two_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     assert "extends = 'a': it extends itself" in caught.value.message
 
 
+def test_a_policy_by_its_path_extends_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    low = f"{HEAD}[complaint]\nreopen_days = 3\n".replace("mine", "low")
+    default = HEAD.replace("mine", "default")
+    known = policies(tmp_path, low=low, mine='name = "mine"\nextends = "low"\n', default=default)
+    mine = known.load("mine")
+    assert Policies().read(tmp_path / "mine.toml").hash == mine.hash
+    monkeypatch.chdir(tmp_path)
+    assert Policies().read(Path("./mine.toml")).hash == mine.hash
+    # A policy is one file, however its path is written.
+    policies(tmp_path, default=default + 'without = ["form.leave"]\n')
+    assert Policies(tmp_path).read(Path("default.toml")).hash == Policies(tmp_path).load("default").hash
+    policies(tmp_path, low=low.replace('"default"', '"mine"'))
+    with pytest.raises(Refused, match="extends = 'mine': it extends itself"):
+        Policies().read(Path("mine.toml"))
+
+
 def test_a_text_alone_has_nothing_to_extend() -> None:
     with pytest.raises(Refused) as caught:
         Policy.from_toml(HEAD)
