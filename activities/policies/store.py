@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import tomllib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,20 @@ class Policies:
         texts = self._texts(self._sources(name)[0])
         return not any("years" in read_table(text).get("calendar", {}) for text in texts)
 
+    def inherited(self, name: str) -> Collection[str]:
+        """Name the forms that a policy has from below the folder: a file there of one of these adds to it.
+
+        It takes its place where the policy beside it says ``without``, see `cases.policy.inheritance`.
+
+        Raises:
+            Refused: code ``unknown_policy`` or ``bad_policy``.
+        """
+        self.load(name)
+        own = None if self.folder is None else _place(self.folder)
+        below = list(takewhile(lambda layer: layer[0] != own, self._layers(self._sources(name)[0])))
+        forms: Mapping[str, Any] = layered([text for _, text in below]).get(FORM, {})
+        return forms.keys()
+
     def _check_reached(self) -> None:
         """Refuse a folder whose forms no policy has."""
         if self.folder is not None and not any(self.folder.glob("*.toml")) and (found := _files(self.folder / FORMS)):
@@ -141,7 +155,7 @@ class Policies:
     async def beside(self, text: str, name: str = "default") -> Policy:
         """Return what a policy would be with a file of forms beside it, in place of its forms of these names.
 
-        Nothing is stored.
+        So it is on disk where the policy drops the forms that it inherits (`inherited`). Nothing is stored.
 
         Raises:
             Refused: code ``bad_policy``, naming the key path, the value and what is allowed.
@@ -152,13 +166,12 @@ class Policies:
     def _beside(self, text: str, name: str, years: Years) -> Policy:
         try:
             check_forms(text)
-            table, whole = deepcopy(dict(read_table(text))), layered(self._texts(self._sources(name)[0]))
-            forms = table["form"]
-            whole["form"] = {**whole.get("form", {}), **forms}
-            # The notices of the forms that it is in place of go with them.
-            kept = [one for one in whole.get("notice", ()) if not one.get("kinds") or set(one["kinds"]) - set(forms)]
-            whole["notice"] = [*kept, *table.get("notice", ())]
-            return Policy.from_table(whole, json.loads(_json(years)))
+            texts = self._texts(self._sources(name)[0])
+            known = layered(texts)
+            replaced = [f"{FORM}.{form}" for form in read_table(text)[FORM] if form in known.get(FORM, {})]
+            head = {EXTENDS: known["name"], "name": known["name"], WITHOUT: replaced}
+            written = "".join(f"{key} = {json.dumps(value)}\n" for key, value in head.items())
+            return Policy.from_table(layered([*texts, written, text]), json.loads(_json(years)))
         except RecursionError:
             raise Refused("bad_policy", "policy: tables within tables, more than any form has") from None
 

@@ -196,6 +196,8 @@ async def test_a_table_is_checked_and_drawn_as_it_is_typed(console: ConsoleServe
         editor = page.get_by_role("textbox", name="Table (TOML)")
         text = await editor.input_value()
         assert "[form.leave]" in text
+        await expect(page.locator("#toml-hint")).to_contain_text("This form is inherited")
+        await expect(page.locator("#toml-hint code")).to_have_text('without = ["form.leave"]')
         await editor.fill(text.replace('any_of = ["supervisor+", "department_manager"]', 'any_of = ["supervizor"]'))
         faults = page.get_by_role("region", name="Faults")
         await expect(faults).to_contain_text("form.leave.step.superior.any_of = 'supervizor' is not a role")

@@ -87,6 +87,7 @@ def _page(
     shown: Json = {"paper": paper, "errors": {}, "result": None} | (drawing or {})
     return look.page(
         "form_page.html", status=status, page="forms", of=paper, text=text, faults=faults, most=LARGEST,
+        inherited=paper.name in look.services.policies.inherited(paper.policy.name),
         shipped=toml_of(paper.name, paper.policy), may_file_it=paper.name in filed_by(look), drawn=drawing is not None,
         **shown,
     )  # fmt: skip
