@@ -25,6 +25,8 @@ FORMS = "forms"
 
 # Calendar years by number, as `PublishedYear` in plain JSON.
 Years = Mapping[str, Any]
+# A folder, and a text of it.
+Layer = tuple[Path | Traversable, str]
 
 
 class Policies:
@@ -57,7 +59,6 @@ class Policies:
             Refused: code ``unknown_policy`` or ``bad_policy``.
         """
         sources = self._sources(name)
-        self._check_reached()
         if not sources:
             raise Refused("unknown_policy", f"policy = {name!r} is not known; allowed: {', '.join(self.names())}")
         return self.read(sources[0], loaded)
@@ -104,13 +105,6 @@ class Policies:
         forms: Mapping[str, Any] = layered([text for _, text in below]).get(FORM, {})
         return forms.keys()
 
-    def _check_reached(self) -> None:
-        """Refuse a folder whose forms no policy has."""
-        if self.folder is not None and not any(self.folder.glob("*.toml")) and (found := _files(self.folder / FORMS)):
-            file = self.folder / "default.toml"
-            why = f"no policy has these forms: write {file} with extends = 'default' and name = 'default'"
-            raise Refused("bad_policy", f"{found[0]}: policy: {why}")
-
     def _sources(self, name: str) -> list[Path | Traversable]:
         """Return where a policy of this name is, the one that wins first."""
         if name not in self.names():
@@ -122,11 +116,11 @@ class Policies:
         """Return the text of a file and of all that it extends, the lowest first, each folder's forms once."""
         return [text for _, text in self._layers(source)]
 
-    def _layers(self, source: Path | Traversable) -> list[tuple[Path | Traversable, str]]:
+    def _layers(self, source: Path | Traversable) -> list[Layer]:
         """Return the texts of `_texts`, each with the folder that it is of.
 
         A file that extends a policy of its own name means the one that it wins over. The forms of a folder follow the
-        lowest of its policies, so that the others inherit them.
+        lowest of its policies, so that the others inherit them; without a policy there, those of the program.
         """
         used = [source]
         while (base := read_table(_text(used[0])).get(EXTENDS)) is not None:
@@ -136,12 +130,14 @@ class Policies:
                 why = "it extends itself" if known else f"no such policy; allowed: {', '.join(self.names())}"
                 raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
             used.insert(0, left[0])
-        layers: list[tuple[Path | Traversable, str]] = []
+        layers: list[Layer] = []
         for place, file in enumerate(used):
-            folder, below = _folder(file), [text for _, text in layers]
+            folder = _folder(file)
             layers.append((folder, _text(file)))
             if place == 0 or _folder(used[place - 1]) != folder:
-                layers += [(folder, text) for text in _forms_beside(file, below)]
+                layers += _forms_beside(folder, file.name, layers)
+        if self.folder is not None and not any(self.folder.glob("*.toml")):
+            layers += _forms_beside(_place(self.folder), "", layers)
         return layers
 
     async def in_force(self, name: str) -> Policy:
@@ -190,31 +186,34 @@ def _folder(source: Path | Traversable) -> Path | Traversable:
     return BUILT_IN if folder == _place(BUILT_IN) else folder
 
 
-def _forms_beside(source: Path | Traversable, inherited: Sequence[str]) -> Iterator[str]:
-    """Return the texts of the forms beside the lowest policy of a folder, by the names of their files.
+def _forms_beside(folder: Path | Traversable, policy: str, below: Sequence[Layer]) -> list[Layer]:
+    """Return the forms beside the lowest policy of a folder, by the names of their files.
 
     Args:
-        inherited: texts below it; what of them is copied with a policy is there already.
+        policy: the name of its file; empty if there is none.
+        below: what is below them, with the policy itself, which is the last one, if there is one; what of it is copied
+            with a policy is there already.
 
     Raises:
         Refused: code ``bad_policy``, naming the file: it holds something else than forms and notices of them, or a
             form that another file beside it, or the policy, declares too.
     """
-    policy, seen = read_table(_text(source)), dict[str, str]()
-    own, dropped = policy.get(FORM), policy.get(WITHOUT, ())
-    own_folder = source.parent if isinstance(source, Path) and _folder(source) != BUILT_IN else None
-    for file, text in _built_in_forms() if own_folder is None else _read_forms(own_folder):
+    inherited = [text for _, text in below]
+    table = read_table(inherited.pop()) if policy else {}
+    own, dropped, seen, found = table.get(FORM), table.get(WITHOUT, ()), dict[str, str](), list[Layer]()
+    for file, text in _built_in_forms() if folder == BUILT_IN else _read_forms(folder):
         forms = read_table(text)[FORM]
         adds = text not in inherited or any(f"{FORM}.{name}" in dropped for name in forms)
         for name in forms:
             if adds and isinstance(own, dict) and name in own:
-                seen.setdefault(name, source.name)
+                seen.setdefault(name, policy)
             if name in seen:
                 twice = f"{seen[name]} declares it too; allowed is one of them"
                 raise Refused("bad_policy", f"{file}: policy: {FORM}.{name}: {twice}")
             seen[name] = file.name
         if adds:
-            yield text
+            found.append((folder, text))
+    return found
 
 
 @cache

@@ -150,16 +150,18 @@ def test_a_form_is_declared_once_in_a_folder(folder: Path) -> None:
         Policies(folder).load("mine")
 
 
-@pytest.mark.parametrize("name", ["default", "mine"])
-def test_forms_that_no_policy_has_are_refused(folder: Path, name: str) -> None:
+def test_forms_without_a_policy_beside_them_go_to_those_of_the_program(folder: Path) -> None:
     (folder / "mine.toml").unlink()
-    with pytest.raises(Refused) as caught:
-        Policies(folder).load(name)
-    assert caught.value.code == "bad_policy"
-    for part in (str(folder / "forms" / "car_hire.toml"), "no policy has these forms", f"{folder / 'default.toml'}"):
-        assert part in caught.value.message
+    for name in ("default", "cross_company"):
+        assert Policies(folder).load(name).form.keys() == {*Policies().load(name).form, "car_hire"}
+    (folder / "forms" / "again.toml").write_text(
+        (folder / "forms" / "car_hire.toml").read_text("utf-8") + "\n", "utf-8"
+    )
+    with pytest.raises(Refused, match=r"car_hire\.toml: policy: form\.car_hire: again\.toml declares it too"):
+        Policies(folder).load("default")
     # A folder of forms without any is none.
-    (folder / "forms" / "car_hire.toml").unlink()
+    for file in (folder / "forms").iterdir():
+        file.unlink()
     assert Policies(folder).load("default").hash == default_policy().hash
 
 
