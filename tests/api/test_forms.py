@@ -367,7 +367,10 @@ async def test_mails_name_the_form_and_its_step_and_who_filed_hears_the_end(comp
             str(mail["Subject"]): body for mail, body in zip(mails, bodies, strict=True) if f"show {case_id}" in body
         }
 
-    found = await eventually(lambda: _now(told), lambda mails: any("未获批准" in subject for subject in mails))
+    def both(mails: dict[str, str]) -> bool:
+        return all(any(part in subject for subject in mails) for part in ("请签署", "未获批准"))
+
+    found = await eventually(lambda: _now(told), both)
     sign = next(body for subject, body in found.items() if "请签署：请假单" in subject)
     assert "请办理：上级审批" in sign
     assert "填单人：agent-n" in sign
