@@ -175,7 +175,12 @@ class Form(Case):
         self.route.begin(at)
 
     def _restart_clocks(self, at: datetime) -> None:
-        self._start_clocks(at)
+        """Begin with the first step again."""
+        whole = self.clocks.get("whole")
+        # A limit that a field names stays what it was: once it lies behind, nobody can keep it any more.
+        if whole is not None and (whole.rule.bound_to is None or whole.due > at):
+            self.clocks.start("whole", at)
+        self.route.begin(at)
 
     # --- who may do what --------------------------------------------------------------------------
 
