@@ -20,47 +20,8 @@ from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from tests.core.support import DEFAULT, default_policy
 
-# A form that takes nothing from those that ship.
-VISIT = """
-[form.visit]
-title = "Visit of a client 客户拜访"
-clause = "S1-2.4"
-files = ["ladder"]
-copies = ["accounting", "field:unit"]
-[form.visit.fields]
-client = { type = "token", required = true, key = true }
-unit = { type = "role", required = true }
-month = { type = "month", required = true }
-urgent = { type = "bool" }
-day = { type = "instant" }
-people = { type = "integer", min = 1 }
-where = { type = "choice", of = ["here", "there"], labels = { here = "Here 这里" }, required = true }
-note = { type = "text", personal = true }
-costs = { type = "rows", columns = { what = { type = "text" }, amount = { type = "yuan" } } }
-total = { type = "yuan", sum = "costs.amount" }
-report = { type = "text" }
-[[form.visit.check]]
-rule = "required_if"
-fields = ["people"]
-when = { where = ["there"] }
-code = "people_missing"
-[[form.visit.step]]
-name = "see"
-roles = ["field:unit", { role = "finance", when = { where = ["there"], urgent = ["true"] } }]
-act = "opinion"
-clock = { elapsed = "PT2H", clause = "S1-2.4" }
-[[form.visit.step]]
-name = "pay"
-decides = "total"
-[[form.visit.step]]
-name = "go"
-any_of = ["supervisor+", "courier"]
-fills = ["report"]
-[form.visit.clocks.whole]
-month_day = 10
-field = "month"
-clause = "S1-2.4"
-"""
+# A form that takes nothing from those that ship; tests/company/scenarios has its life.
+VISIT = "\n" + (Path(__file__).parents[1] / "company" / "forms" / "visit.toml").read_text("utf-8")
 DEFAULTS = DEFAULT + VISIT
 
 
@@ -625,7 +586,8 @@ def test_a_form_is_read() -> None:
     assert list(table.fields["costs"].columns) == ["what", "amount"]
     assert list(table.taken) == [name for name in names if name not in ("total", "report")]
     assert (table.filled, table.key_field) == (frozenset({"report"}), "client")
-    see, pay, go = table.steps
+    see, pay, go, travel = table.steps
+    assert travel.when == {"where": ("there",)}
     assert [rule.role for rule in see.roles] == ["field:unit", "finance"]
     assert see.roles[1].when == {"where": ("there",), "urgent": ("true",)}
     assert (go.any_of, go.titles, pay.refusable) == (("supervisor+", "courier"), {"en": "go", "zh": "go"}, True)
