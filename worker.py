@@ -171,7 +171,7 @@ def _notifier(settings: Settings, directory: DirectoryBook, casebook: Casebook) 
         templates=settings.templates,
         staff=directory.current,
         texts=casebook.texts,
-        links=Links(settings.link_secrets, settings.public_url) if settings.link_secrets else None,
+        links=Links(settings.link_secrets, settings.public_url),
         hold=settings.digest_hold,
         guard=Guard(settings.private_subscribers),
     )

@@ -24,16 +24,29 @@ def free_socket() -> socket.socket:
     return bound
 
 
+def address_of(bound: socket.socket) -> str:
+    """Return the address of what is served on a socket."""
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
 @asynccontextmanager
-async def serving(app: Starlette, settings: Settings | None = None) -> AsyncIterator[str]:
-    """Serve an application for the block as the product does, and yield its address."""
+async def serving(
+    app: Starlette, settings: Settings | None = None, bound: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Serve an application for the block as the product does, and yield its address.
+
+    Args:
+        app: the application.
+        settings: those of the server.
+        bound: the socket, where its address had to be known before; else one of its own.
+    """
     server = Server(config(app, settings or Settings(), grace=3))
-    with free_socket() as listening:
+    with bound or free_socket() as listening:
         # Without the server's signal handlers, since signals are handled by the test run.
         task = asyncio.create_task(server._serve([listening]))
         try:
             await eventually(lambda: _started(server), bool)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield address_of(listening)
         finally:
             server.should_exit = True
             await task

@@ -20,9 +20,9 @@ Target = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Links:
-    """What notices are acknowledged with: the secrets behind codes and links, newest first, and where links lead."""
+    """Where links in notices lead, and what notices are acknowledged with: the secrets, newest first, or none."""
 
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = ()
     public_url: str | None = None
 
 
@@ -40,7 +40,7 @@ class Composer:
 
     Args:
         templates: what the notices say.
-        links: how notices are acknowledged; without it they say nothing of it.
+        links: how notices are acknowledged, and where the console is; without it they say nothing of either.
     """
 
     def __init__(self, templates: Templates, links: Links | None) -> None:
@@ -113,7 +113,7 @@ class Composer:
 
     def _acknowledging(self, delivery: Delivery, way: Way, case_id: str) -> dict[str, str] | None:
         """Return what a person takes the case up with; shared addresses are nobody's, so they get nothing."""
-        if self._links is None or way.person is None or not delivery.order.acknowledge:
+        if self._links is None or not self._links.secrets or way.person is None or not delivery.order.acknowledge:
             return None
         event = delivery.order.event
         expires = ack_tokens.expiry(event["at"])

@@ -482,3 +482,18 @@ async def test_a_rung_notice_to_a_person_says_how_to_take_the_case_up(mail: Mail
     assert "受理：caseladder acknowledge complaint:C-1 --code " in only_code
     await make(Staff(*people)).run(batch(RUNG, unit="north"))
     assert "--code" not in mail.mails[-1][1].get_content()
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Open it:  "), ("zh", "打开：")])
+async def test_a_signature_is_asked_with_the_address_of_the_page(
+    mail: MailServer, make: Make, language: str, label: str
+) -> None:
+    sign = order("sign", "supervisor", type="signature_asked", step="superior", role="supervisor", due=AT)
+    # A page needs no secret; what acknowledges does.
+    links = Links(public_url="https://cases.example.com/")
+    await make(Staff(person("s-1", language=language)), links=links).run(batch(sign, RUNG, unit="north"))
+    texts = [m.get_content() for _, m in mail.mails]
+    assert len(texts) == 2
+    page = f"{label}https://cases.example.com/console/case?id=complaint%3AC-1"
+    assert sum(page in text for text in texts) == 1
+    assert not any("--code" in text or "/a/" in text for text in texts)

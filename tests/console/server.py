@@ -19,7 +19,7 @@ from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.services import Services, services
 from starter.settings import Settings
-from tests.http_server import serving
+from tests.http_server import address_of, free_socket, serving
 from tests.postgres import as_writer
 from tests.temporal import eventually
 from tests.workflows.backend import Backend, open_backend
@@ -131,6 +131,9 @@ async def open_console(
     env: WorkflowEnvironment, database: str, folder: Path, **more: Any
 ) -> AsyncIterator[ConsoleServer]:
     """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
+    bound = free_socket()
+    # Mails say where it is.
+    more = {"public_url": address_of(bound), **more}
     async with open_backend(env, database, folder, **more) as backend:
         (folder / "policies" / "acme.toml").write_text(ACME, "utf-8")
         # Papers of others, each in a file of its own.
@@ -143,7 +146,7 @@ async def open_console(
         )
         async with services(settings, env.client) as made:
             await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
-            async with serving(create_app(made)) as url:
+            async with serving(create_app(made), bound=bound) as url:
                 try:
                     yield ConsoleServer(url, backend, made)
                 finally:
