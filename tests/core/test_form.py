@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from activities.policies.store import Policies
 from cases.kinds.form import Form
-from cases.policy.forms import PERMITTED, FormTable, StepRule
+from cases.policy.forms import PERMITTED, StepRule
 from cases.policy.model import Policy
 from cases.policy.tables import meets
 from cases.registry import kind_of
