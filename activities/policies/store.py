@@ -131,10 +131,11 @@ class Policies:
                 raise Refused("bad_policy", f"policy: {EXTENDS} = {base!r}: {why}")
             used.insert(0, left[0])
         layers: list[Layer] = []
-        for place, file in enumerate(used):
+        for file in used:
             folder = _folder(file)
+            is_lowest = all(below != folder for below, _ in layers)
             layers.append((folder, _text(file)))
-            if place == 0 or _folder(used[place - 1]) != folder:
+            if is_lowest:
                 layers += _forms_beside(folder, file.name, layers)
         if self.folder is not None and not any(self.folder.glob("*.toml")):
             layers += _forms_beside(_place(self.folder), "", layers)

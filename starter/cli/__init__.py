@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import structlog
 from cyclopts import App, CycloptsError
 
 from starter.cli import (
@@ -77,6 +78,8 @@ def _app() -> App:
 
 def main() -> int:
     """Run the command of this process's arguments and return its exit code."""
+    # Answers alone go to stdout, also of a command that does not set up its logging.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

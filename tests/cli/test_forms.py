@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from tests.cli.program import Up, call
+from tests.cli.program import Up, call, spawn
 
 COMPANY = Path(__file__).parents[1] / "company"
 AGENT, SUPERVISOR = ("--by", "agent-1", "--role", "agent"), ("--by", "supervisor-1", "--role", "supervisor")
@@ -69,3 +69,10 @@ def test_the_schema_of_a_form(tmp_path: Path) -> None:
     assert "key_number" in json.dumps(call("schema", "car_hire", "--command", "sign", env=env).json)
     assert "/api/v1/cases/car_hire" in call("schema", "openapi", env=env).json["paths"]
     assert "car_hire" in call("schema", "car_hire", "--policy", "cross_company").refused(2)
+
+
+def test_stdout_has_the_schema_alone_where_a_policy_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text('name = "bad"\nextends = "worse"\n')
+    made = spawn("schema", "leave", env={"CASELADDER_POLICIES": str(tmp_path)})
+    assert "LeaveFields" in made.json["$defs"]
+    assert "policy_not_read" in made.err
