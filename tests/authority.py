@@ -36,15 +36,19 @@ class TimestampAuthority:
         self.root = folder / "root.pem"
         (folder / "tsa.cnf").write_text(_CONFIG.format(serial=folder / "serial"))
         (folder / "serial").write_text("01\n")
-        key = ("-newkey", "rsa:2048", "-nodes")
-        self._openssl("req", "-x509", *key, "-keyout", "root.key", "-out", "root.pem", "-subj", f"/CN={name} root")
+        # As public ones have it, by RSA; those above with keys that are made sooner.
+        key, short = (
+            ("-newkey", "rsa:2048", "-nodes"),
+            ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        )
+        self._openssl("req", "-x509", *short, "-keyout", "root.key", "-out", "root.pem", "-subj", f"/CN={name} root")
         issuer = "root"
-        for part, subject, extension in (
-            ("between", f"/CN={name} between", "basicConstraints=critical,CA:TRUE"),
-            ("signer", f"/O={name}/CN=Time stamping", "extendedKeyUsage=critical,timeStamping"),
+        for part, subject, extension, made in (
+            ("between", f"/CN={name} between", "basicConstraints=critical,CA:TRUE", short),
+            ("signer", f"/O={name}/CN=Time stamping", "extendedKeyUsage=critical,timeStamping", key),
         ):
             (folder / f"{part}.ext").write_text(extension)
-            self._openssl("req", *key, "-keyout", f"{part}.key", "-out", f"{part}.csr", "-subj", subject)
+            self._openssl("req", *made, "-keyout", f"{part}.key", "-out", f"{part}.csr", "-subj", subject)
             by = ("-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial", "-days", "30")
             self._openssl("x509", "-req", "-in", f"{part}.csr", *by, "-extfile", f"{part}.ext", "-out", f"{part}.pem")
             issuer = part

@@ -188,6 +188,7 @@ async def climbed(cases: CaseClient, case: str) -> list[str]:
 # --- metrics --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_metrics_say_how_late_each_clock_was_acted_on(day: Day) -> None:
     series = [line for line in day.metrics.splitlines() if line.startswith("caseladder_timer_lateness")]
     counts = [line for line in series if "_count{" in line and 'clock="rung"' in line]

@@ -509,6 +509,7 @@ async def test_an_outage_is_told_and_outlived(frail: Cluster, end: str) -> None:
         assert (await book.verify()).ok
 
 
+@pytest.mark.long
 async def test_the_server_going_down_under_load_loses_and_doubles_nothing(frail: Cluster) -> None:
     address = await frail.fresh_database()
     await migrate(address)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from activities.audit.fold import differences
 from activities.casebook.chains import Chains
@@ -85,6 +86,7 @@ async def where_marks_are(superuser: asyncpg.Connection) -> set[str]:
     return found
 
 
+@pytest.mark.long
 async def test_no_text_stands_anywhere_but_in_its_own_table(
     book: Book, superuser: asyncpg.Connection, keys: Keys
 ) -> None:

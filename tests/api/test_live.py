@@ -133,6 +133,7 @@ async def test_a_stream_shows_what_may_be_seen(api: ApiServer) -> None:
     problem(await api.get("gm-1", "/events", params={"kind": "letter"}), 400, "malformed")
 
 
+@pytest.mark.long
 async def test_a_stream_ends_when_its_token_or_key_does(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.2)
     name = await api.key(f"watcher-{new_key()}", "read")
@@ -276,6 +277,7 @@ async def test_who_falls_behind_is_dropped_and_comes_back(backend: Backend, monk
         assert len(into) == 11
 
 
+@pytest.mark.long
 async def test_an_outage_of_the_database_costs_no_event(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     from activities.database.migrate import migrate
     from tests.postgres import cluster

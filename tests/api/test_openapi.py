@@ -35,6 +35,8 @@ DOCUMENT: Json = bare_app(FORMS).openapi()
 # Every role that the API tells apart, and a system with every scope.
 ROLES = ("agent-n", "super-hq", "qa-1", "gm-1", "auditor-1", "finance-1", "pm-1", "fuzzer")
 
+# So many requests are made up for each operation.
+EXAMPLES = 50
 # Commands with a sort of field that no other has; the boundaries of the rest would be the same again.
 FIELDS = (
     "assign", "note", "attach", "log_contact", "promise", "reply", "request_approval", "extend", "propose", "resend",
@@ -100,14 +102,14 @@ def test_every_body_has_an_example_that_is_taken() -> None:
             read_command(known, name.removeprefix("command_"), body)
 
 
-def fuzz(document: Json, base: str, token: str, phases: tuple[str, ...], examples: int) -> tuple[int, list[str]]:
+def fuzz(document: Json, base: str, token: str, phases: tuple[str, ...]) -> tuple[int, list[str]]:
     """Let schemathesis test the API, and return the number of its requests and the failures."""
     config = SchemathesisConfig.from_dict(
         {
             "seed": SEED,
             "base-url": base,
             "headers": {"Authorization": f"Bearer {token}"},
-            "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
+            "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none", "no-shrink": True},
             # 422 is for what a schema cannot say: two decimals, the order of instants, a cursor of ours.
             "checks": {
                 "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422"]},
@@ -161,26 +163,24 @@ async def served(api: ApiServer) -> Json:
     return document
 
 
-@pytest.mark.parametrize(
-    ("role", "long"), [("fuzzer", False), *(pytest.param(role, True, marks=pytest.mark.long) for role in ROLES)]
-)
-async def test_schemathesis_finds_nothing(api: ApiServer, served: Json, role: str, long: bool) -> None:
-    """Each operation is tried with made-up requests by one role and, where time allows, its boundaries by another;
-    `test_roles` tries every operation with every role."""
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
+async def test_schemathesis_finds_nothing(api: ApiServer, served: Json, role: str) -> None:
+    """Each operation is tried with made-up requests by one role, and its boundaries by another; `test_roles` tries
+    every operation with every role."""
     names = sorted(operation["operationId"] for _, _, operation in operations(served))
     bounds = [name for name in names if not name.startswith("command_") or name.removeprefix("command_") in FIELDS]
     place, token = ROLES.index(role), api.token(role)
-    examples = 50 if long else 2
-    phases = [(names, 3, ("fuzzing",)), *([(bounds, 0, ("coverage",))] if long else [])]
+    phases = [(names, 3, ("fuzzing",)), (bounds, 0, ("coverage",))]
 
     def run() -> tuple[int, list[str]]:
         tried, found = 0, list[str]()
         for tries, shift, phase in phases:
             share = set(tries[(place + shift) % len(ROLES) :: len(ROLES)])
-            more, wrong = fuzz(part(served, share), api.base, token, phase, examples)
+            more, wrong = fuzz(part(served, share), api.base, token, phase)
             tried, found = tried + more, [*found, *wrong]
         return tried, found
 
     tried, found = await asyncio.to_thread(run)
     assert not found, "\n\n".join(found)
-    assert tried >= examples * (len(names) // len(ROLES))
+    assert tried >= EXAMPLES * (len(names) // len(ROLES))

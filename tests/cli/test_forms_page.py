@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from activities.policies.store import Policies
 from tests.embedded.operations import Session, Step, steps
 
@@ -43,6 +45,7 @@ def alike(line: str) -> str:
     return " ".join(_HASH.sub("HASH", line).split())
 
 
+@pytest.mark.long
 def test_whoever_follows_the_page_sees_what_it_shows(tmp_path: Path) -> None:
     typed = 0
     for step, printed in followed(PAGE.read_text("utf-8"), tmp_path):

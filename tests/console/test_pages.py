@@ -54,6 +54,7 @@ async def test_no_serious_fault_for_those_who_cannot_see(
     assert faults == []
 
 
+@pytest.mark.long
 async def test_a_phone_shows_every_page_in_its_width(
     console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:

@@ -450,6 +450,7 @@ async def test_whom_it_is_about_is_shown_to_who_handles_it_and_each_look_is_reco
 # --- a session that runs out ----------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_a_session_that_runs_out_in_mid_form_loses_nothing(console: ConsoleServer, browser: Browser) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
     typed = "第一行，with “quotes” & <b>\nand a second line"

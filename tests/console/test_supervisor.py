@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.console.page import open_page
@@ -88,6 +89,7 @@ async def test_an_agent_does_not_see_what_an_agent_may_not_do(console: ConsoleSe
         await expect(page.get_by_role("main")).to_contain_text("no such case")
 
 
+@pytest.mark.long
 async def test_a_lost_connection_says_so_and_catches_up(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "sue-1", errors=None) as page:
         await expect(page.get_by_text("Live")).to_be_visible()

@@ -74,6 +74,7 @@ async def gone(folder: Path, limit: float = 10) -> bool:
     return True
 
 
+@pytest.mark.long
 async def test_a_stopped_stack_leaves_its_data_and_nothing_else(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "new" / "data", KINDS, ANY)
     async with stack as addresses:
@@ -156,6 +157,7 @@ async def test_stop_kill_and_start_of_one_part(stack: Stack) -> None:
         assert server.pid not in (first, None)
 
 
+@pytest.mark.long
 async def test_taken_ports_are_replaced(tmp_path: Path, listener: socket.socket) -> None:
     taken = listener.getsockname()[1]
     async with Stack(tmp_path, KINDS, Ports(taken, taken, taken)) as addresses:
@@ -170,6 +172,7 @@ async def test_taken_ports_are_replaced(tmp_path: Path, listener: socket.socket)
         assert await remembers(addresses, "elsewhere")
 
 
+@pytest.mark.long
 async def test_a_port_that_somebody_else_took_meanwhile_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +258,7 @@ async def test_ctrl_c_is_for_the_owner_which_stops_its_servers(tmp_path: Path) -
     assert "database system is shut down" in log.splitlines()[-1]
 
 
+@pytest.mark.long
 async def test_a_killed_owner_is_succeeded_at_once(tmp_path: Path) -> None:
     await killed_owner(tmp_path)
     # Whatever is still on its way out must not stand in the way.
@@ -281,6 +285,7 @@ async def test_a_server_left_by_a_dead_owner_is_ended_first(tmp_path: Path) -> N
     await second.kill()
 
 
+@pytest.mark.long
 async def test_a_start_that_is_cancelled_leaves_nothing_half_done(tmp_path: Path) -> None:
     for moment in (0.05, 0.4):
         stack = Stack(tmp_path, KINDS, ANY)

@@ -188,6 +188,7 @@ def worker(backend: Backend) -> subprocess.Popen[bytes]:
     return next(alive, None) or backend.workers.start()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("facts", "addresses"),
     [

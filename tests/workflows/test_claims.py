@@ -252,6 +252,7 @@ async def test_what_was_agreed_twice_at_once_is_paid_once(backend: Backend, monk
     await until(backend, second, status="resolved")
 
 
+@pytest.mark.long
 async def test_an_offer_does_not_wait_for_long(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the casebook away an offer goes out, and the payment waits."""
     asked = asyncio.Event()

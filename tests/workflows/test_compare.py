@@ -350,6 +350,7 @@ async def test_what_waits_to_be_recorded_is_no_difference(setup: Setup) -> None:
     assert (code, said["waiting"]) == (0, 0)
 
 
+@pytest.mark.long
 async def test_cases_that_run_meanwhile_are_no_difference(setup: Setup) -> None:
     """Compared again and again while they record, none is ever said to differ."""
     done = asyncio.Event()

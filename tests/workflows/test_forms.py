@@ -192,6 +192,7 @@ async def test_a_form_goes_by_the_policy_that_it_was_filed_under(backend: Backen
 # --- several runs ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_fields_signatures_and_turn_go_along_to_the_next_run(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +220,7 @@ async def test_fields_signatures_and_turn_go_along_to_the_next_run(
     assert (await backend.book.verify(case.id)).ok
 
 
+@pytest.mark.long
 async def test_the_personal_fields_of_a_form_that_continued_as_new_are_brought_back(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

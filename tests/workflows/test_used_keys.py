@@ -42,6 +42,8 @@ from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS as CLAIM
 from tests.workflows.test_claims import SHIPMENT, agree, until
 
+pytestmark = pytest.mark.long
+
 MINUTE = timedelta(minutes=1)
 MONTH = month_before(DEFAULT.local(datetime.now(UTC)))
 AGENT = {"id": "agent-1", "role": "agent"}
@@ -251,11 +253,7 @@ DOORS: Mapping[str, Door] = {
 }
 
 
-# A program for every filing takes its time.
-SLOW = {"by_command_line": pytest.mark.long}
-
-
-@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in DOORS])
+@pytest.fixture(params=list(DOORS))
 def door(request: pytest.FixtureRequest) -> Door:
     """Each of the doors."""
     return DOORS[request.param]
