@@ -56,6 +56,7 @@ async def test_finds_verifies_and_exports(console: ConsoleServer, browser: Brows
         await expect(page.get_by_role("status").filter(has_text="The chain holds")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_a_page_after_the_first(
     console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

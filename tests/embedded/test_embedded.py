@@ -248,6 +248,7 @@ async def killed_owner(folder: Path) -> None:
     assert running(folder) is None
 
 
+@pytest.mark.long
 async def test_ctrl_c_is_for_the_owner_which_stops_its_servers(tmp_path: Path) -> None:
     owner = await owner_of(tmp_path)
     os.killpg(owner.pid, signal.SIGINT)

@@ -101,6 +101,7 @@ async def test_a_folder_of_an_earlier_release_gets_its_writer_and_its_account(tm
         await work(server.url, server.owner_url, 3)
 
 
+@pytest.mark.long
 async def test_a_backup_keeps_no_roles_and_a_restore_makes_them(tmp_path: Path) -> None:
     """Their passwords are those of the folder into which it is restored."""
     async with Stack(tmp_path / "data", None, ANY) as addresses:

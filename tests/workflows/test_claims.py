@@ -151,6 +151,7 @@ async def test_a_claim_from_filing_to_paid(backend: Backend) -> None:
     assert (await case.result())["outcome"] == "resolved"
 
 
+@pytest.mark.long
 async def test_three_books_agree_on_what_was_paid(postgres: Cluster, casebook_template: str, tmp_path: Path) -> None:
     database = await postgres.fresh_database(f"TEMPLATE {casebook_template}")
     async with time_skipping() as env, open_backend(env, database, tmp_path) as own:

@@ -123,6 +123,7 @@ async def test_the_key_stands_in_the_id(backend: Backend) -> None:
     assert "must be leave:L-2" in str(caught.value.cause)
 
 
+@pytest.mark.long
 async def test_the_same_form_filed_again_is_the_same_case_whatever_run_has_it(backend: Backend) -> None:
     """Also where its fields are not written as the ledger has them."""
     fields = {**FILED["allowance"][1], "amount": "1200", "reason": " scratched "}

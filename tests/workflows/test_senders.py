@@ -209,6 +209,7 @@ async def test_a_person_signs_for_themselves_and_for_nobody_else(signing: Signin
     assert await signing.faults(case) == []
 
 
+@pytest.mark.long
 async def test_keys_rotate_without_a_pause_and_old_proofs_stay(signing: Signing) -> None:
     case = await signing.file()
     old = signing.server.keys().id
@@ -228,6 +229,7 @@ async def test_keys_rotate_without_a_pause_and_old_proofs_stay(signing: Signing)
     assert await signing.faults(case) == []
 
 
+@pytest.mark.long
 async def test_half_a_key_set_turns_nobody_away(signing: Signing) -> None:
     case = await signing.file()
     signing.senders.write_text("[[sender", "utf-8")

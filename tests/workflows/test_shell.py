@@ -202,6 +202,7 @@ async def test_what_happened_before_the_case_was_filed_happens_at_its_own_times(
     assert all(datetime.fromisoformat(event["recorded_at"]) - received >= 33 * MINUTE for event in events)
 
 
+@pytest.mark.long
 async def test_a_case_filed_years_late_catches_up(backend: Backend) -> None:
     """A complaint of long ago was reminded of daily since: thousands of events at once."""
     case = await backend.file(received_at=(datetime.now(UTC) - timedelta(days=3 * 365)).isoformat())
