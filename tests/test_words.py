@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -96,7 +97,10 @@ def all_terms(policies: Sequence[Policy] = (), *rooms: str) -> dict[str, frozens
     }
 
 
-TERMS = all_terms()
+@cache
+def shipped_terms() -> dict[str, frozenset[str]]:
+    """The terms of the program as it ships; to find them takes seconds, and other processes have other tests."""
+    return all_terms()
 
 
 def _file(section: str, language: str) -> str:
@@ -127,7 +131,7 @@ def missing_words(language: str, words: PageTranslations, terms: Mapping[str, It
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_term_has_a_word(language: str) -> None:
-    missing = missing_words(language, WORDS_OF[language], TERMS)
+    missing = missing_words(language, WORDS_OF[language], shipped_terms())
     assert not missing, "\n".join(missing)
 
 
@@ -136,7 +140,7 @@ def test_no_word_stands_for_a_term_that_does_not_exist(language: str) -> None:
     paths = {path for model in vocabulary.commands().values() for path in vocabulary.fields(model)}
     # A word by the last name of a path serves all paths that have none of their own.
     named = {path.rpartition(".")[2] for path in paths if not WORDS_OF[language].has("field", path)}
-    there = {**TERMS, "field": frozenset(paths | named), "hint": frozenset(paths)}
+    there = {**shipped_terms(), "field": frozenset(paths | named), "hint": frozenset(paths)}
     if language == "en":
         there = {name: terms for name, terms in there.items() if name not in IN_THE_RULES_OWN_ENGLISH}
     words = tomllib.loads((TEMPLATES / language / WORDS).read_text("utf-8"))
@@ -169,7 +173,7 @@ def test_both_languages_say_the_same_things() -> None:
 def test_chinese_words_are_chinese() -> None:
     plain = [
         f"[{section}] {term} = {word!r}"
-        for section in TERMS
+        for section in shipped_terms()
         for term, word in WORDS_OF["zh"].sections[section].items()
         if (section, term) not in NAMES and word.isascii()
     ]
@@ -194,7 +198,7 @@ def test_every_text_that_a_page_asks_for_is_there_and_none_is_dead() -> None:
     filters = {f"{field}{hint}" for field in Filter.model_fields for hint in ("", "_hint")}
     named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567", *filters}
     texts = tomllib.loads((PAGES / "translations" / "zh.toml").read_text("utf-8"))
-    keys = {f"{section}.{name}" for section, names in texts.items() if section not in TERMS for name in names}
+    keys = {f"{section}.{name}" for section, names in texts.items() if section not in shipped_terms() for name in names}
     dead = {
         key for key in keys - named if not any(key.startswith(one) and key.removeprefix(one) in named for one in begun)
     }
@@ -205,7 +209,7 @@ def test_templates_ask_only_for_sections_that_there_are() -> None:
     texts = [path.read_text("utf-8") for path in TEMPLATES.rglob("*.txt")]
     asked = {section for text in texts for section in re.findall(r"""said["']?[,(] ?["'](\w+)["']""", text)}
     assert {"kind", "event", "role", "clock", "code", "subject"} <= asked
-    assert asked <= TERMS.keys()
+    assert asked <= shipped_terms().keys()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -214,7 +218,7 @@ def test_letters_name_every_factor_and_way_of_dispute(language: str) -> None:
     for table, section in (("factors", "factor"), ("ways_said", "path")):
         found = re.search(rf"set {table} = (\{{.*?\}}) %", text, re.DOTALL)
         assert found is not None
-        assert set(re.findall(r'"(\w+)":', found[1])) == TERMS[section], (table, language)
+        assert set(re.findall(r'"(\w+)":', found[1])) == shipped_terms()[section], (table, language)
 
 
 # --- what pages show ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import json
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema_rs
@@ -31,7 +32,6 @@ with warnings.catch_warnings():
 
 Json = dict[str, Any]
 FORMS = declared_forms(Policies())
-DOCUMENT: Json = bare_app(FORMS).openapi()
 # Every role that the API tells apart, and a system with every scope.
 ROLES = ("agent-n", "super-hq", "qa-1", "gm-1", "auditor-1", "finance-1", "pm-1", "fuzzer")
 
@@ -44,6 +44,12 @@ FIELDS = (
 )  # fmt: skip
 
 
+@cache
+def printed() -> Json:
+    """The document without a server; to make it takes a second, and other processes have other tests."""
+    return bare_app(FORMS).openapi()
+
+
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     """Path, method and operation."""
     for path, methods in document["paths"].items():
@@ -52,11 +58,11 @@ def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 
 def test_it_is_printed_without_a_server() -> None:
-    assert call("schema", "openapi", env={"TEMPORAL_ADDRESS": "127.0.0.1:9"}).json == DOCUMENT
+    assert call("schema", "openapi", env={"TEMPORAL_ADDRESS": "127.0.0.1:9"}).json == printed()
 
 
 def test_an_answer_may_say_how_far_the_ledger_is_behind_it() -> None:
-    known = DOCUMENT["components"]["schemas"]
+    known = printed()["components"]["schemas"]
     for kind in KINDS.values():
         model = known[kind.VIEW.__name__]
         assert model["properties"]["recorded"]["type"] == "integer"
@@ -64,17 +70,17 @@ def test_an_answer_may_say_how_far_the_ledger_is_behind_it() -> None:
 
 
 def test_everything_is_described_and_resolves() -> None:
-    known = DOCUMENT["components"]["schemas"]
-    text = json.dumps(DOCUMENT)
+    known = printed()["components"]["schemas"]
+    text = json.dumps(printed())
     used = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert used <= known.keys()
     assert "HTTPValidationError" not in text
-    names = [operation["operationId"] for _, _, operation in operations(DOCUMENT)]
+    names = [operation["operationId"] for _, _, operation in operations(printed())]
     assert len(set(names)) == len(names)
     sent = {name for kind in case_types() for name in kind.COMMANDS}
     assert {name.removeprefix("command_") for name in names if name.startswith("command_")} == sent
     assert {name.removeprefix("file_") for name in names if name.startswith("file_")} == set(filed_kinds(FORMS))
-    for path, _, operation in operations(DOCUMENT):
+    for path, _, operation in operations(printed()):
         assert operation["summary"], path
         assert operation["security"], path
         assert set(operation["responses"]) >= {"200", "400", "401", "403", "422", "429", "503"}, path
@@ -83,13 +89,13 @@ def test_everything_is_described_and_resolves() -> None:
 
 def test_every_body_has_an_example_that_is_taken() -> None:
     """By its schema, and by the rules that read it."""
-    for path, _, operation in operations(DOCUMENT):
+    for path, _, operation in operations(printed()):
         if "requestBody" not in operation:
             continue
         content = operation["requestBody"]["content"]["application/json"]
         assert "example" in content, path
         example, name = content["example"], operation["operationId"]
-        validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+        validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": printed()["components"]})
         assert validator.is_valid(example), (path, [error.message for error in validator.iter_errors(example)])
         kind = name.removeprefix("file_")
         if kind in filed_kinds(FORMS):
@@ -146,7 +152,7 @@ def part(document: Json, wanted: set[str]) -> Json:
 async def served(api: ApiServer) -> Json:
     """The document as it is served, with real cases to ask for; without the stream, which never ends."""
     document: Json = (await api.http.get("/api/v1/openapi.json")).json()
-    assert document == DOCUMENT
+    assert document == printed()
     del document["paths"]["/api/v1/events"]
     ids = {kind: await api.file(kind) for kind in ("complaint", "claim", "exception", "inquiry")}
     ids["leave"] = await api.file_leave("agent-n")

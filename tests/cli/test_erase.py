@@ -15,6 +15,8 @@ from tests.activities.test_erasure import ENDED
 from tests.casebook import Book
 from tests.cli.program import Up, call
 
+pytestmark = pytest.mark.long
+
 LONG_AGO = datetime(2021, 3, 9, 1, tzinfo=UTC)
 QA, GM = ("--by", "qa-1", "--role", "qa_manager"), ("--by", "gm-1", "--role", "general_manager")
 

@@ -17,6 +17,7 @@ from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 
 
+@pytest.mark.long
 async def test_finds_verifies_and_exports(console: ConsoleServer, browser: Browser, tmp_path: Path) -> None:
     facts = {"category": "delay", "unit": "north", "shipment": shipment("YD-AUDIT")}
     case_id = await console.file("complaint", facts, ago=400)
