@@ -64,6 +64,7 @@ async def test_a_case_that_opens_gets_the_loaded_year(book: CalendarYears) -> No
     assert "2027" not in json.loads(Policies().load("default").document)["calendar"]["years"]
 
 
+@pytest.mark.long
 async def test_while_the_database_is_away_the_last_answer_holds(tmp_path: Path) -> None:
     with cluster() as own:
         dsn = await own.fresh_database()

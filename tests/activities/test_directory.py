@@ -225,6 +225,7 @@ async def test_what_is_not_valid_does_not_take_the_place_of_what_was(book: Book,
         await connection.close()
 
 
+@pytest.mark.long
 async def test_while_the_database_is_away_the_last_good_one_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory, "FRESH", 0.0)
     with cluster() as own:

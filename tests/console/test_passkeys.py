@@ -111,6 +111,7 @@ async def register(page: Page, place: Place) -> str:
     return await lines.inner_text() + "\n"
 
 
+@pytest.mark.long
 async def test_a_large_amount_is_approved_with_ones_own_passkey_and_no_other_way(
     place: Place, browser: Browser
 ) -> None:

@@ -12,6 +12,8 @@ from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
 from tests.workflows.backend import Backend, open_backend
 
+pytestmark = pytest.mark.long
+
 AGENT = {"id": "agent-1", "role": "agent"}
 SUPERVISOR = {"id": "supervisor-1", "role": "supervisor"}
 MINUTE = timedelta(minutes=1)

@@ -137,6 +137,7 @@ async def test_a_killed_worker_s_delivery_is_taken_over(setup: DeliverySetup) ->
         assert [seq for case, seq in hook.event_keys()[before:] if case == case_id] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.long
 async def test_a_dead_subscriber_is_parked_and_goes_on_when_it_is_resumed(setup: DeliverySetup) -> None:
     async with receiver() as hook, receiver() as other, polling(setup.client, setup.settings):
         hook.behaviour = always("500 Internal Server Error")
