@@ -308,7 +308,8 @@ class Case(EveryKind):
     def filed_facts(self, case_id: str, event: Event) -> dict[str, Any]:
         """Return the facts of a case that is filed by this event, as plain JSON, without what people wrote freely.
 
-        They follow from the events alone, so that the opening can be asked for again, and be proven.
+        They follow from the events alone, so that the opening can be asked for again, and be proven. Whoever calls
+        `file_case` overrides this; no other kind is asked.
         """
         raise NotImplementedError
 

@@ -71,11 +71,11 @@ class Part(Handlers):
         self.case = case
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
-        """Take in what came of one of its `ACTIVITIES`."""
+        """Take in what came of one of its `ACTIVITIES`; a part that has some overrides this, no other is asked."""
         raise NotImplementedError
 
     def rehearsed(self, call: ActivityCall, serial: int) -> Mapping[str, Any]:
-        """Return what comes of one of its `ACTIVITIES` in a rehearsal.
+        """Return what comes of one of its `ACTIVITIES` in a rehearsal; a part that has some overrides this.
 
         Args:
             serial: the one that a counter of case numbers gives out.

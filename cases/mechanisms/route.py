@@ -121,7 +121,7 @@ class Route(Part):
         self._sent_back: set[StepName] = set()
         self._reminding = Reminding(self.reminders())
 
-    # --- what a kind says -------------------------------------------------------------------------
+    # --- what a kind says: each route overrides these two -----------------------------------------
 
     def plan(self) -> Sequence[Step]:
         """Return the steps of this case, in order, as far as they are known."""
