@@ -108,9 +108,10 @@ def test_an_example_must_be_an_intake() -> None:
 
 def test_a_kind_after_the_fact_is_known_everywhere_and_asks_for_its_table() -> None:
     assert kinds() is KINDS
+    # Read before: a policy that is read afterwards needs a table for it.
+    policy = default_policy()
     declare(declaration())
     assert "other" in kinds()
-    policy = default_policy()
     assert "other" not in kinds(policy)
     with pytest.raises(Refused, match=r"no section \[other\]"):
         policy.rule("other")
