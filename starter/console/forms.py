@@ -65,16 +65,25 @@ def fields_of(model: type[Command], words: PageTranslations, choices: Mapping[st
             for persons.
     """
     schema = model.model_json_schema()
-    return tuple(_fields(schema, schema.get("$defs", {}), None, words, choices))
+    return tuple(_fields(schema, schema.get("$defs", {}), None, _Asked(model.NAME, words, choices)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the fields of one command's form are called and may be, see `fields_of`."""
+
+    command: str
+    words: PageTranslations
+    choices: Mapping[str, Options]
 
 
 def _fields(
     schema: Mapping[str, Any],
     known: Mapping[str, Any],
     group: Field | None,
-    words: PageTranslations,
-    choices: Mapping[str, Options],
+    asked: _Asked,
 ) -> Iterator[Field]:
+    words, choices = asked.words, asked.choices
     # What a group needs is needed only if the group is.
     needed = schema.get("required", ()) if group is None or group.required else ()
     above = "" if group is None else f"{group.name}."
@@ -92,10 +101,10 @@ def _fields(
         kind, options = _kind(name, shape, words, choices.get(path))
         if kind == "lines" and "properties" in resolved(shape["items"], known):
             kind = "rows"
-        field = Field(path, kind, words.label(path), required, hint, options, default)
+        field = Field(path, kind, words.label(path, asked.command), required, hint, options, default)
         if kind in ("group", "rows"):
             inside = shape if kind == "group" else resolved(shape["items"], known)
-            inner = _fields(inside, known, field, words, choices)
+            inner = _fields(inside, known, field, asked)
             # A row that is left empty is none.
             field = replace(
                 field, inner=tuple(replace(one, required=one.required and kind == "group") for one in inner)

@@ -472,10 +472,10 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SUBJECTS = {
     "report": ("New complaint", "新投诉上报"),
-    "rung": ("The case is now with you (supervisor, QA manager)", "请受理（客服主管、质控部经理）"),
+    "rung": ("The case is now with you (supervisor, QA manager)", "请受理（客服主管、质控经理）"),
     "reminder": ("Reminder 3: nobody has acknowledged this case", "第 3 次催办：尚未受理"),
     "warning": ("Deadline near: promised reply 2", "即将到期：承诺回复 2"),
-    "breach": ("Deadline missed: resolution", "已超时：处理完毕"),
+    "breach": ("Deadline missed: resolution", "已超时：办结时限"),
     "approval": ("Your approval is needed: refund", "请审批：refund"),
     "decided": ("Rejected: refund", "已驳回：refund"),
     "unsatisfied": ("The customer is not satisfied", "客户不满意"),
@@ -620,7 +620,7 @@ def _data(name: str) -> dict[str, Any]:
     return EXAMPLES[name][1]
 
 
-@pytest.mark.parametrize(("language", "subject"), [("en", "[N-1] more time granted"), ("zh", "[N-1] 延期")])
+@pytest.mark.parametrize(("language", "subject"), [("en", "[N-1] deadline extended"), ("zh", "[N-1] 延期")])
 @pytest.mark.parametrize("name", ["company_special", "../../contacts", "a\nb", "rung\x00"])
 def test_an_unknown_notice_gets_the_generic_text(name: str, language: str, subject: str) -> None:
     text = Templates().render(name, language, facts_of(order(name, "supervisor", type="extended", clock="answer")))

@@ -50,7 +50,7 @@ SAID: list[tuple[str, str, dict[str, Any], tuple[str, str], tuple[str, ...]]] = 
         "quality_decided", "rejected", {"subject": "decision", "amount": "900.00", "reason": "Ms Li"},
         ("The opinion was rejected: compose it anew", "综合意见被否决，请重新拟定"), (),
     ),
-    ("not_established", "decided", DECIDED, ("The complaint is without ground", "客诉不成立"), ()),
+    ("not_established", "decided", DECIDED, ("The complaint is not upheld", "客诉不成立"), ()),
     (
         "customer_answer", "customer_answered", {"accepted": False, "text": "Ms Li"},
         ("Business files a new form", "由业务部另填新的客诉表"), (),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cases.policy.forms import FieldRule, FormTable, StepRule, titles_of
+from cases.vocabulary.commands import Withdraw
+from cases.vocabulary.lifecycle import Withdrawn
 from starter.console.translations import PageTranslations
 
 # The clock of a step is ``step:NAME``.
@@ -30,6 +32,10 @@ class FormTranslations(PageTranslations):
             STEP: steps,
             "fact": fields,
             "field": {f"fields.{field}": title for field, title in fields.items()},
+            # Who takes a form back drops no complaint.
+            "command": {Withdraw.NAME: words.say("paper.withdraw")},
+            "event": {Withdrawn.TYPE: words.say("paper.withdrawn")},
+            "outcome": {Withdrawn.TYPE: words.say("paper.withdrawn")},
         }
         merged = {section: {**words.sections.get(section, {}), **terms} for section, terms in own.items()}
         super().__init__(language, {**words.sections, **merged})

@@ -37,9 +37,13 @@ class PageTranslations(Translations):
         """Return the same with words for more terms of a section; what has a word keeps it."""
         return PageTranslations(self.language, {**self.sections, section: {**words, **self.sections[section]}})
 
-    def label(self, path: str) -> str:
-        """Return what a command's field is called: by its path (``loss.total_value``), else by its last name."""
-        return self.word("field", path if self.has("field", path) else path.rpartition(".")[2])
+    def label(self, path: str, command: str = "") -> str:
+        """Return what a command's field is called.
+
+        By the command and its path (``escalate.to``), else by its path (``loss.total_value``), else by its last name.
+        """
+        names = (f"{command}.{path}", path, path.rpartition(".")[2])
+        return self.word("field", next((name for name in names if self.has("field", name)), names[-1]))
 
     def reason(self, text: str) -> str:
         """Return a reason: the word for one of the rules' own; what people wrote stays as it is."""
