@@ -1,7 +1,8 @@
 """Export of cases and events as CSV and XLSX tables, without personal data and without formulas.
 
-Only ids, names of the vocabulary, instants and amounts are exported, never what people wrote. An
-instant is RFC 3339 text in both formats, since a date cell of a workbook has no offset.
+Only ids, names of the vocabulary, instants and amounts are exported, never what people wrote. Here are the tables
+that machines read: an instant is RFC 3339 text in both formats, since a date cell of a workbook has no offset.
+Those for people, in their words, are made of them by `starter.console.tables`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from cases.registry import KINDS, kind_named
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import is_reference
 
-Cell = str | int | Decimal | None
+# A datetime is without a zone, in that which the head of its column says.
+Cell = str | int | Decimal | datetime | None
 Format = Literal["csv", "xlsx"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx")
 
@@ -96,25 +98,37 @@ def event_row(view: Mapping[str, Any], event: Mapping[str, Any]) -> list[Cell]:
         view: the view of its case.
         event: its public JSON form.
     """
-    data = event["data"]
-    detail = next((data[name] for name in _DETAILS if isinstance(data.get(name), str)), None)
     # Always with milliseconds, since some tools infer the format from the first row.
     at = datetime.fromisoformat(event["at"]).isoformat(timespec="milliseconds")
     return [
-        view["id"], event["type"], at, event["actor"]["id"], event["actor"]["role"], detail,
+        view["id"], event["type"], at, event["actor"]["id"], event["actor"]["role"], detail(event)[1],
         " ".join(event["clauses"]), view["kind"], view["unit"], view["number"],
     ]  # fmt: skip
 
 
-async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], format: Format) -> AsyncIterator[bytes]:
+def detail(event: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return what exactly happened by an event, and the name of the field that says so; nothing where none does."""
+    data = event["data"]
+    return next(((name, data[name]) for name in _DETAILS if isinstance(data.get(name), str)), ("", None))
+
+
+async def stream(
+    rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], format: Format, *, marked: bool = False
+) -> AsyncIterator[bytes]:
     """Yield a file in chunks for an HTTP response; CSV is sent while the rows are still being read.
+
+    Args:
+        rows: the cells of each.
+        columns: what they are called.
+        format: of the file.
+        marked: see `write`.
 
     Raises:
         Refused: code ``too_many``, there are more rows than a worksheet can hold.
     """
     if format == "csv":
         text = StringIO()
-        sheet = _Csv(text, columns)
+        sheet = _Csv(text, columns, marked=marked)
         async for row in rows:
             sheet.add(row)
             if text.tell() >= CHUNK:
@@ -124,14 +138,28 @@ async def stream(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], fo
         yield text.getvalue().encode()
         return
     with TemporaryFile() as file:
-        await write(rows, columns, file, format)
+        await write(rows, columns, file, format, marked=marked)
         file.seek(0)
         while chunk := file.read(CHUNK):
             yield chunk
 
 
-async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], file: BinaryIO, format: Format) -> int:
+async def write(
+    rows: AsyncIterable[Sequence[Cell]],
+    columns: Sequence[str],
+    file: BinaryIO,
+    format: Format,
+    *,
+    marked: bool = False,
+) -> int:
     """Write rows into a binary file, keeping only a few of them in memory.
+
+    Args:
+        rows: the cells of each.
+        columns: what they are called.
+        file: open for writing.
+        format: of the file.
+        marked: whether CSV begins with a byte order mark, without which spreadsheets misread Chinese.
 
     Returns:
         The number of rows.
@@ -141,7 +169,7 @@ async def write(rows: AsyncIterable[Sequence[Cell]], columns: Sequence[str], fil
     """
     sheet: _Csv | _Xlsx
     text = TextIOWrapper(file, "utf-8", newline="") if format == "csv" else None
-    sheet = _Xlsx(file, columns) if text is None else _Csv(text, columns)
+    sheet = _Xlsx(file, columns) if text is None else _Csv(text, columns, marked=marked)
     count = 0
     with closing(sheet):
         async for row in rows:
@@ -177,8 +205,10 @@ def escape_formula(text: str) -> str:
 class _Csv:
     """A CSV file that is being written."""
 
-    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, columns: Sequence[str], *, marked: bool) -> None:
         self._file = file
+        if marked:
+            file.write("\ufeff")
         self._writer = csv.writer(file)
         self._writer.writerow(columns)
 
@@ -199,7 +229,7 @@ class _Csv:
 
 
 class _Xlsx:
-    """A workbook of one sheet that is being written; amounts are numbers, so that they can be added up."""
+    """A workbook of one sheet that is being written; amounts are numbers, and datetimes dates, to be reckoned with."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
         # Each row goes to a temporary file at once, and no text becomes a formula, a number or a link.
@@ -213,10 +243,11 @@ class _Xlsx:
         }
         self._book = xlsxwriter.Workbook(file, options)
         self._yuan = self._book.add_format({"num_format": "0.00"})
+        self._instant = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
         self._sheet = self._book.add_worksheet("caseladder")
         self._sheet.freeze_panes(1, 0)
         self._sheet.autofilter(0, 0, 0, len(columns) - 1)
-        self._sheet.set_column(0, len(columns) - 1, 16)
+        self._sheet.set_column(0, len(columns) - 1, 20)
         bold = self._book.add_format({"bold": True})
         for number, column in enumerate(columns):
             self._sheet.write_string(0, number, column, bold)
@@ -233,6 +264,8 @@ class _Xlsx:
         for column, cell in enumerate(row):
             if isinstance(cell, str):
                 self._sheet.write_string(self._rows, column, escape_formula(cell))
+            elif isinstance(cell, datetime):
+                self._sheet.write_datetime(self._rows, column, cell, self._instant)
             elif cell is not None:
                 self._sheet.write_number(self._rows, column, cell, self._yuan if isinstance(cell, Decimal) else None)
         self._rows += 1

@@ -10,6 +10,7 @@ from datetime import datetime
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
@@ -19,6 +20,8 @@ from cases.registry import KINDS
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from starter import exports
+from starter.console.tables import Tables
+from starter.console.translations import translations
 from starter.exports import COLUMNS, EVENT_COLUMNS, Cell, Format
 from tests.core.support import AGENT, CUSTOMER, QA, SUPERVISOR, at, default_policy, do
 
@@ -307,3 +310,90 @@ async def test_a_worksheet_has_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert caught.value.code == "too_many"
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - an empty folder of the test's own
     assert len(await table([row] * 3, COLUMNS, "csv")) == 4
+
+
+# --- what people read -----------------------------------------------------------------------------------
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+async def readable(view: Any, language: str, format: Format) -> tuple[bytes, list[str], list[Any]]:
+    """A file of one case as people get it, and what a reader of the file sees of it."""
+    tables = Tables(translations()[language], ZONE)
+    content = b"".join(
+        [
+            piece
+            async for piece in exports.stream(
+                tables.case_rows(some([view])), tables.heads(COLUMNS), format, marked=True
+            )
+        ]
+    )
+    head, row = read(content, format)
+    return content, head, row
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("zh", {
+            "案件类型": "理赔", "状态": "已办结", "层级": "客服", "严重程度": "一般", "索赔原因": "损毁",
+            "已受理": "否", "建单（Asia/Shanghai）": "2026-03-10 09:00:00", "核定赔偿金额（元）": "520.00", "付款凭证号": "BANK-1",
+        }),
+        ("en", {
+            "Kind": "claim", "Status": "resolved", "Rung": "agent", "Severity": "normal", "Claimed for": "damage",
+            "Taken up": "no", "Opened (Asia/Shanghai)": "2026-03-10 09:00:00", "Assessed, yuan": "520.00",
+            "Payment reference": "BANK-1",
+        }),
+    ],
+)  # fmt: skip
+async def test_people_get_a_case_in_words(language: str, expected: dict[str, str]) -> None:
+    content, head, row = await readable(claim().view(), language, "csv")
+    assert content.startswith("\ufeff".encode())
+    head[0] = head[0].removeprefix("\ufeff")
+    shown = dict(zip(head, row, strict=True))
+    assert {name: shown[name] for name in expected} == expected
+
+
+async def test_a_workbook_has_dates_and_amounts_to_reckon_with() -> None:
+    content, head, _ = await readable(claim().view() | {"opened_at": "2026-03-10T01:00:00.5+00:00"}, "zh", "xlsx")
+    sheet = openpyxl.load_workbook(BytesIO(content)).active
+    cells = dict(zip(head, sheet[2], strict=True))
+    opened_at = cells["建单（Asia/Shanghai）"]
+    assert opened_at.is_date
+    assert (opened_at.value, opened_at.number_format) == (
+        datetime.fromisoformat("2026-03-10T09:00:00"), "yyyy-mm-dd hh:mm:ss",
+    )  # fmt: skip
+    assert (cells["核定赔偿金额（元）"].value, cells["核定赔偿金额（元）"].data_type) == (520, "n")
+
+
+async def test_people_get_events_in_words() -> None:
+    case = complaint()
+    tables = Tables(translations()["zh"], ZONE)
+    rows = [row async for row in tables.event_rows(some([(case.view(), event.as_json()) for event in case.events]))]
+    heads = ["案件", "事件", "时间（Asia/Shanghai）", "经办人", "角色", "详情", "条款", "案件类型", "单位", "编号"]
+    assert tables.heads(EVENT_COLUMNS) == heads
+    said = {(row[1], row[5]) for row in rows}
+    assert {
+        ("开始计时", "答复"), ("已回复", "初步回复"), ("升级", "客服主管"), ("结案", "已撤诉"), ("建单", None),
+    } <= said  # fmt: skip
+    assert {row[2] for row in rows} >= {datetime.fromisoformat("2026-03-10T09:01:00")}
+    assert all(isinstance(row[2], datetime) for row in rows)
+
+
+@pytest.mark.parametrize("format", exports.FORMATS)
+async def test_what_people_get_holds_no_formula_and_no_text(format: Format) -> None:
+    view = spoiled({name: value for name, value in question().view().items() if name != "approvals"}, "=1+1")
+    instants = dict.fromkeys(("opened_at", "resolved_at", "closed_at", "next_due"), "2026-03-10T09:00:00+08:00")
+    _, _, row = await readable({**view, **instants, "kind": "inquiry", "approvals": []}, "zh", format)
+    assert [cell for cell in row if str(cell).startswith("=")] == []
+    assert sum(cell == "'=1+1" for cell in row) >= 5
+    for make in MADE:
+        _, _, row = await readable(make().view(), "zh", format)
+        assert [cell for cell in row if SECRET in str(cell)] == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_column_has_a_name_of_its_own(language: str) -> None:
+    tables = Tables(translations()[language], ZONE)
+    for columns in (COLUMNS, EVENT_COLUMNS):
+        assert len(set(tables.heads(columns))) == len(columns)

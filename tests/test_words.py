@@ -22,7 +22,7 @@ from cases.registry import KINDS, kind_of
 from cases.vocabulary.events import EVENTS, Event
 from cases.vocabulary.lifecycle import ERASED_FOR
 from cases.vocabulary.texts import resolved
-from starter import console
+from starter import console, exports
 from starter.console import formatting, vocabulary
 from starter.console.field_types import event_sort, fact_sorts
 from starter.console.formatting import Formatter
@@ -224,7 +224,7 @@ def test_every_text_that_a_page_asks_for_is_there_and_none_is_dead() -> None:
     begun = {*re.findall(r"""\bsay\(f?["']([a-z_]+\.[a-z_]*)(?:["'] ~|{)""", sources)}
     # A filter is called by its field, and may have a hint.
     filters = {f"{field}{hint}" for field in Filter.model_fields for hint in ("", "_hint")}
-    named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567", *filters}
+    named = {*re.findall(r"""["']([a-z0-9_.]+)["']""", sources), *"1234567", *filters, *exports.COLUMNS}
     texts = tomllib.loads((PAGES / "translations" / "zh.toml").read_text("utf-8"))
     keys = {f"{section}.{name}" for section, names in texts.items() if section not in shipped_terms() for name in names}
     dead = {

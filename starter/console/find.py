@@ -47,17 +47,19 @@ async def verify(look: Look) -> Response:
 
 
 async def export(look: Look) -> Response:
-    """Return what is filtered as a file, ``csv`` or ``xlsx``, sent while it is read."""
+    """Return what is filtered as a file in the words of the page, ``csv`` or ``xlsx``, sent while it is read."""
     # The library that writes workbooks takes a while to import.
     from starter import exports
+    from starter.console.tables import Tables
 
     sort: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
     filter, _ = _filter(look)
     units, kinds = sees(look.who)
-    rows = exports.case_rows(look.services.search.rows(filter, units=units, kinds=kinds, own=own(look.who)))
+    tables = Tables(look.words, look.times.zone)
+    rows = tables.case_rows(look.services.search.rows(filter, units=units, kinds=kinds, own=own(look.who)))
     name = f"cases-{look.times.now:%Y%m%d-%H%M}.{sort}"
     return StreamingResponse(
-        exports.stream(rows, exports.COLUMNS, sort),
+        exports.stream(rows, tables.heads(exports.COLUMNS), sort, marked=True),
         media_type=MEDIA[sort],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

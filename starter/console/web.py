@@ -42,7 +42,6 @@ from starter.console.rules import clause_links
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
 from starter.console.times import Times
 from starter.console.translations import LANGUAGES, PageTranslations, translations
-from starter.forms import table_of
 
 log = structlog.get_logger(__name__)
 
@@ -98,12 +97,7 @@ class Site:
         self.sealer = Sealer(*_secrets(services))
         self.drafts = Drafts()
         self.limiter = Limiter(services.settings.rate_limit)
-        self.translations = {
-            language: words.named(
-                "kind", {name: table_of(form).titles(name)[language] for name, form in services.forms.items()}
-            )
-            for language, words in translations(services.settings.templates).items()
-        }
+        self.translations = translations(services.settings.templates, services.forms)
         self.pages = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,

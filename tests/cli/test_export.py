@@ -17,11 +17,11 @@ def test_cases_and_their_events_go_into_files(up: Up, tmp_path: Path) -> None:
     cases, events = tmp_path / "cases.csv", tmp_path / "events.csv"
     listed = up("list", "--kind", "claim", "--limit", "1000", "--json").json
     assert listed
-    assert f" in {cases}\n" in up("export", "cases", "-o", str(cases), "--kind", "claim").out
+    assert f" in {cases}\n" in up("export", "cases", "-o", str(cases), "--kind", "claim", "--raw").out
     with cases.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["case"] for row in rows} == {view["id"] for view in listed}
-    told = up("export", "events", "-o", str(events), "--kind", "claim", "--json").json
+    told = up("export", "events", "-o", str(events), "--kind", "claim", "--raw", "--json").json
     with events.open(newline="") as file:
         log = list(csv.DictReader(file))
     assert told == {"rows": len(log), "file": str(events)}
@@ -29,11 +29,40 @@ def test_cases_and_their_events_go_into_files(up: Up, tmp_path: Path) -> None:
     assert sum(int(row["events"]) for row in rows) == len(log)
 
     book = tmp_path / "cases.xlsx"
-    up("export", "cases", "-o", str(book), "--kind", "claim", "--format", "xlsx", "--json")
+    up("export", "cases", "-o", str(book), "--kind", "claim", "--format", "xlsx", "--raw", "--json")
     sheet = openpyxl.load_workbook(BytesIO(book.read_bytes())).active
     assert [cell.value for cell in next(sheet.iter_rows())] == list(COLUMNS)
     assert sheet.max_row == len(rows) + 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "cases.xlsx", "events.csv"]
+
+
+@pytest.mark.parametrize(
+    ("locale", "options", "heads"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, (), ["案件", "编号", "案件类型", "状态"]),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, (), ["Case", "Number", "Kind", "Status"]),
+        ({"LANG": "C"}, ("--language", "zh"), ["案件", "编号", "案件类型", "状态"]),
+    ],
+)
+def test_people_read_words_and_spreadsheets_know_the_encoding(
+    up: Up,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locale: dict[str, str],
+    options: tuple[str, ...],
+    heads: list[str],
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "cases.csv"
+    up("export", "cases", "-o", str(file), "--kind", "claim", *options, "--json")
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        head, *rows = csv.reader(opened)
+    assert head[: len(heads)] == heads
+    assert {row[2] for row in rows} == {"理赔" if heads[0] == "案件" else "claim"}
 
 
 def test_filters_narrow_it(up: Up, tmp_path: Path) -> None:
@@ -45,7 +74,7 @@ def test_filters_narrow_it(up: Up, tmp_path: Path) -> None:
 
 
 def test_it_goes_to_stdout_and_nothing_else_does(up: Up) -> None:
-    shown = spawn("export", "cases", "-o", "-", "--text", "nothing", "--data", str(up.data))
+    shown = spawn("export", "cases", "-o", "-", "--text", "nothing", "--raw", "--data", str(up.data))
     assert (shown.code, shown.err) == (0, "")
     assert next(csv.reader([shown.out])) == list(COLUMNS)
 

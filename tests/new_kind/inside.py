@@ -275,7 +275,7 @@ async def test_the_command_line_files_shows_lists_and_exports_it(
     assert stored.json["storage_fee"] == "12.50"
     await api.recorded("warehouse:dock-9", stored.json["events"])
     file = tmp_path / "cases.csv"
-    exported = await run("export", "cases", "--kind", "warehouse", "--out", str(file))
+    exported = await run("export", "cases", "--kind", "warehouse", "--raw", "--out", str(file))
     assert exported.code == 0, exported.err
     rows = {row["case"]: row for row in csv.DictReader(StringIO(file.read_text("utf-8")))}
     assert {case: row["storage_fee_yuan"] for case, row in rows.items()} == {

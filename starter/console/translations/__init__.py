@@ -14,6 +14,7 @@ import structlog
 
 from activities.notify.translations import LANGUAGES, Translations, word_files
 from cases.vocabulary.refusals import Refused
+from starter.forms import Forms, table_of
 
 __all__ = ["LANGUAGES", "PageTranslations", "translations"]
 
@@ -57,14 +58,19 @@ class PageTranslations(Translations):
         return f"{said} [{refusal.clause}]" if refusal.clause else said
 
 
-def translations(folder: Path | None = None) -> Mapping[str, PageTranslations]:
+def translations(folder: Path | None = None, forms: Forms | None = None) -> Mapping[str, PageTranslations]:
     """Return what the console says, by language.
 
     Args:
         folder: of templates of one's own, whose words go before the built-in ones. A file of it that does not
             work is logged and left out.
+        forms: those that the policies declare, which are called by their titles.
     """
-    return {language: _read(language, folder) for language in LANGUAGES}
+    titles = {name: table_of(form).titles(name) for name, form in (forms or {}).items()}
+    return {
+        language: _read(language, folder).named("kind", {name: title[language] for name, title in titles.items()})
+        for language in LANGUAGES
+    }
 
 
 def _read(language: str, folder: Path | None) -> PageTranslations:
