@@ -337,7 +337,8 @@ async def readable(view: Any, language: str, format: Format) -> tuple[bytes, lis
     [
         ("zh", {
             "案件类型": "理赔", "状态": "已办结", "层级": "客服", "严重程度": "一般", "索赔原因": "损毁",
-            "已受理": "否", "建单（Asia/Shanghai）": "2026-03-10 09:00:00", "核定赔偿金额（元）": "520.00", "付款凭证号": "BANK-1",
+            "已受理": "否", "建单（Asia/Shanghai）": "2026-03-10 09:00:00",
+            "核定赔偿金额（元）": "520.00", "付款凭证号": "BANK-1",
         }),
         ("en", {
             "Kind": "claim", "Status": "resolved", "Rung": "agent", "Severity": "normal", "Claimed for": "damage",
