@@ -19,13 +19,16 @@ from cases.fold import nothing
 from cases.mechanisms.approvals import Approval, Approvals
 from cases.mechanisms.clocks import Clock, Clocks
 from cases.mechanisms.ladder import Ladder
+from cases.mechanisms.links import Links
+from cases.mechanisms.merging import Merging
 from cases.mechanisms.notices import Notices
 from cases.mechanisms.numbering import NumberTaken
 from cases.mechanisms.part import Choices, Handlers, Part, handler_of
 from cases.policy.model import Policy
 from cases.policy.tables import KindTable
+from cases.vocabulary import effects
 from cases.vocabulary import lifecycle as life
-from cases.vocabulary.commands import Command
+from cases.vocabulary.commands import COMMANDS, Command
 from cases.vocabulary.effects import ActivityCall, Notice, Opening, Payment
 from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
 from cases.vocabulary.facts import Intake
@@ -41,7 +44,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 # events at most. What ends a case or decides money is taken beyond that.
 MOST_TEXTS, MOST_EVENTS = 8_000, 20_000
 ALWAYS_TAKEN = frozenset(
-    {"acknowledge", "approve", "reject", "resolve", "follow_up", "withdraw", "close"}
+    {"acknowledge", "approve", "reject", "resolve", "follow_up", "withdraw", "close", "merge"}
     | {
         "accept_offer",
         "decline_offer",
@@ -78,12 +81,14 @@ class Case(EveryKind):
         "ladder": Ladder,
         "approvals": Approvals,
         "notices": Notices,
+        "links": Links,
+        "merging": Merging,
     }
     OPENED_BY: ClassVar[tuple[str, ...]] = ()
     # What may still be asked once the matter is settled.
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
         {"note", "attach", "log_contact", "load_calendar", "resend", "reply", "request_approval", "approve", "reject"}
-        | {"follow_up", "reopen", "withdraw", "close"}
+        | {"follow_up", "reopen", "withdraw", "close", "link", "unlink", "merge"}
     )
 
     # What a kind declares of itself; `cases.registry.declare` checks that nothing is missing.
@@ -195,12 +200,18 @@ class Case(EveryKind):
         found: Choices = {} if handler is None else handler(by, self.policy.local(now))
         return {field: list(values) for field, values in found.items()}
 
+    def needed(self, name: str, by: Actor) -> frozenset[str]:
+        """Name the fields of a command that this person has to give beside those that everybody has."""
+        handler = handler_of(self._owners, "_needed_", name)
+        return frozenset() if handler is None else frozenset(handler(by))
+
     def _refusal(self, name: str, by: Actor, now: datetime) -> Refused | None:
         try:
             self._refuse_untimely(now)
             self._refuse_role(name, by)
             self._refuse_resolved(name)
             self._refuse_full(name)
+            self._refuse_merging(name)
             self._guard(name, by, now)
         except Refused as refusal:
             return refusal
@@ -229,6 +240,10 @@ class Case(EveryKind):
             limits = f"at most {MOST_EVENTS} events, {MOST_TEXTS} of them with texts"
             raise Refused("full", f"{name}: a case holds {limits}: file a new case that names this one as its parent")
 
+    def _refuse_merging(self, name: str) -> None:
+        if (refusal := self.merging.refusal(name)) is not None:
+            raise refusal
+
     def _refuse_role(self, name: str, by: Actor) -> None:
         if by.role not in self.policy.all_roles:
             allowed = ", ".join(self.policy.all_roles)
@@ -240,6 +255,8 @@ class Case(EveryKind):
 
     def permitted(self, name: str) -> frozenset[str]:
         """Return the roles that may send a command to this case."""
+        if COMMANDS[name].INTERNAL:
+            return frozenset({SYSTEM.role})
         return self.policy.permitted(name, self.KIND)
 
     # --- commands ---------------------------------------------------------------------------------
@@ -264,6 +281,7 @@ class Case(EveryKind):
         self._refuse_role(name, by)
         self._refuse_resolved(name)
         self._refuse_full(name)
+        self._refuse_merging(name)
         check = handler_of(self._owners, "_check_", name)
         if check is not None:
             check(command, now, by)
@@ -420,6 +438,7 @@ class Case(EveryKind):
         payout: str = "ok",
         earlier_claims: EarlierClaims = (),
         serial: int = 1,
+        merge: str = "ok",
     ) -> None:
         """Let effects come out at once, as they do in a rehearsal: every one succeeds, or every one fails.
 
@@ -429,6 +448,7 @@ class Case(EveryKind):
             payout: ``ok``, ``fail`` or ``manual`` (it waits for ``confirm_payment``).
             earlier_claims: what the casebook knows of the parcel of a claim.
             serial: the one that a counter of case numbers gives out.
+            merge: ``ok`` or ``fail``: whether another case takes this one over.
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
@@ -444,6 +464,9 @@ class Case(EveryKind):
                         self.payout_failed("rehearsal", at)
                     else:
                         self.payout_waits(at)
+                case ActivityCall(activity=effects.MERGE_CASE) as call:
+                    # As if the other one had closed meanwhile.
+                    self.activity_done(call, {} if merge == "ok" else {"refused": closed().code}, at)
                 case ActivityCall() as call:
                     self.activity_done(call, self.rehearsed(call, earlier_claims, serial), at)
                 case Opening() as opening:
@@ -503,6 +526,11 @@ class Case(EveryKind):
             "waits_for": self.waits_for() if self.status == "open" else [],
             "keep_until": None if self.keep_until is None else self.keep_until.isoformat(),
             "erased_at": iso(self.erased_at),
+            "received_at": iso(self.received_at),
+            "links": self.links.cases,
+            "duplicates": self.merging.taken,
+            "merging": self.merging.asked,
+            "merged_into": self.merging.into,
             "events": len(self.events),
         }
 
@@ -539,6 +567,7 @@ class Case(EveryKind):
     def _on_case_opened(self, data: life.CaseOpened, event: Event) -> None:
         self.key, self.facts, self.parent = data.key, with_references(event)["facts"], data.parent
         self.opened_at = event.at
+        self.received_at = event.at if data.reported_at is None else self.policy.local(data.reported_at)
 
     def _on_case_filed(self, data: life.CaseFiled, event: Event) -> None:
         kind, _, key = data.case.partition(":")

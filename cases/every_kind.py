@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from typing import ClassVar
 
 from cases.fold import Fold
 from cases.mechanisms.clocks import Clock
@@ -24,6 +25,9 @@ RETAINED = "O-APP2"
 
 class EveryKind(Fold):
     """The commands of every kind, and the end of a case."""
+
+    # Whether a customer stands behind it.
+    CUSTOMERS: ClassVar[bool] = True
 
     rule: KindTable
 
@@ -56,7 +60,10 @@ class EveryKind(Fold):
             self.within_law("reply_by", due)
 
     def _do_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
-        due = self.policy.local(command.reply_by)
+        self.run_promise(self.policy.local(command.reply_by), at, by)
+
+    def run_promise(self, due: datetime, at: datetime, by: Actor) -> None:
+        """Owe the customer a reply by an instant, also one that another case has promised (S1-4.1)."""
         self.emit(life.Promised(reply_by=due), at, by=by, clauses=("S1-4.1",))
         number = sum(event.type == life.Promised.TYPE for event in self.events)
         self.clocks.start(f"promise:{number}", at, due)
@@ -124,8 +131,30 @@ class EveryKind(Fold):
     def _restart_clocks(self, at: datetime) -> None:
         """Start again the clocks that a reopened case runs on."""
 
+    def _check_withdraw(self, command: commands.Withdraw, at: datetime, by: Actor) -> None:
+        said, needed = command.said, self._needed_withdraw(by)
+        if "reason" in needed and command.reason is None:
+            raise _said_missing("reason is missing: why the customer takes it back")
+        if "said" in needed and said is None:
+            raise _said_missing("said is missing: who said so for the customer (by), when (at) and by which channel")
+        assert self.received_at is not None
+        if said is not None and not self.received_at <= said.at <= at:
+            span = f"{self.received_at.isoformat()} to {at.isoformat()}"
+            wrong = f"said.at = {said.at.isoformat()}: the customer said so after the receipt and before now: {span}"
+            raise _said_missing(wrong)
+
+    def _needed_withdraw(self, by: Actor) -> Iterable[str]:
+        # The lowest rung ends nobody's matter without their word.
+        return ("reason", "said") if self.CUSTOMERS and by.role == self.ladder.rungs[0] else ()
+
     def _do_withdraw(self, command: commands.Withdraw, at: datetime, by: Actor) -> None:
-        self.emit(life.Withdrawn(reason=command.reason), at, by=by)
+        said = command.said
+        told = (
+            None
+            if said is None
+            else life.SaidByCustomer(by=said.by, at=self.policy.local(said.at), channel=said.channel)
+        )
+        self.emit(life.Withdrawn(reason=command.reason, said=told), at, by=by)
         self.emit(life.Closed(outcome="withdrawn"), at, by=by)
 
     def _may_close(self, by: Actor, at: datetime) -> None:
@@ -142,6 +171,8 @@ class EveryKind(Fold):
 
     def _unfinished(self) -> Refused | None:
         """Say what must still be done before the case may close."""
+        if (merging := self.merging.refusal("close")) is not None:
+            return merging
         waiting = self.approvals.open()
         if waiting:
             return Refused("approval_open", f"close: {waiting[0].subject} waits for a decision")
@@ -214,3 +245,7 @@ class EveryKind(Fold):
         self._recorded_at = now
         data = life.Erased(why=why, asked_by=None if asked_by is None else asked_by.id)
         return self.emit(data, now, by=by, clauses=(RETAINED,))
+
+
+def _said_missing(why: str) -> Refused:
+    return Refused("said_missing", f"withdraw: {why}")

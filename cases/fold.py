@@ -18,6 +18,8 @@ from typing import Any, ClassVar, Self
 from cases.mechanisms.approvals import Approvals
 from cases.mechanisms.clocks import Clocks
 from cases.mechanisms.ladder import Ladder
+from cases.mechanisms.links import Links
+from cases.mechanisms.merging import Merging
 from cases.mechanisms.notices import Notices
 from cases.mechanisms.part import Handlers, Part, Turn
 from cases.policy.model import Policy
@@ -42,6 +44,8 @@ class Fold(Handlers):
     ladder: Ladder
     approvals: Approvals
     notices: Notices
+    links: Links
+    merging: Merging
 
     parts: tuple[Part, ...]
     _owners: tuple[Handlers, ...]
@@ -66,6 +70,8 @@ class Fold(Handlers):
         self.filed: list[str] = []
         self.outcome: str | None = None
         self.opened_at: datetime | None = None
+        # When it came in: later than it began where the matter itself is older.
+        self.received_at: datetime | None = None
         self.resolved_at: datetime | None = None
         self.closed_at: datetime | None = None
         self.erased_at: datetime | None = None

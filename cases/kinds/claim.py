@@ -37,7 +37,7 @@ from cases.kinds.claim_models import (
 )
 from cases.mechanisms.approvals import Approval
 from cases.mechanisms.payment import ConfirmPayment, Payment
-from cases.mechanisms.waybill import ClearWaybill, Waybill
+from cases.mechanisms.waybill import LOOK_UP_WAYBILL, ClearWaybill, Waybill
 from cases.policy.model import Policy
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import EVERY_KIND
@@ -426,6 +426,10 @@ class Claim(Case):
         self.payout.refuse_while_owed("withdraw")
         self.payout.refuse_paid("withdraw")
 
+    def _may_merge(self, by: Actor, at: datetime) -> None:
+        self.payout.refuse_while_owed("merge")
+        self.payout.refuse_paid("merge")
+
     # --- what the casebook knows of the parcel ------------------------------------------------------
 
     def unsafe_payment(self, command: str) -> Refused | None:
@@ -438,6 +442,9 @@ class Claim(Case):
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in what the casebook knows of the parcel."""
+        if call.activity != LOOK_UP_WAYBILL:
+            super().activity_done(call, result, at)
+            return
         self.waybill.found(call.seq, Found.model_validate(result), at)
 
     def parcel(self) -> tuple[str | None, tuple[str, ...]]:

@@ -117,6 +117,7 @@ class Form(Case):
     PARTS = {**Case.PARTS, "route": FormRoute}
     CLIMBS = False
     FILED = True
+    CUSTOMERS = False
     SEEN_BY = frozenset({OTHERS})
     # Which policy declares it, who files it, and the fields that name a role that acts or gets a copy.
     DECLARED_BY: ClassVar[Policy]

@@ -94,7 +94,8 @@ class GoodsReturn(Case):
     # The rest is about a customer's matter, or would end it without voucher and proof.
     COMMANDS = by_name(
         commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach, Withdraw,
-        commands.Approve, commands.Reject, commands.LoadCalendar, commands.Resend,
+        commands.Approve, commands.Reject, commands.LoadCalendar, commands.Resend, commands.Link,
+        commands.Unlink,
         Sign, Refuse, Receive, IssueVoucher, Prove, ExcludeReceivable,
     )  # fmt: skip
     VIEW = ReturnView

@@ -93,7 +93,8 @@ class QualityComplaint(Case):
     TABLE = QualityTable
     COMMANDS = by_name(
         commands.Acknowledge, commands.Assign, commands.Escalate, commands.Note, commands.Attach, commands.Withdraw,
-        commands.Approve, commands.Reject, commands.LoadCalendar, commands.Resend,
+        commands.Approve, commands.Reject, commands.LoadCalendar, commands.Resend, commands.Link,
+        commands.Unlink,
         Verify, Accept, Involve, Investigate, Report, Sign, SendBack, Negotiate, Judge, Opinion,
         Explain, Execute, CustomerAnswer, SendCopy, AnswerSlip,
     )  # fmt: skip
@@ -109,7 +110,7 @@ class QualityComplaint(Case):
     SUBJECTS = (DECISION,)
     STEPS = (*STEPS, CLOSING)
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
-        {"note", "attach", "load_calendar", "resend"}
+        {"note", "attach", "load_calendar", "resend", "link", "unlink"}
         | {"explain", "execute", "customer_answer", "send_copy", "answer_slip"}
     )
     OPENED_BY = ("S1-5.3", "S1-5.9.1")

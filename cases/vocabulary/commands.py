@@ -17,7 +17,7 @@ from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused, invalid, shown
-from cases.vocabulary.values import Instant, Model, Sha256, Text, Token, Yuan
+from cases.vocabulary.values import CaseId, Instant, Model, OtherCase, Sha256, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
@@ -33,6 +33,8 @@ class Command(Model):
     NAME: ClassVar[str] = ""
     # The fields of one command of this name, as documentation shows them.
     EXAMPLE: ClassVar[Mapping[str, Any]] = {}
+    # Whether only the program itself sends it, in its own name: no door takes it.
+    INTERNAL: ClassVar[bool] = False
 
     by: By
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
@@ -225,11 +227,70 @@ class Reopen(Command):
     reason: Text
 
 
+class CustomerWord(Model):
+    """What a customer said to somebody: who it was by their relation to the matter, never by name, when and how."""
+
+    by: Literal["sender", "recipient", "beneficiary", "platform", "other"]
+    at: Instant
+    channel: Token
+
+
 class Withdraw(Command):
-    """The customer takes the matter back."""
+    """The customer takes the matter back.
+
+    The lowest rung gives a reason and the customer's word; whoever filed a form, and every other role, need not.
+    """
 
     NAME = "withdraw"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "reason": "The parcel was found.",
+        "said": {"by": "sender", "at": "2026-03-11T09:55:00+08:00", "channel": "phone"},
+    }  # fmt: skip
     reason: Text | None = None
+    said: CustomerWord | None = None
+
+
+class Link(Command):
+    """Tie the case to another one that is about the same matter or customer; both show it."""
+
+    NAME = "link"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"case": "claim:form-2026-0007"}
+    case: OtherCase
+
+
+class Unlink(Command):
+    """Take a link back."""
+
+    NAME = "unlink"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"case": "claim:form-2026-0007"}
+    case: OtherCase
+
+
+class Merge(Command):
+    """Merge this case, a duplicate, into the earlier one of the same kind.
+
+    That agrees first, and takes the open promises over (S1-4.1); then this one closes.
+    """
+
+    NAME = "merge"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"into": "complaint:call-2026-0041"}
+    into: OtherCase
+
+
+class TakeDuplicate(Command):
+    """Take over a later case that is to be merged into this one: sent by the program for the other case.
+
+    ``received_at`` is when the other one was received; ``promises`` are the instants of its open promises.
+    """
+
+    NAME = "take_duplicate"
+    INTERNAL = True
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "case": "complaint:call-2026-0042", "received_at": "2026-03-11T10:00:00+08:00", "promises": [],
+    }  # fmt: skip
+    case: CaseId
+    received_at: Instant
+    promises: list[Instant] = Field(default_factory=list)
 
 
 class Close(Command):
@@ -275,6 +336,7 @@ class LoadCalendar(Command):
 EVERY_KIND: tuple[type[Command], ...] = (
     Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
     Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close, LoadCalendar, Resend,
+    Link, Unlink, Merge, TakeDuplicate,
 )  # fmt: skip
 
 

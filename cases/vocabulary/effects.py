@@ -14,6 +14,7 @@ from cases.vocabulary.values import Model, Money
 # The activities of no kind of its own: names are part of recorded histories, they stay as they are.
 GIVE_NUMBER = "give_number"
 RECORD_ABSENCE = "record_absence"
+MERGE_CASE = "merge_case"
 
 
 class Notice(Model):

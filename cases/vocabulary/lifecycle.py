@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from cases.vocabulary.events import FACTS, EventData
 from cases.vocabulary.texts import marked
-from cases.vocabulary.values import FreeText, Moment
+from cases.vocabulary.values import FreeText, Model, Moment
 
 
 class CaseOpened(EventData):
@@ -62,12 +62,21 @@ class Erased(EventData):
     asked_by: str | None = None
 
 
+class SaidByCustomer(Model):
+    """Who told us something, by their relation to the matter, when, and by which channel."""
+
+    by: str
+    at: Moment
+    channel: str
+
+
 class Withdrawn(EventData):
-    """The customer took the matter back."""
+    """The customer took the matter back; ``said`` is the customer's word, by relation and without a name."""
 
     TYPE: ClassVar[str] = "withdrawn"
     BY_COMMAND: ClassVar[bool] = True
     reason: FreeText | None = None
+    said: SaidByCustomer | None = None
 
 
 class Noted(EventData):

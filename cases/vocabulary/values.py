@@ -108,6 +108,16 @@ Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]
 CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 
 
+class NamesCase:
+    """Marks a field of a command that names another case.
+
+    The doors take its number too, where people type, and let nobody name a case that they do not see.
+    """
+
+
+OtherCase = Annotated[CaseId, NamesCase()]
+
+
 def _no_account(text: str) -> str:
     if not text.startswith("payee-") and re.search("[0-9]{8}", text):
         raise ValueError("a token stands for an account and is none: no eight digits in a row")

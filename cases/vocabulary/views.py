@@ -75,4 +75,11 @@ class CaseView(ViewModel):
     # The last day on which a closed case is kept whole; when what it held of persons was erased.
     keep_until: str | None = None
     erased_at: str | None = None
+    received_at: str | None = None
+    # Cases by id: those that it was tied to, later ones that were merged into it, the one that it is being merged into,
+    # and the one that it was merged into.
+    links: list[str] = Field(default_factory=list)
+    duplicates: list[str] = Field(default_factory=list)
+    merging: str | None = None
+    merged_into: str | None = None
     events: int
