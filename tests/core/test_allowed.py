@@ -54,6 +54,7 @@ PLAIN: dict[str, list[dict[str, Any]]] = {
     "hold_goods": [{"reason": "r"}],
     "find": [{"cause": "c"}, {"cause": "c", "report": "genuine"}],
     "correct": [{"action": "a"}],
+    "link": [{"case": "handover:L-1"}],
     "settle": [{"amount": "0.01"}, {"amount": "100.00"}, {"amount": "99999.00"}],
 }  # fmt: skip
 
@@ -61,6 +62,15 @@ PLAIN: dict[str, list[dict[str, Any]]] = {
 def tries(case: Case, name: str, now: datetime) -> Iterator[dict[str, Any]]:
     """Complete, valid fields of a command, with every value that might make a difference."""
     rungs = case.policy.ladder.rungs
+    if name == "withdraw":
+        yield {}
+        yield {"reason": "r", "said": {"by": "sender", "at": now.isoformat(), "channel": "phone"}}
+    elif name == "unlink":
+        yield from ({"case": one} for one in case.links.cases or ["claim:none"])
+    elif name == "merge":
+        yield {"into": f"{case.KIND}:earlier"}
+    elif name == "take_duplicate":
+        yield {"case": f"{case.KIND}:later", "received_at": now.isoformat()}
     yield from PLAIN.get(name, [])
     if name == "assign":
         yield from ({"to": {"id": "somebody", "role": rung}} for rung in rungs)
@@ -81,7 +91,7 @@ def tries(case: Case, name: str, now: datetime) -> Iterator[dict[str, Any]]:
         yield from ({"reason": "r", **subject} for subject in ({}, *({"subject": one} for one in subjects)))
     elif name == "confirm_phone_notice":
         yield from ({"roles": [role]} for role in ("supervisor", "qa_manager", "general_manager"))
-    elif name not in PLAIN:
+    elif name not in PLAIN and name not in ("withdraw", "unlink", "merge", "take_duplicate"):
         yield {"summary": "s"} if name == "resolve" else {}
 
 

@@ -201,7 +201,7 @@ def test_reminders_of_an_approval_end_with_the_case() -> None:
     case = inquiry("03-10 09:00:00", "2026-03-01")
     do(case, "03-10 09:00:00", "request_approval", GM, subject="refund", amount="20000")
     pass_time(case, "03-10 12:00:00")
-    do(case, "03-10 12:00:00", "withdraw")
+    do(case, "03-10 12:00:00", "withdraw", GM)
     assert case.due() is None
 
 

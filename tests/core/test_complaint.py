@@ -8,6 +8,7 @@ import pytest
 
 from cases.kinds.complaint import Complaint
 from cases.mechanisms.clocks import Clock
+from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
@@ -406,6 +407,53 @@ def test_a_withdrawn_case_is_closed_at_once() -> None:
     assert pass_time(case, "04-10 00:00:00") == []
 
 
+SAID = {"by": "recipient", "at": "2026-03-10T09:01:00+08:00", "channel": "phone"}
+
+
+def test_the_lowest_rung_withdraws_on_the_word_of_the_customer() -> None:
+    case = complaint(RECEIVED)
+    do(case, "03-10 09:02:00", "withdraw", reason="found it", said=SAID)
+    assert only(case, "withdrawn").data == {"reason": "found it", "said": SAID}
+    assert case.outcome == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "reason is missing"),
+        ({"said": SAID}, "reason is missing"),
+        ({"reason": "found it"}, "said is missing: who said so for the customer (by), when (at) and by which channel"),
+        ({"reason": "r", "said": {**SAID, "at": "2026-03-10T09:02:01+08:00"}}, "said.at = 2026-03-10T09:02:01+08:00"),
+        ({"reason": "r", "said": {**SAID, "at": "2026-03-10T08:59:59+08:00"}}, "after the receipt and before now"),
+    ],
+)
+def test_without_that_word_it_does_not(fields: dict[str, Any], says: str) -> None:
+    case = complaint(RECEIVED)
+    assert case.needed("withdraw", Actor(**AGENT)) == {"reason", "said"}
+    refuse(case, "03-10 09:02:00", "said_missing", "withdraw", says, **fields)
+
+
+@pytest.mark.parametrize("moment", [RECEIVED, "03-10 09:02:00"])
+def test_what_was_said_at_either_limit_counts(moment: str) -> None:
+    case = complaint(RECEIVED)
+    do(case, "03-10 09:02:00", "withdraw", reason="r", said={**SAID, "at": at(moment).isoformat()})
+
+
+@pytest.mark.parametrize("by", [SUPERVISOR, QA, GM, CUSTOMER])
+def test_whoever_stands_above_may_say_who_said_so_and_need_not(by: dict[str, str]) -> None:
+    case = complaint(RECEIVED)
+    assert case.needed("withdraw", Actor(**by)) == frozenset()
+    late = {**SAID, "at": "2026-03-10T09:02:01+08:00"}
+    refuse(case, "03-10 09:02:00", "said_missing", "withdraw", "said.at", by=by, said=late)
+    do(case, "03-10 09:02:00", "withdraw", by)
+    assert only(case, "withdrawn").data == {}
+
+
+@pytest.mark.parametrize("said", [{**SAID, "by": "Zhang San"}, {**SAID, "name": "Zhang San"}, {"by": "sender"}])
+def test_who_said_so_is_no_name(said: dict[str, str]) -> None:
+    refuse(complaint(RECEIVED), "03-10 09:02:00", "invalid", "withdraw", "said", reason="r", said=said)
+
+
 @pytest.mark.parametrize("name", sorted(Complaint.COMMANDS))
 def test_a_closed_case_refuses_every_command(name: str) -> None:
     fields: dict[str, dict[str, Any]] = {
@@ -425,9 +473,13 @@ def test_a_closed_case_refuses_every_command(name: str) -> None:
         "reopen": {"reason": "x"},
         "propose": {"options": ["A"]},
         "answer_option": {"accepted": True},
+        "link": {"case": "claim:L-1"},
+        "unlink": {"case": "claim:L-1"},
+        "merge": {"into": "complaint:E-1"},
+        "take_duplicate": {"case": "complaint:L-1", "received_at": "2026-03-10T12:00:00+08:00"},
     }
     case = complaint(RECEIVED)
-    do(case, "03-10 09:02:00", "withdraw")
+    do(case, "03-10 09:02:00", "withdraw", CUSTOMER)
     refuse(
         case,
         "03-10 09:03:00",
@@ -536,7 +588,7 @@ def test_in_a_rehearsal_notices_come_out_at_once(fate: str, outcome: str) -> Non
 def test_what_came_of_a_notice_is_recorded_after_the_case_closed() -> None:
     case = complaint(RECEIVED)
     [report, _] = notices(case)
-    do(case, "03-10 09:02:00", "withdraw")
+    do(case, "03-10 09:02:00", "withdraw", CUSTOMER)
     case.notices.came_out(report, "sent", "email", at("03-10 09:03:00"), {})
     assert case.events[-1].type == "report_sent"
     assert clock(case, "report")[0] == "cancelled"

@@ -19,7 +19,7 @@ from cases.mechanisms.clocks import Clock, ClockState
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
-from cases.vocabulary.effects import Payment
+from cases.vocabulary.effects import MERGE_CASE, ActivityCall, Payment
 from cases.vocabulary.events import Actor, Event
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
@@ -172,6 +172,8 @@ FIELDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "find": st.builds(lambda said: {"cause": "c", "report": said}, st.sampled_from([None, "genuine", "concealed"])),
     "correct": st.builds(lambda done: {"action": "a", "carried_out": done}, st.booleans()),
     "settle": st.builds(lambda amount: {"amount": amount}, st.sampled_from(["100.00", "200.01", "20000.00"])),
+    "link": st.builds(lambda number: {"case": f"claim:L-{number}"}, st.integers(1, 2)),
+    "unlink": st.builds(lambda number: {"case": f"claim:L-{number}"}, st.integers(1, 2)),
 }
 OFFERERS = st.sampled_from(default_policy().ladder.rungs)
 # What moves clocks and ladder comes often; what ends the story is rare.
@@ -202,7 +204,8 @@ def acts(kind: str) -> st.SearchStrategy[str]:
     """What is done in one step."""
     names = sorted(KINDS[kind].COMMANDS)
     often = [*OFTEN, *MONEY * 3] if kind == "claim" else OFTEN * 3
-    return st.sampled_from([*often, *RARELY, *(name for name in names if name not in (*RARELY, "withdraw"))])
+    ends = (*RARELY, "withdraw", "merge", "take_duplicate")
+    return st.sampled_from([*often, *RARELY, *(name for name in names if name not in ends)])
 
 
 @cache
@@ -278,10 +281,14 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         [*between, second] = go("approve", "general_manager")
         agreed = [*offer(), *between, replace(second, by=("general_manager-2", "general_manager")), *accepted]
         if draw(st.booleans()):
-            agreed += go(draw(sampled("resolve", "withdraw")), "agent")
+            agreed += go(*draw(sampled(("resolve", "agent"), ("withdraw", "supervisor"))))
         return [*agreed, *go("gateway", draw(OFFERERS)), *go("confirm_payment", "finance", reference="BANK-1")]
 
+    def duplicate() -> list[Step]:
+        return [*go("merge", "agent", into=f"{kind}:E-1"), *go("answer", draw(OFFERERS))]
+
     whole = {
+        "duplicate": duplicate,
         "pause": pause,
         "extension": extension,
         "approval": approval,
@@ -292,8 +299,8 @@ def scenes(draw: st.DrawFn, kind: str) -> list[Step]:
         "agreement": agreement,
         "correction": correction,
     }
-    common = ["step"] * 4 + ["pause"] * 3 + ["extension"] * 2 + ["approval", "options", "solution"]
-    claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["again", "again", "approval", "solution"]
+    common = ["step"] * 4 + ["pause"] * 3 + ["extension"] * 2 + ["approval", "options", "solution", "duplicate"]
+    claimed = ["step"] * 4 + ["offer"] * 3 + ["agreement"] * 3 + ["again", "again", "approval", "solution", "duplicate"]
     reported = ["step"] * 4 + ["correction"] * 2 + ["approval", "solution"]
     chosen = draw(sampled(*{"claim": claimed, "exception": reported}.get(kind, common)))
     return [draw(steps(kind))] if chosen == "step" else whole[chosen]()
@@ -360,7 +367,9 @@ class Teller:
     def settle(self, moment: datetime) -> None:
         """Where effects come out at once, they do."""
         if self.story.notices != "pending":
-            self.case.rehearse_effects(self.case.policy.local(moment), self.story.notices, self.story.payout)
+            merge = "ok" if self.story.payout == "manual" else "fail"
+            told = (self.story.notices, self.story.payout)
+            self.case.rehearse_effects(self.case.policy.local(moment), *told, merge=merge)
 
     def play(self) -> Case:
         """All steps; then time enough for all that can fall due."""
@@ -375,7 +384,7 @@ class Teller:
         due = self.case.due()
         if step.wait is None and due is not None:
             moment = max(self.now, due + step.off)
-        if self.story.notices == "pending" and step.act in ("tell", "signal", "gateway") and not self.small:
+        if self.story.notices == "pending" and step.act in ("tell", "signal", "gateway", "answer") and not self.small:
             # Word from outside comes unannounced: the case itself must let time pass first.
             self.now = moment
         else:
@@ -386,6 +395,8 @@ class Teller:
                 self.case.notices.came_out(notice, "sent" if step.by[1] != "agent" else "failed", "email", moment, {})
         elif step.act == "gateway":
             self.gateway(step, moment)
+        elif step.act == "answer":
+            self.answer(step, moment)
         elif step.act == "signal":
             self.case.refused("approve", Actor(*step.by), Refused("four_eyes", "m", "c"), moment)
         elif step.act != "wait":
@@ -403,6 +414,14 @@ class Teller:
             self.case.payout_failed("account unknown", moment)
         else:
             self.case.payout_made("GW-1", moment)
+
+    def answer(self, step: Step, moment: datetime) -> None:
+        """The case that this one is merged into says what came of it."""
+        waiting = next((effect for effect in self.case.outbox if getattr(effect, "activity", "") == MERGE_CASE), None)
+        if not isinstance(waiting, ActivityCall):
+            self.pass_time(moment, inclusive=False)
+            return
+        self.case.activity_done(waiting, {} if step.by[1] == "agent" else {"refused": "closed"}, moment)
 
     def pass_time(self, moment: datetime, *, inclusive: bool) -> None:
         """Let time run on to the moment."""
@@ -561,7 +580,7 @@ def test_no_clock_is_lost(story: Story, withdrawn: bool) -> None:
             case.decide(read_command(case.COMMANDS, "withdraw", raw), teller.now)
         except Refused as refusal:
             # What is agreed must be paid, and what is paid is not undone; nothing ends then.
-            if refusal.code not in ("payout_owed", "already_paid"):
+            if refusal.code not in ("payout_owed", "already_paid", "merging"):
                 raise
     running: dict[str, list[str]] = {}
     ends: dict[str, list[str]] = {}

@@ -629,6 +629,7 @@ FIELDS: dict[str, list[dict[str, Any]]] = {
     "answer_slip": [{"step": step, "cause": "c"} for step in ("qa", "manufacturing", "third_party", "opinion")],
     "escalate": [{"reason": "r"}],
     "note": [{"text": "t"}],
+    "link": [{"case": "complaint:C-1"}],
 }
 ACTS = ("accept", "approve", "execute", "withdraw", "acknowledge", *FIELDS)
 WAITS = st.sampled_from([timedelta(0), timedelta(minutes=5), timedelta(hours=9), timedelta(days=1), timedelta(days=5)])
