@@ -20,6 +20,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.casebook.begin import Beginnings
 from activities.casebook.load import Loader
+from activities.casebook.merge import Merges
 from activities.casebook.number import Numbers
 from activities.casebook.open import Openings
 from activities.casebook.parcel import Parcels
@@ -140,6 +141,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         Loader(database).load_case,
         Numbers(database).give_number,
         Openings(database, cases.open).open_case,
+        Merges(database, cases.command).merge_case,
         Recorder(database).record,
         _notifier(settings, directory, casebook).notify,
         payouts_of(settings, database).pay,

@@ -205,6 +205,25 @@ class Case(EveryKind):
         handler = handler_of(self._owners, "_needed_", name)
         return frozenset() if handler is None else frozenset(handler(by))
 
+    @classmethod
+    def refuse_known(cls, name: str, own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+        """Refuse a command that names another case for what is known of the two: for doors, which know both.
+
+        Args:
+            own: the view of this case; ``other`` that of the case that is named.
+
+        Raises:
+            Refused: what the other case would say later.
+        """
+        handler = handler_of((cls, *cls.PARTS.values()), "_known_", name)
+        if handler is not None:
+            handler(own, other)
+
+    @classmethod
+    def offered_commands(cls) -> dict[str, type[Command]]:
+        """Return the commands that doors take: all but what only the program itself sends."""
+        return {name: model for name, model in cls.COMMANDS.items() if not model.INTERNAL}
+
     def _refusal(self, name: str, by: Actor, now: datetime) -> Refused | None:
         try:
             self._refuse_untimely(now)

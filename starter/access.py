@@ -35,6 +35,7 @@ from cases.case import OTHERS, Case
 from cases.directory import OUTSIDE, Directory
 from cases.kinds.form import Form
 from cases.registry import KINDS, kind_named
+from cases.vocabulary.commands import COMMANDS
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused, invalid
 from cases.vocabulary.values import Model, Role, Token
@@ -204,6 +205,8 @@ def scope_of(command: str) -> Scope:
 
 def may_send(caller: Caller, command: str) -> bool:
     """Whether a caller may send a command at all, whatever the case says to it."""
+    if COMMANDS[command].INTERNAL:
+        return False
     if caller.kind == "system":
         return scope_of(command) in caller.scopes
     return may_change(caller) and command not in ADMINISTRATION

@@ -367,8 +367,9 @@ class Shell:
     def _settle(self, at: datetime) -> None:
         """In a rehearsal effects come out at the instant at which they were asked for."""
         if self._rehearsal is not None and self._outside is not None:
-            told = self._rehearsal
-            self._outside.case.rehearse_effects(at, told.notices, told.payout, told.earlier_claims, told.serial)
+            rehearsal = self._rehearsal
+            told = (rehearsal.notices, rehearsal.payout, rehearsal.earlier_claims, rehearsal.serial, rehearsal.merge)
+            self._outside.case.rehearse_effects(at, *told)
 
     def _apply(self, outside: Outside, command: Command) -> None:
         """Decide a command once; a repeated request id is answered again, not applied again.

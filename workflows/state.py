@@ -45,6 +45,7 @@ class Rehearsal(Model):
         payout: what becomes of payouts; with ``manual`` they wait for ``confirm_payment``.
         earlier_claims: what the casebook knows of the parcel of a claim.
         serial: the one that the counter of case numbers gives out.
+        merge: whether another case takes this one over.
         continue_after: continue as new once the history has this many events.
     """
 
@@ -54,6 +55,7 @@ class Rehearsal(Model):
     payout: Literal["ok", "fail", "manual"] = "ok"
     earlier_claims: EarlierClaims = ()
     serial: Annotated[int, Field(ge=1, le=MOST_SERIAL)] = 1
+    merge: Literal["ok", "fail"] = "ok"
     # A run of fewer events would not get anything done before it ends.
     continue_after: Annotated[int, Field(ge=10)] | None = None
 

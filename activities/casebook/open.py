@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.casebook.errors import Recovering
+from activities.casebook.owed import owed_by
 from activities.casebook.read import Casebook
 from activities.database.database import Database, statement
 from activities.messages import OPEN_CASE, Opened, OpenOrder
@@ -17,11 +18,8 @@ from activities.senders.gate import GATE
 from activities.senders.statement import UNSIGNED
 from cases.kinds.handover import Handover
 from cases.kinds.summary import Summary
-from cases.policy.model import Policy
-from cases.registry import kind_of
 from cases.vocabulary.contract import PASSING
 from cases.vocabulary.effects import Opening
-from cases.vocabulary.events import Event
 from cases.vocabulary.refusals import Refused
 
 # What jobs file, beside what cases do.
@@ -77,11 +75,5 @@ class Openings:
         """Whether the record of the parent owes this opening; without one it is a job's, in nobody's name."""
         if order.parent is None:
             return order.kind in JOBS and not {"by", "proof", "parent"} & order.intake.keys()
-        view = await self._casebook.case(order.parent)
-        document = None if view is None else await self._casebook.policy_document(view["policy_hash"])
-        if view is None or document is None:
-            return False
-        events = map(Event.from_json, await self._casebook.events(order.parent))
-        policy = Policy.from_document(document)
-        owed = kind_of(view["kind"], policy).replay(policy, events).owed()
+        owed = await owed_by(self._casebook, order.parent)
         return any(isinstance(one, Opening) and (one.kind, one.intake) == (order.kind, order.intake) for one in owed)

@@ -24,8 +24,8 @@ FEW = 5000
 MOST_WORDS = 10
 # So many of their own forms somebody finds beside what their role sees: the last ones.
 MOST_OWN = 1000
-# The fields of a view that name another case.
-LINKS = ("parent", "claim")
+# The fields of a view that name another case, and those that name several.
+LINKS, LISTS = ("parent", "claim", "merged_into"), ("links", "duplicates")
 
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 # A word that no case has.
@@ -156,11 +156,11 @@ class Search:
         return answer
 
     async def linked(self, case_id: str, *, units: Units, kinds: Kinds) -> list[dict[str, Any]]:
-        """Return the views of the cases that a case names (`LINKS`), and of those that name it as their parent."""
+        """Return the views of the cases that a case names, and of those that name it as their parent or as linked."""
         if not storable(case_id):
             return []
         async with self._database.planning() as connection:
-            rows = await connection.fetch(self._LINKED, *visible(units, kinds), case_id, LINKS)
+            rows = await connection.fetch(self._LINKED, *visible(units, kinds), case_id, LINKS, LISTS)
         return [row["view"] for row in rows]
 
     async def rows(

@@ -81,6 +81,13 @@ class Merging(Part):
         message = f"{name}: it is being merged into {self.asked}; what came of that is on record in a moment"
         return Refused("merging", message)
 
+    @staticmethod
+    def _known_merge(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+        refuse_other(own["id"], other["id"], "into")
+        refuse_earlier(_received(own), _received(other))
+        if other["status"] != "open":
+            raise Refused(other["status"], f"into = {other['id']!r} is {other['status']}; allowed: a case that is open")
+
     # --- the later case ---------------------------------------------------------------------------
 
     def _check_merge(self, command: commands.Merge, at: datetime, by: Actor) -> None:
@@ -180,18 +187,6 @@ def refuse_earlier(later: tuple[datetime, str], earlier: tuple[datetime, str]) -
             f"the earlier, so merge {other} into {own}"
         )
         raise Refused("not_earlier", message)
-
-
-def refuse_known(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Refuse a merge that the other case will refuse, by what the views of both say: for doors, which know both.
-
-    Raises:
-        Refused: ``itself``, ``other_kind``, ``not_earlier``, ``closed`` or ``resolved``.
-    """
-    refuse_other(own["id"], other["id"], "into")
-    refuse_earlier(_received(own), _received(other))
-    if other["status"] != "open":
-        raise Refused(other["status"], f"into = {other['id']!r} is {other['status']}; allowed: a case that is open")
 
 
 def _received(view: Mapping[str, Any]) -> tuple[datetime, str]:

@@ -3,7 +3,8 @@
 A part finds its handlers by name: ``_on_TYPE(data, event)`` for an event; for a command ``_do_COMMAND(command,
 at, by)``, before it ``_check_COMMAND(command, at, by)`` for what its fields name, and ``_may_COMMAND(by, at)``
 for its guard, which knows only who asks and the state of the case; ``_choices_COMMAND(by, at)`` for the values
-that fields may take now, ``_needed_COMMAND(by)`` for the optional fields that somebody has to give all the same, and
+that fields may take now, ``_needed_COMMAND(by)`` for the optional fields that somebody has to give all the same,
+``_known_COMMAND(own, other)`` for what the views of this case and of one that the command names stand against, and
 ``_refused_COMMAND(command, at, by)`` for what a refusal leaves on record.
 A kind (`cases.case.Case`) finds its own in the same way.
 """
@@ -36,6 +37,7 @@ _PREFIXES: Mapping[str, Mapping[str, type]] = {
     "_choices_": COMMANDS,
     "_refused_": COMMANDS,
     "_needed_": COMMANDS,
+    "_known_": COMMANDS,
 }
 
 

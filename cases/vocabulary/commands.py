@@ -17,7 +17,7 @@ from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused, invalid, shown
-from cases.vocabulary.values import CaseId, Instant, Model, OtherCase, Sha256, Text, Token, Yuan
+from cases.vocabulary.values import CaseId, Instant, Model, NamesCase, OtherCase, SameKind, Sha256, Text, Token, Yuan
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
@@ -56,6 +56,12 @@ class Command(Model):
         if not cls.NAME or (known is not None and known.__qualname__ != cls.__qualname__):
             raise TypeError(f"command {cls.NAME!r} of {cls.__name__} is declared twice or not at all")
         COMMANDS[cls.NAME] = cls
+
+    @classmethod
+    def named(cls) -> dict[str, NamesCase]:
+        """Return the fields that name another case."""
+        marks = {name: field.metadata for name, field in cls.model_fields.items()}
+        return {name: mark for name, found in marks.items() for mark in found if isinstance(mark, NamesCase)}
 
     def digest(self) -> str:
         """Return the SHA-256 of name and content, to tell a repeated request from a different one."""
@@ -274,7 +280,7 @@ class Merge(Command):
 
     NAME = "merge"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"into": "complaint:call-2026-0041"}
-    into: OtherCase
+    into: SameKind
 
 
 class TakeDuplicate(Command):

@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
 )
 
 # So many entries stand in a list that a case carries along, with texts of at most so many characters.
@@ -105,17 +106,34 @@ Text = Annotated[Stated, Written()]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 
 # A case as workflow ids name it: its kind and its key.
-CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+_CASE_ID = "[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}"
+CaseId = Annotated[str, StringConstraints(pattern=f"^{_CASE_ID}$")]
+# A case number as people type it, which says its kind where several kinds have a case of that number.
+CASE_NUMBER = re.compile("(?:([a-z][a-z0-9_]*) )?([0-9]{4}-[0-9]{2}-[0-9]{4,9})", re.ASCII)
 
 
 class NamesCase:
-    """Marks a field of a command that names another case.
+    """Marks a field of a command that names another case by its id.
 
-    The doors take its number too, where people type, and let nobody name a case that they do not see.
+    The doors take its number too, and let nobody name a case that they do not see.
+
+    Args:
+        same_kind: whether only a case of the same kind is meant.
     """
 
+    def __init__(self, *, same_kind: bool = False) -> None:
+        self.same_kind = same_kind
 
-OtherCase = Annotated[CaseId, NamesCase()]
+
+_AT_DOORS = WithJsonSchema(
+    {
+        "type": "string",
+        "pattern": f"^({_CASE_ID}|([a-z][a-z0-9_]* )?[0-9]{{4}}-[0-9]{{2}}-[0-9]{{4,9}})$",
+        "description": "a case's id; the API takes its number too, after its kind where several kinds have that number",
+    }
+)
+OtherCase = Annotated[CaseId, NamesCase(), _AT_DOORS]
+SameKind = Annotated[CaseId, NamesCase(same_kind=True), _AT_DOORS]
 
 
 def _no_account(text: str) -> str:

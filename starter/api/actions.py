@@ -31,10 +31,11 @@ from cases.case import Case
 from cases.kinds.form import Form
 from cases.policy.model import Policy
 from cases.registry import KINDS, kind_named, kind_of
-from cases.vocabulary.commands import read_command
+from cases.vocabulary.commands import Command, read_command
 from cases.vocabulary.contract import PASSING, UnreadablePayload
 from cases.vocabulary.events import EVENTS, Event, canonical, without_texts
 from cases.vocabulary.refusals import Refused, shown
+from cases.vocabulary.values import CASE_NUMBER
 from starter.access import (
     Caller,
     Scope,
@@ -50,6 +51,7 @@ from starter.access import (
     may_send,
     may_verify,
     scope_of,
+    sees,
 )
 from starter.api import schemas
 from starter.api.services import Services
@@ -188,6 +190,21 @@ async def personal(services: Services, caller: Caller, case_id: str) -> Json:
     masked = not may_read_personal(caller, view)
     facts, erased = await services.access_log.look(case_id, caller.id, caller.role, masked=masked)
     return {"masked": masked, "erased": erased, "facts": mask(facts) if masked else facts}
+
+
+async def linked(services: Services, caller: Caller, case_id: str) -> list[Json]:
+    """Return the views of the cases that a case is linked with, from either side, as far as the caller sees them.
+
+    Raises:
+        Refused: ``not_found``, ``scope``.
+        NoAnswer: see `find`.
+    """
+    await find(services, caller, case_id)
+    units, kinds = sees(caller)
+    found = await services.search.linked(case_id, units=units, kinds=kinds)
+    if (customers := customers_of(caller)) is None:
+        return found
+    return [view for view in found if (await services.casebook.customer(view["id"]))[1] in customers]
 
 
 async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
@@ -427,25 +444,72 @@ async def _command(
     view = await find(services, caller, case_id, scope_of(name))
     if not may_change(caller):
         raise Refused("read_only", f"role {caller.role!r} reads and changes nothing")
-    if not may_send(caller, name):
-        raise Refused("role", f"{name}: only administration sends it: `caseladder calendar load`")
-    known = (await kind_of_case(services, view)).COMMANDS
+    kind = await kind_of_case(services, view)
+    known = kind.offered_commands()
     if name not in known:
         raise Refused("unknown_command", f"command = {shown(name)}: this case takes {', '.join(sorted(known))}")
-    whole = _signed(caller, body)
+    if not may_send(caller, name):
+        raise Refused("role", f"{name}: only administration sends it: `caseladder calendar load`")
+    given, others = await _naming(services, caller, view, known[name], body)
+    whole = _signed(caller, given)
     if request_id is not None and whole.get("request_id") is None:
         # Keys are each caller's own; the case has one memory for all of them.
         whole["request_id"] = hashlib.sha256(f"{caller.kind}\n{caller.id}\n{request_id}".encode()).hexdigest()
 
     if strict:
-        schemas.check(known[name], body, name)
+        schemas.check(known[name], given, name)
     read_command(known, name, whole)
+    for other in others:
+        kind.refuse_known(name, view, other)
 
     async def do() -> Json:
         async with patiently():
             return await _told(services, caller, await services.cases.command(case_id, name, whole))
 
     return await once(services, caller, request_id, ("command", case_id, name, dict(body)), do)
+
+
+async def _naming(
+    services: Services, caller: Caller, view: Json, model: type[Command], body: Mapping[str, Any]
+) -> tuple[Json, list[Json]]:
+    """Return a command with the ids of the cases that it names, which people may give by number, and their views.
+
+    Raises:
+        Refused: ``not_found``, also for a case out of reach; ``ambiguous``: several kinds have that number.
+        NoAnswer: see `find`.
+    """
+    given, others = dict(body), list[Json]()
+    for field, mark in model.named().items():
+        value = given.get(field)
+        # What is linked already needs no look; what is no id at all the schema refuses.
+        if not isinstance(value, str) or value in view.get("links", ()):
+            continue
+        if (typed := CASE_NUMBER.fullmatch(value)) is not None:
+            wanted = view["kind"] if mark.same_kind else typed[1]
+            other = await _numbered(services, caller, field, typed[2], wanted, model.NAME)
+        elif ":" in value:
+            other = await find(services, caller, value, scope_of(model.NAME))
+        else:
+            continue
+        given[field] = other["id"]
+        others.append(other)
+    return given, others
+
+
+async def _numbered(
+    services: Services, caller: Caller, field: str, number: str, kind: str | None, command: str
+) -> Json:
+    """Return the view of the case of a number that the caller sees; of a kind, where that is said."""
+    found: list[Json] = []
+    for view in await services.casebook.by_number(number, kind):
+        with suppress(Refused):
+            found.append(await find(services, caller, view["id"], scope_of(command)))
+    if len(found) > 1:
+        named = ", ".join(f"{one['kind']} {number}" for one in found)
+        raise Refused("ambiguous", f"{field} = {number!r} is the number of several cases; say which: {named}")
+    if not found:
+        raise _missing()
+    return found[0]
 
 
 async def add_payee(services: Services, caller: Caller, case_id: str, body: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ from starter.forms import Forms, check_kind, described
 
 Json = dict[str, Any]
 COMMANDS: dict[str, type[Command]] = {
-    name: model for kind in case_types() for name, model in sorted(kind.COMMANDS.items())
+    name: model for kind in case_types() for name, model in sorted(kind.offered_commands().items())
 }
 
 
@@ -236,7 +236,7 @@ _command_route("/cases/{case_id:case}/attachments", "attach", Attach, "attach_re
 async def unknown_command(services: ServicesOf, caller: CallerOf, case_id: CaseId, name: str) -> Response:
     """Say which commands there are."""
     view = await actions.find(services, caller, case_id, scope_of(name))
-    known = ", ".join(sorted((await actions.kind_of_case(services, view)).COMMANDS))
+    known = ", ".join(sorted((await actions.kind_of_case(services, view)).offered_commands()))
     raise Refused("unknown_command", f"command = {shown(name)}: this case takes {known}")
 
 
@@ -295,6 +295,16 @@ async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
     """Everything that happened to a case, from the ledger; what people wrote freely for those who may read it."""
     view = await actions.find(services, caller, case_id)
     return JSONResponse({"events": await actions.events(services, caller, view)})
+
+
+@router.get(
+    "/cases/{case_id:case}/linked",
+    tags=["reading"],
+    responses={200: {"model": shapes.Linked}, **shapes.problems(404)},
+)
+async def linked(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
+    """List the cases that a case is linked with and that the caller sees: from whichever side somebody linked them."""
+    return JSONResponse({"cases": await texts.shown(services, caller, await actions.linked(services, caller, case_id))})
 
 
 @router.get(

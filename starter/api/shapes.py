@@ -42,6 +42,12 @@ class Cases(_Answer):
     after: str | None
 
 
+class Linked(_Answer):
+    """The cases that a case is linked with: links, its parent and children, duplicates."""
+
+    cases: list[CaseView]
+
+
 class Asked(_Answer):
     """An approval that waits for the caller, and its case."""
 
@@ -368,7 +374,7 @@ def _document(app: FastAPI, forms: Forms) -> dict[str, Any]:
         WantedErasure,
         WantedHold,
         HeldCase,
-        *(model for kind in case_types() for model in kind.COMMANDS.values()),
+        *(model for kind in case_types() for model in kind.offered_commands().values()),
     }
     answered: dict[type[BaseModel], str] = {kind.VIEW: kind.KIND or "a form" for kind in case_types()}
     for model in sorted({*models, *answered, *EVENTS.values()}, key=lambda one: one.__name__):

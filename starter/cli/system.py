@@ -76,9 +76,10 @@ def schema(
         if kind not in forms:
             raise Refused("unknown_kind", f"kind = {kind!r}: allowed: {', '.join((*KINDS, *forms))}, openapi")
         case = forms[kind]
-    if command is not None and command not in case.COMMANDS:
-        raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(case.COMMANDS))}")
-    model = case.INTAKE if command is None else case.COMMANDS[command]
+    takes = case.offered_commands()
+    if command is not None and command not in takes:
+        raise Refused("unknown_command", f"--command = {command!r}: {kind} takes {', '.join(sorted(takes))}")
+    model = case.INTAKE if command is None else takes[command]
     output.print_json(model.model_json_schema(schema_generator=Schema))
     return OK
 

@@ -178,7 +178,7 @@ async def _send(look: Look, shown: Shown, name: str) -> Response:
 
 
 async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[str]]) -> Json:
-    model = shown.case.COMMANDS.get(name)
+    model = shown.case.offered_commands().get(name)
     if model is None:
         raise NotForYou
     choices = shown.case.choices(name, look.who.actor(), actions.now_in(shown.case))
@@ -188,7 +188,11 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
     if isinstance(shown.case, Form) and model is shown.case.COMMANDS[Sign.NAME]:
         fields = signature_of(look, shown.case)
     else:
-        fields = fields_of(model, look.words, await _options(look, shown, choices))
+        needed = shown.case.needed(name, look.who.actor())
+        fields = fields_of(model, look.words, await _options(look, shown, choices), needed)
+    if not shown.case.CUSTOMERS:
+        # Nobody of a customer's side has said anything.
+        fields = tuple(field for field in fields if field.name != "said")
     amounts: dict[str, str] = {}
     if name == Approve.NAME:
         # Nobody types the amount: it is the one that they are shown.
@@ -231,12 +235,24 @@ async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -
     for field, values in choices.items():
         if field == "to.role":
             options["to"] = await _people(look, values)
+        elif field == "case":
+            options[field] = await _cases(look, shown, values)
         else:
             # Where a form is sent back to is a step, where a case goes a role.
             at_step = field == "to" and isinstance(shown.case, Form)
             said = _OPTIONS.get("to.step" if at_step else field) or _word(field.rpartition(".")[2])
             options[field] = [(value, said(look, shown, value)) for value in values]
     return options
+
+
+async def _cases(look: Look, shown: Shown, ids: list[str]) -> Options:
+    """Return cases by kind and number; by id alone those out of sight."""
+    units, kinds = sees(look.who)
+    known = {one["id"]: one for one in await look.services.search.linked(shown.view["id"], units=units, kinds=kinds)}
+    return [
+        (id, f"{look.words.word('kind', known[id]['kind'])} {known[id]['number'] or id}" if id in known else id)
+        for id in ids
+    ]
 
 
 async def _people(look: Look, roles: list[str]) -> Options:

@@ -6,7 +6,7 @@ case say, the same as to the API.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -57,14 +57,21 @@ class Field:
         return f"f-{self.name.replace('.', '-')}"
 
 
-def fields_of(model: type[Command], words: PageTranslations, choices: Mapping[str, Options]) -> tuple[Field, ...]:
+def fields_of(
+    model: type[Command],
+    words: PageTranslations,
+    choices: Mapping[str, Options],
+    needed: Collection[str] = (),
+) -> tuple[Field, ...]:
     """Return what a command's form asks for.
 
     Args:
         choices: for fields of which the case knows what is allowed now, by name; ``(id|role, label)``
             for persons.
+        needed: the fields that the reader has to give though not everybody has.
     """
     schema = model.model_json_schema()
+    schema["required"] = [*schema.get("required", ()), *needed]
     return tuple(_fields(schema, schema.get("$defs", {}), None, _Asked(model.NAME, words, choices)))
 
 

@@ -40,7 +40,8 @@ def run_case(prepared: Prepared) -> list[Event]:
         return [refused_intake(prepared, refusal)]
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims, effects.serial)
+        told = (effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.merge)
+        case.rehearse_effects(at, *told)
 
     settle(case.events[-1].at)
     refused: list[tuple[int, Event]] = []

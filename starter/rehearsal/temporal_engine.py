@@ -129,6 +129,7 @@ class TemporalEngine:
             "payout": case.effects.payout,
             "earlier_claims": [one.model_dump() for one in case.effects.earlier_claims],
             "serial": case.effects.serial,
+            "merge": case.effects.merge,
         }
         handle: WorkflowHandle[Any, Any] = await self._env.client.start_workflow(
             kind_of(case.kind, case.policy).WORKFLOW,

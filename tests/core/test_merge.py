@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cases.case import Case
 from cases.kinds.complaint import Complaint
-from cases.mechanisms.merging import MEANWHILE, refuse_known
+from cases.mechanisms.merging import MEANWHILE
 from cases.vocabulary.commands import COMMANDS
 from cases.vocabulary.effects import MERGE_CASE, ActivityCall
 from cases.vocabulary.events import SYSTEM, Actor
@@ -234,10 +234,10 @@ def test_doors_know_before_what_will_be_refused(own: dict[str, Any], other: dict
     later = {**filed("C-2", "03-10 09:30:00").view(), **own}
     earlier = {**filed("C-1").view(), **other}
     if code is None:
-        refuse_known(later, earlier)
+        Complaint.refuse_known("merge", later, earlier)
         return
     with pytest.raises(Refused) as refused:
-        refuse_known(later, earlier)
+        Complaint.refuse_known("merge", later, earlier)
     assert refused.value.code == code
 
 
