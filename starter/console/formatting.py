@@ -280,8 +280,12 @@ PERSON = Shown(Formatter.staff)
 TO_PERSON = Shown(lambda f, value: f"→ {f.staff(value)}")
 
 
-# The fields of events by name whose type does not say how they are shown. Silent are those that say nothing to people
-# or stand elsewhere on the page.
+def _said_by_customer(f: Formatter, value: View) -> str:
+    """Return who of the customer's side said something, by which channel and when."""
+    parts = (f.words.word("by", value["by"]), f.words.word("channel", value["channel"]), f.moment(value["at"]))
+    return " · ".join(parts)
+
+
 def _claims(f: Formatter, value: Any) -> list[str]:
     """Return other claims on the parcel, each with how it stands where that is said."""
     section = {"open": "status"}
@@ -307,6 +311,8 @@ def _document(_: Formatter, value: View) -> list[str]:
     return [value[name] for name in ("name", "where") if isinstance(value.get(name), str)]
 
 
+# The fields of events by name whose type does not say how they are shown. Silent are those that say nothing to people
+# or stand elsewhere on the page.
 FIELDS: Mapping[str, Shown] = {
     "action": FREE,
     "actual": Shown(_count("actual")),
@@ -412,6 +418,8 @@ FIELDS: Mapping[str, Shown] = {
 # Where an event means something else by a name.
 BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("approval_requested", "asked_by"): PERSON,
+    # Each of them is an event of its own.
+    ("duplicate_taken", "promises"): SILENT,
     ("erased", "why"): Shown(_term("erased_for")),
     ("erased", "asked_by"): Shown(Formatter.person),
     ("escalated", "from"): ROLE,
@@ -428,6 +436,7 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("qa_reported", "responsible"): Shown(_terms("role")),
     ("sent_back", "to"): Shown(lambda f, value: f"→ {f.step(value)}"),
     ("slip_answered", "cause"): FREE,
+    ("withdrawn", "said"): Shown(_said_by_customer),
     ("verified", "complete"): SILENT,
     ("verified", "found"): Shown(_verified),
     ("notified", "id"): SILENT,

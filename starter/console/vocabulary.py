@@ -73,7 +73,8 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "notice": (*(route.name for route in routes), EFFECTIVE, SIGNED),
         "delivery": DELIVERIES,
         "event": EVENTS,
-        "command": commands(),
+        # Also what only the program sends, since a refusal may name it.
+        "command": (name for kind in case_types() for name in kind.COMMANDS),
         "consequence": commands(),
         "why": get_args(Needed),
         "age": (name for name, _ in AGES),
@@ -98,8 +99,8 @@ def clocks() -> tuple[str, ...]:
 
 
 def commands() -> dict[str, type[Command]]:
-    """Return the commands of all kinds by name."""
-    return {name: model for kind in reversed(case_types()) for name, model in kind.COMMANDS.items()}
+    """Return the commands of all kinds by name, as doors take them."""
+    return {name: model for kind in reversed(case_types()) for name, model in kind.offered_commands().items()}
 
 
 def enums() -> dict[str, Terms]:
