@@ -24,12 +24,13 @@ from cases.mechanisms.merging import Merging
 from cases.mechanisms.notices import Notices
 from cases.mechanisms.numbering import NumberTaken
 from cases.mechanisms.part import Choices, Handlers, Part, handler_of
+from cases.mechanisms.replies import Replies
 from cases.policy.model import Policy
 from cases.policy.tables import KindTable
-from cases.vocabulary import effects
+from cases.vocabulary import commands, effects
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import COMMANDS, Command
-from cases.vocabulary.effects import ActivityCall, Notice, Opening, Payment
+from cases.vocabulary.effects import SEND_REPLY, ActivityCall, Notice, Opening, Payment
 from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
@@ -83,6 +84,7 @@ class Case(EveryKind):
         "notices": Notices,
         "links": Links,
         "merging": Merging,
+        "replies": Replies,
     }
     OPENED_BY: ClassVar[tuple[str, ...]] = ()
     # What may still be asked once the matter is settled.
@@ -272,6 +274,18 @@ class Case(EveryKind):
             allowed = ", ".join(role for role in self.policy.all_roles if role in permitted) or "nobody"
             raise Refused("role", f"by.role = {by.role!r} may not {name}; allowed: {allowed}")
 
+    def refuse_promise(self, due: datetime, at: datetime, by: Actor) -> None:
+        """Refuse a promise that is made with another command, for what `promise` itself is refused for.
+
+        Raises:
+            Refused: with the code of that.
+        """
+        name = commands.Promise.NAME
+        self._refuse_role(name, by)
+        self._refuse_resolved(name)
+        self._timely_promise(due, at)
+        self._guard(name, by, at)
+
     def permitted(self, name: str) -> frozenset[str]:
         """Return the roles that may send a command to this case."""
         if COMMANDS[name].INTERNAL:
@@ -458,6 +472,7 @@ class Case(EveryKind):
         earlier_claims: EarlierClaims = (),
         serial: int = 1,
         merge: str = "ok",
+        reply: str = "ok",
     ) -> None:
         """Let effects come out at once, as they do in a rehearsal: every one succeeds, or every one fails.
 
@@ -468,6 +483,7 @@ class Case(EveryKind):
             earlier_claims: what the casebook knows of the parcel of a claim.
             serial: the one that a counter of case numbers gives out.
             merge: ``ok`` or ``fail``: whether another case takes this one over.
+            reply: what becomes of replies that are sent: ``ok`` or ``fail``.
         """
         # What comes of an effect may ask for another one.
         while self.outbox:
@@ -486,6 +502,8 @@ class Case(EveryKind):
                 case ActivityCall(activity=effects.MERGE_CASE) as call:
                     # As if the other one had closed meanwhile.
                     self.activity_done(call, {} if merge == "ok" else {"refused": closed().code}, at)
+                case ActivityCall(activity=activity) as call if activity == SEND_REPLY:
+                    self.replies.came_out(call, reply, at)
                 case ActivityCall() as call:
                     self.activity_done(call, self.rehearsed(call, earlier_claims, serial), at)
                 case Opening() as opening:

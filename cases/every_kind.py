@@ -52,7 +52,9 @@ class EveryKind(Fold):
             raise Refused("past_legal_limit", f"promise: the legal limit is {limit.isoformat()}", "O-REG-29")
 
     def _check_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
-        due = self.policy.local(command.reply_by)
+        self._timely_promise(self.policy.local(command.reply_by), at)
+
+    def _timely_promise(self, due: datetime, at: datetime) -> None:
         if due <= at:
             raise Refused("past", f"reply_by = {due.isoformat()} is not after {at.isoformat()}", "S1-4.1")
         if self.clocks.runs("legal_limit"):
@@ -60,11 +62,15 @@ class EveryKind(Fold):
             self.within_law("reply_by", due)
 
     def _do_promise(self, command: commands.Promise, at: datetime, by: Actor) -> None:
-        self.run_promise(self.policy.local(command.reply_by), at, by)
+        self.promise(self.policy.local(command.reply_by), at, by)
 
-    def run_promise(self, due: datetime, at: datetime, by: Actor) -> None:
-        """Owe the customer a reply by an instant, also one that another case has promised (S1-4.1)."""
-        self.emit(life.Promised(reply_by=due), at, by=by, clauses=("S1-4.1",))
+    def promise(self, due: datetime, at: datetime, by: Actor, of: int | None = None) -> None:
+        """Promise the customer the next word by an instant, or take over such a promise of another case (S1-4.1).
+
+        Args:
+            of: the event that had the promise sent to the customer.
+        """
+        self.emit(life.Promised(reply_by=due, of=of), at, by=by, clauses=("S1-4.1",))
         number = sum(event.type == life.Promised.TYPE for event in self.events)
         self.clocks.start(f"promise:{number}", at, due)
 
@@ -84,13 +90,18 @@ class EveryKind(Fold):
             message = f"{name} = {due.isoformat()} is past the legal limit {limit.isoformat()}"
             raise Refused("past_legal_limit", message, "O-REG-29")
 
-    def _do_reply(self, command: commands.Reply, at: datetime, by: Actor) -> None:
-        self.emit(life.Replied(stage=command.stage, text=command.text), at, by=by, clauses=("S0-2.3.5",))
-        self.clocks.meet(at, *self._met_by_reply(command.stage), *self.clocks.live("promise"))
-
-    def _met_by_reply(self, stage: str) -> tuple[str, ...]:
+    def met_by_reply(self, stage: str) -> tuple[str, ...]:
         """Name the clocks that a reply of this stage ends."""
         return ()
+
+    def settled_by_reply(self, stage: str) -> bool:
+        """Whether a reply of this stage is all that the matter is about."""
+        return False
+
+    def after_reply(self, stage: str, at: datetime, by: Actor) -> None:
+        """Do what follows from a reply that the customer has."""
+        if self.settled_by_reply(stage) and self.status == "open":
+            self._resolve(at, by, None)
 
     def _do_resolve(self, command: commands.Resolve, at: datetime, by: Actor) -> None:
         if not self.ladder.acknowledged:

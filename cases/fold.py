@@ -22,6 +22,7 @@ from cases.mechanisms.links import Links
 from cases.mechanisms.merging import Merging
 from cases.mechanisms.notices import Notices
 from cases.mechanisms.part import Handlers, Part, Turn
+from cases.mechanisms.replies import Replies
 from cases.policy.model import Policy
 from cases.policy.tables import KindTable
 from cases.vocabulary.effects import Effect, Notice
@@ -46,6 +47,7 @@ class Fold(Handlers):
     notices: Notices
     links: Links
     merging: Merging
+    replies: Replies
 
     parts: tuple[Part, ...]
     _owners: tuple[Handlers, ...]

@@ -13,7 +13,7 @@ with sdk-core up to temporalio 1.35 a query that is answered while one runs make
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -33,7 +33,7 @@ from activities.messages import (
     PayoutResult,
 )
 from cases.case import Case
-from cases.vocabulary.effects import ActivityCall, Effect, Notice, Opening, Payment
+from cases.vocabulary.effects import UNAVAILABLE, ActivityCall, Effect, Notice, Opening, Payment
 from cases.vocabulary.events import Event, fingerprint
 from cases.vocabulary.refusals import Refused
 from workflows import attributes, details
@@ -305,18 +305,24 @@ class Outside:
     # --- what a kind has of its own -----------------------------------------------------------------
 
     async def _run(self, call: ActivityCall) -> None:
-        """Run an activity of the kind's own, however long what it needs is away."""
+        """Run an activity of the kind's own, however long what it needs is away, or for as long as it is tried."""
         info, at = workflow.info(), self.case.event(call.seq).at
         run = info.first_execution_run_id
         order = CallOrder(info.workflow_id, call.order, call.seq, at.isoformat(), self.case.policy.hash, run)
-        result: dict[str, Any] = await workflow.execute_activity(
-            call.activity,
-            order,
-            result_type=dict[str, Any],
-            start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=30),
-            retry_policy=BACK_OFF,
-        )
+        try:
+            result: Mapping[str, Any] = await workflow.execute_activity(
+                call.activity,
+                order,
+                result_type=dict[str, Any],
+                schedule_to_close_timeout=call.tried_for,
+                start_to_close_timeout=timedelta(minutes=10),
+                heartbeat_timeout=timedelta(seconds=30),
+                retry_policy=BACK_OFF,
+            )
+        except ActivityError as error:
+            if call.tried_for is None or superseded(error):
+                raise
+            result = UNAVAILABLE
         self.case.activity_done(call, result, self._now())
 
 

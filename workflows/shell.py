@@ -367,9 +367,9 @@ class Shell:
     def _settle(self, at: datetime) -> None:
         """In a rehearsal effects come out at the instant at which they were asked for."""
         if self._rehearsal is not None and self._outside is not None:
-            rehearsal = self._rehearsal
-            told = (rehearsal.notices, rehearsal.payout, rehearsal.earlier_claims, rehearsal.serial, rehearsal.merge)
-            self._outside.case.rehearse_effects(at, *told)
+            told = self._rehearsal
+            effects = told.notices, told.payout, told.earlier_claims, told.serial, told.merge, told.reply
+            self._outside.case.rehearse_effects(at, *effects)
 
     def _apply(self, outside: Outside, command: Command) -> None:
         """Decide a command once; a repeated request id is answered again, not applied again.

@@ -43,6 +43,7 @@ class Rehearsal(Model):
         policy_document: the policy as canonical JSON, since it need not lie on any disk.
         notices: what becomes of notices.
         payout: what becomes of payouts; with ``manual`` they wait for ``confirm_payment``.
+        reply: what becomes of replies that are sent.
         earlier_claims: what the casebook knows of the parcel of a claim.
         serial: the one that the counter of case numbers gives out.
         merge: whether another case takes this one over.
@@ -53,6 +54,7 @@ class Rehearsal(Model):
     policy_document: str
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
+    reply: Literal["ok", "fail"] = "ok"
     earlier_claims: EarlierClaims = ()
     serial: Annotated[int, Field(ge=1, le=MOST_SERIAL)] = 1
     merge: Literal["ok", "fail"] = "ok"

@@ -26,12 +26,13 @@ from cases.kinds.claim_dates import BACKDATING
 from cases.kinds.form_fields import FormIntake
 from cases.mechanisms.approvals import ApprovalRequested, Approved
 from cases.mechanisms.payment import Paid, PayoutRequested
+from cases.mechanisms.replies import ReplySending
 from cases.policy.model import Policy
 from cases.registry import kind_of
 from cases.vocabulary.commands import Approve, read_command
 from cases.vocabulary.events import EVENTS, SYSTEM, Event, texts_of
 from cases.vocabulary.facts import read_intake
-from cases.vocabulary.lifecycle import CommandRefused, Erased
+from cases.vocabulary.lifecycle import CommandRefused, Erased, Promised, Replied
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import is_reference, put
@@ -170,7 +171,7 @@ def _unasked(case_id: str, raws: Sequence[Json], signed: set[int], asked_for: se
         what = (type_, data.get("subject"))
         money = (data["amount"], data.get("payee")) if "amount" in data else None
         by_itself = raw["actor"] == SYSTEM.as_json() and seq in asked_for - signed
-        if by_itself and EVENTS[type_].BY_COMMAND:
+        if by_itself and EVENTS[type_].BY_COMMAND and not _has_gone_out(raw, raws):
             yield Fault(case_id, seq, "inserted", f"no case does {type_} by itself, and nobody has signed it")
         elif by_itself and money is not None:
             # What was paid is what was asked for; everything else is asked for again as it was.
@@ -179,6 +180,18 @@ def _unasked(case_id: str, raws: Sequence[Json], signed: set[int], asked_for: se
                 yield Fault(case_id, seq, "inserted", "it is about other money than what was signed before")
         elif money is not None:
             asked[what] = money
+
+
+def _has_gone_out(raw: Json, raws: Sequence[Json]) -> bool:
+    """Whether an event says, for the first time, what came of a reply that somebody had sent: as it was asked for."""
+    data, of = raw["data"], raw["data"].get("of")
+    if raw["type"] not in (Replied.TYPE, Promised.TYPE) or not isinstance(of, int) or not 0 < of < raw["seq"]:
+        return False
+    asked, before = raws[of - 1], raws[of : raw["seq"] - 1]
+    if any(one["type"] == raw["type"] and one["data"].get("of") == of for one in before):
+        return False
+    said = {name: value for name, value in data.items() if name != "of"}
+    return bool(asked["type"] == ReplySending.TYPE and said.items() <= asked["data"].items())
 
 
 def _unconfirmed(case_id: str, raws: Sequence[Json], proofs: Sequence[_Proven], policy: Policy) -> Iterator[Fault]:

@@ -198,7 +198,8 @@ class Complaint(Case):
         if limit is not None and limit > at:
             self.clocks.start("legal_limit", at, limit)
 
-    def _met_by_reply(self, stage: str) -> tuple[str, ...]:
+    def met_by_reply(self, stage: str) -> tuple[str, ...]:
+        """Name the clocks that a reply of this stage ends; the answer is the first word too."""
         return ("interim_reply",) if stage == "interim" else ("interim_reply", "answer")
 
     # --- commands ---------------------------------------------------------------------------------

@@ -10,9 +10,7 @@ from pydantic import Field
 
 from cases.case import Case, by_name
 from cases.policy.tables import KindTable
-from cases.vocabulary import commands
 from cases.vocabulary.commands import EVERY_KIND
-from cases.vocabulary.events import Actor
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, Shipment
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Text
@@ -87,11 +85,10 @@ class Inquiry(Case):
     def _restart_clocks(self, at: datetime) -> None:
         self.clocks.start("inquiry", at)
 
-    def _met_by_reply(self, stage: str) -> tuple[str, ...]:
+    def met_by_reply(self, stage: str) -> tuple[str, ...]:
+        """Name the clock that the answer ends."""
         return ("inquiry",) if stage == "answer" else ()
 
-    def _do_reply(self, command: commands.Reply, at: datetime, by: Actor) -> None:
-        super()._do_reply(command, at, by)
-        if command.stage == "answer" and self.status == "open":
-            # The answer is what an inquiry is about: with it the matter is settled.
-            self._resolve(at, by, None)
+    def settled_by_reply(self, stage: str) -> bool:
+        """Whether it is the answer, which is what an inquiry is about."""
+        return stage == "answer"

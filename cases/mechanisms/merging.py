@@ -131,7 +131,7 @@ class Merging(Part):
         promises = [case.policy.local(due) for due in command.promises]
         case.emit(DuplicateTaken(case=command.case, promises=promises), at, by=by)
         for due in promises:
-            case.run_promise(due, at, by)
+            case.promise(due, at, by)
 
     # --- how events change the state --------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -147,13 +147,30 @@ class Promise(Command):
     reply_by: Instant
 
 
+# How a reply goes to the customer: it is sent by the first ones, and was said by the others.
+Via = Literal["mail", "message", "phone"]
+VIAS: tuple[str, ...] = get_args(Via)
+SENT = ("mail", "message")
+
+
 class Reply(Command):
-    """Reply to the customer: an interim word or the answer (S0-2.3.5, S4-2.4)."""
+    """Reply to the customer: an interim word or the answer (S0-2.3.5, S4-2.4).
+
+    By ``mail`` or ``message`` the text is sent, and counts once it has gone out; by ``phone``, or without ``via``, it
+    was said already. With ``reply_by`` the customer is promised the next word by then (S1-4.1).
+    """
 
     NAME = "reply"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"stage": "answer", "text": "It is delivered today."}
     stage: Literal["interim", "answer"]
     text: Text | None = None
+    via: Via | None = None
+    reply_by: Instant | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it has still to be sent."""
+        return self.via in SENT
 
 
 class Resend(Command):

@@ -5,6 +5,8 @@ Each effect names the event that asked for it; what came of it returns to the ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -15,6 +17,9 @@ from cases.vocabulary.values import Model, Money
 GIVE_NUMBER = "give_number"
 RECORD_ABSENCE = "record_absence"
 MERGE_CASE = "merge_case"
+SEND_REPLY = "send_reply"
+# What came of an activity that is tried for a limited time, and has not come out in it.
+UNAVAILABLE: Mapping[str, Any] = {"failed": "unavailable"}
 
 
 class Notice(Model):
@@ -76,6 +81,7 @@ class ActivityCall(Model):
 
     Args:
         recorded_first: whether it waits until the ledger asks for it.
+        tried_for: how long it is tried before it comes to `UNAVAILABLE`; None for as long as it takes.
     """
 
     effect: Literal["activity"] = "activity"
@@ -83,6 +89,7 @@ class ActivityCall(Model):
     activity: str
     order: dict[str, Any]
     recorded_first: bool = False
+    tried_for: timedelta | None = None
 
 
 Effect = Annotated[Notice | Payment | Opening | ActivityCall, Field(discriminator="effect")]

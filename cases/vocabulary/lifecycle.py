@@ -109,20 +109,26 @@ class ContactAttempted(EventData):
 
 
 class Promised(EventData):
-    """The customer was promised a reply by an instant."""
+    """The customer was promised a reply by an instant; with ``of`` by the reply that this event had sent."""
 
     TYPE: ClassVar[str] = "promised"
     BY_COMMAND: ClassVar[bool] = True
     reply_by: Moment
+    of: int | None = None
 
 
 class Replied(EventData):
-    """The customer was replied to: ``stage`` is interim or answer."""
+    """The customer was replied to: ``stage`` is interim or answer.
+
+    ``via`` is how, where that was said; with ``of`` it went out, with the text of that event.
+    """
 
     TYPE: ClassVar[str] = "replied"
     BY_COMMAND: ClassVar[bool] = True
     stage: str
     text: FreeText | None = None
+    via: str | None = None
+    of: int | None = None
 
 
 class Resolved(EventData):

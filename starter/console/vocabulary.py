@@ -21,6 +21,7 @@ from cases.kinds.form_route import EFFECTIVE, SIGNED
 from cases.kinds.handover import OUTGOING, RELIEF
 from cases.kinds.quality_events import Slip
 from cases.mechanisms.clocks import ClockState
+from cases.mechanisms.replies import Unsent
 from cases.policy.model import Policy
 from cases.registry import KINDS, case_types
 from cases.vocabulary.commands import Command
@@ -65,6 +66,7 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "subject": (subject for kind in KINDS.values() for subject in kind.SUBJECTS),
         "step": (step for kind in KINDS.values() for step in kind.STEPS),
         "slip": get_args(Slip),
+        "unsent": get_args(Unsent),
         "approval_state": APPROVAL_STATES,
         "money": (name for kind in KINDS.values() for name in kind.MONEY),
         "line": get_args(LineName),

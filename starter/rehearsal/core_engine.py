@@ -40,7 +40,7 @@ def run_case(prepared: Prepared) -> list[Event]:
         return [refused_intake(prepared, refusal)]
 
     def settle(at: datetime) -> None:
-        told = (effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.merge)
+        told = (effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.merge, effects.reply)
         case.rehearse_effects(at, *told)
 
     settle(case.events[-1].at)

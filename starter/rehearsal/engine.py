@@ -32,11 +32,12 @@ class Effects(FileModel):
     With ``payout`` = "manual", a payout waits for the command ``confirm_payment``. ``earlier_claims`` are those that
     the casebook has on the parcel of a claim: ids, or tables with ``case`` and ``state`` (open, agreed, paid).
     ``serial`` is the one that the counter of case numbers gives out. ``merge`` says whether the other case takes this
-    one over; with "fail" it is closed.
+    one over; with "fail" it is closed. ``reply`` is what becomes of what is sent to the customer.
     """
 
     notices: Literal["ok", "fail"] = "ok"
     payout: Literal["ok", "fail", "manual"] = "ok"
+    reply: Literal["ok", "fail"] = "ok"
     earlier_claims: EarlierClaims = ()
     serial: Annotated[int, Field(ge=1, le=MOST_SERIAL)] = 1
     merge: Literal["ok", "fail"] = "ok"

@@ -127,6 +127,7 @@ class TemporalEngine:
             "policy_document": case.policy.document,
             "notices": case.effects.notices,
             "payout": case.effects.payout,
+            "reply": case.effects.reply,
             "earlier_claims": [one.model_dump() for one in case.effects.earlier_claims],
             "serial": case.effects.serial,
             "merge": case.effects.merge,
