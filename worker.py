@@ -43,6 +43,8 @@ from activities.people.handover import Handovers
 from activities.people.swap import RosterChanges, Swaps
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
+from activities.replies.send import ReplySender
+from activities.replies.templates import ReplyTemplates
 from activities.senders.gate import check_sender
 from cases.vocabulary.contract import TASK_QUEUE
 from starter.checkpoints import check_settings, keep_making
@@ -54,6 +56,7 @@ from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
 from starter.recovery.deployment import version_of
 from starter.recovery.waiting import tell_while_waiting
+from starter.replies import ways_of
 from starter.retention import advise
 from starter.senders import guard_of, signer_of
 from starter.settings import Settings, SettingsError, load_settings
@@ -150,6 +153,7 @@ def _activities(client: Client, settings: Settings, database: Database) -> list[
         handovers.hand_over,
         Parcels(database).look_up,
         Absences(database).record_absence,
+        ReplySender(database, ways_of(settings), ReplyTemplates(settings.templates)).send_reply,
         RosterChanges(casebook, Swaps(database), calendar.current).change_roster,
     ]
 

@@ -35,7 +35,7 @@ _SECRET = frozenset(
         "console_secret",
         "console_client_secret",
     }
-    | {"payout_url", "payout_token", "payout_callback_secret"}
+    | {"payout_url", "payout_token", "payout_callback_secret", "message_url", "message_secret"}
 )
 
 
@@ -70,6 +70,15 @@ class Settings(BaseSettings):
         " without it no mail is sent, on the embedded stack it goes to a maildir in the data folder",
     )
     mail_from: str = Field("caseladder@localhost", description="sender of notices")
+    reply_address: str | None = Field(
+        None, description="address that customers' answers go to; without it they go to CASELADDER_MAIL_FROM"
+    )
+    message_url: SecretStr | None = Field(
+        None, description="https:// address that replies to customers by message (SMS, mini-program) are posted to"
+    )
+    message_secret: SecretStr | None = Field(
+        None, description="key that signs these messages, whsec_ and base64 (Standard Webhooks)"
+    )
     webhook_secret: SecretStr | None = Field(
         None, description="key that signs webhook calls, whsec_ and base64 (Standard Webhooks)"
     )
@@ -222,7 +231,17 @@ class Settings(BaseSettings):
             raise ValueError("it must be visible ASCII characters without spaces")
         return value
 
-    @field_validator("webhook_secret", "payout_callback_secret")
+    @field_validator("message_url")
+    @classmethod
+    def _check_message_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value, ("http", "https"))
+            url = urlsplit(value.get_secret_value())
+            if url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError("http:// only to this machine: what customers are told goes out by https://")
+        return value
+
+    @field_validator("webhook_secret", "payout_callback_secret", "message_secret")
     @classmethod
     def _check_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -243,11 +262,11 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("mail_from")
+    @field_validator("mail_from", "reply_address")
     @classmethod
-    def _check_mail_from(cls, value: str) -> str:
-        name, at, host = value.partition("@")
-        if not (name and at and host) or any(character.isspace() for character in value):
+    def _check_mail_from(cls, value: str | None) -> str | None:
+        name, at, host = ("", "", "") if value is None else value.partition("@")
+        if value is not None and (not (name and at and host) or any(character.isspace() for character in value)):
             raise ValueError("it must be a plain address, NAME@HOST")
         return value
 

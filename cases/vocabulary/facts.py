@@ -54,6 +54,8 @@ class Customer(Model):
     phone: Text | None = None
     email: Text | None = None
     ref: Text | None = None
+    # What is written to them in; without it Chinese.
+    language: Literal["zh", "en"] | None = None
 
 
 class Shipment(Model):

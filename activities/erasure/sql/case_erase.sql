@@ -11,6 +11,8 @@ WITH filed AS (
     WHERE case_id = $1 AND erased_at IS NULL
 ), texts AS (
     UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = $1 AND text IS NOT NULL
+), messages AS (
+    DELETE FROM customer_message WHERE case_id = $1
 ), accounts AS (
     UPDATE payee SET details = NULL, salt = NULL, erased_at = now() WHERE case_id = $1 AND erased_at IS NULL
 )

@@ -15,8 +15,23 @@ from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True)
+class Letter:
+    """What a mail has that a person wrote to a customer, and a notice has not.
+
+    Args:
+        case: what marks it as of a case of this system, so that it is known should it come back.
+        reply_to: the address that answers go to; None for the sender's.
+        earlier: the Message-IDs of the case before it, the oldest first, without brackets.
+    """
+
+    case: str
+    reply_to: str | None = None
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Message:
-    """One notice for one address.
+    """One notice, or one letter, for one address.
 
     Args:
         id: 40 hex digits, the same over every retry, so that a receiver can drop a repeat.
@@ -27,6 +42,7 @@ class Message:
         payload: the body for machines: plain JSON.
         personal: whether the address is somebody's of the directory of staff, and so leads only where calls may go;
             that of a role stands in a file of whoever runs the system.
+        letter: what it has as a letter of a person; None for a notice.
     """
 
     id: str
@@ -36,6 +52,7 @@ class Message:
     text: str
     payload: dict[str, Any]
     personal: bool = False
+    letter: Letter | None = None
 
 
 class Undeliverable(Exception):

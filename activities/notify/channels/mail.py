@@ -12,6 +12,12 @@ from typing import BinaryIO
 
 from activities.notify.channels import Message, SettingError
 
+# What Message-IDs of this system end with; and the header by which a letter of it is known, wherever it comes back.
+HERE = "@caseladder"
+CASE_HEADER = "X-Caseladder-Case"
+# A letter names so many of those before it at most.
+MOST_EARLIER = 20
+
 
 def read_sender(mail_from: str) -> Address:
     """Read the sender of all mails, shown as caseladder.
@@ -40,14 +46,24 @@ def compose(message: Message, sender: Address) -> EmailMessage:
     mail["To"] = message.to
     mail["Subject"] = message.subject
     mail["Date"] = localtime()
-    mail["Message-ID"] = f"<{message.id}@caseladder>"
-    mail["References"] = f"<{message.thread}@caseladder>"
-    # RFC 3834: an absent person's autoresponder stays silent.
-    mail["Auto-Submitted"] = "auto-generated"
+    mail["Message-ID"] = f"<{message.id}{HERE}>"
+    letter = message.letter
+    references = (f"{message.thread}{HERE}", *(letter.earlier[-MOST_EARLIER:] if letter else ()))
+    mail["References"] = " ".join(f"<{one}>" for one in references)
+    if letter is None:
+        # RFC 3834: an absent person's autoresponder stays silent.
+        mail["Auto-Submitted"] = "auto-generated"
+    else:
+        mail[CASE_HEADER] = letter.case
+        if letter.reply_to is not None:
+            mail["Reply-To"] = letter.reply_to
+        if letter.earlier:
+            mail["In-Reply-To"] = f"<{letter.earlier[-1]}>"
     mail.set_content(message.text)
     return mail
 
 
 def is_of_thread(file: BinaryIO, thread: str) -> bool:
     """Whether a mail that `compose` wrote is of this thread."""
-    return str(BytesHeaderParser(policy=SMTP).parse(file)["References"]).strip() == f"<{thread}@caseladder>"
+    # That of the case comes first, before those of earlier letters.
+    return str(BytesHeaderParser(policy=SMTP).parse(file)["References"]).split()[:1] == [f"<{thread}{HERE}>"]
