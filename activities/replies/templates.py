@@ -76,7 +76,10 @@ class ReplyTemplates:
         """
         known = {name: facts.get(name) or UNKNOWN for name in ("number", "kind", "waybill")}
         promised = facts.get("promised")
-        known["promised"] = format_moment(promised)[:16] if promised else UNKNOWN
+        # What a page fills in later stays as it is.
+        known["promised"] = (
+            (promised if promised.startswith("{") else format_moment(promised)[:16]) if promised else UNKNOWN
+        )
         found = []
         for name in self._names(language, category, stage):
             for environment in self._environments[language]:

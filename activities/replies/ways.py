@@ -61,6 +61,12 @@ def build_ways(
     return Ways(channels, reply_to, message_url or "")
 
 
+def masked(address: str) -> str:
+    """Return an address as a page shows it: enough to tell it from another one, and not enough to write to."""
+    name, at, host = address.partition("@")
+    return f"{name[:1]}•••{at}{host}" if at else f"•••{address[-3:]}"
+
+
 def address_of(way: str, customer: Mapping[str, Any] | None) -> str | None:
     """Return where a customer is reached by a way: the mail address; for a message the phone, else the reference."""
     known = customer or {}

@@ -28,6 +28,9 @@ from activities.payouts.payees import Payees
 from activities.people.directory import DirectoryBook
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
+from activities.replies.customers import Customers
+from activities.replies.templates import ReplyTemplates
+from activities.replies.ways import Ways
 from cases.vocabulary.refusals import Refused
 from starter.access import read_access
 from starter.api import limits
@@ -39,6 +42,7 @@ from starter.client import CaseClient
 from starter.connection import connect
 from starter.forms import Forms, declared_forms
 from starter.payouts import payouts_of
+from starter.replies import ways_of
 from starter.senders import signer_of
 from starter.settings import Settings, SettingsError
 
@@ -57,6 +61,7 @@ class Services:
     Args:
         forms: what the policies declared when the program started, by name.
         issuer: the development issuer; None with an issuer of one's own.
+        ways: how replies go out to customers, and the templates that they are written from.
     """
 
     settings: Settings
@@ -81,6 +86,9 @@ class Services:
     issuer: Issuer | None
     payouts: Payouts
     payees: Payees
+    customers: Customers
+    ways: Ways
+    reply_templates: ReplyTemplates
     limiter: limits.Limiter
     attempts: limits.Attempts
     streams: limits.Crowd
@@ -136,6 +144,9 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             issuer=issuer,
             payouts=payouts_of(settings, database),
             payees=Payees(database),
+            customers=Customers(database),
+            ways=ways_of(settings),
+            reply_templates=ReplyTemplates(settings.templates),
             limiter=limits.Limiter(settings.rate_limit),
             attempts=limits.Attempts(settings.failure_limit),
             # Half of the connections are left to requests.

@@ -18,12 +18,12 @@ from cases.case import Case
 from cases.kinds.complaint import Complaint
 from cases.kinds.form import Form
 from cases.policy.model import Policy
-from cases.vocabulary.commands import Approve, Sign
+from cases.vocabulary.commands import Approve, Reply, Sign
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions, texts
 from starter.api.actions import NoAnswer
-from starter.console import drawing
+from starter.console import drawing, replies
 from starter.console.forms import Field, Options, body_of, fields_of
 from starter.console.papers.paper import signature_of
 from starter.console.papers.progress import hindrance, progress
@@ -70,6 +70,8 @@ async def case(look: Look) -> Response:
     if done in shown.case.COMMANDS:
         shown = await _caught_up(look, shown)
         look.message = Message("good", look.say("case.done", what=look.words.word("command", done)))
+        if done == Reply.NAME and replies.is_under_way(shown.case):
+            look.message = Message("good", look.say("reply.sending"))
     if look.request.query_params.get("filed"):
         look.message = Message("good", look.say("paper.filed"))
     if doing is None and isinstance(shown.case, Form) and Sign.NAME in shown.allowed:
@@ -201,7 +203,7 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
         amounts = {one.subject: f"{one.amount:.2f}" for one in open_ if one.amount is not None}
         if any(shown.case.approvals.needs_passkey(one.amount) for one in open_):
             consequence = f"{consequence} {look.say('passkeys.will_ask')}".strip()
-    return {
+    form = {
         "name": name,
         "fields": _with_details(look, fields) if name == "name_payee" else fields,
         "amounts": amounts,
@@ -209,6 +211,7 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
         "consequence": consequence,
         "request_id": (typed.get("request_id") or [uuid4().hex])[0],
     }
+    return await replies.prepared(look, shown.case, shown.view, form) if name == Reply.NAME else form
 
 
 # What the form of a payee asks for in place of a token.

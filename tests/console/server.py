@@ -128,13 +128,17 @@ class ConsoleServer:
 
 @asynccontextmanager
 async def open_console(
-    env: WorkflowEnvironment, database: str, folder: Path, **more: Any
+    env: WorkflowEnvironment, database: str, folder: Path, *, smtp: str | None = None, **more: Any
 ) -> AsyncIterator[ConsoleServer]:
-    """Serve the console over a new backend for the block, with ``more`` settings than it needs."""
+    """Serve the console over a new backend for the block, with ``more`` settings than it needs.
+
+    Args:
+        smtp: the address of an SMTP server; without one mails go into a folder.
+    """
     bound = free_socket()
     # Mails say where it is.
     more = {"public_url": address_of(bound), **more}
-    async with open_backend(env, database, folder, **more) as backend:
+    async with open_backend(env, database, folder, smtp=smtp, **more) as backend:
         (folder / "policies" / "acme.toml").write_text(ACME, "utf-8")
         # Papers of others, each in a file of its own.
         (folder / "policies" / "forms").mkdir()
@@ -142,7 +146,12 @@ async def open_console(
             copy(PAPERS / f"{paper}.toml", folder / "policies" / "forms")
         address = SecretStr(as_writer(database))
         settings = Settings(
-            data=folder, database_url=address, policies=folder / "policies", failure_limit="100000/second", **more
+            data=folder,
+            database_url=address,
+            smtp_url=SecretStr(smtp or f"maildir:{folder / 'mail'}"),
+            policies=folder / "policies",
+            failure_limit="100000/second",
+            **more,
         )
         async with services(settings, env.client) as made:
             await DirectoryChanges(made.database).replace_people(PEOPLE, units=UNITS)
