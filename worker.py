@@ -176,7 +176,7 @@ def _notifier(settings: Settings, directory: DirectoryBook, casebook: Casebook) 
         apprise=settings.apprise,
         templates=settings.templates,
         staff=directory.current,
-        texts=casebook.texts,
+        ledger=casebook,
         links=Links(settings.link_secrets, settings.public_url),
         hold=settings.digest_hold,
         guard=Guard(settings.private_subscribers),

@@ -335,12 +335,14 @@ class NoticeBatch:
 
     Args:
         digest: what the case's policy says of bursts; None for no digests.
+        zone: of the case's policy, in which instants are told; None leaves each in the offset that it carries.
     """
 
     case_id: str
     view: dict[str, Any]
     notices: list[NoticeOrder]
     digest: Burst | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,23 @@ def assess(
     return _overridden(base, override, known=True)
 
 
+def above_formula(amount: Decimal | None, assessed: Mapping[str, Any] | None) -> Decimal | None:
+    """Return by how much an amount exceeds what the formula gives, in yuan (S0-2.3.4).
+
+    None where it does not, or where nothing was assessed or the formula could not say. What discretion decided is no
+    formula: what the rules gave without it counts.
+
+    Args:
+        assessed: the data of an ``assessed`` event, as a view has it.
+    """
+    if amount is None or assessed is None:
+        return None
+    overridden = assessed.get("overridden")
+    total = assessed["total"] if overridden is None else overridden["was_total"]
+    above = NOTHING if total is None else amount - Decimal(total)
+    return above if above > 0 else None
+
+
 def ways_of_dispute(facts: ClaimFacts) -> tuple[str, ...]:
     """Return the ways open to this customer, negotiation first (S0-A.5.5); arbitration only if agreed at posting."""
     agreed = facts.shipment is not None and facts.shipment.arbitration_agreed

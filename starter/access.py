@@ -31,7 +31,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from cases.case import OTHERS, Case
+from cases.audience import AND_BELOW, OWN_UNITS, RUNGS, SEE_ALL, asked, kinds_seen_by
+from cases.case import Case
 from cases.directory import OUTSIDE, Directory
 from cases.kinds.form import Form
 from cases.registry import KINDS, kind_named
@@ -54,11 +55,8 @@ RECEIPT = ("id", "number", "status")
 # The unit of a case that names none; such a case belongs to headquarters.
 NO_UNIT = ""
 
-_SEE_ALL = frozenset({"qa_manager", "general_manager", "headquarters", AUDITOR})
-_AND_BELOW = frozenset({"supervisor", "area_office"})
-_OWN_UNITS = frozenset({"agent", "window_and_site", "other_company_agent"}) | _AND_BELOW
 # Who reads what was looked at by whom.
-_OVERSEERS = _SEE_ALL
+_OVERSEERS = SEE_ALL
 # Who checks the whole record, which takes as long as it takes.
 _VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
 # Who sees every case and may come to hold any: an auditor sees personal facts masked.
@@ -104,10 +102,10 @@ def units_of(role: str, own: Iterable[str], directory: Directory) -> frozenset[s
     Args:
         own: the units that the person belongs to; without any they see nothing.
     """
-    if role not in _OWN_UNITS:
+    if role not in OWN_UNITS:
         return None
     headquarters, units = directory.headquarters, set(own)
-    if role in _AND_BELOW:
+    if role in AND_BELOW:
         # A unit that the directory does not know counts as below headquarters.
         if headquarters in units:
             return None
@@ -121,20 +119,18 @@ def sees(caller: Caller) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     """Return the units and the kinds of case that a caller sees; None stands for all of them."""
     if caller.kind == "system":
         return caller.units, _kinds_of(caller) if caller.role == FINANCE else None
-    if caller.role in _SEE_ALL:
+    if caller.role in SEE_ALL:
         return None, None
-    if caller.role in _AND_BELOW:
+    if caller.role in AND_BELOW:
         return caller.units, None
-    if caller.role in _OWN_UNITS:
+    if caller.role in OWN_UNITS:
         return caller.units, frozenset(KINDS) | _forms_of(caller)
     return None, _kinds_of(caller)
 
 
 def _kinds_of(caller: Caller) -> frozenset[str]:
     """Return the kinds that a role beside the rungs sees: those that name it, else those that are for all others."""
-    named = frozenset(name for name, kind in KINDS.items() if caller.role in kind.SEEN_BY)
-    others = frozenset(name for name, kind in KINDS.items() if OTHERS in kind.SEEN_BY)
-    return (named or others) | _forms_of(caller)
+    return kinds_seen_by(caller.role) | _forms_of(caller)
 
 
 def _forms_of(caller: Caller) -> frozenset[str]:
@@ -188,7 +184,7 @@ def _is_party(caller: Caller, view: Mapping[str, Any]) -> bool:
     # Its own policy asks them: the form may look otherwise in those at hand, or be gone from them.
     in_units = caller.units is None or (view["unit"] or NO_UNIT) in caller.units
     form = caller.forms.get(view["kind"])
-    return (in_units and caller.role in _asked(view)) or (form is not None and caller.role in form.named_in(view))
+    return (in_units and caller.role in asked(view)) or (form is not None and caller.role in form.named_in(view))
 
 
 def may_change(caller: Caller) -> bool:
@@ -288,7 +284,7 @@ def reads_all_texts(caller: Caller) -> bool:
     """Whether a caller reads what people wrote freely in every case that they see."""
     if caller.kind == "system":
         return "texts" in caller.scopes and caller.role not in UNTOLD
-    return caller.role in _SEE_ALL or caller.role in _OWN_UNITS
+    return caller.role in RUNGS
 
 
 def may_read_texts(caller: Caller, view: Mapping[str, Any]) -> bool:
@@ -304,20 +300,11 @@ def may_read_texts(caller: Caller, view: Mapping[str, Any]) -> bool:
         return False
     if _is_form(view):
         return may_see(caller, view)
-    return _is_party(caller, view) or view["holder"] in (caller.id, caller.role) or caller.role in _asked(view)
+    return _is_party(caller, view) or view["holder"] in (caller.id, caller.role) or caller.role in asked(view)
 
 
 def _is_form(view: Mapping[str, Any]) -> bool:
     return kind_named(view["kind"]) is Form
-
-
-def _asked(view: Mapping[str, Any]) -> set[str]:
-    """Return the roles that are or were asked to decide or to sign a case."""
-    signed = view.get("signed") or []
-    asked = {one["role"] for one in ([signed] if isinstance(signed, Mapping) else signed)}
-    for one in view["approvals"]:
-        asked |= {one["role"], *one.get("also", ())}
-    return asked | {one["role"] for one in view.get("waits_for", ()) if one["role"] is not None}
 
 
 def may_read_names(caller: Caller) -> bool:

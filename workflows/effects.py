@@ -233,7 +233,7 @@ class Outside:
         ]
         rule = self.case.policy.digest
         burst = Burst(rule.more_than, rule.within.total_seconds()) if rule else None
-        batch = NoticeBatch(case_id, self.ledger_view(), orders, burst)
+        batch = NoticeBatch(case_id, self.ledger_view(), orders, burst, self.case.policy.zone)
         try:
             results: list[NoticeResult] = await workflow.execute_activity(
                 NOTIFY,

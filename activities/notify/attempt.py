@@ -14,6 +14,7 @@ from activities.messages import NoticeBatch, NoticeOrder
 from activities.notify.channels import Delayed, Deliver, Undeliverable
 from activities.notify.progress import Progress
 from activities.notify.recipients import Delivery, Way
+from cases.directory import Directory
 
 # Seconds between two heartbeats that tell of progress.
 SELDOM = 0.2
@@ -50,12 +51,14 @@ class ServerClock:
 class Attempt:
     """What one attempt of the activity knows.
 
-    ``sessions`` are the open sessions of channels by name, ``failed`` why a way did not work in this attempt.
+    ``sessions`` are the open sessions of channels by name, ``failed`` why a way did not work in this attempt,
+    ``directory`` is the staff as it is now.
     """
 
     def __init__(self, batch: NoticeBatch) -> None:
         self.batch, self.progress, self.clock = batch, Progress.recall(), ServerClock()
         self.sessions: dict[str, Deliver] = {}
+        self.directory = Directory()
         self.failed: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._retry_at: datetime | None = None

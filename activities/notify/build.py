@@ -16,7 +16,7 @@ from activities.notify.channels.webhook import WebhookChannel
 from activities.notify.channels.wecom import WecomChannel
 from activities.notify.compose import Composer, Links
 from activities.notify.contacts import ContactBook
-from activities.notify.notifier import Notifier, Staff, Texts
+from activities.notify.notifier import Ledger, Notifier, Staff
 from activities.notify.sender import Sender
 from activities.notify.templates import Templates
 from activities.signatures import read_secret
@@ -34,7 +34,7 @@ def build_notifier(
     apprise: bool = False,
     templates: Path | None = None,
     staff: Staff | None = None,
-    texts: Texts | None = None,
+    ledger: Ledger | None = None,
     links: Links | None = None,
     hold: float = HOLD,
     guard: Guard | None = None,
@@ -50,7 +50,7 @@ def build_notifier(
         mail_from: the sender, ``name@example.com``.
         apprise: whether apprise's addresses are served.
         templates: a folder of templates that go before the built-in ones.
-        staff, texts: see `Notifier`.
+        staff, ledger: see `Notifier`.
         links: see `Composer`.
         hold: see `Sender`.
         guard: judges where the addresses of people may lead; without one, anywhere.
@@ -72,7 +72,7 @@ def build_notifier(
     if apprise:
         channels["apprise"] = AppriseChannel(guard)
     sender = Sender(channels, Composer(Templates(templates), links), hold)
-    return Notifier(ContactBook(contacts_path), sender, staff, texts)
+    return Notifier(ContactBook(contacts_path), sender, staff, ledger)
 
 
 def webhook_channel(secret: str | None, guard: Guard | None = None) -> Channel | None:

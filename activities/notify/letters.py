@@ -25,7 +25,10 @@ def _environment(language: str) -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(moment=format_moment, said=lambda term, section: translations.word(section, term))
+    environment.filters.update(
+        moment=lambda value: format_moment(value, language, exact=True),
+        said=lambda term, section: translations.word(section, term),
+    )
     return environment
 
 

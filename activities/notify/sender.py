@@ -101,7 +101,7 @@ class Sender:
         try:
             if way.channel not in self._channels:
                 raise Undeliverable("not configured")
-            composed = self._composer.compose(delivery, way, attempt.batch)
+            composed = self._composer.compose(delivery, way, attempt.batch, attempt.directory)
             sent_together = await self._send(composed, delivery.order, way, attempt)
         except (Undeliverable, Delayed) as error:
             return attempt.not_sent(delivery, way, error)

@@ -183,7 +183,7 @@ async def test_the_mail_of_a_summary_has_its_texts_also_where_the_run_does_not_k
 
     async def mail(name: str) -> str:
         folder = tmp_path / name
-        notifier = build_notifier(f"maildir:{folder}", None, contacts, "a@example.com", hold=0, texts=book.texts)
+        notifier = build_notifier(f"maildir:{folder}", None, contacts, "a@example.com", hold=0, ledger=book)
         [result] = await Attempts(notifier).run(NoticeBatch(case_id, signed.case.view(), [order]))
         assert result.outcome == "sent"
         return said(folder)

@@ -4,15 +4,23 @@ A folder of one's own with the same structure (``zh/rung.txt``, ``en/_base.txt``
 goes before them, file by file. One of its files that does not work is said so, and the built-in ones
 are used for that notice.
 
-A template sees ``case_id``, ``number`` (the case id until a number is given), ``kind``, ``roles``,
+A template sees ``case_id``, ``number`` (the caller's own key until a number is given), ``kind``, ``roles``,
 ``clause``, ``event`` (public event JSON), ``view`` (the case view), ``ack`` (``link`` and ``code`` to
 take the case up with, either may be empty; or none), ``no`` (which copy, where copies go out one by one),
-``page`` (where the console shows the case; empty where nobody says where it is) and the filters ``said``
-(a word of ``words.toml``; of a form and its steps the title in the reader's language), ``moment`` (an
-instant for people, in the offset that it carries) and ``unpublished`` (the years that the due date in an
-event's data waits for). ``digest.txt`` sees ``items``, each with ``number``, ``case_id``, ``title``,
-``due`` and ``ack``. Free text of an event (remarks, reasons,
-replies) stays out of the templates: it may name people.
+``outside`` (it goes to none of the staff), ``waybill`` (of the parcel, for who sees the case; else empty),
+``reason`` (why something was asked for, approved or rejected, for who may read it; else empty), ``console``
+(where that is; empty where nobody says so, or it goes outside) and ``page`` (where it shows the case).
+
+Filters: ``said`` (a word of ``words.toml``; of a form and its steps the title in the reader's language),
+``moment`` (an instant for people, in the zone of the case's policy), ``unpublished`` (the years that the due
+date in an event's data waits for), ``person`` (the id of one of the staff or of a unit, with the name for the
+staff), ``who`` (an actor, with the role), ``clauses`` (a route's clause without the marks of what no document
+says) and ``above`` (by how much an amount exceeds the formula). ``about`` says in few words what the case is about.
+
+``digest.txt`` sees how many notices there are (``count``) and ``items``, one for each case, with ``number``,
+``case_id``, ``titles`` (what the subjects say; ``title`` is the last one), ``about``, ``waybill``, ``unit``, ``due``,
+``ack``, ``page``, ``outside`` and ``ids`` (of the messages). Other free text of an event (remarks, replies) stays out of
+the templates: it may name people.
 """
 
 from __future__ import annotations
@@ -21,8 +29,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, pass_context
@@ -30,12 +40,31 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS, Translations, word_files
+from cases.compensation import above_formula
 from cases.policy.forms import titles
+from cases.registry import KINDS
+from cases.vocabulary.clauses import clause_ids
+from cases.vocabulary.texts import is_reference
 
 FALLBACK = "generic"
 DIGEST = "digest"
 # What stands between a word and the title that says which.
 COLON = {"zh": "：", "en": ": "}
+# What a template sees where whoever asks for a text leaves it out.
+NOTHING_MORE: Mapping[str, Any] = {
+    "ack": None,
+    "page": "",
+    "console": "",
+    "outside": False,
+    "waybill": "",
+    "reason": "",
+    "name_of": lambda _: "",
+    "zone": None,
+}  # fmt: skip
+# Clauses that are marks: no document says them to people.
+_MARKS = frozenset({"CARD", "INVENTED", "OUTSIDE", "READING"})
+_WEEKDAYS = {"zh": "一二三四五六日", "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +107,7 @@ class Templates:
             facts: what the templates see, as above.
         """
         remark = self._wrong.get(language, "")
-        facts = {"ack": None, "page": "", **facts}
+        facts = {**NOTHING_MORE, "about": self.about(language, facts["kind"], facts["view"]), **facts}
         given, own = self._given.get(language), self._own[language]
         # The generic text has the words of the given folder too.
         for template, environment in ((name, given), (name, own), (FALLBACK, given)):
@@ -95,15 +124,39 @@ class Templates:
                 remark = _failed(language, template, error)
         return _render(own, FALLBACK, facts, remark)
 
-    def digest(self, language: str, items: Sequence[Mapping[str, Any]]) -> Text:
-        """Render many notices as one list."""
+    def about(self, language: str, kind: str, view: Mapping[str, Any]) -> str:
+        """Return what a case is about in few words, free of personal data: the category of a complaint, for one.
+
+        A form is called by its title, and is about nothing else; an inquiry has no category, and is called by its kind.
+        """
+        declared = KINDS.get(kind)
+        if declared is None or not declared.FILED:
+            return ""
+        environment = self._given.get(language, self._own[language])
+        words: Translations = environment.globals["words"]  # type: ignore[assignment]
+        if not declared.ABOUT:
+            return words.word("kind", kind)
+        found = (view.get("facts") or {}).get(declared.ABOUT)
+        values = [one for one in (found if isinstance(found, list) else [found]) if one and not is_reference(one)]
+        if declared.ABOUT not in words.sections:
+            return words.join(map(str, values))
+        return words.words(declared.ABOUT, values)
+
+    def digest(self, language: str, items: Sequence[Mapping[str, Any]], count: int) -> Text:
+        """Render many notices as one list.
+
+        Args:
+            items: one for each case, as above.
+            count: of the notices.
+        """
+        facts = {**NOTHING_MORE, "items": items, "count": count}
         remark = self._wrong.get(language, "")
         if language in self._given:
             try:
-                return _render(self._given[language], DIGEST, {"items": items}, remark)
+                return _render(self._given[language], DIGEST, facts, remark)
             except Exception as error:
                 remark = _failed(language, DIGEST, error)
-        return _render(self._own[language], DIGEST, {"items": items}, remark)
+        return _render(self._own[language], DIGEST, facts, remark)
 
 
 def _failed(language: str, name: str, error: Exception) -> str:
@@ -142,8 +195,44 @@ def _environment(language: str, folder: Path | None) -> SandboxedEnvironment:
         base, _, step = str(term).partition(":")
         return f"{translations.word(section, base)}{COLON[language]}{title}" if step else title
 
-    environment.filters.update(said=said, moment=format_moment, unpublished=_unpublished)
+    @pass_context
+    def moment(context: Context, value: str) -> str:
+        return format_moment(value, language, context.get("zone"))
+
+    @pass_context
+    def who(context: Context, actor: Mapping[str, Any]) -> str:
+        role = said(context, actor["role"], "role")
+        # The system is nobody, and an actor without a name of their own is their role.
+        if actor["id"] in ("", actor["role"]):
+            return role
+        return translations.join((_person(context, actor["id"]), role))
+
+    environment.globals["words"] = translations
+    environment.filters.update(
+        said=said, moment=moment, unpublished=_unpublished, person=_person, who=who, clauses=_clauses,
+        above=_above,
+    )  # fmt: skip
     return environment
+
+
+@pass_context
+def _person(context: Context, id: str) -> str:
+    return named(id, context["name_of"](id))
+
+
+def named(id: str, name: str) -> str:
+    """Return a name with the id beside it; the id alone where there is no name."""
+    return f"{name} ({id})" if name else id
+
+
+def _clauses(clause: str) -> str:
+    return ", ".join(one for one in clause_ids(clause) if one not in _MARKS)
+
+
+def _above(amount: str | None, view: Mapping[str, Any]) -> str:
+    """Return by how much an amount exceeds what the formula gives, in yuan; empty where it does not."""
+    above = above_formula(None if amount is None else Decimal(amount), view.get("assessment"))
+    return "" if above is None else f"{above:.2f}"
 
 
 def _titled(view: Mapping[str, Any], term: Any, section: str) -> str | None:
@@ -161,9 +250,20 @@ def _one_line(value: Any) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
-def format_moment(value: str) -> str:
-    """Return an instant, given as ISO 8601 text, as people read it: with the offset that it carries."""
-    return datetime.fromisoformat(value).isoformat(" ", "seconds")
+def format_moment(value: str, language: str, zone: str | None = None, *, exact: bool = False) -> str:
+    """Return an instant, given as ISO 8601 text, as people read it: to the minute, with the weekday.
+
+    Args:
+        language: ``zh`` or ``en``.
+        zone: in which it is told; without one as the offset that it carries says.
+        exact: whether seconds that are not zero are told.
+    """
+    at = datetime.fromisoformat(value)
+    at = at if zone is None else at.astimezone(ZoneInfo(zone))
+    weekday, time = _WEEKDAYS[language][at.weekday()], f"{at:%H:%M:%S}" if exact and at.second else f"{at:%H:%M}"
+    if language == "zh":
+        return f"{at.year}年{at.month}月{at.day}日（周{weekday}）{time}"
+    return f"{weekday} {at.day} {_MONTHS[at.month - 1]} {at.year}, {time}"
 
 
 def _unpublished(data: Mapping[str, Any], view: Mapping[str, Any]) -> list[int]:
