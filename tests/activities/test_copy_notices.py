@@ -18,8 +18,8 @@ EVENT = {
 @pytest.mark.parametrize(
     ("language", "subject", "said"),
     [
-        ("en", "[N-1] Copy 2 for agent", ("copy 2 of 3", "general manager (gm-1)", "3. finance")),
-        ("zh", "[N-1] 第 2 联（客服）", ("第 2 联，共 3 联", "总经理（gm-1）", "第 3 联 财务")),
+        ("en", "[N-1] Copy 2 for agent", ("copy 2 of 3", "gm-1, general manager", "3. finance")),
+        ("zh", "[N-1] 第 2 联（客服）", ("第 2 联，共 3 联", "gm-1、总经理", "第 3 联 财务")),
     ],
 )
 def test_it_says_which_copy_of_what_and_who_decided(language: str, subject: str, said: tuple[str, ...]) -> None:
@@ -30,4 +30,4 @@ def test_it_says_which_copy_of_what_and_who_decided(language: str, subject: str,
     assert text.subject == subject
     for one in said:
         assert one in text.body, text.body
-    assert text.body.endswith("caseladder show complaint:C-1\n")
+    assert "caseladder" not in text.body

@@ -192,6 +192,8 @@ def breaching(number: int, burst: Burst) -> NoticeBatch:
         order("rung", "general_manager", id=f"{case}/9/rung", type="clock_started", clock="rung", due=due),
         case=case,
         number=f"2026-03-{number:04}",
+        unit="north",
+        facts={"category": "delay", "shipment": {"waybill": f"SF-{number}"}},
         burst=burst,
     )
 
@@ -204,7 +206,12 @@ def said(mail: EmailMessage) -> str:
 
 async def test_500_cases_that_breach_at_once_give_a_handful_of_digests_that_name_them_all(mail: MailServer) -> None:
     notifier = build_notifier(
-        f"smtp://127.0.0.1:{mail.port}", None, None, "a@example.com", staff=staff, links=Links(("s" * 32,))
+        f"smtp://127.0.0.1:{mail.port}",
+        None,
+        None,
+        "a@example.com",
+        staff=staff,
+        links=Links(("s" * 32,), "https://c.example/"),
     )
     burst = Burst(more_than=5, within=1.5)
     loop = asyncio.get_running_loop()
@@ -217,13 +224,18 @@ async def test_500_cases_that_breach_at_once_give_a_handful_of_digests_that_name
         digests = [text for text in texts if re.match(r"\d+ (notices|条通知)\n", text)]
         assert len(texts) - len(digests) <= 10, notice  # so many by themselves in each of two windows
         assert 1 <= len(digests) <= 8
-        named = [number for text in texts for number in set(re.findall(r"complaint:B-(\d+)", text))]
+        named = [number for text in texts for number in set(re.findall(r"2026-03-(\d{4})", text))]
         assert sorted(map(int, named)) == list(range(CASES)), notice  # each once
     # Each line says what it is about and how it is taken up.
     digest = next(said(m) for to, m in mail.mails if to == "sup@example.com" and "notices" in m["Subject"])
-    assert re.search(r"2026-03-\d{4} complaint:B-\d+ #[0-9a-f]{10}\n  Deadline missed: resolution, due 2026-", digest)
+    page = r"https://c\.example/console/case\?id=complaint%3AB-\d+\n"
+    line = (
+        rf"2026-03-\d{{4}} · Deadline missed: resolution · delay · SF-\d+ · north · due Tue 10 Mar 2026, 09:05 · {page}"
+    )
+    assert re.search(line, digest), digest[:2000]
     digest = next(said(m) for to, m in mail.mails if to == "gm@example.com" and "条通知" in m["Subject"])
-    assert re.search(r"请受理（总经理），期限 .*\n  caseladder acknowledge complaint:B-\d+ --code ", digest)
+    line = rf"请受理（总经理） · 延误 · SF-\d+ · north · 期限 2026年3月10日（周二）09:10 · {page}  受理：https://c\.example/a/"
+    assert re.search(line, digest), digest[:2000]
     # Five minutes to acknowledge, and all of it is heard within the seconds that bursts are gathered.
     assert took < 30
     outcomes = {result.outcome for both in results for result in both}
@@ -270,14 +282,19 @@ async def test_a_mail_server_that_is_away_is_asked_once_for_a_burst(mail: MailSe
     cases = [Attempts(notifier) for _ in range(20)]
 
     def breach(number: int) -> NoticeBatch:
-        return batch(order("breach", "supervisor", id=f"c/{number}/breach"), case=f"complaint:A-{number}", burst=burst)
+        return batch(
+            order("breach", "supervisor", id=f"c/{number}/breach"),
+            case=f"complaint:A-{number}",
+            burst=burst,
+            number=None,
+        )
 
     await asyncio.gather(*(one.delayed(breach(number)) for number, one in enumerate(cases)))
     assert mail.connections <= 3
     mail.answers = {}
     results = await asyncio.gather(*(one.run(breach(number), 2) for number, one in enumerate(cases)))
     assert {result.outcome for [result] in results} == {"sent"}
-    named = [n for _, m in mail.mails for n in set(re.findall(r"complaint:A-(\d+)", m.get_content()))]
+    named = [n for _, m in mail.mails for n in set(re.findall(r"\bA-(\d+)", m.get_content()))]
     assert sorted(map(int, named)) == list(range(20))
 
 
@@ -294,7 +311,12 @@ async def test_a_chat_gets_a_digest_in_parts_that_fit_and_a_program_none_at_all(
         notifier = build_notifier(None, "whsec_" + "a" * 40, None, "a@example.com", staff=there)
         burst = Burst(more_than=1, within=0.3)
         orders = (
-            batch(order("breach", "supervisor", "platform", id=f"c/{n}/breach"), case=f"complaint:W-{n}", burst=burst)
+            batch(
+                order("breach", "supervisor", "platform", id=f"c/{n}/breach"),
+                case=f"complaint:W-{n}",
+                burst=burst,
+                number=None,
+            )
             for n in range(101)
         )
         results: list[list[NoticeResult]] = await asyncio.gather(*(Attempts(notifier).run(one) for one in orders))
@@ -304,4 +326,4 @@ async def test_a_chat_gets_a_digest_in_parts_that_fit_and_a_program_none_at_all(
     texts = [one[one["msgtype"]]["content"] for one in said]
     assert 2 < len(texts) <= 9
     assert all(len(text.encode()) <= 4096 and "…" not in text for text in texts)
-    assert len({n for text in texts for n in re.findall(r"complaint:W-(\d+)", text)}) == 101
+    assert len({n for text in texts for n in re.findall(r"\bW-(\d+)", text)}) == 101

@@ -27,7 +27,7 @@ DECIDED = {"established": True, "disposal": "allowance", "amount": "900.00", "qu
 SAID: list[tuple[str, str, dict[str, Any], tuple[str, str], tuple[str, ...]]] = [
     (
         "sign", "signature_asked", {"step": "gm_check", "role": "gm_office", "due": AT},
-        ("It is your turn: check by the GM office.", "请办理：总经理室查核。"), ("2026-03-05 23:59",),
+        ("It is your turn: check by the GM office.", "请办理：总经理室查核。"), ("23:59",),
     ),
     (
         "sent_back", "sent_back", {"step": "decision", "to": "opinion", "role": "deputy_gm", "reason": "Ms Li"},

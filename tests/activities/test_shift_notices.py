@@ -42,19 +42,19 @@ NOTICES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...], t
         {"role": "agent", "people": ["agent-2"], "from": OUT, "due": AT, "cases": 3},
         HANDOVER,
         (
-            "[N-1] Handover at 2026-03-04 20:00:00+08:00: 3 open cases\n",
-            "1. 2026-03-0001, complaint:C-1, agent; next due 2026-03-04 20:00:00+08:00; promised by 2026-03-04",
-            "2. complaint:C-2, complaint:C-2, agent; paused: answer",
+            "[N-1] Handover at Wed 4 Mar 2026, 20:00: 3 open cases\n",
+            "1. 2026-03-0001, agent; next due Wed 4 Mar 2026, 20:00; promised by Wed 4 Mar 2026",
+            "2. C-2, agent; paused: answer",
             "The first 2 of 3 are listed.",
         ),
-        ("交接班", "已承诺 2026-03-04 20:00:00+08:00 前回复", "已暂停：答复", "3 件中的前 2 件"),
+        ("交接班", "已承诺 2026年3月4日（周三）20:00 前回复", "已暂停：答复", "3 件中的前 2 件"),
     ),
     "relief_missing": (
         "relief_missing",
         {"role": "supervisor", "from": OUT, "due": AT},
         {**HANDOVER, "relief": None},
-        ("[N-1] Nobody relieves agent-1 at 2026-03-04 20:00:00+08:00\n", "shift S-1; open cases: 3", "name_relief"),
-        ("无人接班：agent-1", "未结案件 3 件", "name_relief"),
+        ("[N-1] Nobody relieves agent-1 at Wed 4 Mar 2026, 20:00\n", "shift S-1; open cases: 3", "do=name_relief#"),
+        ("无人接班：agent-1", "未结案件 3 件", "do=name_relief#"),
     ),
     "handover_open": (
         "escalated",
@@ -73,8 +73,8 @@ NOTICES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...], t
             "left": [{"case": "complaint:C-2", "code": "closed"}],
         },
         HANDOVER,
-        ("[N-1] Handed over: 1 cases to agent-2\n", "Left alone: complaint:C-2: The case is closed"),
-        ("已交接：1 件转给 agent-2", "未交接：complaint:C-2，案件已结案"),
+        ("[N-1] Handed over: 1 case to agent-2\n", "Left alone: C-2: The case is closed"),
+        ("已交接：1 件转给 agent-2", "未交接：C-2，案件已结案"),
     ),
     "swap_asked": (
         "swap_asked",
@@ -82,17 +82,17 @@ NOTICES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...], t
         SWAP,
         (
             "[N-1] agent-1 asks you to swap a shift\n",
-            "gives shift S-20 (2026-10-20 08:00:00+08:00 to 2026-10-20 20:00:00+08:00) to agent-2\n",
+            "gives shift S-20 (Tue 20 Oct 2026, 08:00 to Tue 20 Oct 2026, 20:00) to agent-2\n",
             "and takes shift S-22",
-            "swap agree handover:S-1",
+            "do=agree#",
         ),
-        ("申请与您换班", "班次 S-20（2026-10-20 08:00:00+08:00 至", "班次 S-22", "部门经理"),
+        ("申请与您换班", "班次 S-20（2026年10月20日（周二）08:00 至", "班次 S-22", "部门经理"),
     ),
     "swap_agreed": (
         "swap_agreed",
         {"role": "agent", "due": AT},
         SWAP,
-        ("[N-1] A shift swap waits for your signature\n", "Without your signature by 2026-03-04", "swap sign"),
+        ("[N-1] A shift swap waits for your signature\n", "Without your signature by Wed 4 Mar 2026", "do=sign#"),
         ("换班待您签字", "换班无效"),
     ),
     "swap_refused": (
@@ -118,12 +118,13 @@ def test_the_words_of_a_handover_and_a_swap(name: str, language: str) -> None:
     type_, data, view, english, chinese = NOTICES[name]
     event = {"type": type_, "at": AT, "actor": {"id": "agent-1", "role": "agent"}, "data": data}
     facts = {"case_id": "handover:S-1", "number": "N-1", "kind": "handover", "roles": ["agent"], "clause": "C"}
+    page = "https://x.example/console/case?id=handover%3AS-1"
     with capture_logs() as logs:
-        text = Templates().render(name, language, {**facts, "event": event, "view": view})
+        text = Templates().render(name, language, {**facts, "page": page, "event": event, "view": view})
     assert logs == []  # nothing fell back
     said = f"{text.subject}\n{text.body}"
     for part in english if language == "en" else chinese:
         assert part in said
     for never in ("None", "Ms Li", "\n\n\n"):
         assert never not in said
-    assert text.body.endswith("caseladder show handover:S-1\n")
+    assert f"：{page}\n" in said or f"Open it:  {page}\n" in said
