@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,9 @@ from urllib.parse import quote
 import pytest
 from structlog.testing import capture_logs
 
+from activities.database.errors import DatabaseAway
 from activities.messages import NoticeBatch, NoticeOrder
+from activities.notify.build import build_notifier
 from activities.notify.compose import Composed, Composer, Links
 from activities.notify.recipients import Delivery, Way
 from activities.notify.templates import Templates
@@ -27,6 +30,7 @@ from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.engine import Prepared
 from starter.rehearsal.scenario import load_scenario
 from tests.core.support import shown
+from tests.notifications import Attempts, MailServer, order
 
 POLICIES, TEMPLATES = Policies(), Templates()
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.toml"))
@@ -140,3 +144,98 @@ def test_the_worked_cases_send_every_notice_but_one() -> None:
     names = {route.name for name in ("default", "cross_company") for route in POLICIES.load(name).notice}
     assert names - {batch.notices[0].name for batch in told()} == {"not_filed"}
     assert {batch.view["kind"] for batch in told()} >= set(KINDS)
+
+
+def approval(**data: Any) -> NoticeBatch:
+    """A notice that an offer above the formula waits for the supervisor."""
+    view = {
+        "number": "2026-03-0007", "kind": "claim", "rung": "agent", "holder": "agent-1", "unit": "north",
+        "facts": {"factor": "loss", "shipment": {"waybill": "YT-9"}},
+        "approvals": [{"subject": "offer", "role": "supervisor", "requested_by": "agent-1", "state": "open"}],
+        "assessment": {"total": "1918.50", "overridden": None},
+    }  # fmt: skip
+    told = {"subject": "offer", "amount": "2000.00", "role": "supervisor", "reason": "a gesture", **data}
+    one = order("approval", "supervisor", type="approval_requested", **told)
+    return NoticeBatch("claim:C-7", view, [one], zone="Asia/Shanghai")
+
+
+def test_an_approval_is_asked_with_the_reason_and_what_is_above_the_formula_and_leads_to_its_page() -> None:
+    english, chinese = (mail_of(approval(), language).message for language in ("en", "zh"))
+    assert english.subject == "[2026-03-0007] Your approval is needed: offer, 2000.00 yuan · loss · YT-9"
+    for part in (
+        "81.50 yuan above the formula",
+        "Asked by: agent-7, agent",
+        "Reason:   a gesture\n",
+        "Unit:     北区 (north)",
+    ):
+        assert part in english.text
+    for part in ("高出公式核定金额 81.50 元", "申请人：agent-7、客服", "理由：a gesture\n"):
+        assert part in chinese.text
+    assert "Decide:   https://cases.example.com/console/approvals?id=claim%3AC-7&subject=offer\n" in english.text
+    assert "a gesture" not in json.dumps(english.payload["event"])
+    assert "above" not in mail_of(approval(amount="1918.50"), "en").message.text
+    assert "Reason" not in mail_of(approval(reason=None), "en").message.text
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "parcel"),
+    [
+        ("supervisor", True, True),
+        ("agent", True, True),
+        # Finance sees claims, and reads what people wrote only of those that it is asked of.
+        ("finance", False, True),
+        # Who sees no claim at all hears of it by its number.
+        ("accounting", False, False),
+        ("customer", False, False),
+        ("platform", False, False),
+    ],
+)
+def test_reasons_and_the_parcel_are_told_to_who_may_see_them(role: str, reads: bool, parcel: bool) -> None:
+    mail = mail_of(approval(), "en", role=role).message
+    assert ("a gesture" in mail.text) is reads
+    assert ("YT-9" in mail.subject + mail.text) is parcel
+    assert ("Reason:   stands in the case" in mail.text) is not reads
+    # People of outside get neither names nor an address that is not for them.
+    outside = role in OUTSIDE
+    assert ("北区" in mail.text) is not outside
+    assert ("/console/" in mail.text) is not outside
+
+
+class Book:
+    """A casebook that gives the number only when it is asked a second time."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.asked, self.away = 0, away
+
+    async def case(self, case_id: str) -> dict[str, Any] | None:
+        self.asked += 1
+        if self.away:
+            raise DatabaseAway("no connection")
+        return {"number": "2026-03-0042"} if self.asked > 1 else None
+
+    async def texts(self, wanted: Collection[tuple[str, int, str]]) -> dict[tuple[str, int, str], str | None]:
+        if self.away:
+            raise DatabaseAway("no connection")
+        return dict.fromkeys(wanted, "what was said")
+
+    async def events(self, case_id: str) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.mark.parametrize(("away", "subject"), [(False, "[2026-03-0042] "), (True, "[C-7] ")])
+async def test_a_first_mail_waits_a_moment_for_its_number_and_goes_out_without_it(
+    tmp_path: Path, away: bool, subject: str
+) -> None:
+    contacts = tmp_path / "contacts.toml"
+    contacts.write_text('[roles.supervisor]\nemail = ["s@example.com"]\nlanguage = "en"\n')
+    # The run of a case that was continued knows its texts no more.
+    batch = approval(reason="")
+    batch.view["number"] = None
+    async with MailServer().up() as server:
+        url = f"smtp://127.0.0.1:{server.port}"
+        notifier = build_notifier(url, None, contacts, "a@example.com", ledger=Book(away))
+        [result] = await Attempts(notifier).run(batch)
+    assert result.outcome == "sent"
+    [(_, mail)] = server.mails
+    assert mail["Subject"].startswith(subject)
+    assert ("Reason:   what was said" in mail.get_content()) is not away

@@ -9,7 +9,6 @@ import email.policy
 import json
 import logging
 import os
-import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable

@@ -29,7 +29,7 @@ from tests.api.server import ApiServer, import_staff, new_key, open_api, problem
 from tests.notifications import order
 from tests.postgres import Cluster, as_writer
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import open_backend
+from tests.workflows.backend import is_about, open_backend
 
 Json = dict[str, Any]
 COMPANY = Path(__file__).parents[1] / "company"
@@ -363,9 +363,7 @@ async def test_mails_name_the_form_and_its_step_and_who_filed_hears_the_end(comp
     def told() -> dict[str, str]:
         mails = company.backend.mails()
         bodies = [str(mail.get_content()) for mail in mails]
-        return {
-            str(mail["Subject"]): body for mail, body in zip(mails, bodies, strict=True) if f"show {case_id}" in body
-        }
+        return {str(mail["Subject"]): body for mail, body in zip(mails, bodies, strict=True) if is_about(mail, case_id)}
 
     def both(mails: dict[str, str]) -> bool:
         return all(any(part in subject for subject in mails) for part in ("请签署", "未获批准"))

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, FilePayload, Page, expect
 from tests.console.page import open_page
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
+from tests.workflows.backend import is_about
 
 ZONE = ZoneInfo("Asia/Shanghai")
 REASON = "探望父母"
@@ -218,9 +219,9 @@ async def link_in_mail(console: ConsoleServer, case_id: str) -> str:
     """Wait for the mail that asks supervisors for the signature of a form, and return the link in it."""
 
     async def links() -> list[str]:
-        mails = console.backend.mails()
+        mails = [mail for mail in console.backend.mails() if is_about(mail, case_id)]
         texts = [mail.get_content() for mail in mails if mail["To"] == "supervisor@example.com"]
-        return [link for text in texts if case_id in text for link in re.findall(r"https?://\S+", text)]
+        return [link for text in texts for link in re.findall(r"https?://\S+", text)]
 
     [link] = await eventually(links, bool)
     return link

@@ -42,7 +42,7 @@ from tests.new_kind.warehouse import StoreGoods, WarehouseFacts, WarehouseReques
 from tests.postgres import as_writer, cluster
 from tests.temporal import address, eventually, time_skipping
 from tests.test_words import all_terms, missing_words
-from tests.workflows.backend import open_backend
+from tests.workflows.backend import is_about, open_backend
 from workflows.registry import RUNNER, case_workflows
 
 HERE = Path(__file__).parent
@@ -218,7 +218,7 @@ async def case_id(api: ApiServer) -> str:
 
 def _mails(api: ApiServer, case_id: str) -> Any:
     async def look() -> list[Any]:
-        return [mail for mail in api.backend.mails() if case_id in mail.as_string()]
+        return [mail for mail in api.backend.mails() if is_about(mail, case_id)]
 
     return look
 

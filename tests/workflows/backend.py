@@ -20,6 +20,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.notify.recipients import stable_id
 from activities.policies.store import Policies
 from cases.policy.model import Policy
 from cases.registry import kind_of
@@ -159,7 +160,7 @@ class Backend:
 
     def mailed(self, case: Handle) -> list[str]:
         """Return the recipients of the mails of a case."""
-        return sorted(mail["To"] for mail in self.mails() if case.id in mail.as_string())
+        return sorted(mail["To"] for mail in self.mails() if is_about(mail, case.id))
 
 
 @asynccontextmanager
@@ -197,6 +198,11 @@ async def open_backend(
     )
     async with open_book(database) as book, polling(env.client, settings, cache=cache) as worker:
         yield Backend(env, worker, book, folder, database)
+
+
+def is_about(mail: EmailMessage, case_id: str) -> bool:
+    """Whether a mail is of the thread of a case."""
+    return str(mail["References"]).strip() == f"<{stable_id(case_id)}@caseladder>"
 
 
 def happened(events: list[Json]) -> list[tuple[str, str]]:

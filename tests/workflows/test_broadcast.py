@@ -27,6 +27,7 @@ from tests.casebook import Book, open_book
 from tests.cli.program import ROOT, environment
 from tests.postgres import Cluster, as_writer, cluster
 from tests.temporal import address, eventually, time_skipping
+from tests.workflows.backend import is_about
 
 MINUTE = timedelta(minutes=1)
 ROLES = (
@@ -64,7 +65,7 @@ class Inbox:
         return [
             (address, mail["Message-ID"])
             for address, mail in self.mails
-            if case_id in mail.get_content() and words in mail["Subject"]
+            if is_about(mail, case_id) and words in mail["Subject"]
         ]
 
 

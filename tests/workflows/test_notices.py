@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
 from activities.notify.ack_tokens import expiry, issue, read
 from cases.vocabulary.refusals import Refused
 from tests.temporal import eventually
-from tests.workflows.backend import Backend
+from tests.workflows.backend import Backend, Handle, is_about
+from tests.workflows.test_claims import FACTS as CLAIM
 
 SECRETS = ("s" * 32,)
 
@@ -24,6 +28,72 @@ async def test_a_notice_goes_out_with_what_the_policy_says_of_bursts(backend: Ba
     assert batch["digest"] == {"more_than": 5, "within": 60.0}
     # As long as it takes that a mail server is away for a day.
     assert scheduled[0].schedule_to_close_timeout.ToTimedelta() > timedelta(hours=24)
+
+
+def subjects(backend: Backend, case: Handle) -> list[str]:
+    """The subjects of the mails about a case."""
+    return [str(mail["Subject"]) for mail in backend.mails() if is_about(mail, case.id)]
+
+
+def lines(mail: EmailMessage) -> str:
+    """The text of a mail, its lines as they were written."""
+    return str(mail.get_content()).replace("\r\n", "\n")
+
+
+async def test_the_number_the_matter_and_the_parcel_stand_in_the_subject_from_the_first_mail_on(
+    backend: Backend,
+) -> None:
+    shipment = {"waybill": "YD-FIRST", "posted_on": "2026-03-01"}
+    case = await backend.file("complaint", {"category": "delay", "shipment": shipment})
+    await backend.recorded(case)
+    number = (await backend.book.case(case.id) or {})["number"]
+    # All that a complaint tells when it is opened: who holds it, and those above.
+    said = await eventually(lambda: _now(subjects, backend, case), lambda found: len(found) >= 4)
+    assert all(re.fullmatch(rf"\[{number}\] .+ · 延误 · YD-FIRST", one) for one in said), said
+    [mail] = [mail for mail in backend.mails() if is_about(mail, case.id) and mail["To"] == "agents@example.com"]
+    text = mail.get_content()
+    assert re.search(r"请在 \d{4}年\d+月\d+日（周.）\d\d:\d\d 前确认受理", text), text
+    assert not re.search(r"\d\d:\d\d:\d\d|\+0\d:00", text), text
+
+
+async def test_who_is_asked_and_who_asked_read_why_in_their_mails(backend: Backend) -> None:
+    case = await backend.file("claim", CLAIM)
+    await backend.do(case, "acknowledge")
+    for subject, decision, why in (("refund", "approve", "paid twice, indeed"), ("voucher", "reject", "not this one")):
+        asking = f"the {subject} was promised on the phone"
+        await backend.do(case, "request_approval", subject=subject, amount="5000.00", reason=asking)
+        await backend.do(case, decision, "general_manager", subject=subject, reason=why)
+        for words, wanted in (("请审批", asking), ("已批准" if decision == "approve" else "已驳回", why)):
+
+            def found(words: str = f"{words}：{subject}") -> list[str]:
+                mails = [mail for mail in backend.mails() if is_about(mail, case.id)]
+                return [lines(mail) for mail in mails if words in mail["Subject"]]
+
+            [text] = await eventually(lambda: _now(found), lambda seen: len(seen) == 1)
+            assert f"理由：{wanted}\n" in text
+            assert "金额：5000.00 元" in text
+
+
+async def test_an_approval_that_climbs_says_why_it_was_asked_for(backend: Backend) -> None:
+    case = await backend.file("claim", CLAIM)
+    await backend.do(case, "acknowledge")
+    await backend.do(case, "request_approval", subject="refund", amount="900.00", reason="it was paid twice")
+    await backend.recorded(case)
+    policy = (await case.query("case"))["clocks"]
+    [due] = [one["due"] for one in policy if one["clock"] == "approval:1"]
+    await backend.wait(case, datetime.fromisoformat(due) - datetime.now(UTC))
+
+    def found() -> list[str]:
+        mails = [mail for mail in backend.mails() if is_about(mail, case.id) and mail["To"] == "quality@example.com"]
+        return [lines(mail) for mail in mails if "请审批：refund" in mail["Subject"]]
+
+    [text] = await eventually(lambda: _now(found), bool, seconds=20)
+    assert "理由：it was paid twice\n" in text
+    assert "申请人：agent-1\n" in text
+
+
+async def _now(look: Any, *about: Any) -> Any:
+    return look(*about)
 
 
 async def test_what_became_of_it_comes_back_as_an_event_and_a_row(backend: Backend) -> None:

@@ -21,7 +21,7 @@ from starter.summary import SCHEDULE, ensure_schedule, file_month
 from tests.casebook import Book, open_book
 from tests.postgres import Cluster
 from tests.temporal import eventually
-from tests.workflows.backend import DEFAULT, Backend, Handle
+from tests.workflows.backend import DEFAULT, Backend, Handle, is_about
 from tests.workflows.strict import replays
 from workflows.registry import MONTH_END
 
@@ -127,7 +127,7 @@ async def test_the_schedule_gathers_the_month_and_the_summary_is_signed_and_sent
     assert (view["status"], view["turn"]) == ("resolved", [])
 
     await eventually(lambda: told(backend, case), lambda notices: "summary" in notices)
-    mails = [mail for mail in backend.mails() if case.id in mail.as_string()]
+    mails = [mail for mail in backend.mails() if is_about(mail, case.id)]
     to = [mail["To"].partition("@")[0] for mail in mails]
     assert [to.count(role) for role in SIGNERS] == [3, 1, 2, 1, 1]
     [letter] = [mail.get_content() for mail in mails if mail["To"] == "customer@example.com"]

@@ -19,8 +19,8 @@ says) and ``above`` (by how much an amount exceeds the formula). ``about`` says 
 
 ``digest.txt`` sees how many notices there are (``count``) and ``items``, one for each case, with ``number``,
 ``case_id``, ``titles`` (what the subjects say; ``title`` is the last one), ``about``, ``waybill``, ``unit``, ``due``,
-``ack``, ``page``, ``outside`` and ``ids`` (of the messages). Other free text of an event (remarks, replies) stays out of
-the templates: it may name people.
+``ack``, ``page``, ``outside`` and ``ids`` (of the messages). Other free text of an event (remarks, replies) stays out
+of the templates: it may name people.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from cases.compensation import above_formula
 from cases.policy.forms import titles
 from cases.registry import KINDS
 from cases.vocabulary.clauses import clause_ids
+from cases.vocabulary.events import SYSTEM
 from cases.vocabulary.texts import is_reference
 
 FALLBACK = "generic"
@@ -202,8 +203,8 @@ def _environment(language: str, folder: Path | None) -> SandboxedEnvironment:
     @pass_context
     def who(context: Context, actor: Mapping[str, Any]) -> str:
         role = said(context, actor["role"], "role")
-        # The system is nobody, and an actor without a name of their own is their role.
-        if actor["id"] in ("", actor["role"]):
+        # The system is nobody.
+        if actor["role"] == SYSTEM.role or not actor["id"]:
             return role
         return translations.join((_person(context, actor["id"]), role))
 
