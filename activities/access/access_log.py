@@ -11,19 +11,34 @@ class AccessLog:
     """Gives and logs. Safe to share between tasks; every method raises what `Database.connection` does."""
 
     _LOOK = statement(__package__, "access_log_record")
+    _AGAIN = statement(__package__, "access_log_again")
     _LOOKS = statement(__package__, "access_log")
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def look(self, case_id: str, caller: str, role: str, *, masked: bool) -> tuple[dict[str, Any], bool]:
-        """Return the personal facts of a case, and whether they were erased; the look is recorded with it."""
+    async def look(
+        self, case_id: str, caller: str, role: str, *, masked: bool, sitting: bytes | None = None
+    ) -> tuple[dict[str, Any], bool]:
+        """Return the personal facts of a case, and whether they were erased; the look is recorded with it.
+
+        Args:
+            sitting: a session for which the look holds: in it, it is recorded once.
+        """
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(self._LOOK, case_id, caller, role, masked)
+            row = await connection.fetchrow(self._LOOK, case_id, caller, role, masked, sitting)
         return ({}, False) if row is None else (row["facts"] or {}, row["erased"])
 
+    async def again(
+        self, case_id: str, caller: str, *, masked: bool, sitting: bytes
+    ) -> tuple[dict[str, Any], bool] | None:
+        """Return what `look` gave in a sitting, as it is now; None where nobody has looked in it."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._AGAIN, case_id, caller, masked, sitting)
+        return None if row is None else (row["facts"] or {}, row["erased"])
+
     async def looks(self, case_id: str) -> list[dict[str, Any]]:
-        """Return who looked at the personal facts of a case, the last first, at most 1000."""
+        """Return who looked at the personal facts of a case, or found it by a phone, the last first, at most 1000."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LOOKS, case_id)
         return [{**row, "at": row["at"].isoformat()} for row in rows]

@@ -17,11 +17,13 @@ from activities.access.idempotency import Idempotency
 from activities.access.sessions import EndedSessions
 from activities.casebook.audit import Audit
 from activities.casebook.read import Casebook
+from activities.casebook.related import Related
 from activities.casebook.search import Search
 from activities.casebook.statistics import Statistics
 from activities.casebook.worklist import Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway, StatementFailed
+from activities.desk.drafts import FilingDrafts
 from activities.events.feed import Feed
 from activities.payouts import Payouts
 from activities.payouts.payees import Payees
@@ -46,7 +48,7 @@ from starter.replies import ways_of
 from starter.senders import signer_of
 from starter.settings import Settings, SettingsError
 
-# Seconds between two times at which old answers are forgotten.
+# Seconds between two times at which old answers and drafts are forgotten.
 FORGET = 3600
 # What PostgreSQL calls the connections.
 PROGRAM = "caseladder-api"
@@ -69,6 +71,8 @@ class Services:
     database: Database
     casebook: Casebook
     search: Search
+    related: Related
+    drafts: FilingDrafts
     worklist: Worklist
     statistics: Statistics
     audit: Audit
@@ -121,12 +125,15 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
         issuer, verifier = await _verifier(settings, policies, directory, keys, forms, stack)
         temporal = client or await connect(settings.data, lazy=True)
         live, idempotency, casebook = Live(feed), Idempotency(database), Casebook(database)
+        drafts = FilingDrafts(database)
         services = Services(
             settings=settings,
             temporal=temporal,
             database=database,
             casebook=casebook,
             search=Search(database),
+            related=Related(database),
+            drafts=drafts,
             worklist=Worklist(database),
             statistics=Statistics(database),
             audit=Audit(database),
@@ -153,7 +160,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             streams=limits.streams(most_connections(settings) // 2),
             writes=limits.writes(),
         )
-        tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(idempotency))]
+        tasks = [asyncio.create_task(live.run()), asyncio.create_task(_forget(idempotency, drafts))]
         try:
             yield services
         finally:
@@ -195,10 +202,11 @@ def all_roles(policies: Policies) -> tuple[str, ...]:
     return tuple(roles)
 
 
-async def _forget(idempotency: Idempotency) -> None:
+async def _forget(idempotency: Idempotency, drafts: FilingDrafts) -> None:
     while True:
         try:
             await idempotency.forget()
+            await drafts.forget()
         except (DatabaseAway, StatementFailed) as error:
             log.warning("answers_not_forgotten", reason=str(error))
         await asyncio.sleep(FORGET)

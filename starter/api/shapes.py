@@ -118,11 +118,12 @@ class Personal(_Answer):
 
 
 class Look(_Answer):
-    """Somebody looked at the personal facts of a case."""
+    """Somebody looked at the personal facts of a case, or found it by a phone (``by_phone``)."""
 
     caller: str
     role: str
     masked: bool
+    by_phone: bool
     at: str
 
 

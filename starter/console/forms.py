@@ -19,7 +19,7 @@ from starter.console.vocabulary import OWN, resolved
 
 Options = Sequence[tuple[str, str]]
 # Texts of one line, though they may be long.
-_SHORT = frozenset({"name", "where", "label", "channel"})
+_SHORT = frozenset({"name", "where", "label", "channel", "phone", "email", "ref"})
 # A text of more characters than this gets several lines.
 _LINE = 200
 # What stands between the id and the role of a person in one choice.
@@ -72,12 +72,29 @@ def fields_of(
     """
     schema = model.model_json_schema()
     schema["required"] = [*schema.get("required", ()), *needed]
-    return tuple(_fields(schema, schema.get("$defs", {}), None, _Asked(model.NAME, words, choices)))
+    return fields_in(schema, schema.get("$defs", {}), words, choices, command=model.NAME)
+
+
+def fields_in(
+    schema: Mapping[str, Any],
+    known: Mapping[str, Any],
+    words: PageTranslations,
+    choices: Mapping[str, Options],
+    *,
+    command: str = "",
+) -> tuple[Field, ...]:
+    """Return what a form asks for that is filled in by a schema.
+
+    Args:
+        known: what the schema refers to.
+        command: the name of the command that it fills in; empty for none.
+    """
+    return tuple(_fields(schema, known, None, _Asked(command, words, choices)))
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the fields of one command's form are called and may be, see `fields_of`."""
+    """What the fields of one form are called and may be, see `fields_in`."""
 
     command: str
     words: PageTranslations

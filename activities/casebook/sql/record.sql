@@ -133,8 +133,9 @@ WITH head AS (
         gateway = coalesce(nullif(excluded.gateway, ''), p.gateway)
     WHERE p.state <> 'paid'
 ), kept AS (
-    INSERT INTO personal (case_id, facts, salt, intake_salt, intake_digest)
-    SELECT $1, $15::jsonb, $31::bytea, $29::bytea, $30::bytea FROM opened WHERE $15::jsonb IS NOT NULL OR $30::bytea IS NOT NULL
+    INSERT INTO personal (case_id, facts, salt, intake_salt, intake_digest, phone_hash)
+    SELECT $1, $15::jsonb, $31::bytea, $29::bytea, $30::bytea, phone_hash($15::jsonb -> 'customer' ->> 'phone')
+    FROM opened WHERE $15::jsonb IS NOT NULL OR $30::bytea IS NOT NULL
 ), pinned AS (
     INSERT INTO policy (hash, name, document)
     SELECT $17::text, s.policy, $16::text FROM filed, stand AS s WHERE $16::text IS NOT NULL

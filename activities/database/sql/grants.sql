@@ -10,7 +10,7 @@ GRANT SELECT, INSERT (case_id, seq, type, at, recorded_at, body, prev_hash, hash
 GRANT SELECT, INSERT (case_id, seq, field, salt, text), UPDATE (salt, text) ON case_text TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, first, seq, body) ON case_proof TO caseladder_writer;
 GRANT SELECT, INSERT (kind, number, case_id) ON case_number_given TO caseladder_writer;
-GRANT SELECT, INSERT (case_id, caller, role, masked) ON personal_look TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, caller, role, masked, sitting, by_phone) ON personal_look TO caseladder_writer;
 GRANT SELECT, INSERT (hash, name, document) ON policy TO caseladder_writer;
 GRANT INSERT (case_id, seq, notice, roles, outcome, channel, at, id, meant, attempts, reasons, remarks), SELECT
     ON notification TO caseladder_writer;
@@ -33,8 +33,8 @@ GRANT SELECT, INSERT (case_id, waybill, parent, words), UPDATE (waybill, parent,
 GRANT SELECT, INSERT (kind, year, month, serial), UPDATE (serial) ON case_number TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, seq, request_id, salt, digest), UPDATE (seq, salt, digest), DELETE
     ON case_request TO caseladder_writer;
-GRANT SELECT, INSERT (case_id, facts, salt, intake_salt, intake_digest),
-    UPDATE (facts, salt, intake_salt, intake_digest, erased_at)
+GRANT SELECT, INSERT (case_id, facts, salt, intake_salt, intake_digest, phone_hash),
+    UPDATE (facts, salt, intake_salt, intake_digest, phone_hash, erased_at)
     ON personal TO caseladder_writer;
 GRANT SELECT, INSERT (one), DELETE ON casebook_recovery TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, number, seq, hash), UPDATE (number, seq, hash) ON checkpoint_head TO caseladder_writer;
@@ -67,6 +67,10 @@ GRANT SELECT, UPDATE (version) ON directory_version TO caseladder_writer;
 GRANT SELECT, INSERT (year, published), UPDATE (published, loaded_at) ON calendar_year TO caseladder_writer;
 GRANT SELECT, INSERT (id, name, hash, role, scopes, units, customers), UPDATE (revoked_at, customers)
     ON api_key TO caseladder_writer;
+GRANT SELECT, INSERT (key, person, kind, began_at, typed, customer_ref, phone_hash),
+    UPDATE (changed_at, typed, customer_ref, phone_hash), DELETE
+    ON draft TO caseladder_writer;
+GRANT EXECUTE ON FUNCTION phone_hash(text) TO caseladder_writer;
 GRANT SELECT, INSERT (id, expires_at), DELETE ON ended_session TO caseladder_writer;
 GRANT SELECT, INSERT (caller, key, digest, salt), UPDATE (status, body), DELETE ON door_answer TO caseladder_writer;
 GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position, texts),
@@ -75,3 +79,4 @@ GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position, te
 
 -- The owner's own.
 REVOKE ALL ON caseladder_version FROM caseladder_writer;
+REVOKE ALL ON phone_key FROM caseladder_writer;

@@ -7,8 +7,14 @@ WITH filed AS (
     INSERT INTO case_event (case_id, seq, type, at, recorded_at, body, prev_hash, hash)
     VALUES ($1, $3, $9, $4, $5, $6, $7, $8)
 ), facts AS (
-    UPDATE personal SET facts = NULL, salt = NULL, intake_salt = NULL, intake_digest = NULL, erased_at = now()
+    UPDATE personal
+    SET facts = NULL, salt = NULL, intake_salt = NULL, intake_digest = NULL, phone_hash = NULL, erased_at = now()
     WHERE case_id = $1 AND erased_at IS NULL
+), drafts AS (
+    -- What somebody has typed of the same customer.
+    DELETE FROM draft USING personal AS p
+    WHERE p.case_id = $1
+      AND (draft.phone_hash = p.phone_hash OR draft.customer_ref = p.facts -> 'customer' ->> 'ref')
 ), texts AS (
     UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = $1 AND text IS NOT NULL
 ), messages AS (

@@ -1,0 +1,13 @@
+"""Drafts of filings, cases by a customer's phone, and looks that hold for a sitting."""
+
+from __future__ import annotations
+
+from activities.database.migrations import execute_file
+
+revision = "0023"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    """Keep what is typed until it is filed, find cases by a hash of a number, and say of a look in which sitting it was."""
+    execute_file("0023_desk.sql")

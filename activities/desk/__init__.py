@@ -1,0 +1,1 @@
+"""What people have under way and have not sent: drafts."""
