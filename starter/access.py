@@ -234,6 +234,11 @@ def may_file(
     return in_units and caller.role in kind.FILES
 
 
+def kinds_filed(caller: Caller) -> tuple[str, ...]:
+    """Name the kinds with code that a caller may file somewhere."""
+    return tuple(name for name, kind in KINDS.items() if may_file(caller, kind, None, somewhere=True))
+
+
 def _some(caller: Caller) -> str | None:
     return next(iter(caller.units or ()), None)
 

@@ -22,6 +22,7 @@ from starter.api.problems import refused
 from starter.api.services import Services
 from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
 from starter.console.codec import add_codec
+from starter.console.filing import pages as filing
 from starter.console.papers import pages, preview
 from starter.console.web import CSP, Handler, Site
 
@@ -39,6 +40,9 @@ PAGES: dict[str, Handler] = {
     "/case/verify": case.verify,
     "/case/events": case.events,
     "/case/proof": case.proof,
+    "/new": filing.new,
+    "/new/{kind}": filing.file,
+    "/new/{kind}/check": filing.check,
     "/approvals": approvals.approvals,
     "/approvals/next": approvals.following,
     "/approvals/waiting": approvals.waiting,

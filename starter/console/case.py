@@ -73,7 +73,10 @@ async def case(look: Look) -> Response:
         if done == Reply.NAME and replies.is_under_way(shown.case):
             look.message = Message("good", look.say("reply.sending"))
     if look.request.query_params.get("filed"):
-        look.message = Message("good", look.say("paper.filed"))
+        look.message = Message("good", look.say("paper.filed" if isinstance(shown.case, Form) else "new.filed"))
+    if undone := look.request.query_params.get("undone"):
+        names = [look.words.word("command", name) for name in undone.split(",") if name in shown.case.COMMANDS]
+        look.message = Message("bad", look.say("new.undone", what=look.words.join(names)))
     if doing is None and isinstance(shown.case, Form) and Sign.NAME in shown.allowed:
         # Whoever opens a form that waits for them has its signature at hand.
         doing = Sign.NAME

@@ -30,7 +30,7 @@ from cases.policy.forms import titles
 from cases.policy.model import Policy
 from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
-from starter.access import Caller, caller_of, may_erase, may_read_names
+from starter.access import Caller, caller_of, kinds_filed, may_erase, may_read_names
 from starter.api.actions import NoAnswer
 from starter.api.issuer import is_loopback
 from starter.api.limits import Limiter, TooManyRequests
@@ -316,6 +316,7 @@ class Look:
             "words": words,
             "times": self.times,
             "caller": self.caller,
+            "files_cases": self.caller is not None and bool(kinds_filed(self.caller)),
             "files_forms": self.caller is not None and bool(filed_by(self)),
             "rows_shown": rows_shown,
             "kind_of": lambda view: kind_said(view, words),

@@ -16,6 +16,7 @@ expect.set_options(timeout=TIMEOUT)
 # Paths; those that need a case are formatted with its id.
 PAGES = {
     "now": "/console/",
+    "new": "/console/new/complaint",
     "approvals": "/console/approvals",
     "passkeys": "/console/passkeys",
     "find": "/console/find",

@@ -9,5 +9,5 @@ down_revision = "0020"
 
 
 def upgrade() -> None:
-    """Keep what is typed until it is filed, find cases by a hash of a number, and say of a look in which sitting it was."""
+    """Keep what is typed until it is filed, find cases by a hash of a phone, and let a look hold for a sitting."""
     execute_file("0023_desk.sql")
