@@ -180,15 +180,18 @@ async def explain(services: Services, caller: Caller, view: Mapping[str, Any]) -
     return case.explain(now_in(case))
 
 
-async def personal(services: Services, caller: Caller, case_id: str) -> Json:
+async def personal(services: Services, caller: Caller, case_id: str, sitting: bytes | None = None) -> Json:
     """Return the personal facts of a case, masked unless the caller handles it. The look is recorded with it.
+
+    Args:
+        sitting: a session for which the look holds, in which it is recorded once; see `personal_again`.
 
     Raises:
         Refused: ``not_found``.
     """
     view = await find(services, caller, case_id)
     masked = not may_read_personal(caller, view)
-    facts, erased = await services.access_log.look(case_id, caller.id, caller.role, masked=masked)
+    facts, erased = await services.access_log.look(case_id, caller.id, caller.role, masked=masked, sitting=sitting)
     return {"masked": masked, "erased": erased, "facts": mask(facts) if masked else facts}
 
 
@@ -205,6 +208,20 @@ async def linked(services: Services, caller: Caller, case_id: str) -> list[Json]
     if (customers := customers_of(caller)) is None:
         return found
     return [view for view in found if (await services.casebook.customer(view["id"]))[1] in customers]
+
+
+async def personal_again(
+    services: Services, caller: Caller, view: Mapping[str, Any], sitting: bytes
+) -> dict[str, Any] | None:
+    """Return the personal facts of a case that was found, if the caller has looked at them in this sitting; else None.
+
+    Who handled the case and does no more has not looked at what they may see now, and the other way round.
+    """
+    masked = not may_read_personal(caller, view)
+    seen = await services.access_log.again(view["id"], caller.id, masked=masked, sitting=sitting)
+    if seen is None:
+        return None
+    return dict(mask(seen[0])) if masked else seen[0]
 
 
 async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -99,12 +99,17 @@ async def body(look: Look) -> Response:
 
 
 async def personal(look: Look) -> Response:
-    """Show the page with the customer's data; the look is recorded."""
+    """Show the customer's data from now on, on this case and until the session ends; the look is recorded, once.
+
+    As a fragment nothing else of the page moves, so that what is typed into a form stays.
+    """
     shown = await _find(look)
-    if look.request.method != "POST":
-        return look.go(case_url(shown.view["id"]))
-    seen = await actions.personal(look.services, look.who, shown.view["id"])
-    return await _page(look, shown, None, seen)
+    doing = look.request.query_params.get("do")
+    if look.request.method == "POST":
+        await actions.personal(look.services, look.who, shown.view["id"], look.session.id)
+        if look.request.headers.get("HX-Request"):
+            return look.page("case_personal.html", form=None, **await _told(look, shown))
+    return look.go(case_url(shown.view["id"], **({"do": doing} if doing else {})))
 
 
 async def verify(look: Look) -> Response:
@@ -343,7 +348,7 @@ async def _caught_up(look: Look, shown: Shown) -> Shown:
     return shown if view is shown.view else await _shown(look, view)
 
 
-async def _page(look: Look, shown: Shown, form: Json | None, seen: Json | None = None) -> Response:
+async def _page(look: Look, shown: Shown, form: Json | None) -> Response:
     view = shown.view
     told = await _told(look, shown)
     return look.page(
@@ -351,13 +356,29 @@ async def _page(look: Look, shown: Shown, form: Json | None, seen: Json | None =
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
         allowed=ordered(shown.allowed),
         form=form,
-        seen=seen,
         may_change=may_change(look.who),
-        may_read=may_read_personal(look.who, view),
         may_verify=may_verify(look.who),
-        has_customer=shown.case.FILED,
         **told,
     )
+
+
+async def _seen(look: Look, view: View, may_read: bool) -> Json | None:
+    """Return the customer's data, if whoever looks has looked in this session already."""
+    found = await actions.personal_again(look.services, look.who, view, look.session.id)
+    if found is None:
+        return None
+    return {"masked": not may_read, "lines": list(_lines(look, found))}
+
+
+def _lines(look: Look, facts: View, above: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield personal facts as a page shows them: path, label and text."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _lines(look, value, f"{above}{name}.")
+        else:
+            values = value if isinstance(value, list) else [value]
+            texts = (look.formatter.yes_or_no(one) if isinstance(one, bool) else str(one) for one in values)
+            yield f"{above}{name}", look.words.word("fact", name), ", ".join(texts)
 
 
 def _proposed(shown: Shown) -> list[tuple[str, str]]:
@@ -388,7 +409,11 @@ async def _told(look: Look, shown: Shown) -> Json:
             "hindrance": hindrance(recorded, words),
             "values": values_of(shown.case.rule, view["fields"], words, formatter),
         }
+    may_read = may_read_personal(look.who, view)
     return {
+        "has_customer": shown.case.FILED,
+        "may_read": may_read,
+        "seen": await _seen(look, view, may_read),
         "paper": paper,
         "view": {**view, "escalated": view["rung"] != policy.ladder.rungs[0] and view["status"] == "open"},
         "events": list(reversed(recorded)),

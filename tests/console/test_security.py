@@ -440,7 +440,9 @@ async def test_whom_it_is_about_is_shown_to_who_handles_it_and_each_look_is_reco
         async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as client:
             page = await client.get("/console/case", params={"id": case_id})
             assert "Otto Hahn" not in page.text
-            page = await client.post("/console/case/personal", params={"id": case_id}, data={"csrf": csrf})
+            page = await client.post(
+                "/console/case/personal", params={"id": case_id}, data={"csrf": csrf}, follow_redirects=True
+            )
             assert ("Otto Hahn" in page.text) is seen
             assert ("555-0199" in page.text) is seen
     looks = await console.services.access_log.looks(case_id)
