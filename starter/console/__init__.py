@@ -20,7 +20,20 @@ from starlette.types import Scope
 from starter.api.limits import TooManyRequests
 from starter.api.problems import refused
 from starter.api.services import Services
-from starter.console import approvals, case, erasures, find, login, now, numbers, passkeys, policy, rules, stream
+from starter.console import (
+    approvals,
+    case,
+    erasures,
+    find,
+    login,
+    now,
+    numbers,
+    passkeys,
+    policy,
+    related,
+    rules,
+    stream,
+)
 from starter.console.codec import add_codec
 from starter.console.filing import pages as filing
 from starter.console.papers import pages, preview
@@ -52,6 +65,8 @@ PAGES: dict[str, Handler] = {
     "/forms/{name}": preview.form,
     "/forms/{name}/preview": preview.preview,
     "/forms/{name}/file": pages.file,
+    "/customer": related.customer,
+    "/shipment": related.shipment,
     "/find": find.find,
     "/find/export": find.export,
     "/find/verify": find.verify,

@@ -20,6 +20,8 @@ PAGES = {
     "approvals": "/console/approvals",
     "passkeys": "/console/passkeys",
     "find": "/console/find",
+    "customer": "/console/customer?ref=C-12345",
+    "shipment": "/console/shipment?waybill=YD-204417",
     "numbers": "/console/numbers",
     "policy": "/console/policy?with=cross_company",
     "rules": "/console/rules",
