@@ -37,7 +37,7 @@ class Book(Recorder, Casebook, Search, Worklist, Statistics, Audit):
         async with self.database.connection() as connection:
             done: str = await connection.execute(
                 "UPDATE personal SET facts = NULL, salt = NULL, intake_salt = NULL, intake_digest = NULL, "
-                "erased_at = now() WHERE case_id = $1 AND erased_at IS NULL",
+                "phone_hash = NULL, erased_at = now() WHERE case_id = $1 AND erased_at IS NULL",
                 case_id,
             )
             return done == "UPDATE 1"

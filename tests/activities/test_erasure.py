@@ -11,6 +11,7 @@ import pytest
 
 from activities.audit.everything import Everything
 from activities.casebook.errors import Superseded
+from activities.desk.drafts import Draft, FilingDrafts
 from activities.erasure.book import Erasures
 from activities.erasure.erase import Eraser
 from activities.events.feed import Feed
@@ -66,8 +67,17 @@ async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
 ) -> None:
     case = await record(book, "complaint", "A", ENDED)
     token = await Payees(book.database).add(CASE, PayeeDetails(name="李四", account="6222020200", method="bank"))
+    # Somebody has begun to file another case of the customer, by another spelling of the number; and one of another.
+    drafts = FilingDrafts(book.database)
+    typed = {"customer.phone": ["+86 138-0000-0000"], "description": ["called again about it"]}
+    await drafts.save("agent-1", Draft("C-1", "complaint", START, typed), None, "+86 138-0000-0000")
+    await drafts.save("agent-1", Draft("C-2", "complaint", START, {"description": ["x"]}), "c-1", "13900000000")
+    hashed = await superuser.fetchval("SELECT phone_hash::text FROM personal WHERE case_id = $1", CASE)
     before = await everything_in(superuser)
-    marks = ("张三", "13800000000", "looking for the parcel", "goes out today", "李四", "6222020200")
+    marks = (
+        "张三", "13800000000", "looking for the parcel", "goes out today", "李四", "6222020200", "138-0000-0000",
+        "called again", hashed,
+    )  # fmt: skip
     assert all(mark in before for mark in marks)
 
     asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
@@ -90,6 +100,7 @@ async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
     assert view["events"] == len(case.events) + 1
     assert await superuser.fetchval("SELECT erased_at IS NOT NULL FROM payee WHERE token = $1", token)
     assert await superuser.fetchval("SELECT count(*) FROM case_request") == 0
+    assert [draft.key for draft in await drafts.of("agent-1")] == ["C-2"]
     assert await faults(book) == []
     assert (await book.verify()).ok
     # Subscribers are told, and get no texts any more.
