@@ -17,6 +17,7 @@ import json
 import random
 import re
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,7 @@ SELECT case_id, seq, data ->> 'notice', ARRAY(SELECT jsonb_array_elements_text(d
 FROM (SELECT case_id, seq, at, body::jsonb -> 'data' AS data FROM case_event WHERE type = 'notified') AS n
 """
 YEAR = 365 * 86400
+CUSTOMERS = 20_000
 UNITS = [f"{city}-{number:02}" for city in ("HZ", "SH", "NJ", "SZ") for number in range(1, 11)]
 
 
@@ -411,7 +413,10 @@ class _RowMaker:
         elif template.owed is not None:
             at, amount = later(template.owed[0]), template.owed[1]
             payouts.append((f"{case_id}/1", case_id, Decimal(amount), "waiting", "", at, None, "manual"))
-        personal = (case_id, '{"customer": {"name": "Zhang San", "phone": "13800000000"}}')
+        # Every customer has five cases, as chance has it.
+        who = zlib.crc32(case_id.encode()) % CUSTOMERS
+        customer = {"name": "Zhang San", "phone": f"{13800000000 + who}", "ref": f"C-{who}"}
+        personal = (case_id, json.dumps({"customer": customer}))
         texts = [(case_id, text.seq, text.field, text.salt, text.text) for text in template.texts]
         given = (template.kind, marks["NUMBERMARK"], case_id, later(0))
         return events, [file], payouts, [personal], texts, [given]

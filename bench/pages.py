@@ -32,7 +32,7 @@ from activities.casebook.search import Search
 from activities.database.database import Database
 from activities.people.directory_changes import DirectoryChanges
 from bench import support
-from bench.fill_casebook import UNITS, fill
+from bench.fill_casebook import CUSTOMERS, UNITS, fill
 from cases.directory import Person, Unit
 from starter.settings import Settings
 
@@ -121,6 +121,7 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
         closed = (await search.page(Filter(status="closed"), **ALL, order="opened", limit=1000)).cases[::7]
         active = (await search.page(Filter(status="active"), **ALL, limit=1000)).cases[::7]
     waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]
+    refs = [f"C-{number}" for number in range(0, CUSTOMERS, 97)]
     words = ("complaint damage", "claim hz", "delay", "withdrawn inquiry", "sh-04 loss", "platform", "2026")
 
     def page(person: str, *paths: str) -> Ask:
@@ -137,6 +138,8 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
         "Find, everything": page(
             "auditor-1", "/console/find", "/console/find?order=opened", "/console/find?status=open"
         ),
+        "Parcel": page("auditor-1", *(f"/console/shipment?waybill={waybill}" for waybill in waybills)),
+        "Customer, by reference": page("auditor-1", *(f"/console/customer?ref={ref}" for ref in refs)),
         "Find, by waybill": page("auditor-1", *(f"/console/find?text={waybill}" for waybill in waybills)),
         "Find, by words": page("auditor-1", *(f"/console/find?text={quote(text)}" for text in words)),
         "Find, by filters": page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -85,7 +85,7 @@ async def test_without_a_script_the_form_that_is_open_stays_open(console: Consol
 async def test_all_cases_of_a_customer_a_phone_and_a_parcel(
     console: ConsoleServer, browser: Browser, language: str
 ) -> None:
-    phone, ref, waybill = f"135000044{len(language)}{ord(language[0])}"[:11], f"VIP-{language}", f"SF-ALL-{language}"
+    phone, ref, waybill = f"13500004{ord(language[0])}", f"VIP-{language}", f"SF-ALL-{language}"
     facts = {"category": "delay", "unit": "north"}
     by_all = await console.file(
         "complaint", {**facts, "shipment": shipment(waybill), "customer": {"phone": phone, "ref": ref}}
@@ -123,7 +123,7 @@ async def test_all_cases_of_a_customer_a_phone_and_a_parcel(
         looked = await page.locator("[name=looked]").input_value()
         csrf = await page.locator("[name=csrf]").first.input_value()
         answer = await page.request.post(page.url, form={"csrf": csrf, "looked": looked})
-        assert by_phone in await answer.text()
+        assert quote(by_phone) in await answer.text()
         for case_id, seen in ((by_phone, [True]), (by_all, [True, False]), (hidden, []), (by_ref, [])):
             looks = await console.services.access_log.looks(case_id)
             assert [one["by_phone"] for one in looks] == seen

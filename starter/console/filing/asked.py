@@ -86,6 +86,9 @@ def asked(
     # With the waybill goes what a shipment cannot be without.
     group = resolved(facts["properties"]["shipment"], known)
     parcel = [_WHICH, *(f"shipment.{name}" for name in group["required"] if f"shipment.{name}" != _WHICH)]
+    for name in parcel[1:]:
+        if not fields[name].required:
+            fields[name] = replace(fields[name], hint=own.say("new.with_waybill"))
     texts = [name for name in fields if name in needed and fields[name].kind in _LONG and name not in told]
     first = [name for name in fields if (name in needed or name == kind.ABOUT) and name not in texts]
     front = list(dict.fromkeys((*parcel, *first, *texts, *told)))
