@@ -1,8 +1,8 @@
 """Erasing as an operation: somebody asks for it, somebody else decides it, and a worker does what is left everywhere.
 
-The casebook is erased at once, in one transaction for each case. The engine's histories and the folder of mails follow,
-by whichever worker looks next; they are looked at again until nothing is left. What the policy wants erased after so
-many years is erased by the workers themselves.
+The casebook is erased at once, in one transaction for each case. The engine's histories, the attachments and the folder
+of mails follow, by whichever worker looks next; they are looked at again until nothing is left. What the policy wants
+erased after so many years is erased by the workers themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from activities.attachments.book import Attachments
+from activities.attachments.stores import StoreAway
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.erasure.book import Erasures, Left
@@ -31,6 +33,7 @@ from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
 from cases.working_calendar import anniversary
 from starter.access import check_may_erase
+from starter.attachments import attachments_of
 from starter.settings import Settings
 
 if TYPE_CHECKING:  # half a second to import; needed only where the engine is asked
@@ -125,15 +128,17 @@ class Erasure:
 
     # --- by the workers ---------------------------------------------------------------------------
 
-    async def go_on(self, client: Client, mails: Path | None, now: datetime) -> list[Left]:
+    async def go_on(self, client: Client, mails: Path | None, attachments: Attachments, now: datetime) -> list[Left]:
         """Do what is left of approved erasures; returns what is left still.
 
         Args:
             client: the connection to the engine.
             mails: the folder of mails; None where mails go to a server.
+            attachments: what keeps them.
 
         Raises:
-            OSError, RPCError: what kept the first case up, when all others are done; or the engine does not answer.
+            OSError, RPCError, StoreAway: what kept the first case up, when all others are done; or the engine does not
+                answer.
         """
         from temporalio.service import RPCError
 
@@ -142,10 +147,10 @@ class Erasure:
         failed: Exception | None = None
         async for one in self.book.left():
             try:
-                if one.erased and await _forgotten_everywhere(client, mails, one.case_id):
+                if one.erased and await _forgotten_everywhere(client, mails, attachments, one.case_id):
                     await self.book.gone(one.case_id)
                     continue
-            except (OSError, RPCError) as error:
+            except (OSError, RPCError, StoreAway) as error:
                 if isinstance(error, RPCError) and error.status.name in _NO_ANSWER:
                     raise
                 failed = failed or error
@@ -218,8 +223,9 @@ def _is_past(policy: Policy, closed_at: datetime, years: int, now: datetime) -> 
     return anniversary(policy.local(closed_at).date(), years) < policy.local(now).date()
 
 
-async def _forgotten_everywhere(client: Client, mails: Path | None, case_id: str) -> bool:
-    """Have the engine forget a case and remove its mails; whether nothing is left."""
+async def _forgotten_everywhere(client: Client, mails: Path | None, attachments: Attachments, case_id: str) -> bool:
+    """Have the engine forget a case and remove its mails and attachments; whether nothing is left."""
+    await attachments.drop(case_id)
     forgotten = await _forgotten(client, case_id)
     if mails is not None:
         await asyncio.to_thread(remove, mails, stable_id(case_id))
@@ -265,6 +271,7 @@ async def keep_erasing(
 ) -> None:
     """Do what is left of erasures, and erase what the policies want erased, until it is cancelled."""
     erasure, purged = Erasure(database), float("-inf")
+    attachments = attachments_of(settings, database)
     while True:
         if monotonic() - purged >= PURGE_AGAIN:
             gone = await _unless_it_waits(erasure.purge(policies, datetime.now(UTC)), log)
@@ -273,7 +280,7 @@ async def keep_erasing(
             if gone:
                 log.info("purged", cases=len(gone))
         # Whatever became of that: what people have decided does not wait for it.
-        await _unless_it_waits(erasure.go_on(client, settings.mails, datetime.now(UTC)), log)
+        await _unless_it_waits(erasure.go_on(client, settings.mails, attachments, datetime.now(UTC)), log)
         await asyncio.sleep(LOOK_AGAIN)
 
 
@@ -283,6 +290,6 @@ async def _unless_it_waits(doing: Coroutine[Any, Any, Done], log: structlog.stdl
 
     try:
         return await doing
-    except (DatabaseAway, StatementFailed, RPCError, OSError) as error:
+    except (DatabaseAway, StatementFailed, RPCError, OSError, StoreAway) as error:
         log.warning("erasure_waits", reason=type(error).__name__)
     return None

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from activities.attachments.content import TYPES
 from activities.database import CONNECTIONS, FEWEST
 from starter.embedded import DATA
 
@@ -157,6 +158,15 @@ class Settings(BaseSettings):
         None, description="the console's client secret at the OIDC issuer; none for a public client"
     )
     rate_limit: str = Field("600/minute", description="requests of one caller: NUMBER/second, /minute or /hour")
+    attachments: str | None = Field(
+        None,
+        description="where attachments are kept: folder:PATH, or s3://BUCKET/PREFIX (AWS's variables), the same for"
+        " every server and worker; without it none are uploaded, on the embedded stack a folder in the data folder",
+    )
+    attachment_limit: int = Field(20_971_520, ge=1024, le=104_857_600, description="bytes that one attachment may have")
+    attachment_types: str = Field(
+        ",".join(TYPES), description="ends of the names of attachments that are taken, separated by commas"
+    )
     body_limit: int = Field(262144, ge=1024, le=16777216, description="bytes of a request's body")
     failure_limit: str = Field(
         "30/minute",
@@ -305,6 +315,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; allowed: https://HOST or https://HOST:PORT")
         return value
 
+    @field_validator("attachment_types")
+    @classmethod
+    def _check_types(cls, value: str) -> str:
+        if unknown := [one for one in _listed(value) if one not in TYPES]:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(TYPES)}")
+        return value
+
     @field_validator("access", "contacts", "senders", "sender_key")
     @classmethod
     def _check_file(cls, value: Path | None) -> Path | None:
@@ -340,6 +357,11 @@ class Settings(BaseSettings):
         return self.checkpoint_key or self.data / "checkpoint-key.pem"
 
     @property
+    def taken_types(self) -> tuple[str, ...]:
+        """The ends of names of ``attachment_types``."""
+        return tuple(_listed(self.attachment_types))
+
+    @property
     def mails(self) -> Path | None:
         """The folder that mails are written to; None where they go to a server."""
         url = "" if self.smtp_url is None else self.smtp_url.get_secret_value()
@@ -358,6 +380,7 @@ class Settings(BaseSettings):
                 "checkpoint_places": f"folder:{self.data / 'checkpoints'}"
                 if self.checkpoint_places is None
                 else self.checkpoint_places,
+                "attachments": self.attachments or f"folder:{self.data / 'attachments'}",
                 "link_secret": self.link_secret or _secret_in(self.data),
                 "senders": self.senders or _file_in(self.data / SENDERS),
                 "sender_key": self.sender_key or _file_in(self.data / SENDER_KEY),

@@ -16,7 +16,7 @@ from typing import Protocol
 from activities.audit.checkpoint import Signed, head_line
 from activities.audit.handed_out import SUFFIX
 from activities.audit.make import Checkpoints
-from activities.audit.s3 import Access, NotStored, S3Bucket
+from activities.buckets import Bucket, NotStored, bucket_at
 from activities.database.database import Database, statement
 from activities.notify.channels import Channel, Delayed, Message, SettingError, Undeliverable
 
@@ -113,18 +113,23 @@ class ChannelPlace:
 
 
 class BucketPlace:
-    """Puts an object for each checkpoint into a bucket, which keeps it until its date."""
+    """Puts an object for each checkpoint into a bucket, and locks it (mode COMPLIANCE).
+
+    The server itself keeps a locked object until its date, whoever asks for it to be removed.
+    """
 
     every = True
 
-    def __init__(self, address: str, bucket: S3Bucket) -> None:
-        self._bucket = bucket
+    def __init__(self, address: str, bucket: Bucket, retain: timedelta) -> None:
+        self._bucket, self._retain = bucket, retain
         self.name = _name("s3", address)
 
     async def hand_out(self, signed: Signed, text: str) -> None:
         """See `Place`; an object that is there already is left as it is."""
+        until = (datetime.now(UTC) + self._retain).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lock = {"x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": until}
         try:
-            await self._bucket.put(file_name(signed), text.encode(), datetime.now(UTC))
+            await self._bucket.put(file_name(signed), text.encode(), lock)
         except NotStored as error:
             raise NotHandedOut(str(error)) from None
 
@@ -153,13 +158,12 @@ def _place(address: str, mail: Channel | None, webhook: Channel | None, retain: 
         if mail is None:
             raise SettingError("checkpoint_places: mailto: needs CASELADDER_SMTP_URL")
         return ChannelPlace(mail, rest, every=False)
-    if scheme == "s3" and (bucket := rest.strip("/")):
-        name, _, prefix = bucket.partition("/")
-        try:
-            access = Access.from_environment(os.environ)
-        except KeyError as error:
-            raise SettingError(f"checkpoint_places: s3: needs {error.args[0]}") from None
-        return BucketPlace(address, S3Bucket(access, name, f"{prefix}/" if prefix else "", retain))
+    try:
+        bucket = bucket_at(address)
+    except KeyError as error:
+        raise SettingError(f"checkpoint_places: s3: needs {error.args[0]}") from None
+    if bucket is not None:
+        return BucketPlace(address, bucket, retain)
     if scheme in ("http", "https") and rest.strip("/"):
         if webhook is None:
             raise SettingError(f"checkpoint_places: {scheme}: needs CASELADDER_WEBHOOK_SECRET")

@@ -15,7 +15,7 @@ from activities.casebook.errors import WAITING
 from activities.casebook.restored import Restored
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.contract import TASK_QUEUE
-from starter.api import acknowledge, erasures, guards, payouts, problems, routes
+from starter.api import acknowledge, erasures, files, guards, payouts, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
@@ -54,6 +54,8 @@ def bare_app(forms: Forms) -> FastAPI:
         # A slash at the end of a case's id is part of it.
         redirect_slashes=False,
     )
+    # Before the routes of cases, whose ids may hold what looks like the rest of these paths.
+    app.include_router(files.router, prefix="/api/v1")
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(erasures.router, prefix="/api/v1")
     # Last, since any name of a kind stands where others stand too.

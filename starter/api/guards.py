@@ -25,6 +25,9 @@ CASES = "/api/v1/cases/"
 # The one address to which the UI of Temporal may send the console's cookie (`starter.console.codec`).
 CODEC = "/console/codec/decode"
 
+# What brings files is sent as this, so many at a time.
+MULTIPART, FILES = "multipart/form-data", 5
+
 # Seconds that a client may take to read what it is sent.
 SLOWEST = 30.0
 
@@ -50,13 +53,14 @@ class Guard:
 
     Args:
         limit: bytes of a request's body.
+        files: bytes of one that brings files.
         local_only: whether only names of this machine are taken as Host, so that no page of another
             site reaches the development issuer under its own name.
         secure: whether people come by https.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, local_only: bool, secure: bool) -> None:
-        self._app, self._limit, self._local_only = app, limit, local_only
+    def __init__(self, app: ASGIApp, limit: int, files: int, local_only: bool, secure: bool) -> None:
+        self._app, self._limit, self._files, self._local_only = app, limit, files, local_only
         self._headers = {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +69,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         begun, seen = False, 0
+        headers = Headers(scope=scope)
+        with_files = headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART
+        limit = self._files if with_files else self._limit
 
         async def answer(message: Message) -> None:
             nonlocal begun
@@ -85,15 +92,15 @@ class Guard:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._limit:
-                raise self._too_large()
+            if seen > limit:
+                raise _too_large(limit)
             return message
 
         path: str = scope["path"]
         if path.startswith(CASES) and _ENCODED.search(scope.get("raw_path", b"")):
             scope["path"] = unquote(_ENCODED.sub(b"%1F", scope["raw_path"]).decode("ascii", "replace"))
         try:
-            self._check(Headers(scope=scope))
+            self._check(headers, limit)
             await self._app(scope, counted, answer)
         except Refused as refusal:
             if not begun:
@@ -105,15 +112,16 @@ class Guard:
             if not begun:
                 await fault()(scope, receive, answer)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, headers: Headers, limit: int) -> None:
         host, colon, port = headers.get("host", "").rpartition(":")
         if self._local_only and not is_loopback(host if colon and port.isdigit() else host + colon + port):
             raise Refused("bad_host", "Host: the development issuer serves names of this machine only")
-        if int(headers.get("content-length", "0")) > self._limit:
-            raise self._too_large()
+        if int(headers.get("content-length", "0")) > limit:
+            raise _too_large(limit)
 
-    def _too_large(self) -> Refused:
-        return Refused("too_large", f"a body has at most {self._limit} bytes")
+
+def _too_large(limit: int) -> Refused:
+    return Refused("too_large", f"a body has at most {limit} bytes")
 
 
 class CodecCors:
@@ -154,4 +162,6 @@ def install(app: FastAPI, settings: Settings, *, local_only: bool) -> None:
     if origins := origins_of(settings.ui_origin):
         app.add_middleware(CodecCors, origins=origins)
     secure = (settings.public_url or "").startswith("https://")
-    app.add_middleware(Guard, limit=settings.body_limit, local_only=local_only, secure=secure)
+    # What stands around the files takes its share.
+    files = settings.attachment_limit * FILES + settings.body_limit
+    app.add_middleware(Guard, limit=settings.body_limit, files=files, local_only=local_only, secure=secure)

@@ -37,7 +37,9 @@ STATUS = {
     **dict.fromkeys(("token_expired", "token_used"), 410),
     **dict.fromkeys(("invalid", "unknown_role", "unknown_policy", "bad_policy"), 422),
     "token_forged": 404,
-    "too_large": 413,
+    **dict.fromkeys(("too_large", "file_too_large"), 413),
+    **dict.fromkeys(("file_type", "file_empty", "file_unsafe"), 422),
+    **dict.fromkeys(("store_away", "no_store"), 503),
     "unsupported_media_type": 415,
     **dict.fromkeys(("too_many_requests", "busy"), 429),
 }

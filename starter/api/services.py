@@ -15,6 +15,7 @@ from activities.access.access_log import AccessLog
 from activities.access.api_keys import ApiKeys
 from activities.access.idempotency import Idempotency
 from activities.access.sessions import EndedSessions
+from activities.attachments.book import Attachments
 from activities.casebook.audit import Audit
 from activities.casebook.read import Casebook
 from activities.casebook.related import Related
@@ -40,6 +41,7 @@ from starter.api.auth import LocalKeys, RemoteKeys, Verifier
 from starter.api.connections import most_connections
 from starter.api.issuer import Issuer
 from starter.api.live import Live
+from starter.attachments import attachments_of
 from starter.client import CaseClient
 from starter.connection import connect
 from starter.forms import Forms, declared_forms
@@ -90,6 +92,7 @@ class Services:
     issuer: Issuer | None
     payouts: Payouts
     payees: Payees
+    attachments: Attachments
     customers: Customers
     ways: Ways
     reply_templates: ReplyTemplates
@@ -151,6 +154,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             issuer=issuer,
             payouts=payouts_of(settings, database),
             payees=Payees(database),
+            attachments=attachments_of(settings, database),
             customers=Customers(database),
             ways=ways_of(settings),
             reply_templates=ReplyTemplates(settings.templates),

@@ -133,6 +133,27 @@ class Looks(_Answer):
     looks: list[Look]
 
 
+class File(_Answer):
+    """A document that was attached: bytes, SHA-256, and where it is.
+
+    ``file`` is its id where the content is kept here; None for a reference to somewhere else.
+    """
+
+    name: str
+    size: int | None
+    sha256: str
+    where: str
+    at: str
+    by: str
+    file: str | None
+
+
+class Files(_Answer):
+    """What is attached to a case, the last first."""
+
+    files: list[File]
+
+
 class ErasedCase(_Answer):
     """A case of an erasure: when it was erased, or by which code it was refused, and when nothing was left of it."""
 

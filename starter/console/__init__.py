@@ -22,6 +22,7 @@ from starter.api.problems import refused
 from starter.api.services import Services
 from starter.console import (
     approvals,
+    attachments,
     case,
     erasures,
     find,
@@ -53,6 +54,8 @@ PAGES: dict[str, Handler] = {
     "/case/verify": case.verify,
     "/case/events": case.events,
     "/case/proof": case.proof,
+    "/case/attachments": attachments.attachments,
+    "/case/attachments/file": attachments.file,
     "/new": filing.new,
     "/new/{kind}": filing.file,
     "/new/{kind}/check": filing.check,

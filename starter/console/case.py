@@ -18,12 +18,12 @@ from cases.case import Case
 from cases.kinds.complaint import Complaint
 from cases.kinds.form import Form
 from cases.policy.model import Policy
-from cases.vocabulary.commands import Approve, Reply, Sign
+from cases.vocabulary.commands import Approve, Attach, Reply, Sign
 from cases.vocabulary.refusals import Refused
 from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions, texts
 from starter.api.actions import NoAnswer
-from starter.console import drawing, replies
+from starter.console import attachments, drawing, replies
 from starter.console.forms import Field, Options, body_of, fields_of
 from starter.console.papers.paper import signature_of
 from starter.console.papers.progress import hindrance, progress
@@ -358,6 +358,7 @@ async def _page(look: Look, shown: Shown, form: Json | None) -> Response:
         form=form,
         may_change=may_change(look.who),
         may_verify=may_verify(look.who),
+        **attachments.shown(look, view, shown.recorded, may_attach=Attach.NAME in shown.allowed),
         **told,
     )
 

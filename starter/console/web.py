@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -32,6 +33,8 @@ from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 from starter.access import Caller, caller_of, kinds_filed, may_erase, may_read_names
 from starter.api.actions import NoAnswer
+from starter.api.attachments import form_of
+from starter.api.guards import MULTIPART
 from starter.api.issuer import is_loopback
 from starter.api.limits import Limiter, TooManyRequests
 from starter.api.services import Services
@@ -146,6 +149,8 @@ class Look:
         self._directory = Directory()
         self._turned_away = False
         self.fields: dict[str, list[str]] = {}
+        # What a form brings, while it is handled.
+        self.files: list[UploadFile] = []
         self.message: Message | None = None
         theme = request.cookies.get(THEME)
         self.theme = theme if theme in THEMES else "auto"
@@ -161,8 +166,20 @@ class Look:
         if self.caller is not None and (seconds := await self.site.limiter.wait(f"{sort}:{self.caller.id}")):
             raise TooManyRequests(seconds)
         writes = self.request.method == "POST"
-        if writes:
+        with_files = writes and self.request.headers.get("content-type", "").startswith(MULTIPART)
+        if with_files and self.caller is not None:
+            async with form_of(self.request) as form:
+                for name, value in form.multi_items():
+                    if isinstance(value, UploadFile):
+                        self.files.append(value)
+                    else:
+                        self.fields.setdefault(name, []).append(value)
+                return await self._enter(handler, login=login, writes=writes)
+        if writes and not with_files:
             self.fields = await self._read_form()
+        return await self._enter(handler, login=login, writes=writes)
+
+    async def _enter(self, handler: Handler, *, login: bool, writes: bool) -> Response:
         if login and self.caller is None:
             return self._out(writes)
         if writes and not (self._same_origin() and self.session.guarded(self.field("csrf"))):

@@ -21,7 +21,7 @@ from activities.audit.handed_out import read_files
 from activities.audit.keys import Keys, new_key
 from activities.audit.make import Checkpoints
 from activities.audit.places import HandingOut, Place, build_places, file_name
-from activities.audit.s3 import Access, authorization
+from activities.buckets import Access, authorization
 from activities.notify.build import mail_channel, webhook_channel
 from activities.notify.channels import SettingError
 from activities.signatures import read_secret, verify

@@ -212,6 +212,7 @@ async def open_api(backend: Backend, database: str | None = None, **settings: An
         "rate_limit": "100000/second",
         "failure_limit": "100000/second",
         "link_secret": SecretStr(f"{'s' * 32}, {'o' * 32}"),
+        "attachments": f"folder:{backend.folder / 'attachments'}",
         **settings,
     }
     client = given.pop("client", backend.env.client)

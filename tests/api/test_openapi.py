@@ -92,6 +92,10 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     for path, _, operation in operations(printed()):
         if "requestBody" not in operation:
             continue
+        if path.endswith("/files"):
+            # A form with a file.
+            assert list(operation["requestBody"]["content"]) == ["multipart/form-data"]
+            continue
         content = operation["requestBody"]["content"]["application/json"]
         assert "example" in content, path
         example, name = content["example"], operation["operationId"]

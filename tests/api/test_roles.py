@@ -51,6 +51,8 @@ GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 
 GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
+GET  /cases/COMPLAINT/files               + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/files/{file}        4 4 4 4 4 4 4 4 4 4 4 4 4 4 4 F F 4 4 4 4 U
 GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
 GET  /audit/checkpoint                    F F F F F F + + + F F F F F F F F F F F F U
 POST /cases/complaint                     + F F + F + + + F F F F F F F + F F F F F U
@@ -70,6 +72,7 @@ POST /cases/QUALITY/commands/note         + 4 4 + 4 + + + F 4 R + + R + F + F 4 
 POST /cases/QUALITY/commands/verify       R 4 4 R 4 R R R F 4 R + R R R F R F 4 4 4 U
 POST /cases/CLAIM/payees                  + 4 4 + 4 + + + F + 4 4 4 4 4 F R F 4 + 4 U
 POST /cases/COMPLAINT/attachments         + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
+POST /cases/COMPLAINT/files               + 4 4 + 4 + + + F 4 4 4 4 4 4 F + F 4 4 4 U
 POST /cases/COMPLAINT/commands/load_calendar F 4 4 F 4 F F F F 4 4 4 4 4 4 F F F F F F U
 GET  /erasures                            F F F F F F + + + F F F F F F F F F F F F U
 GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F F F F F F F U
@@ -137,7 +140,11 @@ async def _ask(api: ApiServer, who: str | None, method: str, path: str) -> tuple
         async with api.http.stream("GET", f"/api/v1{path}", headers=headers) as begun:
             return begun.status_code, ""
     name = path.rpartition("/")[2]
-    path = path.replace("{number}", "999999").replace("{name}", "leave")
+    path = path.replace("{number}", "999999").replace("{name}", "leave").replace("{file}", "0" * 32)
+    if method == "POST" and name == "files":
+        headers = {} if who is None else {"Authorization": f"Bearer {api.token(who)}"}
+        sent = await api.http.post(f"/api/v1{path}", headers=headers, files={"file": ("a.txt", b"seen")})
+        return sent.status_code, sent.text
     answer = await api.call(who, method, path, None if method == "GET" else _body(name))
     return answer.status_code, answer.text
 

@@ -149,6 +149,7 @@ async def open_console(
             data=folder,
             database_url=address,
             smtp_url=SecretStr(smtp or f"maildir:{folder / 'mail'}"),
+            attachments=f"folder:{folder / 'attachments'}",
             policies=folder / "policies",
             failure_limit="100000/second",
             **more,

@@ -49,6 +49,8 @@ GRANT SELECT, INSERT (erasure, case_id, erased_at, refused), UPDATE (erased_at, 
     ON erasure_case TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, reference, set_by), UPDATE (lifted_by, lifted_at) ON legal_hold TO caseladder_writer;
 
+GRANT SELECT, INSERT (id, case_id, sha256, size), DELETE ON attachment TO caseladder_writer;
+
 -- Payments.
 GRANT SELECT, INSERT (key, case_id, amount, state, reference, requested_at, settled_at, gateway, payee),
     UPDATE (key, amount, state, reference, reason, settled_at, gateway, payee)

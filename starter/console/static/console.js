@@ -139,6 +139,19 @@
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
     put("sha256", [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
   });
+  // Files that are dropped onto a form are chosen by it.
+  for (const sort of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(sort, (event) => {
+      const zone = event.target.closest?.("[data-dropzone]");
+      if (!zone || !event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      zone.classList.toggle("over", sort === "dragover");
+      if (sort !== "drop") return;
+      const input = zone.querySelector("input[type=file]");
+      input.files = event.dataTransfer.files;
+      input.focus();
+    });
+  }
   // A case that opens or a filter that changes must not be asked for twice by a double click.
   document.addEventListener("submit", (event) => {
     for (const button of event.target.querySelectorAll("button[type=submit]:not([name])")) {

@@ -1,16 +1,14 @@
-"""A bucket with object lock as a place for checkpoints: any server that speaks S3, signed by AWS Signature Version 4.
-
-A locked object is kept until its date by the server itself, whoever asks for it to be removed (mode COMPLIANCE).
-"""
+"""A bucket on any server that speaks S3, signed by AWS Signature Version 4: put, get, remove, and nothing else."""
 
 from __future__ import annotations
 
 import base64
 import hmac
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +21,7 @@ TIMEOUT = 60.0
 
 
 class NotStored(Exception):
-    """Raised where a bucket does not take an object; the text says why, without its address."""
+    """Raised where a bucket does not do what it is asked; the text says why, without its address."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Access:
 
     Args:
         endpoint: address of the server, like https://s3.eu-central-1.amazonaws.com.
-        key, secret: the access key; it needs to put objects and their retention, and nothing else.
+        key, secret: the access key; with as few rights as its use needs.
     """
 
     endpoint: str
@@ -52,44 +50,65 @@ class Access:
         return cls(endpoint.rstrip("/"), region, environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
 
 
-class S3Bucket:
-    """Puts an object for each checkpoint into a bucket, and locks it.
+class Bucket:
+    """Keeps objects below a prefix. Every method raises `NotStored`."""
 
-    Args:
-        retain: for how long the server keeps an object.
-    """
+    def __init__(self, access: Access, bucket: str, prefix: str) -> None:
+        self._access, self._bucket, self._prefix = access, bucket, prefix
 
-    def __init__(self, access: Access, bucket: str, prefix: str, retain: timedelta) -> None:
-        self._access, self._bucket, self._prefix, self._retain = access, bucket, prefix, retain
-
-    async def put(self, name: str, content: bytes, now: datetime) -> None:
+    async def put(self, name: str, content: bytes, more: Mapping[str, str] | None = None) -> None:
         """Store an object that is not there yet; one that is stays as it is.
 
-        Raises:
-            NotStored: it was not taken.
+        Args:
+            more: headers besides, in small letters, such as those of object lock.
         """
+        checksum = base64.b64encode(sha256(content).digest()).decode()
+        headers = {"if-none-match": "*", "x-amz-checksum-sha256": checksum, **(more or {})}
+        # 412: it is there already, and nothing is written over.
+        await self._ask("PUT", name, content, headers, (200, 412))
+
+    async def get(self, name: str) -> bytes | None:
+        """Return an object; None where there is none."""
+        answer = await self._ask("GET", name, b"", {}, (200, 404))
+        return answer.content if answer.status_code == 200 else None
+
+    async def remove(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        await self._ask("DELETE", name, b"", {}, (200, 204, 404))
+
+    async def _ask(
+        self, method: str, name: str, content: bytes, more: Mapping[str, str], good: tuple[int, ...]
+    ) -> httpx.Response:
         url = f"{self._access.endpoint}/{quote(self._bucket)}/{quote(self._prefix + name)}"
-        until = (now + self._retain).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        digest = sha256(content)
         headers = {
             "host": urlsplit(url).netloc,
-            "if-none-match": "*",
-            "x-amz-checksum-sha256": base64.b64encode(digest.digest()).decode(),
-            "x-amz-content-sha256": digest.hexdigest(),
-            "x-amz-date": now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"),
-            "x-amz-object-lock-mode": "COMPLIANCE",
-            "x-amz-object-lock-retain-until-date": until,
+            "x-amz-content-sha256": sha256(content).hexdigest(),
+            "x-amz-date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+            **more,
         }
-        headers["authorization"] = authorization(self._access, "PUT", urlsplit(url).path, headers)
+        headers["authorization"] = authorization(self._access, method, urlsplit(url).path, headers)
         try:
             async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
-                answer = await client.put(url, content=content, headers=headers)
+                answer = await client.request(method, url, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotStored(f"no answer ({type(error).__name__})") from None
-        # 412: it is there already, and nothing is written over.
-        if answer.status_code not in (200, 412):
+        if answer.status_code not in good:
             code = _CODE.search(answer.content)
             raise NotStored(f"HTTP {answer.status_code}{f' {code[1].decode()}' if code else ''}")
+        return answer
+
+
+def bucket_at(address: str) -> Bucket | None:
+    """Return the bucket of ``s3://BUCKET/PREFIX``, reached as AWS's variables say; None for another address.
+
+    Raises:
+        KeyError: with the name of a variable that is missing.
+    """
+    scheme, _, rest = address.partition(":")
+    name, _, prefix = rest.strip("/").partition("/")
+    if scheme != "s3" or not name:
+        return None
+    return Bucket(Access.from_environment(os.environ), name, f"{prefix}/" if prefix else "")
 
 
 def authorization(access: Access, method: str, path: str, headers: Mapping[str, str]) -> str:
