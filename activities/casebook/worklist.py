@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, visible, write_cursor
 from activities.database.database import Database, statement
 from cases.registry import KINDS
+from cases.vocabulary.refusals import Refused, shown
 
 # Why something needs a person.
 Needed = Literal["holder", "rung", "approval", "payout", "signature"]
+# By what a person's list is ordered: by the next deadline, by when the case was opened, by its unit, kind or severity.
+Order = Literal["due", "oldest", "unit", "kind", "severity"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 # Who confirms payments made by hand.
 FINANCE = "finance"
 # Kinds that climb the ladder: others, and all forms, reach a rung only when they are late; and kinds that pay.
@@ -30,11 +36,20 @@ _SLIM = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class NeededPage:
+    """The first lines of a person's list, and how many it has in all."""
+
+    lines: list[dict[str, Any]]
+    total: int
+
+
 class Worklist:
     """Lists what needs somebody. Safe to share between tasks; every method raises what `Database.connection` does."""
 
     _APPROVALS = statement(__package__, "worklist_approvals")
     _NOW = statement(__package__, "worklist_now")
+    _DECIDED = statement(__package__, "worklist_decided")
     _BOARD = statement(__package__, "worklist_board")
 
     def __init__(self, database: Database) -> None:
@@ -72,25 +87,73 @@ class Worklist:
         return Page(lines, following)
 
     async def now(
-        self, role: str, person: str, *, units: Units, kinds: Kinds, limit: int = 100
-    ) -> list[dict[str, Any]]:
-        """Return what needs a person now, what is due first comes first: ``{"case": view, "why", "due"}``.
+        self,
+        role: str,
+        person: str,
+        *,
+        units: Units,
+        kinds: Kinds,
+        limit: int = 100,
+        order: str = "due",
+        filter: Filter | None = None,
+        why: str | None = None,
+        only: Collection[str] | None = None,
+    ) -> NeededPage:
+        """Return what needs a person now: ``{"case": view, "why", "due"}``, what is due first comes first.
 
         ``why`` is one of `Needed`: ``holder`` (they hold it), ``rung`` (it reached their rung and nobody took it up),
         ``approval`` (their role is asked, and somebody else asked), ``payout`` (finance must pay and
         confirm it) or ``signature`` (it is their role's turn). A case may be there for two reasons.
         ``due`` is that of the clock it is about, an RFC 3339 instant or None.
 
+        Args:
+            order: one of `ORDERS`; what is alike in it comes by when it is due.
+            filter: by what the case file itself holds; what is looked for in other tables is not.
+            why: only for this reason.
+            only: only these cases, by their ids.
+
         Raises:
             Refused: code ``invalid``.
         """
         check_limit(limit)
+        for name, value, allowed in (("order", order, ORDERS), ("why", why or "holder", get_args(Needed))):
+            if value not in allowed:
+                raise Refused("invalid", f"{name} = {shown(value)}: allowed: {', '.join(allowed)}")
         confirms = role == FINANCE
+        values = [
+            *visible(units, kinds), role, person, confirms, limit, CLIMBING, PAID,
+            None if only is None else list(only), why, order, SEVERITIES[::-1],
+        ]  # fmt: skip
+        where, asked = (filter or Filter()).where(len(values) + 1)
         async with self._database.planning() as connection:
-            rows = await connection.fetch(
-                self._NOW, *visible(units, kinds), role, person, confirms, limit, CLIMBING, PAID
-            )
-        return [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
+            rows = await connection.fetch(self._NOW.replace("{where}", where), *values, *asked)
+        lines = [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
+        return NeededPage(lines, rows[0]["total"] if rows else 0)
+
+    async def decided(
+        self, person: str, since: datetime, *, units: Units, kinds: Kinds, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """Return what somebody decided since an instant of what a person had asked for, the latest first.
+
+        Each is ``{"case": view, "decision": "approved" or "rejected", "at", "actor", "subject", "amount"}``.
+
+        Raises:
+            Refused: code ``invalid``.
+        """
+        check_limit(limit)
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(self._DECIDED, *visible(units, kinds), person, since, limit)
+        return [
+            {
+                "case": row["view"],
+                "decision": row["type"],
+                "at": _iso(row["at"]),
+                "actor": row["actor"],
+                "subject": row["data"]["subject"],
+                "amount": row["data"]["amount"],
+            }
+            for row in rows
+        ]
 
     async def board(self, *, units: Units, kinds: Kinds, each: int = 50) -> dict[str, dict[str, Any]]:
         """Return the open cases by rung: ``{"count", "breached", "cases"}``, the cases slim and at most ``each``.

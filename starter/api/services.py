@@ -28,6 +28,7 @@ from activities.desk.drafts import FilingDrafts
 from activities.events.feed import Feed
 from activities.payouts import Payouts
 from activities.payouts.payees import Payees
+from activities.people.desk import Desk
 from activities.people.directory import DirectoryBook
 from activities.policies.calendar_years import CalendarYears
 from activities.policies.store import Policies
@@ -80,6 +81,7 @@ class Services:
     audit: Audit
     cases: CaseClient
     directory: DirectoryBook
+    desk: Desk
     policies: Policies
     forms: Forms
     keys: ApiKeys
@@ -142,6 +144,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             audit=Audit(database),
             cases=CaseClient(temporal, casebook, signer_of(settings), policies.in_force),
             directory=directory,
+            desk=Desk(database),
             policies=policies,
             forms=forms,
             keys=keys,

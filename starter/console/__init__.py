@@ -34,6 +34,7 @@ from starter.console import (
     related,
     rules,
     stream,
+    views,
 )
 from starter.console.codec import add_codec
 from starter.console.filing import pages as filing
@@ -47,6 +48,12 @@ PAGES: dict[str, Handler] = {
     "/": now.now,
     "/now/todo": now.todo,
     "/now/board": now.board,
+    "/now/take": now.take,
+    "/now/bulk": now.bulk,
+    "/now/seen": now.seen,
+    "/now/preferences": now.preferences,
+    "/views": views.views,
+    "/views/save": views.save,
     "/stream": stream.stream,
     "/case": case.case,
     "/case/body": case.body,

@@ -30,6 +30,7 @@ from starter.console.papers.progress import hindrance, progress
 from starter.console.papers.titles import FormTranslations
 from starter.console.papers.values import values_of
 from starter.console.passkeys import confirming
+from starter.console.people import people
 from starter.console.times import Times
 from starter.console.web import Look, Message, NotForYou, case_url
 
@@ -245,7 +246,7 @@ async def _options(look: Look, shown: Shown, choices: Mapping[str, list[str]]) -
     options: dict[str, Options] = {}
     for field, values in choices.items():
         if field == "to.role":
-            options["to"] = await _people(look, values)
+            options["to"] = await people(look, values)
         elif field == "case":
             options[field] = await _cases(look, shown, values)
         else:
@@ -264,18 +265,6 @@ async def _cases(look: Look, shown: Shown, ids: list[str]) -> Options:
         (id, f"{look.words.word('kind', known[id]['kind'])} {known[id]['number'] or id}" if id in known else id)
         for id in ids
     ]
-
-
-async def _people(look: Look, roles: list[str]) -> Options:
-    """Return the people who hold these roles, oneself first where one is among them."""
-    directory, words, names = await look.services.directory.current(), look.words, look.formatter
-    people = [person for role in roles for person in directory.people_of(role) if person.id != look.who.id]
-    named = [
-        (f"{one.id}|{one.role}", f"{names.person(one.id)} · {words.word('role', one.role)} · {names.unit(one.unit)}")
-        for one in people
-    ]
-    mine = (f"{look.who.id}|{look.who.role}", f"{names.person(look.who.id)} · {look.say('app.you')}")
-    return [mine, *named] if look.who.role in roles else named
 
 
 def _word(section: str) -> Callable[[Look, Shown, str], str]:

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
 from starter.access import may_verify, own, sees
+from starter.console.views import shown_views
 from starter.console.vocabulary import clocks
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 
@@ -96,6 +97,7 @@ async def _page(look: Look) -> Response:
         filters=[(field, _choices(look, field)) for field in fields()],
         units=[one for one in look.formatter.directory.units if units is None or one.id in units],
         may_verify=may_verify(look.who),
+        **await shown_views(look, "find", look.request.url.query),
         **shown,
     )
 

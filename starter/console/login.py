@@ -22,7 +22,7 @@ from starter.api.issuer import sample_people
 from starter.api.services import all_roles
 from starter.console.session import LONGEST
 from starter.console.translations import LANGUAGES
-from starter.console.web import LANGUAGE, SESSION, THEME, THEMES, Look, Message, back_to
+from starter.console.web import KEYS, KEYS_SAID, LANGUAGE, SESSION, THEME, THEMES, Look, Message, back_to
 
 log = structlog.get_logger(__name__)
 
@@ -115,11 +115,13 @@ async def logout(look: Look) -> Response:
 
 
 async def preferences(look: Look) -> Response:
-    """Keep a language or a light, and go back."""
+    """Keep a language, a light or whether keys do something, and go back."""
     if (language := look.field("language")) in LANGUAGES and language is not None:
         look.remember(LANGUAGE, language)
     if (theme := look.field("theme")) in THEMES and theme is not None:
         look.remember(THEME, theme)
+    if (keys := look.field("keys")) in KEYS_SAID and keys is not None:
+        look.remember(KEYS, keys)
     return look.go(back_to(look.field("back")))
 
 

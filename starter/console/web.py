@@ -53,6 +53,8 @@ COOKIE = "caseladder_session"
 KEY_FILE = "issuer.pem"
 LANGUAGE, THEME = "caseladder_language", "caseladder_theme"
 THEMES = ("auto", "light", "dark")
+# Whether single keys do something, which who speaks to a computer may not want.
+KEYS, KEYS_SAID = "caseladder_keys", ("on", "off")
 STATIC = "/console/static"
 # Bytes of a form; the longest texts that a command takes fit in well.
 LARGEST = 256 * 1024
@@ -154,6 +156,7 @@ class Look:
         self.message: Message | None = None
         theme = request.cookies.get(THEME)
         self.theme = theme if theme in THEMES else "auto"
+        self.keys = "off" if request.cookies.get(KEYS) == "off" else "on"
         self._cookies: list[tuple[str, str, int | None]] = []
 
     # --- who looks --------------------------------------------------------------------------------
@@ -339,6 +342,7 @@ class Look:
             "kind_of": lambda view: kind_said(view, words),
             "may_erase": self.caller is not None and may_erase(self.caller),
             "theme": self.theme,
+            "keys": self.keys,
             "page": page,
             "live": live,
             "static": STATIC,

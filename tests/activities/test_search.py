@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from activities.casebook import search
-from activities.casebook.filter import Filter
+from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
 from activities.casebook.worklist import CLIMBING, PAID, Worklist
@@ -467,15 +467,15 @@ async def _approvals(read: Book, **seen: Any) -> list[str]:
 
 
 async def _held(read: Book, **seen: Any) -> list[str]:
-    return [line["case"]["id"] for line in await read.now("agent", "agent-7", **seen)]
+    return [line["case"]["id"] for line in (await read.now("agent", "agent-7", **seen)).lines]
 
 
 async def _asked(read: Book, **seen: Any) -> list[str]:
-    return [line["case"]["id"] for line in await read.now("supervisor", "super-2", **seen)]
+    return [line["case"]["id"] for line in (await read.now("supervisor", "super-2", **seen)).lines]
 
 
 async def _to_pay(read: Book, **seen: Any) -> list[str]:
-    return [line["case"]["id"] for line in await read.now("finance", "fin-1", **seen)]
+    return [line["case"]["id"] for line in (await read.now("finance", "fin-1", **seen)).lines]
 
 
 async def _board(read: Book, **seen: Any) -> list[str]:
@@ -590,13 +590,105 @@ async def test_pages_of_approvals(book: Book, read: Book) -> None:
 
 async def needed(read: Book, by: dict[str, str], **how: Any) -> list[tuple[str, str, str | None]]:
     """Why, which case, and when it is due in Shanghai."""
-    lines = await read.now(by["role"], by["id"], **{**ALL, **how})
+    lines = (await read.now(by["role"], by["id"], **{**ALL, **how})).lines
     local = at(NINE).tzinfo
     return [
         (line["why"], line["case"]["id"],
          line["due"] and f"{datetime.fromisoformat(line['due']).astimezone(local):%m-%d %H:%M:%S}")
         for line in lines
     ]  # fmt: skip
+
+
+async def several(book: Book) -> None:
+    """Four complaints that wait for an agent, alike in nothing."""
+    for number, unit, severity, category in (
+        (1, "HZ-02", "normal", "delay"), (2, "HZ-01", "critical", "loss"), (3, None, "serious", "delay"),
+        (4, "HZ-01", "normal", "other"),
+    ):  # fmt: skip
+        facts = {"category": category, "severity": severity, **({"unit": unit} if unit else {})}
+        case = opened("complaint", f"S-{number}", f"{DAY} 09:0{5 - number}:00", **facts)
+        if case.ladder.rung != "agent":
+            do(case, f"{DAY} 09:0{5 - number}:30", "assign", GM, to=AGENT)
+        await record(book, case)
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("due", "4321"),
+        ("oldest", "4321"),
+        # Of a unit what is due first, and those of headquarters before all.
+        ("unit", "3421"),
+        ("severity", "2341"),
+        ("kind", "4321"),
+    ],
+)
+async def test_now_has_an_order(book: Book, read: Book, order: str, found: str) -> None:
+    await several(book)
+    lines = await needed(read, AGENT, order=order)
+    assert [id_.partition("-")[2] for _, id_, _ in lines] == list(found)
+
+
+async def test_now_is_narrowed_and_still_counted_whole(book: Book, read: Book) -> None:
+    await several(book)
+    page = await read.now("agent", "agent-7", **ALL, limit=2)
+    assert (len(page.lines), page.total) == (2, 4)
+    ways: list[tuple[dict[str, Any], str]] = [
+        ({"filter": Filter(unit="HZ-01")}, "42"),
+        ({"filter": Filter(unit="HZ-01", severity="normal")}, "4"),
+        ({"only": ["complaint:S-1", "complaint:none"]}, "1"),
+        ({"only": []}, ""),
+        ({"why": "holder"}, "32"),
+        ({"why": "approval"}, ""),
+    ]
+    for how, found in ways:
+        lines = await needed(read, AGENT, **how)
+        assert [id_.partition("-")[2] for _, id_, _ in lines] == list(found), how
+    with pytest.raises(Refused, match="order = 'number': allowed: due, "):
+        await read.now("agent", "agent-7", **ALL, order="number")
+    with pytest.raises(Refused, match="why = 'none': allowed: holder, "):
+        await read.now("agent", "agent-7", **ALL, why="none")
+
+
+# --- decided ----------------------------------------------------------------------------------------
+
+
+async def decided(read: Book, person: str, since: str = f"{DAY} 09:00:00", **how: Any) -> list[tuple[str, ...]]:
+    """What was decided, of which case, about what, and by whom."""
+    lines = await read.decided(person, at(since), **{**ALL, **how})
+    return [(one["decision"], one["case"]["id"], one["subject"], one["actor"]["id"]) for one in lines]
+
+
+async def test_a_person_is_told_what_others_decided_of_what_they_asked(book: Book, read: Book) -> None:
+    case = opened("complaint", "D-1", unit="HZ-01")
+    ask: dict[str, Any] = {"subject": "voucher", "amount": "500.00"}
+    do(case, f"{DAY} 09:01:00", "request_approval", AGENT, **ask)
+    do(case, f"{DAY} 09:02:00", "request_approval", AGENT, subject="apology", amount="400.00")
+    do(case, f"{DAY} 09:03:00", "reject", SUPERVISOR, subject="voucher", reason="too much")
+    # Asked again, and by somebody else.
+    do(case, f"{DAY} 09:04:00", "request_approval", {"id": "agent-8", "role": "agent"}, **ask)
+    await record(book, case)
+    no, yes = ((word, "complaint:D-1", "voucher", "super-2") for word in ("rejected", "approved"))
+    assert await decided(read, "agent-7") == [no]
+    assert await decided(read, "agent-8") == []
+    do(case, f"{DAY} 09:05:00", "approve", SUPERVISOR, subject="voucher")
+    await record(book, case)
+    assert await decided(read, "agent-7") == [no]
+    assert await decided(read, "agent-8") == [yes]
+    # Seen up to here; of another unit, or of a kind that they do not see.
+    assert await decided(read, "agent-7", f"{DAY} 09:03:00") == []
+    assert await decided(read, "agent-8", units=["HZ-02"]) == []
+    assert await decided(read, "agent-8", kinds=["claim"]) == []
+    assert await decided(read, "super-2") == []
+    [line] = await read.decided("agent-8", at(NINE), **ALL)
+    assert (line["amount"], line["at"]) == ("500.00", at(f"{DAY} 09:05:00").astimezone(UTC).isoformat())
+
+
+async def test_what_was_asked_is_found_by_its_index(dsn: str) -> None:
+    async with Database.open(dsn) as database, database.connection() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        plan = await connection.fetch(f"EXPLAIN {Worklist._DECIDED}", None, None, "agent-7", at(NINE), 20)
+    assert "case_event_asked" in "\n".join(row[0] for row in plan)
 
 
 async def test_now_is_what_a_person_holds_and_what_reached_their_rung(book: Book, read: Book) -> None:
@@ -728,8 +820,9 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
     dsn = await postgres.fresh_database(f"TEMPLATE {template}")
     await fill(dsn, closed=2_000, opened=300)
     connection = await asyncpg.connect(dsn)
-    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, PAID)
-    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {Worklist._NOW}", *asked))
+    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, PAID, None, None, "due", SEVERITIES)
+    sql = Worklist._NOW.replace("{where}", "true")
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *asked))
     await connection.close()
     assert "Seq Scan" not in plan, plan
 

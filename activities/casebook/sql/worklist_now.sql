@@ -1,10 +1,11 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
---  $7 kinds that climb the ladder   $8 kinds that pay
+--  $7 kinds that climb the ladder   $8 kinds that pay   $9 only these cases   $10 only this reason
+--  $11 the order: due, oldest, unit, kind or severity   $12 severities, the worst first
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
-    WHERE file.closed_at IS NULL
+    WHERE file.closed_at IS NULL AND ($9::text[] IS NULL OR file.case_id = ANY ($9)) AND ({where})
       AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
       -- A form may name in a field the role whose turn it is.
       AND ($2::text[] IS NULL OR file.kind = ANY ($2)
@@ -43,7 +44,7 @@ WITH seen AS (
     WHERE view @> '{"waits_for": [{}]}'
       AND (waiting ->> 'role' = $3 OR waiting ->> 'person' = $4) AND NOT waiting -> 'except_for' ? $4
 )
-SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view
+SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view, count(*) OVER () AS total
 FROM needed
 JOIN case_file AS file USING (case_id)
 CROSS JOIN LATERAL (
@@ -51,5 +52,9 @@ CROSS JOIN LATERAL (
            min((each ->> 'due')::timestamptz) FILTER (WHERE each ->> 'state' = 'running') AS next
     FROM jsonb_array_elements(file.view -> 'clocks') AS each
 ) AS clock
-ORDER BY due NULLS LAST, file.case_id, needed.why
+WHERE $10::text IS NULL OR needed.why = $10
+ORDER BY CASE $11::text WHEN 'unit' THEN coalesce(file.unit, '') WHEN 'kind' THEN file.kind END,
+         CASE $11 WHEN 'severity' THEN array_position($12::text[], file.severity) END NULLS LAST,
+         CASE $11 WHEN 'oldest' THEN file.opened_at END,
+         due NULLS LAST, file.case_id, needed.why
 LIMIT $6

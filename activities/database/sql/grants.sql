@@ -74,6 +74,9 @@ GRANT SELECT, INSERT (key, person, kind, began_at, typed, customer_ref, phone_ha
     ON draft TO caseladder_writer;
 GRANT EXECUTE ON FUNCTION phone_hash(text) TO caseladder_writer;
 GRANT SELECT, INSERT (id, expires_at), DELETE ON ended_session TO caseladder_writer;
+GRANT SELECT, INSERT (person, name, page, query, unit), UPDATE (name, unit), DELETE ON saved_view TO caseladder_writer;
+GRANT SELECT, INSERT (person, now_sort, notify, sound, seen_at), UPDATE (now_sort, notify, sound, seen_at)
+    ON preference TO caseladder_writer;
 GRANT SELECT, INSERT (caller, key, digest, salt), UPDATE (status, body), DELETE ON door_answer TO caseladder_writer;
 GRANT SELECT, INSERT (id, url, types, kinds, secret, retry_for, tx, position, texts),
     UPDATE (state, secret, tx, position, pump, delivered_at, failing_since, last_error)
