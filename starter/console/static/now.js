@@ -1,7 +1,7 @@
 /* The Now page: what was chosen stays chosen as the list moves, and who wants to is told of what came. */
 "use strict";
 (() => {
-  const panel = document.querySelector("[data-now]");
+  const panel = document.querySelector("[data-desk]");
   const said = panel.dataset;
   const moved = document.getElementById("moved");
   const form = document.getElementById("bulk");
