@@ -19,6 +19,7 @@ PAGES = {
     "new": "/console/new/complaint",
     "approvals": "/console/approvals",
     "passkeys": "/console/passkeys",
+    "views": "/console/views",
     "find": "/console/find",
     "customer": "/console/customer?ref=C-12345",
     "shipment": "/console/shipment?waybill=YD-204417",

@@ -65,18 +65,24 @@
     }
     return null;
   };
-  let unfolded = [];
-  let focused = null;
+  // Of each part, since several are renewed at once.
+  const renewed = new Map();
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
-    unfolded = [...part.querySelectorAll("details[id][open]")].map((one) => one.id);
     const active = document.activeElement;
-    focused = active && active !== document.body ? known(active) : null;
+    renewed.set(part, {
+      unfolded: [...part.querySelectorAll("details[id][open]")].map((one) => one.id),
+      focused: part.contains(active) && active !== document.body ? known(active) : null,
+    });
   });
-  document.body.addEventListener("htmx:afterSettle", () => {
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const { unfolded = [], focused = null } = renewed.get(event.detail.target) ?? {};
+    renewed.delete(event.detail.target);
     for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
     if (focused && document.activeElement === document.body) {
-      document.querySelector(focused)?.focus({ preventScroll: true });
+      // The same link may stand elsewhere too; a part that was itself replaced is looked for in the page.
+      const part = event.detail.target.isConnected ? event.detail.target : document;
+      part.querySelector(focused)?.focus({ preventScroll: true });
     }
     tick();
   });

@@ -61,16 +61,16 @@
   if (location.hash === "#text") document.querySelector(SEARCH)?.focus();
 
   // Where the line that had the focus is gone, the one in its place gets it.
-  let place = -1;
+  const places = new Map();
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const line = at();
-    place = line && event.detail.target.contains(line) ? lines().indexOf(line) : -1;
+    if (line && event.detail.target.contains(line)) places.set(event.detail.target, lines().indexOf(line));
   });
-  document.body.addEventListener("htmx:afterSettle", () => {
-    if (place >= 0 && document.activeElement === document.body) {
-      const all = lines();
-      go(all[Math.min(place, all.length - 1)]);
-    }
-    place = -1;
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const place = places.get(event.detail.target) ?? -1;
+    places.delete(event.detail.target);
+    if (place < 0 || document.activeElement !== document.body) return;
+    const all = lines();
+    go(all[Math.min(place, all.length - 1)]);
   });
 })();
