@@ -143,7 +143,7 @@ def test_no_word_stands_for_a_term_that_does_not_exist(language: str) -> None:
     of_one = {f"{name}.{path}" for name, model in commands for path in vocabulary.fields(model)}
     # A word by the last name of a path serves all paths that have none of their own.
     named = {path.rpartition(".")[2] for path in paths if not WORDS_OF[language].has("field", path)}
-    there = {**shipped_terms(), "field": frozenset(paths | named | of_one), "hint": frozenset(paths)}
+    there = {**shipped_terms(), "field": frozenset(paths | named | of_one), "hint": frozenset(paths | of_one)}
     if language == "en":
         there = {name: terms for name, terms in there.items() if name not in IN_THE_RULES_OWN_ENGLISH}
     words = tomllib.loads((TEMPLATES / language / WORDS).read_text("utf-8"))

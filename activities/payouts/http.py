@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from activities.notify.channels.http import TEMPORARY, trust
 from activities.payouts.gateway import Entry, Payout, PayoutUnknown
@@ -38,6 +38,12 @@ PAGE = 500
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("one line without control characters")
+    return text
+
+
 class Spoken(BaseModel):
     """A payout as a gateway speaks of it, in an answer, in its book and in a callback."""
 
@@ -47,7 +53,8 @@ class Spoken(BaseModel):
     case: str = ""
     amount: Annotated[str, Field(pattern=r"^[0-9]{1,16}\.[0-9]{2}$")]
     state: Literal["paid", "pending", "failed"]
-    reference: Annotated[str, Field(pattern=r"^[!-~]{0,128}$")] = ""
+    # A bank's may hold Chinese and blanks.
+    reference: Annotated[str, Field(max_length=128), AfterValidator(str.strip), AfterValidator(_one_line)] = ""
     reason: str = ""
     at: AwareDatetime | None = None
 

@@ -10,7 +10,20 @@ from cases.policy.tables import Duration, PaymentTable
 from cases.vocabulary.commands import Command
 from cases.vocabulary.events import EventData
 from cases.vocabulary.parcels import OtherClaim
-from cases.vocabulary.values import FreeText, Instant, Like, Model, Moment, Money, PayeeToken, Role, Text, Token, Yuan
+from cases.vocabulary.values import (
+    FreeText,
+    Instant,
+    Label,
+    Like,
+    Model,
+    Moment,
+    Money,
+    PayeeToken,
+    Role,
+    Text,
+    Token,
+    Yuan,
+)
 from cases.vocabulary.views import CaseView, ViewModel
 
 if TYPE_CHECKING:
@@ -85,7 +98,7 @@ class AcceptOffer(Command):
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "channel": "phone", "said_at": "2026-03-12T10:58:00+08:00", "evidence": "call-20260312-0414",
     }  # fmt: skip
-    channel: Token | None = None
+    channel: Label | None = None
     said_at: Instant | None = None
     evidence: Token | None = None
 

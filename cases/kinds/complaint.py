@@ -20,7 +20,7 @@ from cases.vocabulary.events import SYSTEM, Actor, Event, EventData, known_or_re
 from cases.vocabulary.facts import SHIPMENT_EXAMPLE, Facts, Intake, read_intake
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.texts import Reference, Said, SaidAgain
-from cases.vocabulary.values import FreeText, Text, Token
+from cases.vocabulary.values import FreeText, Label, Text
 from cases.vocabulary.views import CaseView
 
 # What a complaint of each category claims for (S0-A.2); the others do not say.
@@ -32,7 +32,7 @@ class ComplaintFacts(Facts):
 
     category: Literal["attitude", "delay", "damage", "shortage", "loss", "other"]
     source: Literal["customer", "platform", "network"] = "customer"
-    channel: Token | None = None
+    channel: Label | None = None
 
 
 class ComplaintIntake(Intake):

@@ -19,7 +19,7 @@ from cases.vocabulary.commands import Command
 from cases.vocabulary.effects import Payment as PaymentEffect
 from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
-from cases.vocabulary.values import Money, Token
+from cases.vocabulary.values import Label, Money
 
 if TYPE_CHECKING:
     from cases.case import Case
@@ -60,11 +60,14 @@ class PayoutWaiting(EventData):
 
 
 class ConfirmPayment(Command):
-    """Finance confirms by hand that the money went out, with the proof's reference."""
+    """Finance confirms by hand that the money went out, with the proof's reference.
+
+    ``reference`` is the bank's, as it stands there, and stays in the record in clear: no name of who was paid.
+    """
 
     NAME = "confirm_payment"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reference": "bank-20260311-17"}
-    reference: Token
+    reference: Label
 
 
 class Payment(Part):

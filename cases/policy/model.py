@@ -41,6 +41,7 @@ from cases.policy.tables import (
     ApprovalsRule,
     AuthorityRule,
     CalendarRule,
+    ChoicesRule,
     CompensationRule,
     DigestRule,
     KindTable,
@@ -85,6 +86,8 @@ class Policy(Model):
     approvals: ApprovalsRule | None = None
     # Without it, every notice goes out by itself.
     digest: DigestRule | None = None
+    # Without it, people write what they mean.
+    choices: ChoicesRule = ChoicesRule()
     # The kinds that are declared here without code, and what they do not say.
     form_defaults: FormDefaults | None = None
     form: dict[str, FormTable] = Field(default_factory=dict)

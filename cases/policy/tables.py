@@ -19,7 +19,7 @@ from pydantic import (
 
 from cases.authority import falling
 from cases.policy.earlier import pinned
-from cases.vocabulary.values import Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
+from cases.vocabulary.values import Label, Model, PositiveYuan, Role, Severity, ShippingRoute, Yuan
 from cases.working_calendar import WEEKDAYS, CalendarYears
 
 if TYPE_CHECKING:
@@ -279,6 +279,16 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+class ChoicesRule(Model):
+    """What people are offered where they may write words of their own too; no rule reads which they took.
+
+    Each list has the name of the fields that it is for. What has no word in the words of a language is shown as it is.
+    """
+
+    channel: tuple[Label, ...] = ()
+    subject: tuple[Label, ...] = ()
 
 
 class DigestRule(Model):

@@ -17,7 +17,19 @@ from cases.vocabulary.by import Account, By
 from cases.vocabulary.events import canonical
 from cases.vocabulary.proof import Proof
 from cases.vocabulary.refusals import Refused, invalid, shown
-from cases.vocabulary.values import CaseId, Instant, Model, NamesCase, OtherCase, SameKind, Sha256, Text, Token, Yuan
+from cases.vocabulary.values import (
+    CaseId,
+    Instant,
+    Label,
+    Model,
+    NamesCase,
+    OtherCase,
+    SameKind,
+    Sha256,
+    Text,
+    Token,
+    Yuan,
+)
 from cases.working_calendar import PublishedYear
 
 # The model of each command by name.
@@ -130,12 +142,15 @@ class Attach(Command):
 
 
 class LogContact(Command):
-    """An attempt to reach the customer; unreachable pauses, reached resumes (S4-3.3.3)."""
+    """An attempt to reach the customer; unreachable pauses, reached resumes (S4-3.3.3).
+
+    ``channel`` stays in the record in clear: the way, never a name or a number.
+    """
 
     NAME = "log_contact"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reached": False, "channel": "phone", "reason": "no answer"}
     reached: bool
-    channel: Token | None = None
+    channel: Label | None = None
     reason: Text | None = None
 
 
@@ -182,11 +197,14 @@ class Resend(Command):
 
 
 class RequestApproval(Command):
-    """Ask somebody with enough authority (T3, S1-5.9.10)."""
+    """Ask somebody with enough authority (T3, S1-5.9.10).
+
+    ``subject`` says in a few words what it is about, and stays in the record in clear: no names, no numbers.
+    """
 
     NAME = "request_approval"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"subject": "compensation", "amount": "350.00", "reason": "damaged"}
-    subject: Token
+    subject: Label
     amount: Yuan | None = None
     reason: Text | None = None
 
@@ -199,7 +217,7 @@ class Approve(Command):
 
     NAME = "approve"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "350.00", "reason": "as assessed"}
-    subject: Token | None = None
+    subject: Label | None = None
     amount: Yuan | None = None
     reason: Text | None = None
 
@@ -209,7 +227,7 @@ class Reject(Command):
 
     NAME = "reject"
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "the photographs are missing"}
-    subject: Token | None = None
+    subject: Label | None = None
     reason: Text
 
 

@@ -103,7 +103,25 @@ Stated = Annotated[
 ]
 Text = Annotated[Stated, Written()]
 # Ids travel in logs and search attributes, so they are plain tokens.
-Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+TOKEN = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"
+Token = Annotated[str, StringConstraints(pattern=TOKEN)]
+# Characters of a label that is no token.
+LONGEST_LABEL = 64
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a label is one line without control characters")
+    if len(text) > LONGEST_LABEL and not re.fullmatch(TOKEN, text):
+        raise ValueError(f"a label has at most {LONGEST_LABEL} characters")
+    return text
+
+
+# A few words in any language, as people write them: a channel, what an approval is about, a bank's reference. They
+# stand in the ledger in clear for good, so they are short, and name no person. A token is one, as long as it may be.
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), AfterValidator(_one_line)
+]
 
 # A case as workflow ids name it: its kind and its key.
 _CASE_ID = "[a-z][a-z0-9_]*:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}"

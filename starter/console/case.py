@@ -200,7 +200,8 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
         fields = signature_of(look, shown.case)
     else:
         needed = shown.case.needed(name, look.who.actor())
-        fields = fields_of(model, look.words, await _options(look, shown, choices), needed)
+        offered = shown.policy.choices.model_dump()
+        fields = fields_of(model, look.words, await _options(look, shown, choices), needed, offered)
     if not shown.case.CUSTOMERS:
         # Nobody of a customer's side has said anything.
         fields = tuple(field for field in fields if field.name != "said")

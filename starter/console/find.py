@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
 from starter.access import may_verify, own, sees
+from starter.console.forms import tidy
 from starter.console.views import shown_views
 from starter.console.vocabulary import clocks
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
@@ -124,7 +125,10 @@ def _filter(look: Look) -> tuple[Filter, dict[str, str]]:
 
 
 def _given(look: Look) -> dict[str, str]:
-    return {field.name: look.request.query_params.get(field.name, "").strip() for field in fields()}
+    given = {field.name: look.request.query_params.get(field.name, "") for field in fields()}
+    return {
+        field.name: tidy(field.name, given[field.name].strip(), plain=field.sort == "instant") for field in fields()
+    }
 
 
 def _choices(look: Look, field: FilterField) -> tuple[str, ...]:

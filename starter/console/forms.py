@@ -6,9 +6,12 @@ case say, the same as to the API.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +25,12 @@ Options = Sequence[tuple[str, str]]
 _SHORT = frozenset({"name", "where", "label", "channel", "phone", "email", "ref"})
 # A text of more characters than this gets several lines.
 _LINE = 200
+# Kinds of what is written in digits.
+_PLAIN = frozenset({"amount", "number", "instant", "day", "month", "week"})
+# Texts by name that people write in groups, of the characters that may stand in them.
+_GROUPED, _OF_GROUPS = frozenset({"waybill", "phone", "account"}), re.compile(r"[A-Za-z0-9+()._:/-]+")
+# What an open choice is at if words of one's own are meant, and what their field is called after its own.
+OTHER, OWN_WORDS = "*", ".other"
 # What stands between the id and the role of a person in one choice.
 _BAR = "|"
 # So many rows a table begins with, and gets more at a time.
@@ -34,10 +43,11 @@ class Field:
 
     Args:
         name: its path in the body, ``loss.total_value``.
-        kind: ``text area amount number instant day month week choice yesno lines many person attachment group rows``.
+        kind: ``text area amount number instant day month week choice open yesno lines many person attachment group
+            rows``; of an ``open`` one the options are offered, and words of one's own go too.
         options: of a choice, as value and label.
         inner: the fields of a group or an attachment, or the columns of rows.
-        least: of a number; ``most`` likewise.
+        plain: whether it is a code, a number or a time, which full-width characters stand for as well.
     """
 
     name: str
@@ -48,8 +58,7 @@ class Field:
     options: Options = ()
     default: str = ""
     inner: tuple[Field, ...] = ()
-    least: str = ""
-    most: str = ""
+    plain: bool = False
 
     @property
     def id(self) -> str:
@@ -62,6 +71,7 @@ def fields_of(
     words: PageTranslations,
     choices: Mapping[str, Options],
     needed: Collection[str] = (),
+    offered: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[Field, ...]:
     """Return what a command's form asks for.
 
@@ -69,10 +79,11 @@ def fields_of(
         choices: for fields of which the case knows what is allowed now, by name; ``(id|role, label)``
             for persons.
         needed: the fields that the reader has to give though not everybody has.
+        offered: for fields that take any words, what the policy offers, by name.
     """
     schema = model.model_json_schema()
     schema["required"] = [*schema.get("required", ()), *needed]
-    return fields_in(schema, schema.get("$defs", {}), words, choices, command=model.NAME)
+    return fields_in(schema, schema.get("$defs", {}), words, choices, offered, command=model.NAME)
 
 
 def fields_in(
@@ -80,6 +91,7 @@ def fields_in(
     known: Mapping[str, Any],
     words: PageTranslations,
     choices: Mapping[str, Options],
+    offered: Mapping[str, Sequence[str]] = MappingProxyType({}),
     *,
     command: str = "",
 ) -> tuple[Field, ...]:
@@ -87,9 +99,10 @@ def fields_in(
 
     Args:
         known: what the schema refers to.
+        offered: see `fields_of`.
         command: the name of the command that it fills in; empty for none.
     """
-    return tuple(_fields(schema, known, None, _Asked(command, words, choices)))
+    return tuple(_fields(schema, known, None, _Asked(command, words, choices, offered)))
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,12 @@ class _Asked:
     command: str
     words: PageTranslations
     choices: Mapping[str, Options]
+    offered: Mapping[str, Sequence[str]]
+
+    def hint(self, path: str) -> str:
+        """Return how a field is filled in; one command may say so otherwise than all others."""
+        name = f"{self.command}.{path}" if self.words.has("hint", f"{self.command}.{path}") else path
+        return self.words.word("hint", name) if self.words.has("hint", name) else ""
 
 
 def _fields(
@@ -120,12 +139,15 @@ def _fields(
             # What only a form knows is asked for by the form.
             continue
         required = name in needed
-        hint = words.word("hint", path) if words.has("hint", path) else ""
         default = str(raw.get("default", "")).lower() if isinstance(raw.get("default"), (bool, str)) else ""
         kind, options = _kind(name, shape, words, choices.get(path))
+        if kind == "text" and asked.offered.get(name):
+            kind, options = "open", [(term, words.word(name, term)) for term in asked.offered[name]]
         if kind == "lines" and "properties" in resolved(shape["items"], known):
             kind = "rows"
-        field = Field(path, kind, words.label(path, asked.command), required, hint, options, default)
+        plain = kind in _PLAIN or (kind == "text" and "pattern" in shape)
+        label = words.label(path, asked.command)
+        field = Field(path, kind, label, required, asked.hint(path), options, default, plain=plain)
         if kind in ("group", "rows"):
             inside = shape if kind == "group" else resolved(shape["items"], known)
             inner = _fields(inside, known, field, asked)
@@ -205,10 +227,12 @@ def rows_shown(field: Field, typed: Mapping[str, Sequence[str]]) -> list[tuple[F
 
 def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> Any:
     values = [value for value in sent.get(field.name, ()) if value.strip()]
+    if field.kind == "open" and values in ([], [OTHER]):
+        values = [value for value in sent.get(field.name + OWN_WORDS, ()) if value.strip()]
     if not values:
         return None
     # Browsers send line ends as the network's, texts keep the usual one.
-    text = values[0].replace("\r\n", "\n").strip()
+    text = tidy(field.name, values[0].replace("\r\n", "\n").strip(), plain=field.plain)
     if field.kind == "many":
         return values
     if field.kind == "lines":
@@ -227,3 +251,19 @@ def _value(field: Field, sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> A
             return text
         return (at.replace(tzinfo=zone) if at.tzinfo is None else at).isoformat()
     return text
+
+
+def tidy(name: str, text: str, *, plain: bool = False) -> str:
+    """Return what was typed as it is meant: full width as half, a waybill, a phone or an account without blanks.
+
+    Args:
+        name: of the field, whose last part says whether it is written in groups.
+        text: what was typed.
+        plain: whether it is a code, a number or a time.
+    """
+    narrow = unicodedata.normalize("NFKC", text).strip()
+    if name.rpartition(".")[2] in _GROUPED:
+        joined = "".join(narrow.split())
+        # What holds words, like an extension, stays as it was typed.
+        return joined if _OF_GROUPS.fullmatch(joined) else text.strip()
+    return narrow if plain else text

@@ -36,8 +36,6 @@ DELIVERIES = ("sent", "partly", "failed", "no_address")
 MEASURES = ("value", "quantity", "weight")
 # A month's summary counts exceptions without a category under this one.
 UNSTATED = "unstated"
-# The form of a contact proposes it; otherwise channels are those of notices.
-PHONE = "phone"
 # Fields of commands that the console fills in, or that only a rehearsed case or the system takes.
 OWN = frozenset({"by", "request_id", "at", "held_by", "proof"})
 # Facts that a page shows elsewhere than among the facts, or not at all; and those that it shows as one.
@@ -63,7 +61,10 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "period": (name for policy in policies for kind in policy.kinds for name, _, _ in policy.rule(kind).years()),
         "status": filter.STATUSES,
         "side": (OUTGOING, RELIEF),
-        "subject": (subject for kind in KINDS.values() for subject in kind.SUBJECTS),
+        "subject": {
+            *(subject for kind in KINDS.values() for subject in kind.SUBJECTS),
+            *(subject for policy in policies for subject in policy.choices.subject),
+        },
         "step": (step for kind in KINDS.values() for step in kind.STEPS),
         "slip": get_args(Slip),
         "unsent": get_args(Unsent),
@@ -85,7 +86,8 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         **enums(),
     }
     # People tell customers by others than notices go by.
-    declared["channel"] = {*CHANNELS, PHONE, *declared["channel"]}
+    told = (channel for policy in policies for channel in policy.choices.channel)
+    declared["channel"] = {*CHANNELS, *told, *declared["channel"]}
     return {section: frozenset(map(str, found)) for section, found in declared.items()}
 
 

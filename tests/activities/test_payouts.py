@@ -650,7 +650,8 @@ async def test_a_callback_signed_with_another_key_or_without_a_configured_one_ch
         ({"amount": 120.0}, "invalid", "amount = 120.0"),
         ({"amount": "120"}, "invalid", "amount = '120'"),
         ({"reference": ""}, "invalid", "reference: what is paid has one"),
-        ({"reference": "王 五"}, "invalid", "reference"),
+        ({"reference": "回单\n17"}, "invalid", "one line without control characters"),
+        ({"reference": "  "}, "invalid", "reference: what is paid has one"),
         ({"key": None}, "invalid", "key = None"),
         ({"at": "2026-03-10T09:00:00"}, "invalid", "at = '2026-03-10T09:00:00'"),
         ({"amount": "121.00"}, "amount_differs", r"amount = 121\.00: ordered were 120\.00 yuan"),
@@ -664,6 +665,17 @@ async def test_a_callback_that_does_not_fit_the_book_changes_nothing(
         await payouts.called_back(*pending.signed(KEY, **changes))
     assert caught.value.code == code
     assert (await row(pool))["state"] == "requested"
+
+
+async def test_a_banks_reference_may_hold_chinese_and_blanks(
+    pool: Tables, payouts: Payouts, pending: MisbehavingGateway
+) -> None:
+    line = pending.decide(KEY)
+    line.reference = "招商银行 回单 17 (加急)"
+    await payouts.called_back(*pending.signed(KEY))
+    assert (await row(pool))["reference"] == line.reference
+    await record(pool, asked(), told(line.reference))
+    assert (await reconcile(pool, http(pending))).ok
 
 
 async def test_a_callback_cannot_undo_a_payment(pool: Tables, payouts: Payouts, gateway: MisbehavingGateway) -> None:

@@ -14,7 +14,7 @@ import pytest
 from activities.casebook.filter import fields
 from cases.registry import KINDS
 from starter.console import stream
-from starter.console.forms import body_of, fields_of
+from starter.console.forms import body_of, fields_of, tidy
 from starter.console.session import Draft, Drafts, Sealer, Session
 from starter.console.times import Times, relative
 from starter.console.translations import translations
@@ -78,6 +78,58 @@ def test_a_form_becomes_the_body_that_the_command_takes() -> None:
     assert body_of(options, {"options": ["one\r\n\r\n two "]}, SHANGHAI) == {"options": ["one", "two"]}
     # What is no instant goes to the model as it is, which says so.
     assert body_of(fields_of(commands["promise"], EN, {}), {"reply_by": ["soon"]}, SHANGHAI) == {"reply_by": "soon"}
+
+
+def test_full_width_and_blanks_are_made_plain_where_a_number_or_a_code_is_meant() -> None:
+    commands = KINDS["claim"].COMMANDS
+    sent = {"loss.lost_value": ["　１８．００ "], "loss.declared_quantity": ["１２"], "cause": ["company"]}
+    body = body_of(fields_of(commands["assess"], ZH, {}), sent, SHANGHAI)
+    assert body == {"loss": {"lost_value": "18.00", "declared_quantity": "12"}, "cause": "company"}
+    typed = body_of(fields_of(commands["promise"], ZH, {}), {"reply_by": ["２０２６-０３-０４ ０９：３０"]}, SHANGHAI)
+    assert typed == {"reply_by": "2026-03-04T09:30:00+08:00"}
+    # A text stays as it was written.
+    assert body_of(fields_of(commands["note"], ZH, {}), {"text": ["第１次，已通知！"]}, SHANGHAI) == {
+        "text": "第１次，已通知！"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("shipment.waybill", " ＳＦ 1234　5678", "SF12345678"),
+        ("customer.phone", "１３８ 0000 0000", "13800000000"),
+        ("customer.phone", "+86 138-0000-0000", "+86138-0000-0000"),
+        ("customer.phone", "010-5550 1234 转 ８", "010-5550 1234 转 ８"),
+        ("details.account", "6222 0000 1111 2222", "6222000011112222"),
+        ("details.name", "林 小满", "林 小满"),
+    ],
+)
+def test_what_people_write_in_groups_is_put_together(name: str, typed: str, meant: str) -> None:
+    assert tidy(name, typed.strip()) == meant
+
+
+def test_an_open_choice_offers_what_the_policy_lists_and_takes_other_words() -> None:
+    offered = {"channel": ("phone", "门店"), "subject": ()}
+    model = KINDS["complaint"].COMMANDS["log_contact"]
+    [channel] = [one for one in fields_of(model, ZH, {}, offered) if one.name == "channel"]
+    # What has no word is shown as it stands in the policy.
+    assert (channel.kind, list(channel.options)) == ("open", [("phone", "电话"), ("门店", "门店")])
+    for sent, meant in (
+        ({"channel": ["phone"], "channel.other": ["forgotten"]}, "phone"),
+        ({"channel": ["*"], "channel.other": [" 微信 视频 "]}, "微信 视频"),
+        ({"channel": [""], "channel.other": ["对讲机"]}, "对讲机"),
+        ({"channel": ["*"], "channel.other": [" "]}, None),
+        ({"channel": [""]}, None),
+    ):
+        assert body_of((channel,), sent, SHANGHAI).get("channel") == meant
+    # Without a list any words are asked for, and what only a few may be is chosen.
+    asking = KINDS["complaint"].COMMANDS
+    assert [one.kind for one in fields_of(asking["request_approval"], ZH, {}, offered) if one.name == "subject"] == [
+        "text"
+    ]
+    waiting = {"subject": [("退款 申请", "退款 申请")]}
+    decided = fields_of(asking["approve"], ZH, waiting, {"subject": ("refund",)})
+    assert [one.kind for one in decided if one.name == "subject"] == ["choice"]
 
 
 def test_what_is_sealed_is_read_by_nobody_else_and_for_nothing_else() -> None:

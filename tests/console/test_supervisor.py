@@ -160,6 +160,46 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
         await expect(page.get_by_label("答复时间")).to_have_value("2020-01-01T10:00:30")
 
 
+@pytest.mark.parametrize(("language", "channel", "refund", "other"), [
+    ("zh", "方式", "退款", "其他（请填写）"), ("en", "Channel", "refund", "Other: say which"),
+])  # fmt: skip
+async def test_what_is_no_rule_is_chosen_or_said_in_words_of_ones_own(
+    console: ConsoleServer, browser: Browser, language: str, channel: str, refund: str, other: str
+) -> None:
+    case_id = await console.file("complaint", {"category": "other", "unit": "north"})
+    subject = {"zh": "事项", "en": "Subject"}[language]
+    async with open_page(browser, console, "ann-7", language=language) as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=log_contact")
+        own = page.get_by_label(f"{channel}: {other}")
+        await expect(own).to_be_hidden()
+        await page.locator("[name=reached][value=true]").check()
+        await page.get_by_label(channel, exact=False).first.select_option(label=other)
+        await own.fill("对讲机 2")
+        await page.locator("form button.main").click()
+        await expect(page.get_by_role("status").first).to_be_visible()
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=request_approval")
+        await page.get_by_label(subject).first.select_option(label=refund)
+        await page.locator("[name=amount]").fill("５００．００")
+        await page.locator("form button.main").click()
+        await expect(page.get_by_role("status").first).to_be_visible()
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=request_approval")
+        await page.get_by_label(subject).first.select_option(label=other)
+        await page.get_by_label(f"{subject}: {other}").fill("上门 道歉")
+        await page.locator("[name=amount]").fill("300")
+        await page.locator("form button.main").click()
+        await expect(page.get_by_role("status").first).to_be_visible()
+    async with open_page(browser, console, "sue-1", language=language) as page:
+        await page.goto(f"{console.url}/console/case?id={case_id}&do=approve")
+        await page.locator("[name=subject]").select_option("上门 道歉")
+        await page.locator("form button.main").click()
+        await expect(page.get_by_role("status").first).to_be_visible()
+    events = {event["type"]: event["data"] for event in await console.backend.book.events(case_id)}
+    assert events["contact_attempted"]["channel"] == "对讲机 2"
+    asked = [one["data"] for one in await console.backend.book.events(case_id) if one["type"] == "approval_requested"]
+    assert [(one["subject"], one["amount"]) for one in asked] == [("refund", "500.00"), ("上门 道歉", "300.00")]
+    assert events["approved"]["subject"] == "上门 道歉"
+
+
 async def test_what_stands_against_a_payment_is_shown_and_the_account_is_kept_apart(
     console: ConsoleServer, browser: Browser
 ) -> None:

@@ -160,6 +160,24 @@ def test_several_open_approvals_must_be_named() -> None:
     assert [event.data["subject"] for event in found(case, "approved")] == ["gift", "refund"]
 
 
+def test_what_it_is_about_is_said_in_any_language() -> None:
+    case = complaint(RECEIVED)
+    do(case, "03-10 09:01:00", "request_approval", subject=" 退款 申请 ", amount="300")
+    do(case, "03-10 09:01:00", "request_approval", subject="补发 2 件", amount="300")
+    do(case, "03-10 09:02:00", "approve", SUPERVISOR, subject="退款 申请")
+    do(case, "03-10 09:02:00", "reject", SUPERVISOR, subject="补发 2 件", reason="no stock")
+    assert only(case, "approved").data["subject"] == "退款 申请"
+    assert only(case, "rejected").data["subject"] == "补发 2 件"
+    # As long as a token was, one still may be.
+    do(case, "03-10 09:03:00", "request_approval", subject="a" * 128, amount="300")
+
+
+def test_a_channel_is_said_in_any_language() -> None:
+    case = complaint(RECEIVED)
+    do(case, "03-10 09:01:00", "log_contact", reached=True, channel="微信 视频")
+    assert only(case, "contact_attempted").data["channel"] == "微信 视频"
+
+
 def test_an_unanswered_request_climbs_every_thirty_minutes_and_then_is_reminded_of() -> None:
     # An inquiry has no rung clock, so every reminder here is about the approval.
     case = inquiry("03-10 09:00:00", "2026-03-01")

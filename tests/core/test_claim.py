@@ -589,10 +589,11 @@ def test_finance_confirms_by_hand_and_once() -> None:
     for by in (AGENT, SUPERVISOR, GM, CUSTOMER):
         refuse(case, "03-05 12:00:00", "role", "confirm_payment", "allowed: finance", by=by, reference="BANK-1")
     refuse(case, "03-05 12:00:00", "invalid", "confirm_payment", "reference is missing", by=FINANCE)
-    do(case, "03-05 12:01:00", "confirm_payment", FINANCE, reference="BANK-1")
+    # As it stands on the bank's proof.
+    do(case, "03-05 12:01:00", "confirm_payment", FINANCE, reference="招商银行 回单 17")
     event = only(case, "paid")
-    assert (event.actor.id, event.data["reference"]) == ("fin-3", "BANK-1")
-    refuse(case, "03-05 12:02:00", "already_paid", "confirm_payment", "BANK-1", by=FINANCE, clause="S0-A.5.4",
+    assert (event.actor.id, event.data["reference"]) == ("fin-3", "招商银行 回单 17")
+    refuse(case, "03-05 12:02:00", "already_paid", "confirm_payment", "招商银行 回单 17", by=FINANCE, clause="S0-A.5.4",
            reference="BANK-2")  # fmt: skip
 
 

@@ -74,9 +74,9 @@ def _input(path: str, name: str, rule: FieldRule, words: FormTranslations, offer
             kind, options = ("choice", offered.people) if offered.people else ("text", ())
         case "bool":
             kind, options = "yesno", [("true", words.say("app.yes")), ("false", words.say("app.no"))]
-    least, most = ("" if bound is None else str(bound) for bound in (rule.min, rule.max))
     hint = words.say("paper.like", example=_EXAMPLE[rule.type]) if rule.type in _EXAMPLE else ""
-    return Field(path, kind, label, required, hint, options, least=least, most=most)
+    plain = kind not in ("area", "choice", "yesno")
+    return Field(path, kind, label, required, hint, options, plain=plain)
 
 
 # --- what is wrong --------------------------------------------------------------------------------
