@@ -74,6 +74,14 @@ FROM (SELECT case_id, seq, at, body::jsonb -> 'data' AS data FROM case_event WHE
 """
 YEAR = 365 * 86400
 CUSTOMERS = 20_000
+GIVEN = ("伟", "芳", "娜", "秀英", "敏", "静", "丽", "强", "磊", "军", "洋", "勇", "艳", "杰", "娟", "涛", "明", "超")
+COMPLAINTS = (
+    "快递三天没有更新，电话打不通，请尽快处理",
+    "包裹外箱破了，里面的杯子碎了两个，要求赔偿",
+    "派送员态度很差，放在门口不打电话",
+    "收到的货少了一件，寄件人说发了三件",
+    "The parcel was promised for Friday and nobody knows where it is.",
+)
 UNITS = [f"{city}-{number:02}" for city in ("HZ", "SH", "NJ", "SZ") for number in range(1, 11)]
 
 
@@ -131,6 +139,7 @@ SHIPMENT = {
 _PROMPT: tuple[Step, ...] = (
     (2, "acknowledge", "agent", {}),
     (20, "reply", "agent", {"stage": "interim", "text": "We are looking for the parcel."}),
+    (40, "note", "agent", {"text": "已联系派送站点，包裹外箱压坏，客户要求当天回电"}),
     (300, "reply", "agent", {"stage": "answer", "text": "It was found and goes out today."}),
 )
 _SOLVED: tuple[Step, ...] = (
@@ -351,6 +360,13 @@ class _RowMaker:
             "PERSONMARK": f"{unit}.{chance.randrange(6)}",
         }
 
+    def personal(self, case_id: str) -> dict[str, Any]:
+        """Make up a customer, each of whom has five cases as chance has it, and what they said."""
+        chance, who = self.chance, zlib.crc32(case_id.encode()) % CUSTOMERS
+        name = chance.choice("王李张刘陈杨赵黄周吴") + chance.choice(GIVEN)
+        customer = {"name": name, "phone": f"{13800000000 + who}", "ref": f"C-{who}"}
+        return {"customer": customer, "description": chance.choice(COMPLAINTS)}
+
     def rows(self, template: Template, start: datetime, marks: dict[str, str]) -> tuple[list[Any], ...]:
         """Make the rows of one case that began at ``start``, table by table of `TABLES`."""
         local = start.astimezone(START.tzinfo)
@@ -413,10 +429,7 @@ class _RowMaker:
         elif template.owed is not None:
             at, amount = later(template.owed[0]), template.owed[1]
             payouts.append((f"{case_id}/1", case_id, Decimal(amount), "waiting", "", at, None, "manual"))
-        # Every customer has five cases, as chance has it.
-        who = zlib.crc32(case_id.encode()) % CUSTOMERS
-        customer = {"name": "Zhang San", "phone": f"{13800000000 + who}", "ref": f"C-{who}"}
-        personal = (case_id, json.dumps({"customer": customer}))
+        personal = (case_id, canonical(self.personal(case_id)))
         texts = [(case_id, text.seq, text.field, text.salt, text.text) for text in template.texts]
         given = (template.kind, marks["NUMBERMARK"], case_id, later(0))
         return events, [file], payouts, [personal], texts, [given]

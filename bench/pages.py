@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import re
 import socket
@@ -38,7 +39,7 @@ from starter.settings import Settings
 
 TARGET = 150
 PEOPLE = (
-    Person(id="HZ-01.3-agent", role="agent", unit="HZ-01"),
+    Person(id="HZ-01.3-agent", name="李娜", role="agent", unit="HZ-01"),
     Person(id="super-hz", role="supervisor", unit="HZ"),
     Person(id="qa-1", role="qa_manager", unit="hq"),
     Person(id="gm-1", role="general_manager", unit="hq"),
@@ -123,6 +124,9 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
     waybills = [view["facts"]["shipment"]["waybill"] for view in closed if "shipment" in view["facts"]]
     refs = [f"C-{number}" for number in range(0, CUSTOMERS, 97)]
     words = ("complaint damage", "claim hz", "delay", "withdrawn inquiry", "sh-04 loss", "platform", "2026")
+    shown = ("投诉 损毁", "延误", "已结案 理赔", "重大", "損毀 hz-03", "处理中", "inquiry 客户")
+    said = ("外箱 hz", "站点", "looking parcel", "压坏 sh-02 延误", "客", "當天回電")
+    customers = ("王芳", "杯子碎", "電話打不通", "1388", "要求赔偿")
 
     def page(person: str, *paths: str) -> Ask:
         return lambda number: readers[person].get(paths[number % len(paths)])
@@ -142,6 +146,24 @@ async def pages(dsn: str, readers: Mapping[str, httpx.AsyncClient]) -> dict[str,
         "Customer, by reference": page("auditor-1", *(f"/console/customer?ref={ref}" for ref in refs)),
         "Find, by waybill": page("auditor-1", *(f"/console/find?text={waybill}" for waybill in waybills)),
         "Find, by words": page("auditor-1", *(f"/console/find?text={quote(text)}" for text in words)),
+        "Find, by words that pages show": page("auditor-1", *(f"/console/find?text={quote(text)}" for text in shown)),
+        "Find, by part of a number": page(
+            "auditor-1",
+            *(
+                f"/console/find?text={waybill[place : place + size]}"
+                for waybill, (place, size) in zip(waybills, itertools.cycle(((5, 4), (8, 6), (2, 8))))
+            ),
+        ),
+        "Find, by what was written": page("auditor-1", *(f"/console/find?text={quote(text)}" for text in said)),
+        "Find, by a name of the staff": page(
+            "gm-1",
+            f"/console/find?text={quote('李娜')}",
+            f"/console/find?holder={quote('李娜')}",
+            f"/console/find?text={quote('李娜 损毁')}",
+        ),
+        "Find, by customers' words": page(
+            "HZ-01.3-agent", *(f"/console/find?text={quote(text)}" for text in customers)
+        ),
         "Find, by filters": page(
             "auditor-1",
             "/console/find?breached=interim_reply&kind=complaint",

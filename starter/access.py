@@ -31,8 +31,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from activities.casebook.search import Reader
 from cases.audience import AND_BELOW, OWN_UNITS, RUNGS, SEE_ALL, asked, kinds_seen_by
-from cases.case import Case
+from cases.case import OTHERS, Case
 from cases.directory import OUTSIDE, Directory
 from cases.kinds.form import Form
 from cases.registry import KINDS, kind_named
@@ -315,6 +316,17 @@ def _is_form(view: Mapping[str, Any]) -> bool:
 def may_read_names(caller: Caller) -> bool:
     """Whether a caller may read the names of the staff: the customer's and the operator's people may not."""
     return caller.kind == "person" and caller.role not in OUTSIDE
+
+
+def reader(caller: Caller) -> Reader:
+    """Return what a caller finds cases by, beyond what everybody reads who sees a case."""
+
+    def reads(view: Mapping[str, Any], personal: bool) -> bool:
+        return may_read_texts(caller, view) and (not personal or may_read_personal(caller, view))
+
+    if caller.kind == "system":
+        return Reader(texts=reads_all_texts(caller))
+    return Reader(reads_all_texts(caller), may_read_names(caller), (caller.id, caller.role), reads)
 
 
 def may_verify(caller: Caller) -> bool:

@@ -22,6 +22,7 @@ class Book(Recorder, Casebook, Search, Worklist, Statistics, Audit):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        Search.__init__(self, database)
         self.database = database
 
     async def personal(self, case_id: str) -> dict[str, Any] | None:

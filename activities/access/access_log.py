@@ -6,6 +6,9 @@ from typing import Any
 
 from activities.database.database import Database, statement
 
+# What stands in place of a case's id where a search looked at the personal facts of many; no case is called so.
+SEARCH = "search"
+
 
 class AccessLog:
     """Gives and logs. Safe to share between tasks; every method raises what `Database.connection` does."""
@@ -13,6 +16,7 @@ class AccessLog:
     _LOOK = statement(__package__, "access_log_record")
     _AGAIN = statement(__package__, "access_log_again")
     _LOOKS = statement(__package__, "access_log")
+    _SEARCHED = statement(__package__, "access_log_searched")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,8 +41,16 @@ class AccessLog:
             row = await connection.fetchrow(self._AGAIN, case_id, caller, masked, sitting)
         return None if row is None else (row["facts"] or {}, row["erased"])
 
+    async def searched(self, caller: str, role: str) -> None:
+        """Record a search that personal facts found cases for: as a look at `SEARCH`, without what was asked for."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._SEARCHED, SEARCH, caller, role)
+
     async def looks(self, case_id: str) -> list[dict[str, Any]]:
-        """Return who looked at the personal facts of a case, or found it by a phone, the last first, at most 1000."""
+        """Return who looked at the personal facts of a case, or found it by a phone, or searched (`SEARCH`).
+
+        The last stands first; at most 1000.
+        """
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LOOKS, case_id)
         return [{**row, "at": row["at"].isoformat()} for row in rows]

@@ -116,8 +116,10 @@ class Filter(Model):
 
     text: Annotated[Words | None, Column(None)] = Field(
         None,
-        description="beginnings of words of key, number, waybill, unit, policy, kind, category, factor, source or"
-        " outcome; never of personal data",
+        description="words, all of which are found somewhere: what pages show, such as kind, category, status, outcome"
+        " and units, in Chinese or English; names of the staff; beginnings of key, number, waybill or policy, and any"
+        " part of number and waybill from 4 characters on; what people wrote and what customers said, for whoever may"
+        " read it",
     )
     number: Annotated[Number | None, Column("file.number = {}")] = Field(None, description="number, like 2026-03-0007")
     waybill: Annotated[Name | None, Column(None)] = Field(None, description="waybill of the shipment that it is about")
@@ -130,7 +132,9 @@ class Filter(Model):
     rung: Annotated[Name | None, Column("file.rung = {}", words="role")] = Field(
         None, description="who holds it: agent, supervisor, ..."
     )
-    holder: Annotated[Name | None, Column("file.holder = {}")] = Field(None, description="staff id of who holds it")
+    holder: Annotated[Name | None, Column(None)] = Field(
+        None, description="who holds it: a staff id, a role, or a name of the staff"
+    )
     unit: Annotated[Name | None, Column("file.unit = {}", words="unit")] = Field(
         None, description="unit that it belongs to"
     )

@@ -22,10 +22,18 @@ Kinds = Collection[str] | None
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the cases of a list. ``after`` asks for the next page; None on the last one."""
+    """Some of the cases of a list.
+
+    Args:
+        after: asks for the next page; None on the last one.
+        personal: whether personal facts found any case of the whole list, so that a look is to be recorded.
+        count: how many cases there are in the whole list, where that was asked for.
+    """
 
     cases: list[dict[str, Any]]
     after: str | None
+    personal: bool = False
+    count: dict[str, Any] | None = None
 
 
 def visible(units: Units, kinds: Kinds) -> tuple[list[str] | None, list[str] | None]:

@@ -1,44 +1,92 @@
 """Finding cases by a filter: one page, all of them, their events, and how many there are.
 
 Every method takes what the caller may see, which is applied in SQL, so that what may not be seen is not
-counted either: see `activities.casebook.paging.visible`. Nothing here holds personal data.
+counted either: see `activities.casebook.paging.visible`. Nothing here holds personal data, but a text finds a case
+by those, and by what people wrote, for a `Reader` who may read them in it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import asyncpg
 
 from activities.casebook.filter import Filter
+from activities.casebook.meanings import Labels, Meanings, read_labels
 from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, storable, visible, write_cursor
 from activities.casebook.texts import join
+from activities.casebook.words import Query, query, split
 from activities.database.database import Database, statement
+from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 
 # Above this many cases, the words of a text are looked up along the list instead of before it.
-FEW = 5000
-# Words after so many are not looked at.
-MOST_WORDS = 10
+FEW = 2000
+# The statuses of cases that are few.
+ACTIVE = ("open", "resolved", "active")
 # So many of their own forms somebody finds beside what their role sees: the last ones.
 MOST_OWN = 1000
+# So many cases are found by what the caller may read in them and not in all: the last ones.
+MOST_READ = 1000
 # The fields of a view that name another case, and those that name several.
 LINKS, LISTS = ("parent", "claim", "merged_into"), ("links", "duplicates")
 
-_NO_WORD = re.compile(r"[^a-z0-9]+")
-# A word that no case has.
-_NOTHING = "'-'"
-
-# What is looked up of a case beside its file, for all cases at once or for each.
-_AMONG = " AND file.case_id IN (SELECT case_id FROM case_search WHERE {})"
+# What is looked up of a case beside its file.
 _OF_CUSTOMERS = (
     " AND file.case_id IN (SELECT case_id FROM personal WHERE facts -> 'customer' ->> 'ref' = ANY ({}::text[]))"
 )
-_EACH = " AND (SELECT {} FROM case_search WHERE case_search.case_id = file.case_id)"
+_HAS_WORDS = (
+    " AND (file.case_id = ANY ({read})"
+    " OR (SELECT words @@ {words}::tsquery FROM case_search WHERE case_search.case_id = file.case_id))"
+)
+_HAS_WAYBILL = (
+    " AND {read} IS NOT NULL"
+    " AND (SELECT upper(waybill) = upper({words}) FROM case_search WHERE case_search.case_id = file.case_id)"
+)
 
 Order = Literal["due", "opened"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What somebody may read, and so finds cases by, beyond what everybody reads who sees a case.
+
+    Args:
+        texts: whether they read what people wrote in every case that they see.
+        names: whether they read the names of the staff.
+        named: the id and the role by which a case names them; without any they read nothing of single cases.
+        reads: whether they may read the texts of a case by its view, and with True its personal facts too.
+    """
+
+    texts: bool = False
+    names: bool = False
+    named: tuple[str, ...] = ()
+    reads: Callable[[Mapping[str, Any], bool], bool] | None = None
+
+
+# Who reads nothing but ids and terms, and whoever works with the casebook itself.
+NOBODY, OPERATOR = Reader(), Reader(texts=True, names=True)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a filter asks for, looked up: what a text and a name in it mean.
+
+    Args:
+        words: the query to the words of a case; None where no text is given.
+        read: the cases that are found besides, by what the caller may read in them.
+        personal: whether personal facts found any of them.
+        holders: the ids that the holder may have; None where no holder is given.
+        found: the ids of the cases that text and waybill find, one more than `FEW` of many; None until looked up.
+    """
+
+    words: str | None = None
+    read: Sequence[str] = ()
+    personal: bool = False
+    holders: Sequence[str] | None = None
+    found: list[str] | None = None
 
 
 class Search:
@@ -49,13 +97,19 @@ class Search:
         "opened": statement(__package__, "search_by_opened"),
     }
     _WORDS = statement(__package__, "search_words")
+    _READ = statement(__package__, "search_read")
     _COUNT = statement(__package__, "search_count")
     _LINKED = statement(__package__, "search_linked")
     _FILED = statement(__package__, "search_filed")
     _EVENTS_OF = statement(__package__, "search_events")
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, labels: Labels = read_labels) -> None:
+        """Search a database.
+
+        Args:
+            labels: gives what terms are called; by default the built-in words.
+        """
+        self._database, self._meanings = database, Meanings(database, labels)
 
     async def page(
         self,
@@ -65,9 +119,11 @@ class Search:
         kinds: Kinds,
         customers: Collection[str] | None = None,
         own: str | None = None,
+        reader: Reader = NOBODY,
         order: Order = "due",
         limit: int = 50,
         after: str | None = None,
+        counted: bool = False,
     ) -> Page:
         """Return one page of case views.
 
@@ -78,8 +134,11 @@ class Search:
         Args:
             customers: only the cases whose personal facts name one of these references; None for all.
             own: the person whose own forms are found wherever they are.
+            reader: what the caller may read. Where personal facts found a case, `Page.personal` says so: such a look
+                is to be recorded.
             limit: 1 to 1000 cases.
             after: `Page.after` of the page before, of a search in the same order.
+            counted: also count all that the filter finds, as `count` does; not with ``customers``.
 
         Raises:
             Refused: code ``invalid``.
@@ -89,16 +148,43 @@ class Search:
         check_limit(limit)
         # One more than asked for tells whether there is a next page.
         parameters = [*visible(units, kinds), *read_cursor(after, order), limit + 1]
+        asked = await self._ask(filter, reader)
         async with self._database.planning() as connection:
-            where = await self._where(connection, filter, parameters)
+            where, _ = await self._where(connection, filter, asked, parameters)
             if customers is not None:
                 parameters.append(sorted(customers))
                 where += _OF_CUSTOMERS.format(f"${len(parameters)}")
             also = await self._also(connection, own, parameters)
             rows = await connection.fetch(self._BY[order].replace("{where}", where).replace("{own}", also), *parameters)
+            count = await self._count(connection, filter, asked, units, kinds, own) if counted else None
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else write_cursor(order, last["place"], last["case_id"])
-        return Page([row["view"] for row in rows[:limit]], following)
+        return Page([row["view"] for row in rows[:limit]], following, asked.personal, count)
+
+    async def _ask(self, filter: Filter, reader: Reader) -> _Asked:
+        """Look up what a filter means to a reader."""
+        holders = None
+        if filter.holder is not None:
+            holders = await self._meanings.people(filter.holder) if reader.names else [filter.holder]
+        if filter.text is None:
+            return _Asked(holders=holders)
+        words = split(filter.text)
+        wanted = query(words, await self._meanings.of(words, names=reader.names))
+        everywhere = wanted.told if reader.texts else wanted.known
+        rows = await self._read(wanted, everywhere, reader)
+        read = [row["case_id"] for row in rows]
+        return _Asked(everywhere, read, not all(row["told"] for row in rows), holders)
+
+    async def _read(self, wanted: Query, everywhere: str, reader: Reader) -> list[asyncpg.Record]:
+        """Return the cases that are found by what the reader may read in them, and not in all that they see."""
+        if reader.reads is None or not reader.named:
+            return []
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(
+                self._READ, wanted.personal, wanted.told, everywhere, wanted.any_personal, not reader.texts,
+                list(reader.named), list(KINDS), MOST_READ,
+            )  # fmt: skip
+        return [row for row in rows if reader.reads(row["view"], not row["told"])]
 
     async def _also(self, connection: asyncpg.Connection, own: str | None, parameters: list[Any]) -> str:
         """Return the condition that lets somebody see their own forms too, and add its parameter.
@@ -112,40 +198,63 @@ class Search:
         return f" OR file.case_id = ANY (${len(parameters)}::text[])"
 
     async def _where(
-        self, connection: asyncpg.Connection, filter: Filter, parameters: list[Any], *, counting: bool = False
-    ) -> str:
+        self,
+        connection: asyncpg.Connection,
+        filter: Filter,
+        asked: _Asked,
+        parameters: list[Any],
+        *,
+        counting: bool = False,
+    ) -> tuple[str, bool]:
         """Return the condition of a filter, and add its parameters to those of the statement.
 
         How many cases a text finds, the planner cannot know, so it is looked up before: a few come as a list.
-        Where there are many, the order of a list meets some of them soon; a count looks at all of them, for
-        which one look into the words is cheaper than one a case.
+        Where there are many, the order of a list meets some of them soon. Nobody reads how many more than `FEW` they
+        are, so a count is of those, except of active cases, which are few by themselves.
+
+        Returns:
+            The condition, and whether there are more cases than those that it holds for.
         """
         condition, values = filter.where(len(parameters) + 1)
         parameters += values
+        if asked.holders is not None:
+            parameters.append(asked.holders)
+            condition += f" AND file.holder = ANY (${len(parameters)}::text[])"
         if filter.text is None and filter.waybill is None:
-            return condition
-        words = None if filter.text is None else _tsquery(filter.text)
-        rows = await connection.fetch(self._WORDS, words, filter.waybill, FEW + 1)
-        if len(rows) <= FEW:
-            parameters.append([row["case_id"] for row in rows])
-            return f"{condition} AND file.case_id = ANY (${len(parameters)}::text[])"
-        for value, holds in (
-            (words, "words @@ {}::text::tsquery"),
-            (filter.waybill, "upper(waybill) = upper({}::text)"),
-        ):
+            return condition, False
+        if asked.found is None:
+            rows = await connection.fetch(self._WORDS, asked.words, filter.waybill, FEW + 1, list(asked.read))
+            asked.found = [row["case_id"] for row in rows]
+        many = len(asked.found) > FEW
+        if not many or (counting and filter.status not in ACTIVE):
+            parameters.append(asked.found[:FEW])
+            return f"{condition} AND file.case_id = ANY (${len(parameters)}::text[])", many
+        for value, holds in ((asked.words, _HAS_WORDS), (filter.waybill, _HAS_WAYBILL)):
             if value is not None:
-                parameters.append(value)
-                condition += (_AMONG if counting else _EACH).format(holds.format(f"${len(parameters)}"))
-        return condition
+                parameters += [value, list(asked.read)]
+                condition += holds.format(words=f"${len(parameters) - 1}::text", read=f"${len(parameters)}::text[]")
+        return condition, False
 
-    async def count(self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None) -> dict[str, Any]:
-        """Return how many cases there are: ``total``, ``by_status``, ``by_kind`` and ``by_rung``."""
-        parameters: list[Any] = [*visible(units, kinds)]
+    async def count(
+        self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None, reader: Reader = NOBODY
+    ) -> dict[str, Any]:
+        """Return how many cases there are: ``total``, ``by_status``, ``by_kind`` and ``by_rung``.
+
+        ``more`` says that there are more: of those that a text finds no more than `FEW` are counted, unless they are
+        active.
+        """
+        asked = await self._ask(filter, reader)
         async with self._database.planning() as connection:
-            where = await self._where(connection, filter, parameters, counting=True)
-            also = await self._also(connection, own, parameters)
-            rows = await connection.fetch(self._COUNT.replace("{where}", where).replace("{own}", also), *parameters)
-        answer: dict[str, Any] = {"total": 0, "by_status": {}, "by_kind": {}, "by_rung": {}}
+            return await self._count(connection, filter, asked, units, kinds, own)
+
+    async def _count(
+        self, connection: asyncpg.Connection, filter: Filter, asked: _Asked, units: Units, kinds: Kinds, own: str | None
+    ) -> dict[str, Any]:
+        parameters: list[Any] = [*visible(units, kinds)]
+        where, more = await self._where(connection, filter, asked, parameters, counting=True)
+        also = await self._also(connection, own, parameters)
+        rows = await connection.fetch(self._COUNT.replace("{where}", where).replace("{own}", also), *parameters)
+        answer: dict[str, Any] = {"total": 0, "more": more, "by_status": {}, "by_kind": {}, "by_rung": {}}
         for row in rows:
             # A bit is set for each column that a row is not about.
             if row["missing"] == 0b111:
@@ -164,21 +273,35 @@ class Search:
         return [row["view"] for row in rows]
 
     async def rows(
-        self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None, batch: int = 500
+        self,
+        filter: Filter,
+        *,
+        units: Units,
+        kinds: Kinds,
+        own: str | None = None,
+        reader: Reader = NOBODY,
+        batch: int = 500,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield every view that the filter finds, the newest first, so many in memory at a time.
 
         No connection is held between two batches: whoever reads slowly keeps nobody waiting.
         """
-        async for page in self._pages(filter, units, kinds, own, batch):
+        async for page in self._pages(filter, units, kinds, own, reader, batch):
             for view in page.cases:
                 yield view
 
     async def event_rows(
-        self, filter: Filter, *, units: Units, kinds: Kinds, own: str | None = None, batch: int = 200
+        self,
+        filter: Filter,
+        *,
+        units: Units,
+        kinds: Kinds,
+        own: str | None = None,
+        reader: Reader = NOBODY,
+        batch: int = 200,
     ) -> AsyncIterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield every event of the cases that the filter finds, case by case and in order, with its case's view."""
-        async for page in self._pages(filter, units, kinds, own, batch):
+        async for page in self._pages(filter, units, kinds, own, reader, batch):
             by_id = {view["id"]: view for view in page.cases}
             async with self._database.connection() as connection:
                 rows = await connection.fetch(self._EVENTS_OF, list(by_id))
@@ -186,19 +309,14 @@ class Search:
                 yield by_id[row["case_id"]], join(row["body"], row["texts"])
 
     async def _pages(
-        self, filter: Filter, units: Units, kinds: Kinds, own: str | None, batch: int
+        self, filter: Filter, units: Units, kinds: Kinds, own: str | None, reader: Reader, batch: int
     ) -> AsyncIterator[Page]:
         after: str | None = None
         while True:
-            page = await self.page(filter, units=units, kinds=kinds, own=own, order="opened", limit=batch, after=after)
+            page = await self.page(
+                filter, units=units, kinds=kinds, own=own, reader=reader, order="opened", limit=batch, after=after
+            )
             yield page
             if page.after is None:
                 return
             after = page.after
-
-
-def _tsquery(text: str) -> str:
-    """Return words as ``case_words`` makes them, each the beginning of one; letters, digits and hyphens only."""
-    words = [_NO_WORD.sub("-", word).strip("-") for word in text.lower().split()[:MOST_WORDS]]
-    # A word without a letter or a digit is in no id.
-    return " & ".join(f"'{word}':*" if word else _NOTHING for word in words) or _NOTHING

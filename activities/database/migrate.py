@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import asyncpg
 
 from activities import casebook, database
@@ -11,6 +13,8 @@ from activities.database.errors import MigrationFailed, explained
 
 # Any number will do, as long as it stays: two programs that migrate at once take turns by it.
 MIGRATION_LOCK = 0x6361736562_6F6F6B
+# Cases in one transaction; whoever writes one of them waits for the others.
+FILLED_AT_ONCE = 200
 
 
 _LEAP = statement(casebook.__name__, "recovery_leap")
@@ -20,8 +24,13 @@ _SINCE = statement(casebook.__name__, "recovery_since")
 _GRANTS = [statement(database.__name__, name) for name in ("grants_begin", "grants")]
 
 
-async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = False) -> bool:
+async def migrate(
+    dsn: str, revision: str = "head", *, restored: bool | None = False, progress: Callable[[int], None] | None = None
+) -> bool:
     """Bring the schema up to date, in one transaction, and let the role `WRITER` do what it needs, and no more.
+
+    Then cases from before a release that finds them by more are made to be found by it, some at a time, while others
+    read and write them; what is interrupted goes on when it is called again.
 
     A database does not show whether an older state of it was restored in place; only a dump that came to a younger
     server is found out.
@@ -29,6 +38,7 @@ async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = F
     Args:
         dsn: the address of the database, with the role that owns the schema.
         revision: how far; tests stop on the way, where nobody is granted anything.
+        progress: told how many cases are to be found by more as yet, from time to time.
         restored: whether it was restored, so that openings and payments wait from now on, and whoever reads the ledger
             misses nothing of what comes; None to find out.
 
@@ -46,9 +56,35 @@ async def migrate(dsn: str, revision: str = "head", *, restored: bool | None = F
         encoding = await driver.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
             raise MigrationFailed(f"the database has the encoding {encoding}, allowed is UTF8")
-        return await _upgrade(driver, revision, restored)
+        waits = await _upgrade(driver, revision, restored)
     finally:
         # Closes a connection in any state, also one whose server is gone.
+        driver.terminate()
+    if revision == "head":
+        await _fill(dsn, progress)
+    return waits
+
+
+async def _fill(dsn: str, progress: Callable[[int], None] | None) -> None:
+    """Make what cases from before 0021_find.sql are found by, in transactions of their own.
+
+    Raises:
+        DatabaseAway, MigrationFailed: as `migrate`.
+    """
+    with explained():
+        driver = await asyncpg.connect(check_address(dsn), timeout=CONNECT_TIMEOUT)
+    try:
+        left = await driver.fetchval("SELECT count(*) FROM case_search WHERE NOT complete")
+        if not left:
+            return
+        while done := await driver.fetchval("SELECT search_fill($1)", FILLED_AT_ONCE):
+            left = max(0, left - done)
+            if progress is not None:
+                progress(left)
+        await driver.execute("ANALYZE case_search, personal_search")
+    except (asyncpg.PostgresError, OSError) as error:
+        raise MigrationFailed(f"not all cases are found by what they hold; migrate again: {error}") from error
+    finally:
         driver.terminate()
 
 

@@ -19,10 +19,14 @@ import structlog
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
+from activities.access.access_log import SEARCH
 from activities.access.idempotency import Answer
 from activities.audit.keys import BadKeys, Keys, read_keys
 from activities.audit.make import Checkpoints, Untrue
 from activities.audit.prove import prove
+from activities.casebook.filter import Filter
+from activities.casebook.paging import Page
+from activities.casebook.search import Order
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.payouts.payees import PayeeDetails
 from activities.people.swap import Swaps
@@ -50,6 +54,8 @@ from starter.access import (
     may_see,
     may_send,
     may_verify,
+    own,
+    reader,
     scope_of,
     sees,
 )
@@ -110,6 +116,31 @@ async def find(services: Services, caller: Caller, case_id: str, scope: Scope = 
     if not may_see(caller, view, customer):
         raise _missing()
     return view
+
+
+async def search(
+    services: Services,
+    caller: Caller,
+    filter: Filter,
+    *,
+    order: Order = "due",
+    limit: int = 50,
+    after: str | None = None,
+    counted: bool = False,
+) -> Page:
+    """Return one page of the cases that a caller sees. Where customers' words found any, the look is recorded with it.
+
+    Raises:
+        Refused: ``invalid``.
+    """
+    units, kinds = sees(caller)
+    page = await services.search.page(
+        filter, units=units, kinds=kinds, customers=customers_of(caller), own=own(caller), reader=reader(caller),
+        order=order, limit=limit, after=after, counted=counted,
+    )  # fmt: skip
+    if page.personal:
+        await services.access_log.searched(caller.id, caller.role)
+    return page
 
 
 def _missing() -> Refused:
@@ -231,9 +262,24 @@ async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
         Refused: ``role``, ``not_found``.
     """
     await find(services, caller, case_id)
+    _check_overseer(caller)
+    return await services.access_log.looks(case_id)
+
+
+async def searches(services: Services, caller: Caller) -> list[Json]:
+    """Who found cases by what customers said, the last first, at most 1000.
+
+    Raises:
+        Refused: ``scope``, ``role``.
+    """
+    check_scope(caller, "read")
+    _check_overseer(caller)
+    return await services.access_log.looks(SEARCH)
+
+
+def _check_overseer(caller: Caller) -> None:
     if not may_read_looks(caller):
         raise Refused("role", f"role {caller.role!r} may not read who looked; QA, the general manager and auditors may")
-    return await services.access_log.looks(case_id)
 
 
 async def proof(services: Services, caller: Caller, case_id: str) -> str:

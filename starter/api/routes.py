@@ -22,7 +22,7 @@ from cases.vocabulary.commands import Attach, Command
 from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.values import Model
 from cases.vocabulary.views import CaseView
-from starter.access import Caller, customers_of, filed_kinds, may_file, own, reads_all_texts, scope_of, sees
+from starter.access import Caller, filed_kinds, may_file, reads_all_texts, scope_of, sees
 from starter.api import actions, shapes, texts
 from starter.api.guards import SLASH
 from starter.api.limits import TooManyRequests, share_of
@@ -277,12 +277,8 @@ class Paging(Model):
 async def search_cases(services: ServicesOf, caller: CallerOf, search: Annotated[Search, Query()]) -> Response:
     """Find cases among those that the caller sees."""
     actions.check_scope(caller, "read")
-    units, kinds = sees(caller)
     check_kind(search.kind, services.forms)
-    page = await services.search.page(
-        search, units=units, kinds=kinds, customers=customers_of(caller), own=own(caller), order=search.order,
-        limit=search.limit, after=search.after,
-    )  # fmt: skip
+    page = await actions.search(services, caller, search, order=search.order, limit=search.limit, after=search.after)
     return JSONResponse({"cases": await texts.shown(services, caller, page.cases), "after": page.after})
 
 
@@ -332,6 +328,12 @@ async def personal(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
 async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """Who looked at the personal facts of a case; for QA, the general manager and auditors."""
     return JSONResponse({"looks": await actions.looks(services, caller, case_id)})
+
+
+@router.get("/looks", tags=["reading"], responses={200: {"model": shapes.Looks}, **shapes.problems()})
+async def searches(services: ServicesOf, caller: CallerOf) -> Response:
+    """Who found cases by what customers said, not what they searched for; for QA, the general manager and auditors."""
+    return JSONResponse({"looks": await actions.searches(services, caller)})
 
 
 @router.get(

@@ -45,6 +45,7 @@ from starter.api.live import Live
 from starter.attachments import attachments_of
 from starter.client import CaseClient
 from starter.connection import connect
+from starter.finding import searching
 from starter.forms import Forms, declared_forms
 from starter.payouts import payouts_of
 from starter.replies import ways_of
@@ -136,7 +137,7 @@ async def services(settings: Settings, client: Client | None = None) -> AsyncIte
             temporal=temporal,
             database=database,
             casebook=casebook,
-            search=Search(database),
+            search=searching(database, settings, lambda: forms),
             related=Related(database),
             drafts=drafts,
             worklist=Worklist(database),

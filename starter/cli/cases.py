@@ -128,10 +128,12 @@ async def list_cases(
     check_kind_asked(filter.kind, options)
 
     from activities.casebook.read import Casebook
-    from activities.casebook.search import Search
+    from activities.casebook.search import OPERATOR
+    from starter.finding import searching
 
     async with options.database() as database:
-        page = await Search(database).page(filter, units=None, kinds=None, limit=limit)
+        search = searching(database, options.settings(), options.forms)
+        page = await search.page(filter, units=None, kinds=None, reader=OPERATOR, limit=limit)
         cases = await Casebook(database).with_texts(page.cases)
     if options.json:
         output.print_json(cases)

@@ -48,20 +48,21 @@ async def export(
         language: of the words, zh or en; by default that of the locale, LC_ALL, LC_MESSAGES or LANG.
     """
     # The driver of the database and the writer of workbooks take a while to import.
-    from activities.casebook.search import Search
+    from activities.casebook.search import OPERATOR
     from starter import exports
+    from starter.finding import searching
 
     filter = read_filter(filters)
     check_kind_asked(filter.kind, options)
     async with options.database() as database, _target(out) as file:
-        search = Search(database)
+        search = searching(database, options.settings(), options.forms)
         columns: Sequence[str] = exports.COLUMNS if what == "cases" else exports.EVENT_COLUMNS
         tables = None if raw else _tables(options, language or _of_locale())
         of = tables or exports
         if what == "cases":
-            rows = of.case_rows(search.rows(filter, units=None, kinds=None))
+            rows = of.case_rows(search.rows(filter, units=None, kinds=None, reader=OPERATOR))
         else:
-            rows = of.event_rows(search.event_rows(filter, units=None, kinds=None))
+            rows = of.event_rows(search.event_rows(filter, units=None, kinds=None, reader=OPERATOR))
         heads = columns if tables is None else tables.heads(columns)
         count = await exports.write(rows, heads, file, format, marked=tables is not None)
     if str(out) == "-":

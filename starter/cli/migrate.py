@@ -52,7 +52,14 @@ async def migrate(*, restored: Flag = False, discard: Flag = False, options: Sta
     url, owner = options.database_url(), options.owner_url()
     client = await connect(settings.data)
     # Where it can be told that a dump has come to another server, nobody has to say so.
-    waits = await migrate_database(owner, restored=restored or None)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with output.progress(*columns) as progress:
+        task = progress.add_task("database", total=None)
+
+        def found(left: int) -> None:
+            progress.update(task, description=f"database: cases still to be found by more: {left}")
+
+        waits = await migrate_database(owner, restored=restored or None, progress=found)
     await register_search_attributes(client, TYPES)
     advice = await advise(client)
     moved = [] if settings.deployment is None else await _bring_over(client, settings.deployment)

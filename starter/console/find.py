@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -10,7 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
-from starter.access import may_verify, own, sees
+from starter.access import may_read_names, may_verify, own, reader, sees
+from starter.api import actions
 from starter.console.forms import tidy
 from starter.console.views import shown_views
 from starter.console.vocabulary import clocks
@@ -22,6 +24,8 @@ MEDIA = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 ORDERS = ("due", "opened")
+# No more people are suggested: a page with them has to arrive soon.
+SUGGESTED = 500
 # The first choice of a list of choices.
 FIRST = {"status": "active"}
 
@@ -57,8 +61,11 @@ async def export(look: Look) -> Response:
     sort: exports.Format = "xlsx" if look.request.query_params.get("as") == "xlsx" else "csv"
     filter, _ = _filter(look)
     units, kinds = sees(look.who)
+    # Where customers' words find a case, the look is recorded before the first row goes out.
+    await actions.search(look.services, look.who, filter, limit=1)
     tables = Tables(look.words, look.times.zone)
-    rows = tables.case_rows(look.services.search.rows(filter, units=units, kinds=kinds, own=own(look.who)))
+    found = look.services.search.rows(filter, units=units, kinds=kinds, own=own(look.who), reader=reader(look.who))
+    rows = tables.case_rows(found)
     name = f"cases-{look.times.now:%Y%m%d-%H%M}.{sort}"
     return StreamingResponse(
         exports.stream(rows, tables.heads(exports.COLUMNS), sort, marked=True),
@@ -68,7 +75,7 @@ async def export(look: Look) -> Response:
 
 
 async def _page(look: Look) -> Response:
-    units, kinds = sees(look.who)
+    units, _ = sees(look.who)
     given = _given(look)
     order = look.request.query_params.get("order")
     order = order if order in ORDERS else "due"
@@ -77,13 +84,11 @@ async def _page(look: Look) -> Response:
     status = 200
     try:
         filter, given = _filter(look)
-        seen: dict[str, Any] = {"units": units, "kinds": kinds, "own": own(look.who)}
         by: Literal["due", "opened"] = "opened" if order == "opened" else "due"
-        page = await look.services.search.page(filter, **seen, order=by, limit=PAGE, after=after)
-        count = await look.services.search.count(filter, **seen)
+        page = await actions.search(look.services, look.who, filter, order=by, limit=PAGE, after=after, counted=True)
         lowest = look.policy.ladder.rungs[0]
         cases = [{**view, "escalated": view["rung"] != lowest and view["status"] == "open"} for view in page.cases]
-        shown = {"cases": cases, "after": page.after, "count": count}
+        shown = {"cases": cases, "after": page.after, "count": page.count}
     except Refused as refusal:
         look.message, status = Message("bad", look.words.refusal(refusal)), 422
     asked = {name: value for name, value in given.items() if value} | ({"order": order} if order != "due" else {})
@@ -96,7 +101,7 @@ async def _page(look: Look) -> Response:
         asked=urlencode(asked),
         paged=after is not None,
         filters=[(field, _choices(look, field)) for field in fields()],
-        units=[one for one in look.formatter.directory.units if units is None or one.id in units],
+        suggested=_suggested(look, units),
         may_verify=may_verify(look.who),
         **await shown_views(look, "find", look.request.url.query),
         **shown,
@@ -142,6 +147,23 @@ def _choices(look: Look, field: FilterField) -> tuple[str, ...]:
             return tuple(clocks())
     choices = () if field.one_of is None else field.one_of.allowed()
     return tuple(sorted(choices, key=lambda choice: choice != FIRST.get(field.name)))
+
+
+def _suggested(look: Look, units: frozenset[str] | None) -> dict[str, list[tuple[str, str]]]:
+    """Return what is offered while somebody types into a field, each with what it is called: of what they may see."""
+    directory = look.formatter.directory
+    people = [one for one in directory.people if units is None or one.unit in units] if may_read_names(look.who) else []
+    # A name that several have names none of them.
+    namesakes = Counter(one.name for one in people)
+    known = [
+        (one.name if one.name and namesakes[one.name] == 1 else one.id, look.formatter.staff(one.model_dump()))
+        for one in people
+    ]
+    return {
+        "holder": sorted(known)[:SUGGESTED],
+        "unit": [(one.id, look.formatter.unit(one.id)) for one in directory.units if units is None or one.id in units],
+        "policy": [(name, name) for name in look.services.policies.names()],
+    }
 
 
 def _instant(look: Look, name: str, text: str) -> datetime:

@@ -42,7 +42,7 @@ async def book(dsn: str, superuser: asyncpg.Connection) -> AsyncIterator[Book]:
         superuser,
         "TRUNCATE case_event, case_file, case_number, personal, policy, notification, "
         "case_text, case_proof, case_request, case_number_given, casebook_recovery, "
-        "case_search, payout, payout_booking, payee, "
+        "case_search, personal_search, payout, payout_booking, payee, "
         "checkpoint, checkpoint_head, checkpoint_place, checkpoint_timestamp, ledger_epoch, personal_look, draft, "
         "customer_message",
     )

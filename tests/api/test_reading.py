@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from tests.api.server import ApiServer, Json, intake, new_key, problem, quoted
+from tests.api.server import SHIPMENT, ApiServer, Json, intake, new_key, problem, quoted
 from tests.temporal import eventually
 
 
@@ -153,6 +153,51 @@ async def test_personal_data_is_for_who_handles_the_case_and_every_look_is_kept(
         "erased": True,
         "facts": {},
     }
+
+
+async def test_a_text_finds_what_the_caller_may_read(api: ApiServer) -> None:
+    waybill = f"YD-{new_key()}-{'77120934'}"
+    case_id = await api.file("complaint", "north", category="loss", shipment={**SHIPMENT, "waybill": waybill})
+    assert (await api.do("agent-n", case_id, "acknowledge")).status_code == 200
+    await api.held(case_id, "agent-n")
+    assert (await api.do("agent-n", case_id, "note", {"text": "紙箱被雨淋濕"})).status_code == 200
+
+    async def noted() -> bool:
+        return "noted" in [event["type"] for event in await api.backend.book.events(case_id)]
+
+    assert await eventually(noted, bool)
+
+    async def found(who: str, text: str, **more: str) -> bool:
+        answer = await api.get(who, "/cases", params={"text": f"{waybill} {text}", **more})
+        assert answer.status_code == 200, answer.text
+        return [view["id"] for view in answer.json()["cases"]] == [case_id]
+
+    # Displayed words and a part of the waybill, for everybody; also a system.
+    for who in ("agent-n", "super-n", "gm-1", "auditor-1", "key-read"):
+        assert await found(who, "丢失 loss 1209")
+    # Notes for who reads them: not for a system without that scope.
+    assert [who for who in ("agent-n", "super-n", "auditor-1", "key-read") if await found(who, "纸箱 淋湿")] == [
+        "agent-n", "super-n", "auditor-1"
+    ]  # fmt: skip
+    assert not await found("agent-e", "丢失")
+
+    # What customers said, for whoever handles the case; each search is one look, without its words.
+    async def searches() -> list[str]:
+        looks = (await api.get("auditor-1", "/looks")).json()["looks"]
+        assert all(look.keys() == {"caller", "role", "masked", "at"} for look in looks)
+        return [look["caller"] for look in looks]
+
+    before = await searches()
+    assert await found("agent-n", "Xiaoming 1234 纸箱")
+    assert [who for who in ("super-n", "qa-1", "gm-1", "auditor-1", "key-read") if await found(who, "Xiaoming")] == []
+    assert await searches() == ["agent-n", *before]
+    looks = (await api.get("auditor-1", f"/cases/{case_id}/looks")).json()["looks"]
+    assert looks == []
+    async with api.backend.book.database.connection() as connection:
+        assert "xiaoming" not in str(await connection.fetch("SELECT l::text FROM personal_look AS l")).lower()
+    assert await api.backend.book.erase_personal(case_id)
+    assert not await found("agent-n", "Xiaoming")
+    problem(await api.get("agent-n", "/looks"), 403, "role")
 
 
 async def test_approvals_that_wait_for_me(api: ApiServer) -> None:

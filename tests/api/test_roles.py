@@ -53,6 +53,7 @@ GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 
 GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
 GET  /cases/COMPLAINT/files               + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/files/{file}        4 4 4 4 4 4 4 4 4 4 4 4 4 4 4 F F 4 4 4 4 U
+GET  /looks                               F F F F F F + + + F F F F F F F F F F F F U
 GET  /cases/COMPLAINT/proof               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
 GET  /audit/checkpoint                    F F F F F F + + + F F F F F F F F F F F F U
 POST /cases/complaint                     + F F + F + + + F F F F F F F + F F F F F U

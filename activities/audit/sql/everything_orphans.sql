@@ -11,4 +11,6 @@ UNION SELECT 'personal facts', case_id FROM personal AS t
 WHERE NOT EXISTS (SELECT FROM case_file AS f WHERE f.case_id = t.case_id)
 UNION SELECT 'searched cases', case_id FROM case_search AS t
 WHERE NOT EXISTS (SELECT FROM case_file AS f WHERE f.case_id = t.case_id)
+UNION SELECT 'searched persons', case_id FROM personal_search AS t
+WHERE NOT EXISTS (SELECT FROM case_file AS f WHERE f.case_id = t.case_id)
 ORDER BY case_id, what

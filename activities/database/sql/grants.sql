@@ -30,6 +30,8 @@ GRANT SELECT,
     ON case_file TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, waybill, parent, words), UPDATE (waybill, parent, words)
     ON case_search TO caseladder_writer;
+GRANT SELECT, INSERT (case_id, words), UPDATE (words), DELETE ON personal_search TO caseladder_writer;
+GRANT SELECT ON search_fold TO caseladder_writer;
 GRANT SELECT, INSERT (kind, year, month, serial), UPDATE (serial) ON case_number TO caseladder_writer;
 GRANT SELECT, INSERT (case_id, seq, request_id, salt, digest), UPDATE (seq, salt, digest), DELETE
     ON case_request TO caseladder_writer;
