@@ -33,7 +33,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from activities.casebook.search import Reader
 from cases.audience import AND_BELOW, OWN_UNITS, RUNGS, SEE_ALL, asked, kinds_seen_by
-from cases.case import OTHERS, Case
+from cases.case import Case
 from cases.directory import OUTSIDE, Directory
 from cases.kinds.form import Form
 from cases.registry import KINDS, kind_named

@@ -23,7 +23,7 @@ SECTIONS: Mapping[str, str] = {
     "delay_cause": "delay_cause", "disposal": "disposal", "demand": "demand", "class": "class", "origin": "origin",
     "way": "way",
 }  # fmt: skip
-# A label, folded, and the token (0021_find.sql) of what it stands for.
+# A label, folded, and the token (0026_find.sql) of what it stands for.
 Label = tuple[str, str]
 # Read when somebody searches first.
 Labels = Callable[[], Iterable[Label]]

@@ -1,4 +1,4 @@
-"""What a text that somebody types asks of the tokens of a case (0021_find.sql), as PostgreSQL's ``tsquery``. Pure."""
+"""What a text that somebody types asks of the tokens of a case (0026_find.sql), as PostgreSQL's ``tsquery``. Pure."""
 
 from __future__ import annotations
 

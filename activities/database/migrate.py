@@ -66,7 +66,7 @@ async def migrate(
 
 
 async def _fill(dsn: str, progress: Callable[[int], None] | None) -> None:
-    """Make what cases from before 0021_find.sql are found by, in transactions of their own.
+    """Make what cases from before 0026_find.sql are found by, in transactions of their own.
 
     Raises:
         DatabaseAway, MigrationFailed: as `migrate`.

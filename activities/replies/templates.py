@@ -78,7 +78,7 @@ class ReplyTemplates:
         promised = facts.get("promised")
         # What a page fills in later stays as it is.
         known["promised"] = (
-            (promised if promised.startswith("{") else format_moment(promised)[:16]) if promised else UNKNOWN
+            (promised if promised.startswith("{") else format_moment(promised, language)) if promised else UNKNOWN
         )
         found = []
         for name in self._names(language, category, stage):
@@ -127,5 +127,5 @@ def _environment(language: str, folder: Path) -> SandboxedEnvironment:
         keep_trailing_newline=True,
         trim_blocks=True,
     )
-    environment.filters.update(moment=format_moment, said=lambda term, section: translations.word(section, term))
+    environment.filters.update(said=lambda term, section: translations.word(section, term))
     return environment

@@ -24,7 +24,7 @@ ROOT = Path(activities.__file__).parent
 GRANTS = (ROOT / "database" / "sql" / "grants.sql").read_text("utf-8")
 # Run by the owner alone.
 OF_THE_OWNER = ("grants", "grants_begin", "beyond_writing", "recovery_leap")
-# What triggers do in the name of whoever changed a table (0004_people.sql, 0007_desk.sql, 0021_find.sql).
+# What triggers do in the name of whoever changed a table (0004_people.sql, 0007_desk.sql, 0026_find.sql).
 OF_TRIGGERS = (
     "UPDATE directory_version SET version = version + 1",
     "INSERT INTO case_search (case_id, waybill, parent, words) VALUES ('', '', '', '') ON CONFLICT (case_id) "

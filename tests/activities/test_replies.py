@@ -305,7 +305,7 @@ def test_a_reply_is_begun_with_what_is_known(tmp_path: Path) -> None:
     assert [one.name.split(".")[0] for one in offered] == ["delay", "delay", "any", "any"]
     [looking] = [one for one in offered if one.name == "delay.interim.looking"]
     assert looking.title == "延误：正在查找"
-    assert all(part in looking.text for part in ("SF1", "2026-03-10 15:00", "2026-03-0007"))
+    assert all(part in looking.text for part in ("SF1", "2026年3月10日（周二）15:00", "2026-03-0007"))
     # What is not known is filled in by who writes.
     [unknown] = ReplyTemplates().offered("en", "nothing_of_the_sort", {"number": "N"}, "interim")
     assert "____" in unknown.text

@@ -114,7 +114,14 @@ def test_words_that_cannot_be_read_give_way_and_every_notice_says_so(write: Writ
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_digest_that_does_not_work_gives_way_too(write: Write, language: str) -> None:
-    line = {"id": "1f1f1f1f1f", "number": "N-1", "case_id": "complaint:C-1", "title": "T", "titles": ["T"], "due": AT}
+    line: dict[str, Any] = {
+        "id": "1f1f1f1f1f",
+        "number": "N-1",
+        "case_id": "complaint:C-1",
+        "title": "T",
+        "titles": ["T"],
+        "due": AT,
+    }
     line |= {"about": "", "waybill": "", "unit": None, "ack": None, "page": "", "outside": False}
     good = Templates().digest(language, [line, line], 2)
     broken = Templates(write(f"{language}/digest.txt", "{{ items | nothing }}")).digest(language, [line, line], 2)

@@ -90,10 +90,12 @@ async def test_an_ordinary_complaint_by_the_keyboard_alone(
         assert hands.count == 8
     case_id = case_of(page)
     view = await eventually(lambda: console.backend.book.case(case_id), lambda found: found is not None)
+    assert view is not None
     assert view["unit"] == "north"
     assert view["facts"]["category"] == "delay"
     assert view["facts"]["shipment"] == {"waybill": waybill, "posted_on": POSTED.isoformat()}
     personal = await console.backend.book.personal(case_id)
+    assert personal is not None
     assert personal["customer"] == {"name": "林小满", "phone": phone}
     opened = (await console.backend.book.events(case_id))[0]
     assert opened["actor"]["id"] == "ann-7"
@@ -201,7 +203,13 @@ async def test_a_double_click_files_one_case(console: ConsoleServer, browser: Br
         await page.goto(f"{console.url}/console/new/complaint")
         opening = await page.locator("[name=opening]").first.input_value()
         csrf = await page.locator("[name=csrf]").first.input_value()
-        form = {"opening": opening, "csrf": csrf, "category": "other", "unit": "north", "description": "twice at once"}
+        form: dict[str, str | float | bool] = {
+            "opening": opening,
+            "csrf": csrf,
+            "category": "other",
+            "unit": "north",
+            "description": "twice at once",
+        }
         address = f"{console.url}/console/new/complaint"
         answers = await asyncio.gather(
             *(page.request.post(address, form=form, max_redirects=0) for _ in range(2)),
@@ -289,7 +297,7 @@ async def test_who_files_what(console: ConsoleServer, browser: Browser, person: 
         # A unit that is not theirs is refused where it counts, as at the API.
         if person == "ann-7":
             csrf = await page.locator("[name=csrf]").first.input_value()
-            form = {"csrf": csrf, "category": "other", "unit": "east"}
+            form: dict[str, str | float | bool] = {"csrf": csrf, "category": "other", "unit": "east"}
             answer = await page.request.post(f"{console.url}/console/new/complaint", form=form)
             assert answer.status == 422
             assert "this caller files for" in await answer.text()

@@ -41,7 +41,7 @@ def asked(case: Case) -> ActivityCall:
 def hand_over(case: Case, target: Case, moment: str | datetime) -> dict[str, Any]:
     """Do what the activity does: send the other case what this one asks, and return what came of it."""
     order = asked(case).order
-    fields = {"case": case.id, "received_at": order["received_at"], "promises": order["promises"]}
+    fields: dict[str, Any] = {"case": case.id, "received_at": order["received_at"], "promises": order["promises"]}
     try:
         do(target, moment, "take_duplicate", BY, **fields)
     except Refused as refusal:
@@ -148,14 +148,14 @@ def test_a_case_is_merged_into_another_one_of_its_kind(into: str, code: str, say
 )
 def test_the_earlier_of_two_takes_the_later(key: str, received: str, code: str) -> None:
     case = filed("C-1")
-    fields = {"case": f"complaint:{key}", "received_at": at(received).isoformat(), "promises": []}
+    fields: dict[str, Any] = {"case": f"complaint:{key}", "received_at": at(received).isoformat(), "promises": []}
     refuse(case, "03-10 10:00:00", code, "take_duplicate", key, by=BY, **fields)
     # Received at the same instant the ids decide.
     do(case, "03-10 10:00:00", "take_duplicate", BY, **{**fields, "case": "complaint:C-9", "received_at": at(NINE)})
 
 
 def test_a_case_that_is_over_or_settled_takes_none() -> None:
-    fields = {"case": "complaint:C-2", "received_at": at("03-10 09:30:00").isoformat()}
+    fields: dict[str, Any] = {"case": "complaint:C-2", "received_at": at("03-10 09:30:00").isoformat()}
     case = filed("C-1")
     do(case, "03-10 09:01:00", "resolve")
     refuse(case, "03-10 09:02:00", "resolved", "take_duplicate", "reopen it first", by=BY, **fields)
@@ -165,7 +165,7 @@ def test_a_case_that_is_over_or_settled_takes_none() -> None:
 
 @pytest.mark.parametrize("by", [AGENT, QA, CUSTOMER, {"id": "erp", "role": "system"}])
 def test_nobody_but_the_program_hands_a_case_over(by: dict[str, str]) -> None:
-    fields = {"case": "complaint:C-2", "received_at": at("03-10 09:30:00").isoformat()}
+    fields: dict[str, Any] = {"case": "complaint:C-2", "received_at": at("03-10 09:30:00").isoformat()}
     refuse(filed("C-1"), "03-10 09:01:00", "role", "take_duplicate", by=by, **fields)
 
 

@@ -21,6 +21,8 @@ import httpx
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from activities.attachments.book import Attachments
+from activities.attachments.stores import FolderStore
 from activities.audit.everything import Everything
 from activities.casebook.read import Casebook
 from activities.database.database import Database
@@ -324,6 +326,7 @@ async def _elsewhere(up: Up, client: Client, metrics: int, done: list[str]) -> d
 
 async def _erased(database: Database, client: Client, data: Path, done: list[str]) -> None:
     """Erase the cases as two people do years later, and do what a worker does until nothing is left."""
+    attachments = Attachments(database, FolderStore(data / "attachments"))
     erasure, later = Erasure(database), datetime.now(UTC) + timedelta(days=4 * 366)
     with pytest.raises(Refused, match="kept until"):
         await erasure.ask(QA, "customer", datetime.now(UTC), case_id=done[0])
@@ -332,7 +335,7 @@ async def _erased(database: Database, client: Client, data: Path, done: list[str
         await erasure.decide(asked["id"], GM, True, later)
 
     async def left() -> list[Any]:
-        return list(await erasure.go_on(client, data / "mail", later))
+        return list(await erasure.go_on(client, data / "mail", attachments, later))
 
     await eventually(left, lambda some: not some, seconds=60)
     for case_id in done:

@@ -34,7 +34,7 @@ class IntakeWords(PageTranslations):
     def __init__(self, words: PageTranslations) -> None:
         super().__init__(words.language, words.sections)
 
-    def label(self, path: str) -> str:
+    def label(self, path: str, command: str = "") -> str:
         """Return what a fact is called."""
         name = path.rpartition(".")[2]
         own = {"unit": "case.unit", "severity": "case.severity"}.get(path)
