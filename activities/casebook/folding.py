@@ -34,7 +34,7 @@ def _folded() -> Mapping[str, str]:
 
 FOLDED = _folded()
 _ASCII = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-_TABLE = {**_ASCII, **{ord(one): to for one, to in FOLDED.items()}}
+_TABLE: dict[int, int | str] = {**_ASCII, **{ord(one): to for one, to in FOLDED.items()}}
 
 
 def folded(text: str) -> str:
