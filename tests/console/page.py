@@ -28,6 +28,7 @@ PAGES = {
     "rules": "/console/rules",
     "case": "/console/case?id={case}",
     "action": "/console/case?id={case}&do=assess",
+    "reply": "/console/case?id={case}&do=reply",
     "forms": "/console/forms",
     "form": "/console/forms/new_business",
     "filing": "/console/forms/leave/file",
