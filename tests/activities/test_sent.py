@@ -107,7 +107,8 @@ def play(prepared: Prepared, signer: Signer, passkey: Authenticator) -> Signed |
     case = signed.case
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims, effects.serial)
+        told = effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.reply
+        case.rehearse_effects(at, *told)
 
     signed.take(1, of_intake(case_id, intake), intake)
     settle(case.events[-1].at)
@@ -363,6 +364,32 @@ def test_a_case_does_not_do_by_itself_what_only_people_do(keys: Keys, type_: str
     assert f"claim:10b seq {last['seq'] + 1}: inserted: no case does {type_} by itself, and nobody has signed it" in (
         signed.faults(keys.known)
     )
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("replied", {"stage": "interim", "via": "mail"}),
+        ("replied", {"stage": "answer", "via": "mail"}),
+        ("promised", {"reply_by": "2026-03-11T15:00:00+08:00"}),
+    ],
+    ids=["a second time", "of another stage", "of another time"],
+)
+def test_what_came_of_a_reply_is_what_somebody_had_sent(keys: Keys, type_: str, data: Json) -> None:
+    signed = _played(keys, "quick-reply-by-mail")
+    last, of = signed.raws[-1], _seq_of(signed, "reply_sending")
+    signed.raws.append(
+        {
+            **last,
+            "seq": last["seq"] + 1,
+            "type": type_,
+            "actor": {"id": "caseladder", "role": "system"},
+            "data": {**data, "of": of},
+        }
+    )
+
+    fault = f"seq {last['seq'] + 1}: inserted: no case does {type_} by itself, and nobody has signed it"
+    assert f"complaint:quick-reply-by-mail {fault}" in signed.faults(keys.known)
 
 
 def test_a_claim_that_was_filed_late_asks_in_the_name_of_whoever_filed_it(keys: Keys) -> None:

@@ -82,7 +82,8 @@ def go_on(prepared: Prepared, events: list[Event], done: int) -> Case:
     case = kind.replay(prepared.policy, events)
 
     def settle(at: datetime) -> None:
-        case.rehearse_effects(at, effects.notices, effects.payout, effects.earlier_claims, effects.serial)
+        told = effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.reply
+        case.rehearse_effects(at, *told)
 
     for step in prepared.steps[done:]:
         case.elapse(step.at, inclusive=False, after_each=settle)
