@@ -6,13 +6,15 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from activities.database.migrate import migrate
-from tests.console.page import open_page
+from tests.console.page import open_page, overflow
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer, open_console
 from tests.notifications import MailServer
@@ -161,3 +163,16 @@ async def test_without_javascript_a_text_is_filled_in_by_the_server(console: Con
         await page.get_by_role("button", name="回复客户").click()
         await expect(page.locator("#f-text")).to_have_value(re.compile("YD-LATE"))
     assert not [one for one in await console.backend.book.events(case_id) if one["type"] == "replied"]
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+async def test_the_form_is_for_everybody_and_fits_a_phone(
+    console: ConsoleServer, browser: Browser, language: str, scheme: Literal["light", "dark"]
+) -> None:
+    case_id = await late_parcel(console, **CUSTOMER)
+    options: Any = {"color_scheme": scheme, "viewport": {"width": 390, "height": 844}}
+    async with open_page(browser, console, "ann-7", language=language, **options) as page:
+        await open_reply(page, console, case_id)
+        found = await Axe().run(page)
+        assert [one["id"] for one in found.response["violations"] if one["impact"] in ("serious", "critical")] == []
+        assert await overflow(page) <= 0
