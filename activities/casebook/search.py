@@ -31,7 +31,7 @@ MOST_OWN = 1000
 # So many cases are found by what the caller may read in them and not in all: the last ones.
 MOST_READ = 1000
 # The fields of a view that name another case, and those that name several.
-LINKS, LISTS = ("parent", "claim", "merged_into"), ("links", "duplicates")
+LINKS, SEVERAL = ("parent", "claim", "merged_into"), ("links", "duplicates")
 
 # What is looked up of a case beside its file.
 _OF_CUSTOMERS = (
@@ -269,7 +269,7 @@ class Search:
         if not storable(case_id):
             return []
         async with self._database.planning() as connection:
-            rows = await connection.fetch(self._LINKED, *visible(units, kinds), case_id, LINKS, LISTS)
+            rows = await connection.fetch(self._LINKED, *visible(units, kinds), case_id, LINKS, SEVERAL)
         return [row["view"] for row in rows]
 
     async def rows(

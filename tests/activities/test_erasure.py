@@ -180,7 +180,7 @@ async def test_what_was_copied_goes_along_or_holds_everything_up(book: Book, era
     case = await record(book, "claim", claim.partition(":")[2], ((3, "acknowledge", "agent", {}),))
     code, message = await refused(erasure.ask(QA, "customer", PAST, case_id=CASE))
     assert (code, claim in message) == ("not_closed", True)
-    ended: Steps = ((60, "withdraw", "agent", {}),)
+    ended: Steps = ((60, "withdraw", "supervisor", {}),)
     await record(book, "claim", claim.partition(":")[2], ended, after=case)
     asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
     assert {one["case"] for one in asked["cases"]} == {CASE, claim}
@@ -197,7 +197,7 @@ async def test_the_summary_of_the_month_goes_along_with_a_report(
     facts = {"source": "self_found", "category": "damage", "known_at": known}
     steps: Steps = (
         (3, "acknowledge", "agent", {}), (10, "find", "qa_manager", {"cause": "zq-cause"}),
-        (20, "correct", "agent", {"action": "zq-action"}), (30, "withdraw", "agent", {"reason": "zq-reason"}),
+        (20, "correct", "agent", {"action": "zq-action"}), (30, "withdraw", "supervisor", {"reason": "zq-reason"}),
     )  # fmt: skip
     await record(book, "exception", "X", steps, facts=facts)
     listed = {
@@ -289,7 +289,7 @@ async def test_four_years_pass(book: Book, erasure: Erasure, tmp_path: Path) -> 
         await record(
             book, "complaint", key, ENDED if key != "F" else COMPLAINT, start=START + timedelta(days=30 * number)
         )
-    await record(book, "claim", "K", ((3, "acknowledge", "agent", {}), (60, "withdraw", "agent", {})))
+    await record(book, "claim", "K", ((3, "acknowledge", "agent", {}), (60, "withdraw", "supervisor", {})))
     await erasure.hold("complaint:C", "(2028) Hu 01 Min Chu 17", QA)
     gone: dict[str, datetime] = {}
     now = START

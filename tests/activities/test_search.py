@@ -15,6 +15,7 @@ from activities.casebook import search
 from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
+from activities.casebook.search import LINKS, SEVERAL, Search
 from activities.casebook.worklist import CLIMBING, PAID, Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
@@ -23,7 +24,7 @@ from activities.messages import Batch
 from bench.fill_casebook import fill
 from cases.case import Case
 from cases.registry import KINDS
-from cases.vocabulary.events import Event, canonical
+from cases.vocabulary.events import SYSTEM, Event, canonical
 from cases.vocabulary.facts import read_intake
 from cases.vocabulary.refusals import Refused
 from tests.casebook import Book, open_book
@@ -839,6 +840,18 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
     assert "Seq Scan" not in plan, plan
 
 
+async def test_links_are_found_without_reading_every_case(postgres: Cluster, template: str) -> None:
+    dsn = await postgres.fresh_database(f"TEMPLATE {template}")
+    await fill(dsn, closed=2_000, opened=300)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("ANALYZE case_file, case_search")
+    asked = (None, None, "complaint:none", LINKS, SEVERAL)
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {Search._LINKED}", *asked))
+    await connection.close()
+    assert "Seq Scan" not in plan, plan
+    assert "case_file_links" in plan, plan
+
+
 # --- board, links, numbers --------------------------------------------------------------------------
 
 
@@ -881,6 +894,20 @@ async def test_linked_cases(book: Book, read: Book) -> None:
     do(complaint, f"{DAY} 09:01:00", "open_claim", AGENT)
     await record(book, complaint, opened("claim", "C-4-claim"))
     assert await linked("complaint:C-4") == ["claim:C-4-claim"]
+    # What somebody linked is shown from either side, until it is unlinked; so is a duplicate.
+    tied, late = opened("inquiry", "I-1", f"{DAY} 11:00:00"), opened("complaint", "C-5", f"{DAY} 11:00:00")
+    do(tied, f"{DAY} 11:01:00", "link", AGENT, case="complaint:C-2")
+    do(late, f"{DAY} 11:01:00", "merge", AGENT, into="complaint:C-2")
+    order = {"case": "complaint:C-5", "received_at": at(f"{DAY} 11:00:00").isoformat()}
+    do(again, f"{DAY} 11:01:01", "take_duplicate", SYSTEM.as_json(), **order)
+    late.rehearse_effects(at(f"{DAY} 11:01:02"))
+    await record(book, tied, late, again)
+    assert await linked("complaint:C-2") == ["complaint:C-1", "complaint:C-5", "inquiry:I-1"]
+    assert await linked("complaint:C-5") == await linked("inquiry:I-1") == ["complaint:C-2"]
+    assert await read.linked("complaint:C-2", units=None, kinds=frozenset({"claim"})) == []
+    do(tied, f"{DAY} 11:02:00", "unlink", AGENT, case="complaint:C-2")
+    await record(book, tied)
+    assert (await linked("complaint:C-2"), await linked("inquiry:I-1")) == (["complaint:C-1", "complaint:C-5"], [])
     assert await linked("complaint:C-3") == await linked("complaint:none") == await linked("a\0b") == []
 
 

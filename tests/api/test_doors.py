@@ -32,7 +32,7 @@ def knowing(api: ApiServer) -> CaseClient:
 
 async def close(api: ApiServer, case_id: str) -> None:
     """End a case, and wait until its workflow has."""
-    assert (await api.do("agent-n", case_id, "withdraw")).status_code == 200
+    assert (await api.do("super-n", case_id, "withdraw")).status_code == 200
     await api.backend.handle(case_id).result()
 
 

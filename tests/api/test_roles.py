@@ -49,6 +49,7 @@ GET  /forms/{name}                        + + + + + + + + + + + + + + + F F + + 
 GET  /cases/COMPLAINT/timeline            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/clocks              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/personal            + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
+GET  /cases/COMPLAINT/linked              + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/actions             + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U
 GET  /cases/COMPLAINT/looks               F 4 4 F 4 F + + + 4 4 4 4 4 4 F F F 4 4 4 U
 GET  /cases/COMPLAINT/files               + 4 4 + 4 + + + + 4 4 4 4 4 4 F F + 4 4 4 U

@@ -131,7 +131,9 @@ async def test_refusals_are_problems_with_code_and_clause(api: ApiServer) -> Non
     wrong = await api.call("agent-n", "DELETE", f"/cases/{case_id}")
     problem(wrong, 405, "method_not_allowed")
     assert wrong.headers["allow"] == "GET"
-    assert (await api.do("agent-n", case_id, "withdraw")).status_code == 200
+    problem(await api.do("agent-n", case_id, "withdraw", {"reason": "found"}), 409, "said_missing")
+    said = {"by": "recipient", "at": datetime.now(UTC).isoformat(), "channel": "phone"}
+    assert (await api.do("agent-n", case_id, "withdraw", {"reason": "found", "said": said})).status_code == 200
     assert problem(await api.do("agent-n", case_id, "note", {"text": "x"}), 409, "closed")["clause"] == "S1-5.9.8"
     # Only a key that a worker lacks is no fault of the caller's.
     for code in STATUS.keys() - {"key_missing"}:

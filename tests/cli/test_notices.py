@@ -143,7 +143,7 @@ def test_a_notice_is_sent_again_and_a_closed_case_says_that_it_cannot(up: Up) ->
     assert "by is missing" in up("notices", "resend", case, str(row["seq"])).refused(2)
     assert "notices of this case" in up("notices", "resend", case, "1", *AGENT).refused(1)
 
-    up("do", case, "withdraw", *AGENT)
+    up("do", case, "withdraw", "--by", "supervisor-1", "--role", "supervisor")
     assert "the case is closed" in up("notices", "resend", case, str(row["seq"]), *AGENT).refused(1)
 
 

@@ -112,7 +112,7 @@ def test_a_case_from_filing_to_its_end(up: Up) -> None:
     clocks = {one["clock"]: one for one in up("explain", "complaint:life", "--json").json}
     assert clocks["resolution"]["limit"] == {"elapsed_minutes": "2880"}
     up("do", "complaint:life", "resolve", "summary=refunded", "--by", "q1", "--role", "qa_manager")
-    ended = up("do", "complaint:life", "withdraw", *AGENT, "--json").json
+    ended = up("do", "complaint:life", "withdraw", *SUPERVISOR, "--json").json
     assert (ended["status"], ended["outcome"]) == ("closed", "withdrawn")
     line = up("do", "complaint:life", "note", "text=late", *AGENT).refused(1)
     assert "the case is closed" in line
@@ -262,7 +262,7 @@ def test_what_no_workflow_answers_for_is_said_by_the_ledger(up: Up, monkeypatch:
         for key in ("lost", "ended")
     )
     by = ("--by", "ag-1", "--role", "agent")
-    up("do", ended, "withdraw", *by)
+    up("do", ended, "withdraw", *SUPERVISOR)
 
     async def end() -> None:
         client = await Client.connect(up.says["temporal"], namespace=up.says["namespace"])

@@ -81,7 +81,7 @@ async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str
         await filed(backend, "slow"),
         await filed(backend, "default"),
     )
-    await backend.do(done, "withdraw")
+    await backend.do(done, "withdraw", "supervisor")
     for case in (*waiting, foreign, done, plain):
         await backend.recorded(case)
     before = [await investigation(case) for case in waiting]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cases.case import Case
 from cases.vocabulary.events import canonical
-from tests.core.support import complaint, do, pass_time
+from tests.core.support import CUSTOMER, complaint, do, pass_time
 from tests.core.test_properties import Story, Teller, stories
 from workflows.recording import MOST_BYTES, MOST_EVENTS, end_of_call, view_before
 
@@ -64,7 +64,7 @@ def test_a_step_is_never_cut_however_many_events_it_has() -> None:
 
 def test_a_call_before_the_last_one_tells_of_a_case_that_is_open() -> None:
     case = complaint("03-10 09:00:00", now="03-10 09:00:00")
-    do(case, "03-10 09:01:00", "withdraw", reason="found")
+    do(case, "03-10 09:01:00", "withdraw", CUSTOMER, reason="found")
     view = case.view()
     assert view["status"] == "closed"
     assert view_before(view, []) == view
