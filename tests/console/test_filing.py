@@ -220,6 +220,9 @@ async def test_a_double_click_files_one_case(console: ConsoleServer, browser: Br
         # What is sent late brings no draft back.
         await page.request.post(f"{address}/check", form=form)
         assert await console.services.drafts.of("ann-7") == []
+        # Nor does what no database takes do any harm.
+        refused = await page.request.post(address, form={**form, "description": "a\0b"})
+        assert refused.status == 422
         # Nobody chooses the key of a case or the instant of its opening.
         other = await page.request.post(address, form={**form, "opening": f"{opening[:-4]}AAAA"}, max_redirects=0)
         assert other.headers["location"] != where

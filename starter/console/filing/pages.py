@@ -105,7 +105,9 @@ class Sheet:
 
     def draft(self) -> Draft:
         """Return what is kept of it."""
-        kept = {name: values for name, values in self.typed.items() if name not in _NOT_TYPED and any(values)}
+        # What no database takes, the model refuses when it is filed.
+        texts = {name: [value.replace("\0", "") for value in values] for name, values in self.typed.items()}
+        kept = {name: values for name, values in texts.items() if name not in _NOT_TYPED and any(values)}
         return Draft(self.opening.key, self.kind.KIND, self.opening.at, kept)
 
 
