@@ -41,10 +41,7 @@ _HAS_WORDS = (
     " AND (file.case_id = ANY ({read})"
     " OR (SELECT words @@ {words}::tsquery FROM case_search WHERE case_search.case_id = file.case_id))"
 )
-_HAS_WAYBILL = (
-    " AND {read} IS NOT NULL"
-    " AND (SELECT upper(waybill) = upper({words}) FROM case_search WHERE case_search.case_id = file.case_id)"
-)
+_HAS_WAYBILL = " AND (SELECT upper(waybill) = upper({}) FROM case_search WHERE case_search.case_id = file.case_id)"
 
 Order = Literal["due", "opened"]
 
@@ -80,6 +77,7 @@ class _Asked:
         personal: whether personal facts found any of them.
         holders: the ids that the holder may have; None where no holder is given.
         found: the ids of the cases that text and waybill find, one more than `FEW` of many; None until looked up.
+        places: where many are looked at one by one, the places of ``words`` and ``read`` among the parameters.
     """
 
     words: str | None = None
@@ -87,6 +85,7 @@ class _Asked:
     personal: bool = False
     holders: Sequence[str] | None = None
     found: list[str] | None = None
+    places: tuple[str, str] | None = None
 
 
 class Search:
@@ -98,6 +97,7 @@ class Search:
     }
     _WORDS = statement(__package__, "search_words")
     _READ = statement(__package__, "search_read")
+    _MANY_BY_DUE = statement(__package__, "search_by_due_many")
     _COUNT = statement(__package__, "search_count")
     _LINKED = statement(__package__, "search_linked")
     _FILED = statement(__package__, "search_filed")
@@ -150,12 +150,16 @@ class Search:
         parameters = [*visible(units, kinds), *read_cursor(after, order), limit + 1]
         asked = await self._ask(filter, reader)
         async with self._database.planning() as connection:
-            where, _ = await self._where(connection, filter, asked, parameters)
+            where, _ = await self._where(connection, filter, asked, parameters, by_due=order == "due")
             if customers is not None:
                 parameters.append(sorted(customers))
                 where += _OF_CUSTOMERS.format(f"${len(parameters)}")
             also = await self._also(connection, own, parameters)
-            rows = await connection.fetch(self._BY[order].replace("{where}", where).replace("{own}", also), *parameters)
+            sql = self._BY[order]
+            if order == "due" and asked.places is not None:
+                words, held = asked.places
+                sql = self._MANY_BY_DUE.replace("{words}", words).replace("{read}", held)
+            rows = await connection.fetch(sql.replace("{where}", where).replace("{own}", also), *parameters)
             count = await self._count(connection, filter, asked, units, kinds, own) if counted else None
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else write_cursor(order, last["place"], last["case_id"])
@@ -205,12 +209,16 @@ class Search:
         parameters: list[Any],
         *,
         counting: bool = False,
+        by_due: bool = False,
     ) -> tuple[str, bool]:
         """Return the condition of a filter, and add its parameters to those of the statement.
 
         How many cases a text finds, the planner cannot know, so it is looked up before: a few come as a list.
         Where there are many, the order of a list meets some of them soon. Nobody reads how many more than `FEW` they
         are, so a count is of those, except of active cases, which are few by themselves.
+
+        Args:
+            by_due: leave the words of many out, for a statement that looks at them itself (search_by_due_many.sql).
 
         Returns:
             The condition, and whether there are more cases than those that it holds for.
@@ -229,10 +237,15 @@ class Search:
         if not many or (counting and filter.status not in ACTIVE):
             parameters.append(asked.found[:FEW])
             return f"{condition} AND file.case_id = ANY (${len(parameters)}::text[])", many
-        for value, holds in ((asked.words, _HAS_WORDS), (filter.waybill, _HAS_WAYBILL)):
-            if value is not None:
-                parameters += [value, list(asked.read)]
-                condition += holds.format(words=f"${len(parameters) - 1}::text", read=f"${len(parameters)}::text[]")
+        if filter.waybill is not None:
+            parameters.append(filter.waybill)
+            condition += _HAS_WAYBILL.format(f"${len(parameters)}::text")
+        if asked.words is not None:
+            parameters += [asked.words, list(asked.read)]
+            asked.places = f"${len(parameters) - 1}::text", f"${len(parameters)}::text[]"
+            if not by_due:
+                words, read = asked.places
+                condition += _HAS_WORDS.format(words=words, read=read)
         return condition, False
 
     async def count(

@@ -40,8 +40,9 @@ def statements() -> Iterator[str]:
     """Every statement that the activities run, as a text that PostgreSQL can plan."""
     for file in sorted(ROOT.glob("*/sql/*.sql")):
         if file.stem not in OF_THE_OWNER:
-            # Only searches have a place for a condition.
-            yield file.read_text("utf-8").replace("{where}", "true").replace("{own}", "")
+            # Only searches have a place for a condition, and for the words of many.
+            sql = file.read_text("utf-8").replace("{where}", "true").replace("{own}", "")
+            yield sql.replace("{words}", "''").replace("{read}", "ARRAY['']")
     yield from OF_TRIGGERS
 
 

@@ -248,6 +248,14 @@ async def test_a_text_that_finds_many_finds_the_same(varied: Book, monkeypatch: 
     assert (everywhere["total"], everywhere["more"]) == (3, False)
     monkeypatch.setattr(search, "FEW", 1)
     assert await ids(read, Filter(text="sf"), order="opened") == [GONE, DONE, LATE]
+    by_due = [one for one in await ids(read) if one in (GONE, DONE, LATE)]
+    assert await ids(read, Filter(text="sf")) == by_due
+    paged, after = [], None
+    for _ in by_due:
+        page = await read.page(Filter(text="sf"), **ALL, limit=1, after=after)
+        paged += [view["id"] for view in page.cases]
+        after = page.after
+    assert (paged, after) == (by_due, None)
     assert await ids(read, Filter(text="sf", waybill="SF-8")) == [DONE]
     assert await ids(read, Filter(text="hz", waybill="SF-123-77")) == [LATE]
     # Nobody reads how many more they are, save for active cases, which are few.

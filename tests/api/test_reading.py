@@ -172,6 +172,7 @@ async def test_a_text_finds_what_the_caller_may_read(api: ApiServer) -> None:
         assert answer.status_code == 200, answer.text
         return [view["id"] for view in answer.json()["cases"]] == [case_id]
 
+    await api.key("key-read", "read")
     # Displayed words and a part of the waybill, for everybody; also a system.
     for who in ("agent-n", "super-n", "gm-1", "auditor-1", "key-read"):
         assert await found(who, "丢失 loss 1209")
