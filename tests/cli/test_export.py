@@ -73,6 +73,32 @@ def test_filters_narrow_it(up: Up, tmp_path: Path) -> None:
     assert up("export", "events", "-o", str(file), *soon, "--json").json["rows"] == 0
 
 
+def test_a_text_finds_what_people_type(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "found.csv"
+
+    def found(*options: str) -> set[str]:
+        listed = {view["id"] for view in up("list", *options, "--limit", "1000", "--json").json}
+        up("export", "cases", "-o", str(file), *options)
+        with file.open(newline="") as rows:
+            assert {row["case"] for row in csv.DictReader(rows)} == listed
+        return listed
+
+    claims = {view["id"] for view in up("list", "--kind", "claim", "--limit", "1000", "--json").json}
+    # As the pages call it, in either language and script.
+    assert claims
+    assert claims <= found("--text", "理赔")
+    assert claims <= found("--text", "理賠")
+    assert claims <= found("--text", "ＣＬＡＩＭ")
+    # What was written, with the name of who wrote it or its case's number in part.
+    [told] = up("list", "--limit", "1000", "--text", "neighbour's courier", "--json").json
+    number = told["number"].replace("-", "")
+    assert found("--text", f"neighbour {number[2:]}") == {told["id"]}
+    names = {one["id"]: one["name"] for one in csv.DictReader(up("staff", "export", "-").out.splitlines())}
+    held = found("--holder", told["holder"])
+    assert told["id"] in held <= found("--holder", names[told["holder"]])
+    assert held <= found("--text", names[told["holder"]])
+
+
 def test_it_goes_to_stdout_and_nothing_else_does(up: Up) -> None:
     shown = spawn("export", "cases", "-o", "-", "--text", "nothing", "--raw", "--data", str(up.data))
     assert (shown.code, shown.err) == (0, "")
