@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,8 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
+
+from cases.compensation import above_formula
 
 # Characters; wide enough that a table in a file or a pipe is not folded.
 PIPE_WIDTH = 200
@@ -122,7 +125,17 @@ def print_view(view: Mapping[str, Any], titles: Mapping[str, str] | None = None)
         table(("clock", "state", "due"), rows)
     if view["approvals"]:
         names = ("subject", "amount", "role", "requested_by", "state")
-        table(("approval", "yuan", "asked of", "asked by", "state"), [[a[n] for n in names] for a in view["approvals"]])
+        asked = [[one[name] for name in names] for one in view["approvals"]]
+        above = [_above(one["amount"], view) for one in view["approvals"]]
+        more = ("above the formula",) if any(above) else ()
+        said = [[*row, *([over] if more else [])] for row, over in zip(asked, above, strict=True)]
+        table(("approval", "yuan", "asked of", "asked by", "state", *more), said)
+
+
+def _above(amount: str | None, view: Mapping[str, Any]) -> str | None:
+    """Say by how much what is asked for exceeds what the formula gives, in yuan."""
+    above = above_formula(None if amount is None else Decimal(amount), view.get("assessment"))
+    return None if above is None else f"{above:.2f}"
 
 
 def _print_form(view: Mapping[str, Any], titles: Mapping[str, str]) -> None:

@@ -49,7 +49,7 @@ async def told(look: Look, asked: Mapping[str, Any]) -> Json:
         "view": view,
         "asking": _asking(case, approval["subject"]),
         "above": None if above is None else f"{above:.2f}",
-        "demand": [value for name, _, value in facts if name == DEMAND],
+        "demand": [(how, value) for name, how, value in facts if name == DEMAND],
         "counter": next((one.data["counter"] for one in reversed(case.events) if one.data.get("counter")), None),
         "facts": [fact for fact in facts if fact[0] != DEMAND],
         "fields": fields,

@@ -81,7 +81,7 @@ async def test_a_purchase_is_recommended_and_decided(console: ConsoleServer, bro
         await page.goto(f"{console.url}/console/approvals?id={case_id}&subject=decision")
         await expect(page.get_by_role("main")).to_contain_text("1,200.50")
         await page.get_by_role("button", name=APPROVE[language], exact=True).click()
-        await expect(page.get_by_role("status").first).to_be_visible()
+        await expect(page.locator("#told .good")).to_be_visible()
     view = await console.backend.book.case(case_id)
     assert view is not None
     assert (view["status"], view["outcome"], view["fields"]["total"]) == ("closed", "approved", "1200.50")

@@ -55,7 +55,7 @@ async def test_a_case_arrives_climbs_and_is_decided_without_reloading(console: C
 
 async def test_approvals_one_after_the_other(console: ConsoleServer, browser: Browser) -> None:
     cases = [await offered(console, f"YD-NEXT-{number}", "900.00") for number in (1, 2)]
-    async with open_page(browser, console, "zhou-3", errors=1) as page:
+    async with open_page(browser, console, "zhou-3") as page:
         await page.goto(f"{console.url}/console/approvals?id={cases[0]}&subject=offer")
         panel = page.locator("section[aria-labelledby=one]")
         await expect(panel).to_contain_text("¥ 918.00")
