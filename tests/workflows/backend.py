@@ -122,7 +122,7 @@ class Backend:
         """Return the handle of a case."""
         return self.env.client.get_workflow_handle(case_id)
 
-    async def do(self, case: Handle, command: str, role: str = "agent", **fields: Any) -> Json:
+    async def do(self, case: Handle, /, command: str, role: str = "agent", **fields: Any) -> Json:
         """Send a command as a person of a role.
 
         Raises:

@@ -125,6 +125,30 @@ async def withdrawn(backend: Backend, _: Cluster) -> Handle:
     return case
 
 
+async def merged(backend: Backend, _: Cluster) -> Handle:
+    """A duplicate, which a case that nobody knows does not take, and the earlier one does."""
+    earlier, case = await backend.file(), await backend.file()
+    await backend.do(case, "link", case="claim:elsewhere")
+    await backend.do(case, "merge", into="complaint:unknown")
+    await eventually(lambda: backend.timeline(case, "merge_refused"), lambda events: len(events) == 1)
+    now = await backend.env.get_current_time(case)
+    await backend.do(case, "promise", reply_by=(now + HOUR).isoformat())
+    await backend.do(case, "merge", into=earlier.id)
+    await case.result()
+    return case
+
+
+async def duplicated(backend: Backend, _: Cluster) -> Handle:
+    """The earlier case takes a duplicate over with its promise, and breaks that."""
+    case, later = await backend.file(), await backend.file()
+    now = await backend.env.get_current_time(later)
+    await backend.do(later, "promise", reply_by=(now + HOUR).isoformat())
+    await backend.do(later, "merge", into=case.id)
+    await later.result()
+    await backend.wait(case, 2 * HOUR)
+    return case
+
+
 async def reopened(backend: Backend, _: Cluster) -> Handle:
     """Resolved, taken up again, resolved, closed by itself."""
     case = await backend.file()
@@ -530,7 +554,7 @@ LIVES: dict[str, dict[str, Life]] = {
         life.__name__: life
         for life in (
             happy, ladder, paused, options, approvals, withdrawn, reopened, late, continued, continues, refused, away,
-            filed_twice, from_the_ledger, claimed,
+            filed_twice, from_the_ledger, claimed, merged, duplicated,
         )
     },
     "claim": {life.__name__: life for life in (paid, signed, owed, waited)},

@@ -371,6 +371,24 @@ async def test_a_claim_is_paid_and_every_step_of_it_is_proven(signing: Signing) 
     assert await signing.faults(complaint) == []
 
 
+async def test_a_worker_signs_what_a_case_that_is_merged_asks_for(signing: Signing) -> None:
+    earlier, later = await signing.file(), await signing.file()
+    await signing.do(later, "promise", reply_by=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    await signing.do(later, "merge", into=earlier.id)
+    assert (await later.result())["merged_into"] == earlier.id
+    assert len(await signing.backend.timeline(earlier, "duplicate_taken", "promised")) == 2
+    assert await signing.faults(earlier) == []
+    assert await signing.faults(later) == []
+    # Nobody else hands a case over, and nobody unsigned.
+    fields: Json = {"case": "complaint:none", "received_at": "2099-01-01T00:00:00+00:00"}
+    for by, code in ((AGENT, "role"), ({"id": "erp", "role": "system"}, "role")):
+        with pytest.raises(Refused) as error:
+            await signing.client.command(earlier.id, "take_duplicate", {"by": by, **fields})
+        assert error.value.code == code
+    plain = CaseClient(signing.backend.env.client)
+    await refused(plain, earlier.id, "take_duplicate", {"by": SYSTEM.as_json(), **fields})
+
+
 def test_what_fell_due_before_a_command_is_not_its_senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker is away for a year, and the first that it meets then is a command: more than one call records.
 
