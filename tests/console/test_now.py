@@ -282,6 +282,33 @@ async def test_a_view_is_saved_shared_renamed_and_deleted(console: ConsoleServer
     assert await console.services.desk.views("sue-1") == []
 
 
+@pytest.mark.parametrize(("language", "scheme", "size"), [("en", "light", DESK), ("zh", "dark", PHONE)])
+async def test_forms_and_views_have_no_serious_fault(
+    console: ConsoleServer, browser: Browser, language: str, scheme: Any, size: Any
+) -> None:
+    await console.services.desk.save("cai-4", "own", "now", "sort=unit", shared=True)
+    await complaint(console, f"YD-FAULT-{language}")
+    found = []
+    async with open_page(browser, console, "cai-4", language=language, color_scheme=scheme, viewport=size) as page:
+        await page.locator("#narrow summary").click()
+        await page.locator("#save-view summary").click()
+        await choose(page, f"YD-FAULT-{language}")
+        for name in ("assign", "note"):
+            await page.locator(f"button[name=do][value={name}]").click()
+            await expect(page.locator("[data-bulk-form]")).to_be_visible()
+            found += (await Axe().run(page)).response["violations"]
+            assert await overflow(page) <= 0
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("[data-bulk-form]")).to_have_count(0)
+        await page.goto(f"{console.url}/console/views")
+        found += (await Axe().run(page)).response["violations"]
+        assert await overflow(page) <= 0
+    for view in await console.services.desk.views("cai-4"):
+        await console.services.desk.drop("cai-4", view.id)
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in SERIOUS] == []
+
+
 # --- the list beside the ladder -----------------------------------------------------------------------
 
 
