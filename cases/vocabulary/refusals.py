@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One value that a model does not take, for a page that says so at its field and in its own language.
+
+    Args:
+        place: the names and numbers that lead to it within what was sent.
+        type: what pydantic calls it, for example ``string_too_long``.
+        limits: the numbers that it names, for example ``max_length``.
+    """
+
+    place: tuple[str | int, ...]
+    type: str
+    limits: Mapping[str, Any]
 
 
 class Refused(Exception):
@@ -17,13 +34,21 @@ class Refused(Exception):
         code: a stable machine-readable name, for example ``not_resolved``.
         message: a sentence for people that names the field, the value and what is allowed.
         clause: the rulebook clause that forbids it, empty for plain bad input.
+        faults: what is wrong with which field, where a model was not filled in rightly. It stays in the process
+            that found it: over the wire goes the message.
     """
 
-    def __init__(self, code: str, message: str, clause: str = "") -> None:
+    def __init__(self, code: str, message: str, clause: str = "", faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.clause = clause
+        self.faults = faults
+
+    def under(self, *above: str | int) -> Self:
+        """Return the refusal of a part of what was sent as one of the whole: the part stands at a place in it."""
+        faults = tuple(replace(one, place=(*above, *one.place)) for one in self.faults)
+        return type(self)(self.code, self.message, self.clause, faults)
 
     def as_json(self) -> dict[str, str]:
         """Return the refusal as it travels over the wire."""
@@ -48,7 +73,21 @@ def invalid(error: ValidationError, what: str, model: type[BaseModel] | None = N
     Args:
         model: what was validated, to name the fields that there are where one is not known.
     """
-    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model)))
+    return Refused("invalid", f"{what}: " + "; ".join(_complaints(error, model)), faults=faults_of(error))
+
+
+def faults_of(error: ValidationError) -> tuple[Fault, ...]:
+    """Return what pydantic found, without the values that were sent."""
+    return tuple(
+        Fault(
+            tuple(item["loc"]), item["type"], {name: one for name, one in item.get("ctx", {}).items() if _counts(one)}
+        )
+        for item in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal))
 
 
 # The type of an error about a field that is personal by what declares it.

@@ -115,7 +115,8 @@ def check(model: type[BaseModel], body: Mapping[str, Any], what: str) -> None:
         else:
             model.model_validate_json(canonical(dict(given)), strict=True)
     except ValidationError as error:
-        raise Refused("malformed", invalid(error, what).message) from None
+        found = invalid(error, what)
+        raise Refused("malformed", found.message, faults=found.faults) from None
     extra = sorted(sent.keys() - whole(model)["properties"].keys())
     if extra:
         raise Refused("malformed", f"{what}: {', '.join(extra)}: not taken here; the API says who sends it, and signs")

@@ -6,6 +6,7 @@ each is a page of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,8 @@ from starter.access import sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
 from starter.console.asked import told, words_of
+from starter.console.faults import in_form, refused_at_fields
+from starter.console.forms import Field
 from starter.console.now import STREAM
 from starter.console.passkeys import confirming
 from starter.console.web import Look, Message
@@ -103,15 +106,24 @@ def _place(look: Look, asked: list[Json]) -> int:
 
 
 async def _desk(
-    look: Look, asked: list[Json], place: int, *, reason: str = "", status: int = 200, moved: bool = False
+    look: Look,
+    asked: list[Json],
+    place: int,
+    *,
+    reason: str = "",
+    status: int = 200,
+    errors: Mapping[str, str] | None = None,
+    moved: bool = False,
 ) -> Response:
     """Return the page; for a page that is there already, its desk and what is to be announced.
 
     Args:
+        errors: what is wrong with what was typed, by the name of the field; None where nothing was refused.
         moved: whether the address must follow to what is open now.
     """
     part = "HX-Request" in look.request.headers and "HX-History-Restore-Request" not in look.request.headers
     one = asked[place] if 0 <= place < len(asked) else None
+    typed = {"reason": [reason]}
     response = look.page(
         "approvals_part.html" if part else "approvals.html",
         # A refusal is shown like anything else: what is swapped in is no fault of the page.
@@ -123,17 +135,24 @@ async def _desk(
         place=place,
         one=one,
         told=await told(look, one) if one else None,
-        reason=reason,
+        reason=_reason(look),
+        typed=typed,
         # A refused form was sent under an id that would be answered the same again.
         request_id=uuid4().hex,
         said=look.message,
         # It is announced on the desk.
         message=None,
+        **in_form([_reason(look)], typed, errors or {}, begins=errors is not None),
     )
     if part and moved:
         open_ = {"id": one["case"]["id"], "subject": one["approval"]["subject"]} if one else {}
         response.headers["HX-Push-Url"] = f"{HERE}?{urlencode(open_)}" if open_ else HERE
     return response
+
+
+def _reason(look: Look) -> Field:
+    """Return the one field of a decision."""
+    return Field("reason", "area", look.say("approvals.reason"), required=False, hint=look.say("approvals.reason_hint"))
 
 
 async def _decide(look: Look) -> Response:
@@ -153,8 +172,9 @@ async def _decide(look: Look) -> Response:
         request_id = sent.get("request_id") or look.field("request_id")
         await actions.command(look.services, look.who, case_id, decision, sent, request_id)
     except Refused as refusal:
+        errors = refused_at_fields(refusal, [_reason(look)], look.fields, look.words)
         look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
-        return await _again(look, reason, 422)
+        return await _again(look, reason, 422, errors)
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))
         return await _again(look, reason, 503)
@@ -164,9 +184,9 @@ async def _decide(look: Look) -> Response:
     return look.go(f"{HERE}/next?{urlencode(done)}")
 
 
-async def _again(look: Look, reason: str, status: int) -> Response:
+async def _again(look: Look, reason: str, status: int, errors: Mapping[str, str] | None = None) -> Response:
     asked = await _asked(look)
-    return await _desk(look, asked, _place(look, asked), reason=reason, status=status)
+    return await _desk(look, asked, _place(look, asked), reason=reason, status=status, errors=errors or {})
 
 
 async def _after(look: Look, case_id: str, subject: str, decision: str, place: str) -> Response:

@@ -24,6 +24,7 @@ from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions, texts
 from starter.api.actions import NoAnswer
 from starter.console import attachments, drawing, replies
+from starter.console.faults import in_form, lacking, refused_at_fields
 from starter.console.forms import Field, Options, body_of, fields_of
 from starter.console.papers.paper import signature_of
 from starter.console.papers.progress import hindrance, progress
@@ -161,6 +162,8 @@ def ordered(names: list[str]) -> list[str]:
 async def _send(look: Look, shown: Shown, name: str) -> Response:
     form = await _form(look, shown, name, look.fields)
     body = body_of(form["fields"], look.fields, ZoneInfo(shown.policy.zone))
+    if errors := lacking(form["fields"], body, look.words):
+        return await _again(look, shown, form, errors)
     # What was shown of the subject that was chosen.
     if name == Approve.NAME and (amount := look.field(f"amount.{body.get('subject')}")):
         body["amount"] = amount
@@ -171,21 +174,35 @@ async def _send(look: Look, shown: Shown, name: str) -> Response:
         body, request_id = sent, sent.get("request_id") or look.field("request_id") or uuid4().hex
         details = body.pop(_DETAILS, None)
         if details is not None:
-            body["payee"] = await actions.add_payee(look.services, look.who, shown.view["id"], details)
+            body["payee"] = await _add_payee(look, shown, details)
         after = await actions.command(look.services, look.who, shown.view["id"], name, body, request_id)
     except Refused as refusal:
-        look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         # The same request would be answered the same again, so the next try is a new one.
         form["request_id"] = uuid4().hex
-        page = await _page(look, await _find(look), form)
-        page.status_code = 422
-        return page
+        errors = refused_at_fields(refusal, form["fields"], look.fields, look.words)
+        if not errors:
+            look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
+        return await _again(look, await _find(look), form, errors)
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))
         page = await _page(look, shown, form)
         page.status_code = 503
         return page
     return look.go(case_url(shown.view["id"], done=name, events=str(after["events"])))
+
+
+async def _again(look: Look, shown: Shown, form: Json, errors: Mapping[str, str]) -> Response:
+    """Show the form again with what was typed, and what is wrong with it at its fields."""
+    page = await _page(look, shown, form, errors=errors)
+    page.status_code = 422
+    return page
+
+
+async def _add_payee(look: Look, shown: Shown, details: Json) -> str:
+    try:
+        return await actions.add_payee(look.services, look.who, shown.view["id"], details)
+    except Refused as refusal:
+        raise refusal.under(_DETAILS) from None
 
 
 async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[str]]) -> Json:
@@ -338,9 +355,14 @@ async def _caught_up(look: Look, shown: Shown) -> Shown:
     return shown if view is shown.view else await _shown(look, view)
 
 
-async def _page(look: Look, shown: Shown, form: Json | None) -> Response:
+async def _page(
+    look: Look, shown: Shown, form: Json | None, *, errors: Mapping[str, str] | None = None
+) -> Response:
     view = shown.view
     told = await _told(look, shown)
+    # Whoever asked for the form, or sent it, goes on in it.
+    asked = form is not None and look.request.query_params.get("do") == form["name"]
+    told |= in_form(form["fields"] if form else (), look.fields, errors or {}, begins=asked)
     return look.page(
         "case.html",
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from cases.vocabulary.commands import Command
-from cases.vocabulary.values import MOST_LISTED
+from cases.vocabulary.values import MOST_LISTED, CaseId, Month, PayeeToken, Role, Sha256, Token
 from starter.console.translations import PageTranslations
 from starter.console.vocabulary import OWN, resolved
 
@@ -35,6 +35,13 @@ OTHER, OWN_WORDS = "*", ".other"
 _BAR = "|"
 # So many rows a table begins with, and gets more at a time.
 ROWS = 3
+# How a value of a field is written, by the field's kind; a text by the pattern that its model asks for.
+_WRITTEN = {
+    "amount": "amount", "number": "integer", "instant": "instant", "day": "date", "month": "month", "week": "week",
+    "choice": "choice", "many": "choice", "yesno": "bool", "person": "staff", "group": "group", "rows": "rows",
+    "attachment": "attachment",
+}  # fmt: skip
+_TYPES = {"token": Token, "sha256": Sha256, "month": Month, "case": CaseId, "payee": PayeeToken, "role": Role}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Field:
         options: of a choice, as value and label.
         inner: the fields of a group or an attachment, or the columns of rows.
         plain: whether it is a code, a number or a time, which full-width characters stand for as well.
+        written: how a value is written, as the console's texts name it: ``wrong_token`` says what is wrong with one.
     """
 
     name: str
@@ -59,6 +67,7 @@ class Field:
     default: str = ""
     inner: tuple[Field, ...] = ()
     plain: bool = False
+    written: str = "text"
 
     @property
     def id(self) -> str:
@@ -146,8 +155,8 @@ def _fields(
         if kind == "lines" and "properties" in resolved(shape["items"], known):
             kind = "rows"
         plain = kind in _PLAIN or (kind == "text" and "pattern" in shape)
-        label = words.label(path, asked.command)
-        field = Field(path, kind, label, required, asked.hint(path), options, default, plain=plain)
+        label, written = words.label(path, asked.command), _written(kind, shape)
+        field = Field(path, kind, label, required, asked.hint(path), options, default, plain=plain, written=written)
         if kind in ("group", "rows"):
             inside = shape if kind == "group" else resolved(shape["items"], known)
             inner = _fields(inside, known, field, asked)
@@ -180,6 +189,44 @@ def _kind(name: str, shape: Mapping[str, Any], words: PageTranslations, choices:
         return "day", ()
     long = shape.get("maxLength", 0) > _LINE and name not in _SHORT
     return ("area" if long else "text"), ()
+
+
+def _patterns() -> dict[str, str]:
+    """Return how a text is written by its pattern."""
+    marks = ((name, mark) for name, type_ in _TYPES.items() for mark in get_args(type_)[1:])
+    return {str(mark.pattern): name for name, mark in marks if getattr(mark, "pattern", None)}
+
+
+_BY_PATTERN = _patterns()
+
+
+def _written(kind: str, shape: Mapping[str, Any]) -> str:
+    return _WRITTEN.get(kind) or _BY_PATTERN.get(shape.get("pattern", ""), "text")
+
+
+def inputs_in(fields: Sequence[Field], sent: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Field]]:
+    """Yield each field with its place in the body that is made of what was sent: groups and tables before their own."""
+    for field in fields:
+        yield field.name, field
+        if field.kind == "rows":
+            for place, row in enumerate(rows_of(field, sent)):
+                yield from ((f"{field.name}.{place}.{one.name.rpartition('.')[2]}", one) for one in row)
+        else:
+            yield from inputs_in(field.inner, sent)
+
+
+def first_input(fields: Sequence[Field], sent: Mapping[str, Sequence[str]], wrong: Mapping[str, str]) -> str:
+    """Return the name of what the keyboard begins at: the first that is wrong, else the first of all."""
+    inputs = [field for _, field in inputs_in(fields, sent)]
+    for number, field in enumerate(inputs):
+        if field.name in wrong:
+            inner = (one for one in inputs[number:] if one.kind not in ("group", "attachment"))
+            return _typed_into(next(inner, field))
+    return next((_typed_into(one) for one in inputs if one.kind not in ("group", "attachment")), "")
+
+
+def _typed_into(field: Field) -> str:
+    return row_of(field, 0)[0].name if field.kind == "rows" else field.name
 
 
 def body_of(fields: Sequence[Field], sent: Mapping[str, Sequence[str]], zone: ZoneInfo) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from tests.console.server import ConsoleServer
 
+SERIOUS = ("serious", "critical")
 # Milliseconds; longer than a busy machine takes.
 TIMEOUT = 20_000
 expect.set_options(timeout=TIMEOUT)
@@ -83,6 +85,16 @@ async def login(page: Page, console: ConsoleServer, person: str) -> None:
     await page.goto(f"{console.url}/console/login")
     await page.locator(f"button[name=person][value='{person}']").click()
     await page.wait_for_url(f"{console.url}/console/")
+
+
+async def faults_on(page: Page, where: str) -> list[str]:
+    """Return what axe finds serious on a page, each with where it was found."""
+    found = await Axe().run(page)
+    return [
+        f"{where}: {fault['id']}: {fault['nodes'][0]['html'][:160]} ({fault['nodes'][0]['failureSummary'][:300]})"
+        for fault in found.response["violations"]
+        if fault["impact"] in SERIOUS
+    ]
 
 
 async def overflow(page: Page) -> int:

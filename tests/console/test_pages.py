@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.console.page import ALL_PAGES, open_page, overflow
+from tests.console.page import ALL_PAGES, faults_on, open_page, overflow
 from tests.console.samples import fill
 from tests.console.server import ConsoleServer
-
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
 async def samples(console: ConsoleServer) -> dict[str, str]:
     """The sample cases."""
     return await fill(console)
-
-
-async def _faults(page: Page, where: str) -> list[str]:
-    found = await Axe().run(page)
-    return [
-        f"{where}: {fault['id']}: {fault['nodes'][0]['html'][:160]} ({fault['nodes'][0]['failureSummary'][:300]})"
-        for fault in found.response["violations"]
-        if fault["impact"] in SERIOUS
-    ]
 
 
 @pytest.mark.long
@@ -37,20 +25,20 @@ async def test_no_serious_fault_for_those_who_cannot_see(
     scheme = "dark" if light == "dark" else "light"
     async with open_page(browser, console, None, language=language, color_scheme=scheme) as page:
         await page.goto(f"{console.url}/console/login")
-        faults += await _faults(page, "login")
+        faults += await faults_on(page, "login")
     async with open_page(browser, console, "gus-1", language=language, color_scheme=scheme) as page:
         for name, path in ALL_PAGES.items():
             await page.goto(console.url + path.format(case=samples["claim"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
-            faults += await _faults(page, name)
+            faults += await faults_on(page, name)
         for name in ("complaint", "handover", "swap", "form"):
             await page.goto(f"{console.url}/console/case?id={samples[name]}")
             await expect(page.locator(".history li").first).to_be_visible()
-            faults += await _faults(page, name)
+            faults += await faults_on(page, name)
     # A table to fill in, which the general manager does not file.
     async with open_page(browser, console, "sue-1", language=language, color_scheme=scheme) as page:
         await page.goto(f"{console.url}/console/forms/penalty_notice/file")
-        faults += await _faults(page, "rows")
+        faults += await faults_on(page, "rows")
     assert faults == []
 
 

@@ -63,7 +63,9 @@ async def test_approvals_one_after_the_other(console: ConsoleServer, browser: Br
         await expect(panel).to_contain_text("S0-A.3.2 b")
         # A rejection needs its reason: the case says so, and nothing typed is lost.
         await page.get_by_role("button", name="Reject").click()
-        await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text("reason")
+        await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text("Reason: ")
+        await expect(page.get_by_label("Reason")).to_be_focused()
+        await expect(page.locator("#f-reason-fault")).to_have_text("This is needed.")
         await page.get_by_label("Reason").fill("the parcel was found")
         await page.get_by_role("button", name="Reject").click()
         await expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Reject")
@@ -117,10 +119,13 @@ async def test_by_keyboard_alone(console: ConsoleServer, browser: Browser) -> No
         await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("main")).to_be_focused()
-        for reached in ("**do=acknowledge#form", "**done=acknowledge*"):
-            await _tab_to(page, "Take it up")
-            await page.keyboard.press("Enter")
-            await page.wait_for_url(reached)
+        await _tab_to(page, "Take it up")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**do=acknowledge")
+        # There is nothing to fill in, so the keyboard is at the button.
+        await expect(page.get_by_role("button", name="Take it up")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**done=acknowledge*")
         await expect(page.locator("#holder")).to_contain_text("ann-7")
 
 
@@ -154,7 +159,7 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
         await page.goto(f"{console.url}/console/case?id={case_id}&do=promise")
         await page.get_by_label("答复时间").fill("2020-01-01T10:00:30")
         await page.get_by_role("button", name="承诺回复时间").click()
-        said = page.get_by_role("alert").filter(has_text="未作任何更改")
+        said = page.get_by_role("alert").filter(has_text="没有任何更改")
         await expect(said).to_contain_text("时间已过")
         await expect(said).to_contain_text("S1-4.1")
         await expect(page.get_by_label("答复时间")).to_have_value("2020-01-01T10:00:30")

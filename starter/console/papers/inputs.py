@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from cases.kinds.form_fields import Attachment
 from cases.policy.forms import CheckRule, FieldRule, FormTable
 from cases.vocabulary.facts import Intake
-from cases.vocabulary.refusals import Refused
-from starter.console.forms import Field, Options, rows_of
+from cases.vocabulary.refusals import Refused, faults_of
+from starter.console.faults import at_fields
+from starter.console.forms import Field, Options
 from starter.console.papers.titles import FormTranslations
 
 FIELDS = "fields"
@@ -21,11 +22,8 @@ _KINDS = {
     "text": "area", "token": "text", "yuan": "amount", "number": "amount", "integer": "number", "date": "day",
     "instant": "instant", "month": "month", "week": "week", "case": "text",
 }  # fmt: skip
-# What is said of a value that does not do, by the type of the field; where none stands, a value is missing.
-_WRONG = frozenset({
-    "yuan", "number", "integer", "date", "instant", "month", "week", "case", "token", "choice", "role", "staff", "bool",
-    "attachment", "rows", "text",
-})  # fmt: skip
+# How the parts of an attachment are written that are no plain texts.
+_PART = {"sha256": "sha256"}
 # What an input of a type that browsers may not know looks like.
 _EXAMPLE = {"month": "2026-03", "week": "2026-W10", "case": "claim:K-17"}
 
@@ -56,12 +54,13 @@ def _input(path: str, name: str, rule: FieldRule, words: FormTranslations, offer
         inner = tuple(
             _input(f"{path}.{column}", column, its, words, offered, False) for column, its in rule.columns.items()
         )
-        return Field(path, "rows", label, required, inner=inner)
+        return Field(path, "rows", label, required, inner=inner, written=rule.type)
     if rule.type == "attachment":
         inner = tuple(
-            Field(f"{path}.{part}", "text", words.label(part), required=required) for part in Attachment.model_fields
+            Field(f"{path}.{part}", "text", words.label(part), required=required, written=_PART.get(part, "text"))
+            for part in Attachment.model_fields
         )
-        return Field(path, "attachment", label, required, inner=inner)
+        return Field(path, "attachment", label, required, inner=inner, written=rule.type)
     options: Options = ()
     kind = _KINDS.get(rule.type, "choice")
     match rule.type:
@@ -76,7 +75,7 @@ def _input(path: str, name: str, rule: FieldRule, words: FormTranslations, offer
             kind, options = "yesno", [("true", words.say("app.yes")), ("false", words.say("app.no"))]
     hint = words.say("paper.like", example=_EXAMPLE[rule.type]) if rule.type in _EXAMPLE else ""
     plain = kind not in ("area", "choice", "yesno")
-    return Field(path, kind, label, required, hint, options, plain=plain)
+    return Field(path, kind, label, required, hint, options, plain=plain, written=rule.type)
 
 
 # --- what is wrong --------------------------------------------------------------------------------
@@ -87,7 +86,6 @@ def faults_in(
     body: Mapping[str, Any],
     inputs: Sequence[Field],
     sent: Mapping[str, Sequence[str]],
-    table: FormTable,
     words: FormTranslations,
 ) -> dict[str, str]:
     """Return what the model does not take, in the language of the page, by the name of the input.
@@ -97,51 +95,9 @@ def faults_in(
     try:
         model.model_validate(body)
     except ValidationError as error:
-        found: dict[str, str] = {}
-        for item in error.errors(include_url=False, include_input=False):
-            place = item["loc"][1:] if item["loc"][:1] == ("facts",) else item["loc"]
-            name = _at(place, inputs, sent)
-            if name is not None:
-                found.setdefault(name, _said(item, _rule(place, table), words))
-        return found
+        faults = (replace(one, place=one.place[one.place[:1] == ("facts",) :]) for one in faults_of(error))
+        return at_fields(faults, inputs, sent, words)
     return {}
-
-
-def _at(place: Sequence[str | int], inputs: Sequence[Field], sent: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the name of the input at a place in the body."""
-    name = ".".join(map(str, place[:2]))
-    field = next((one for one in inputs if one.name == name), None)
-    if field is None or len(place) == 2 or not field.inner:
-        return None if field is None else name
-    inner = str(place[-1])
-    if field.kind == "rows":
-        rows, row = rows_of(field, sent), place[2]
-        if len(place) < 4 or not isinstance(row, int) or row >= len(rows):
-            return name
-        return next((one.name for one in rows[row] if one.name.endswith(f".{inner}")), name)
-    return next((one.name for one in field.inner if one.name.endswith(f".{inner}")), name)
-
-
-def _rule(place: Sequence[str | int], table: FormTable) -> FieldRule | None:
-    rule = table.fields.get(str(place[1])) if len(place) > 1 else None
-    if rule is not None and rule.type == "rows" and len(place) > 3:
-        return rule.columns.get(str(place[3]))
-    return rule
-
-
-def _said(item: Any, rule: FieldRule | None, words: FormTranslations) -> str:
-    limits = item.get("ctx", {})
-    match item["type"]:
-        case "missing":
-            return words.say("paper.missing")
-        case "greater_than_equal":
-            return words.say("paper.at_least", limit=limits["ge"])
-        case "less_than_equal":
-            return words.say("paper.at_most", limit=limits["le"])
-        case "string_too_long" | "too_long":
-            return words.say("paper.too_long", limit=limits["max_length"])
-    kind = rule.type if rule is not None and rule.type in _WRONG else "text"
-    return words.say(f"paper.wrong_{kind}")
 
 
 def refused_at(refusal: Refused, table: FormTable, words: FormTranslations) -> dict[str, str]:

@@ -16,6 +16,7 @@ from cases.vocabulary.refusals import Refused
 from starter.access import may_file
 from starter.api import actions
 from starter.api.actions import NoAnswer
+from starter.console.faults import in_form
 from starter.console.forms import Field, body_of
 from starter.console.papers.inputs import FIELDS, faults_in, refused_at
 from starter.console.papers.paper import Paper, filed_by, paper_of, taken, unit_of
@@ -84,7 +85,7 @@ def _page(
         paper=paper,
         inputs=inputs,
         typed=typed,
-        errors=errors or {},
+        **in_form(inputs, typed, errors or {}),
         computed=[
             (titles_of(rule.title, name)[look.words.language], paper.words.word("fact", rule.summed[0]))
             for name, rule in paper.table.fields.items() if rule.sum is not None
@@ -103,16 +104,15 @@ def _key(look: Look) -> str:
 
 async def _send(look: Look, paper: Paper, inputs: Sequence[Field]) -> Response:
     intake = _intake(look, paper, inputs)
-    errors = faults_in(paper.form.INTAKE, intake, inputs, look.fields, paper.table, paper.words)
+    errors = faults_in(paper.form.INTAKE, intake, inputs, look.fields, paper.words)
     if errors:
-        look.message = Message("bad", look.say("paper.see_fields"))
         return _page(look, paper, inputs, look.fields, errors, status=422)
     try:
         view = await actions.file(look.services, look.who, paper.name, intake)
     except Refused as refusal:
         errors = refused_at(refusal, paper.table, paper.words)
-        why = look.say("paper.see_fields") if errors else look.say("case.again", why=look.words.refusal(refusal))
-        look.message = Message("bad", why)
+        if not errors:
+            look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         return _page(look, paper, inputs, look.fields, errors, status=422)
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))

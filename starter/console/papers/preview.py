@@ -20,6 +20,7 @@ from cases.policy.forms import FieldRule
 from cases.policy.inheritance import read_table
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
+from starter.console.faults import in_form
 from starter.console.forms import Field, body_of, row_of
 from starter.console.papers.inputs import FIELDS, faults_in, refused_at
 from starter.console.papers.paper import Paper, filed_by, paper_of, taken
@@ -217,9 +218,9 @@ def _rehearsal(look: Look, paper: Paper) -> Json:
     filer = Actor(FILER, trial.role)
     key_field = paper.table.key_field
     intake = intake_of(fields, filer, None if key_field is None else str(fields.get(key_field)))
-    errors = faults_in(paper.form.INTAKE, intake, inputs, look.fields, paper.table, paper.words)
+    errors = faults_in(paper.form.INTAKE, intake, inputs, look.fields, paper.words)
     if errors:
-        return {"errors": errors, "wrong": look.say("paper.see_fields")}
+        return in_form(inputs, look.fields, errors, begins=False)
     filed = _at(trial.filed, zone)
     if filed is None or not filed - FURTHEST < Times(zone, look.words).now < filed + FURTHEST:
         return {"wrong": look.say("paper.filed_when")}

@@ -114,6 +114,10 @@
       const row = body.rows[body.rows.length - 1].cloneNode(true);
       for (const input of row.querySelectorAll("input, textarea, select")) input.value = "";
       for (const fault of row.querySelectorAll(".fault")) fault.remove();
+      for (const input of row.querySelectorAll("[aria-invalid]")) {
+        input.removeAttribute("aria-invalid");
+        input.removeAttribute("aria-describedby");
+      }
       body.append(row);
       renumbered(body);
       row.querySelector("input, textarea, select").focus();
