@@ -40,6 +40,7 @@ class AnswerClaim(Command):
     """Answer the claim form, stating the processing limit (S0-A.5.2)."""
 
     NAME = "answer_claim"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"claim_answer"})
     text: Text | None = None
 
 
@@ -54,6 +55,7 @@ class Assess(Command):
     """What the investigation found, and the assessment by formula that follows (S0-A.3)."""
 
     NAME = "assess"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"proposal"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "company"}
     FINDINGS: ClassVar[set[str]] = {"cause", "packed_by", "loss", "inspection_offered"}
     cause: Cause | None = None
@@ -70,6 +72,7 @@ class Offer(Command):
     """
 
     NAME = "offer"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"proposal"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "120.00"}
     amount: Yuan | None = None
     reason: Text | None = None

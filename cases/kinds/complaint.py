@@ -57,6 +57,7 @@ class Propose(Command):
     """Prepare solutions, best first; they are offered one at a time (S1-4.2)."""
 
     NAME = "propose"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"resolution"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"options": ["refund of the freight", "a voucher"]}
     options: Annotated[list[Text], Field(min_length=1)]
 
@@ -65,6 +66,7 @@ class AnswerOption(Command):
     """The customer's answer to the option on offer (S1-4.2)."""
 
     NAME = "answer_option"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"resolution"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"accepted": True}
     accepted: bool
 

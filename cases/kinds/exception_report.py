@@ -69,6 +69,7 @@ class ConfirmPhoneNotice(Command):
     """Somebody called those who must hear by phone (S3-3.1.7); ``reached_at`` defaults to now."""
 
     NAME = "confirm_phone_notice"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"phone_notice"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"roles": ["department_manager"]}
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     reached_at: Instant | None = None
@@ -78,6 +79,7 @@ class CheckGoods(Command):
     """The checklist of goods in excess, complete at last (S2-5.1)."""
 
     NAME = "check_goods"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"report"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "checklist": {"witnesses": ["site_manager"], "photographs": 3, "resealed": True, "label": "E-7"},
     }  # fmt: skip
@@ -88,6 +90,7 @@ class HoldGoods(Command):
     """Hold goods back over an internal dispute: never allowed, and recorded (S2-4.10)."""
 
     NAME = "hold_goods"
+    GRAVE: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "a dispute about who carries it"}
     reason: Text
 
@@ -96,6 +99,7 @@ class Find(Command):
     """What the investigation found, and whether the report was genuine (S3-3.1.6, S3-3.4.1)."""
 
     NAME = "find"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"investigation"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"cause": "a strap was loose", "report": "genuine"}
     cause: Text
     responsibility: Text | None = None
@@ -119,6 +123,7 @@ class InformCustomer(Command):
     """The customer was told how things stand (S3-4.3.1.2)."""
 
     NAME = "inform_customer"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"customer_reply"})
     text: Text | None = None
 
 

@@ -69,6 +69,7 @@ class Receive(Command):
     """The warehouse says how much is really there, and whether it agrees with the slip (S1-5.13.2.2)."""
 
     NAME = "receive"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"quantity": "480", "agrees": True}
     quantity: Positive
     agrees: bool
@@ -78,6 +79,7 @@ class IssueVoucher(Command):
     """Accounting makes out the voucher (传票) for what was received (S1-5.13.2.1)."""
 
     NAME = "issue_voucher"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reference": "V-2026-0312"}
     reference: Token | None = None
 
@@ -102,6 +104,7 @@ class Prove(Command):
     """Business proves the return by one of three papers, stamped by the buyer (S1-5.13.2.4)."""
 
     NAME = "prove"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "way": "certificate", "stamped": True,
         "document": {"name": "certificate.pdf", "sha256": "0" * 64, "where": "s3://returns/certificate.pdf"},

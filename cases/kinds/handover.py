@@ -79,6 +79,7 @@ class NameRelief(Command):
     """Say who relieves, where the roster did not, or somebody else comes (S4-3.3.1)."""
 
     NAME = "name_relief"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"handover"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"to": {"id": "agent-8", "role": "agent"}}
     to: Account
 

@@ -105,6 +105,7 @@ class Involve(Command):
     """The GM office involves a third party, with the units concerned (S1-5.9.12)."""
 
     NAME = "involve"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"party": "resin maker", "units": ["rnd"], "reason": "a bad batch of resin"}
     party: Text
     units: Annotated[tuple[Role, ...], Field(min_length=1, max_length=MOST_LISTED)]
@@ -115,6 +116,7 @@ class Report(Command):
     """QA reports the cause and who is responsible, within its days of the investigation (S1-5.9.2)."""
 
     NAME = "report"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"qa_report", "step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "cause": "the mould was worn", "responsible": ["manufacturing"], "established": True,
     }  # fmt: skip
@@ -131,6 +133,7 @@ class Negotiate(Command):
     """
 
     NAME = "negotiate"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"result": "The customer would keep the goods for an allowance."}
     result: Text
     promised: Yuan | None = None
@@ -189,6 +192,7 @@ class Opinion(Command):
     """The GM office composes its opinion and asks whoever has the authority for the decision (S1-5.9.5)."""
 
     NAME = "opinion"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"opinion"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "text": "The complaint holds.", "established": True, "disposal": "allowance", "amount": "900.00",
     }  # fmt: skip
@@ -203,6 +207,7 @@ class Explain(Command):
     """Business tells the customer what was decided, by letter or by phone (S1-5.9.10)."""
 
     NAME = "explain"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"closing"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"channel": "letter"}
     channel: Literal["letter", "phone"]
     text: Text | None = None
@@ -215,6 +220,7 @@ class Execute(Command):
     """
 
     NAME = "execute"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"closing"})
     reference: Token | None = None
     unit_price: UnitPrice | None = None
 
@@ -223,6 +229,7 @@ class CustomerAnswer(Command):
     """What the customer says to the decision (S1-5.9.8, S1-5.9.13)."""
 
     NAME = "customer_answer"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"closing"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"accepted": True}
     accepted: bool
     text: Text | None = None

@@ -74,6 +74,7 @@ class Agree(Command):
     """The other party agrees to the shift swap (S1-1.7)."""
 
     NAME = "agree"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"swap"})
 
 
 class SwapAsked(EventData):

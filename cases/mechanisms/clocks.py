@@ -33,6 +33,7 @@ class ClockStarted(EventData):
     """A clock runs. ``days_off`` were passed over; years in ``provisional`` nobody has published yet."""
 
     TYPE: ClassVar[str] = "clock_started"
+    TECHNICAL: ClassVar[bool] = True
     clock: str
     due: Moment
     days_off: list[str] | None = None
@@ -43,6 +44,7 @@ class ClockMet(EventData):
     """What the clock is about happened in time."""
 
     TYPE: ClassVar[str] = "clock_met"
+    TECHNICAL: ClassVar[bool] = True
     clock: str
     due: Moment
 
@@ -68,6 +70,7 @@ class ClockPaused(EventData):
     """Clocks stand still while the company waits for the customer."""
 
     TYPE: ClassVar[str] = "clock_paused"
+    TECHNICAL: ClassVar[bool] = True
     clocks: list[str]
     reason: FreeText
 
@@ -76,6 +79,7 @@ class ClockResumed(EventData):
     """Clocks run on, each with a new due instant, in the order of ``clocks``."""
 
     TYPE: ClassVar[str] = "clock_resumed"
+    TECHNICAL: ClassVar[bool] = True
     clocks: list[str]
     dues: list[Moment]
 
@@ -93,6 +97,7 @@ class ClockMoved(EventData):
     """A due instant that was provisional was reckoned again with a published year."""
 
     TYPE: ClassVar[str] = "clock_moved"
+    TECHNICAL: ClassVar[bool] = True
     clock: str
     due: Moment
     was: Moment

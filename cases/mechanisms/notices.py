@@ -23,6 +23,7 @@ class Notified(EventData):
     """
 
     TYPE: ClassVar[str] = "notified"
+    TECHNICAL: ClassVar[bool] = True
     notice: str
     roles: list[str]
     outcome: str
@@ -65,6 +66,7 @@ class ReportSent(EventData):
     """A notice that a clock waited for was delivered to all."""
 
     TYPE: ClassVar[str] = "report_sent"
+    TECHNICAL: ClassVar[bool] = True
     roles: list[str]
     channel: str
 

@@ -19,6 +19,7 @@ class Numbered(EventData):
     """The case was given its number, like ``2026-03-0007``: never given to another case, never again."""
 
     TYPE: ClassVar[str] = "numbered"
+    TECHNICAL: ClassVar[bool] = True
     number: str
 
 

@@ -66,6 +66,7 @@ class ConfirmPayment(Command):
     """
 
     NAME = "confirm_payment"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"payout"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reference": "bank-20260311-17"}
     reference: Label
 

@@ -30,6 +30,7 @@ class SignatureAsked(EventData):
     """A role is asked to sign a step by an instant."""
 
     TYPE: ClassVar[str] = "signature_asked"
+    TECHNICAL: ClassVar[bool] = True
     step: StepName
     role: str
     due: Moment

@@ -47,6 +47,10 @@ class Command(Model):
     EXAMPLE: ClassVar[Mapping[str, Any]] = {}
     # Whether only the program itself sends it, in its own name: no door takes it.
     INTERNAL: ClassVar[bool] = False
+    # The deadlines that are about this, by the clocks' base names: it ends them, or nothing does before it.
+    SERVES: ClassVar[frozenset[str]] = frozenset()
+    # Whether it ends a case or says no, and cannot be taken back: pages show it apart and ask for its reason.
+    GRAVE: ClassVar[bool] = False
 
     by: By
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
@@ -92,6 +96,7 @@ class Acknowledge(Command):
     """
 
     NAME = "acknowledge"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"rung"})
     notice: Annotated[int, Field(gt=0)] | None = None
 
 
@@ -176,6 +181,7 @@ class Reply(Command):
     """
 
     NAME = "reply"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"interim_reply", "answer", "promise", "inquiry"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"stage": "answer", "text": "It is delivered today."}
     stage: Literal["interim", "answer"]
     text: Text | None = None
@@ -216,6 +222,7 @@ class Approve(Command):
     """
 
     NAME = "approve"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"approval"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"amount": "350.00", "reason": "as assessed"}
     subject: Label | None = None
     amount: Yuan | None = None
@@ -226,6 +233,8 @@ class Reject(Command):
     """Reject what is asked, with a reason; without a subject the only open approval."""
 
     NAME = "reject"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"approval"})
+    GRAVE: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "the photographs are missing"}
     subject: Label | None = None
     reason: Text
@@ -247,6 +256,7 @@ class Resolve(Command):
     """The customer's matter is settled; acknowledges implicitly."""
 
     NAME = "resolve"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"resolution", "legal_limit"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"summary": "delivered"}
     summary: Text | None = None
 
@@ -255,6 +265,7 @@ class FollowUp(Command):
     """Ask the customer's opinion after the solution (S1-4.2)."""
 
     NAME = "follow_up"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"follow_up"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"satisfied": True}
     satisfied: bool
     text: Text | None = None
@@ -283,6 +294,7 @@ class Withdraw(Command):
     """
 
     NAME = "withdraw"
+    GRAVE: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {
         "reason": "The parcel was found.",
         "said": {"by": "sender", "at": "2026-03-11T09:55:00+08:00", "channel": "phone"},
@@ -338,6 +350,7 @@ class Close(Command):
     """File the case for good."""
 
     NAME = "close"
+    GRAVE: ClassVar[bool] = True
     outcome: Token | None = None
 
 
@@ -350,6 +363,7 @@ class Sign(Command):
     """
 
     NAME = "sign"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"step", "signature", "handover", "swap", "whole", "early"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "Cause and prevention are as listed."}
     text: Text | None = None
     fields: dict[str, Any] | None = None
@@ -359,6 +373,7 @@ class Refuse(Command):
     """Refuse for good: a shift swap is off (S1-1.7), a form is not granted (S1-5.12.2)."""
 
     NAME = "refuse"
+    GRAVE: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"reason": "I am away that day."}
     reason: Text
 

@@ -38,6 +38,8 @@ class EventData(Model):
     TYPE: ClassVar[str]
     # Whether only what somebody sends leads to it: no case does it by itself.
     BY_COMMAND: ClassVar[bool] = False
+    # Whether it is what the machinery does about another event: a history may fold it into that one.
+    TECHNICAL: ClassVar[bool] = False
     # The optional fields, as the JSON names them.
     _OPTIONAL: ClassVar[tuple[str, ...]] = ()
     # The texts without which it cannot be read.

@@ -163,6 +163,7 @@ class OpeningDone(EventData):
     """
 
     TYPE: ClassVar[str] = "opening_done"
+    TECHNICAL: ClassVar[bool] = True
     of: int
     case: str
     outcome: str

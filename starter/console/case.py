@@ -26,6 +26,8 @@ from starter.api.actions import NoAnswer
 from starter.console import attachments, drawing, replies
 from starter.console.faults import in_form, lacking, refused_at_fields
 from starter.console.forms import Field, Options, body_of, fields_of
+from starter.console.history import steps
+from starter.console.likely import offered
 from starter.console.papers.paper import signature_of
 from starter.console.papers.progress import hindrance, progress
 from starter.console.papers.titles import FormTranslations
@@ -33,6 +35,7 @@ from starter.console.papers.values import values_of
 from starter.console.passkeys import confirming
 from starter.console.people import people
 from starter.console.times import Times
+from starter.console.waiting import next_in
 from starter.console.web import Look, Message, NotForYou, case_url
 
 STREAM = "/console/stream"
@@ -95,9 +98,7 @@ async def body(look: Look) -> Response:
     """Show what the case says of itself and what may be done, as a fragment; the form that is open stays."""
     shown = await _find(look)
     told = await _told(look, shown)
-    return look.page(
-        "case_fresh.html", allowed=ordered(shown.allowed), form=None, may_change=may_change(look.who), **told
-    )  # fmt: skip
+    return look.page("case_fresh.html", form=None, may_change=may_change(look.who), **told)
 
 
 async def personal(look: Look) -> Response:
@@ -145,15 +146,6 @@ async def proof(look: Look) -> Response:
     text = await actions.proof(look.services, look.who, shown.view["id"])
     headers = {"Content-Disposition": f'attachment; filename="{shown.view["kind"]}-proof.json"'}
     return Response(text, media_type="application/json", headers=headers)
-
-
-# What somebody most likely came for stands first.
-_FIRST = ("approve", "reject", "sign", "confirm_payment", "acknowledge", "reply", "resolve", "escalate")
-
-
-def ordered(names: list[str]) -> list[str]:
-    """Commands in the order in which a page offers them."""
-    return sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
 # --- sending a command ----------------------------------------------------------------------------
@@ -217,11 +209,14 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
         fields = signature_of(look, shown.case)
     else:
         needed = shown.case.needed(name, look.who.actor())
-        offered = shown.policy.choices.model_dump()
-        fields = fields_of(model, look.words, await _options(look, shown, choices), needed, offered)
+        listed = shown.policy.choices.model_dump()
+        fields = fields_of(model, look.words, await _options(look, shown, choices), needed, listed)
     if not shown.case.CUSTOMERS:
         # Nobody of a customer's side has said anything.
         fields = tuple(field for field in fields if field.name != "said")
+    if model.GRAVE:
+        # What cannot be taken back is not done without a word, also where the case would take it.
+        fields = tuple(replace(one, required=True) if one.name == "reason" else one for one in fields)
     amounts: dict[str, str] = {}
     if name == Approve.NAME:
         # Nobody types the amount: it is the one that they are shown.
@@ -236,6 +231,7 @@ async def _form(look: Look, shown: Shown, name: str, typed: Mapping[str, list[st
         "amounts": amounts,
         "typed": typed or _suggested(shown, name, choices),
         "consequence": consequence,
+        "grave": model.GRAVE,
         "request_id": (typed.get("request_id") or [uuid4().hex])[0],
     }
     return await replies.prepared(look, shown.case, shown.view, form) if name == Reply.NAME else form
@@ -366,7 +362,6 @@ async def _page(
     return look.page(
         "case.html",
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
-        allowed=ordered(shown.allowed),
         form=form,
         may_change=may_change(look.who),
         may_verify=may_verify(look.who),
@@ -427,9 +422,12 @@ async def _told(look: Look, shown: Shown) -> Json:
         "has_customer": shown.case.FILED,
         "may_read": may_read,
         "seen": await _seen(look, view, may_read),
+        "offered": offered(shown.case, shown.allowed, look.who.actor(), actions.now_in(shown.case)),
+        "commands": shown.case.COMMANDS,
         "paper": paper,
         "view": {**view, "escalated": view["rung"] != policy.ladder.rungs[0] and view["status"] == "open"},
-        "events": list(reversed(recorded)),
+        "steps": list(reversed(steps(recorded))),
+        "upcoming": next_in(shown.case, look.words, formatter, look.who.id),
         "ladder": drawing.ladder(recorded, policy.ladder.rungs),
         "clocks": drawing.clocks(shown.clocks, warned, now),
         "bar": drawing.BAR,
@@ -443,4 +441,5 @@ async def _told(look: Look, shown: Shown) -> Json:
         "formula": formatter.formula,
         "note": formatter.note,
         "details": formatter.details,
+        "sentence": formatter.sentence,
     }

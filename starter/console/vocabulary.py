@@ -76,6 +76,7 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "notice": (*(route.name for route in routes), EFFECTIVE, SIGNED),
         "delivery": DELIVERIES,
         "event": EVENTS,
+        "told": EVENTS,
         # Also what only the program sends, since a refusal may name it.
         "command": (name for kind in case_types() for name in kind.COMMANDS),
         "consequence": commands(),

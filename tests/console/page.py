@@ -97,6 +97,11 @@ async def faults_on(page: Page, where: str) -> list[str]:
     ]
 
 
+async def open_menu(page: Page) -> None:
+    """Open the menu of what else may be done with a case."""
+    await page.locator("#more-actions > summary").click()
+
+
 async def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than its viewport."""
     return int(await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

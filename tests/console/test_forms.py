@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.async_api import Browser, FilePayload, Page, expect
 
-from tests.console.page import open_page
+from tests.console.page import open_menu, open_page
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
 from tests.workflows.backend import is_about
@@ -52,6 +52,7 @@ async def test_a_leave_is_filed_signed_and_over(console: ConsoleServer, browser:
         await expect(page.get_by_role("region", name="流程")).to_contain_text("上级审批")
         await expect(page.get_by_role("region", name="流程")).to_contain_text("进行中")
         await expect(page.get_by_role("region", name="内容")).to_contain_text("突发情况是")
+        await open_menu(page)
         await expect(page.locator("#doing").get_by_role("link", name="签署")).to_have_count(0)
         await expect(page.locator("#doing").get_by_role("link", name="撤回")).to_be_visible()
     async with open_page(browser, console, "ben-2", errors=1) as page:

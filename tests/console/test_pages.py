@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.page import ALL_PAGES, faults_on, open_page, overflow
+from tests.console.page import ALL_PAGES, faults_on, open_menu, open_page, overflow
 from tests.console.samples import fill
 from tests.console.server import ConsoleServer
 
@@ -97,6 +97,7 @@ async def test_instants_count_down_and_survive_without_a_script(
     async with open_page(browser, console, "sue-1", java_script_enabled=False) as page:
         await page.goto(address)
         await expect(page.locator("#head .rel[data-due]")).to_contain_text("min")
+        await open_menu(page)
         await page.get_by_role("link", name="Write a note").click()
         await page.get_by_label("Text").fill("without a script")
         await page.get_by_role("button", name="Write a note").click()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import open_page
+from tests.console.page import open_menu, open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
@@ -80,6 +80,7 @@ async def test_an_agent_does_not_see_what_an_agent_may_not_do(console: ConsoleSe
     address = f"{console.url}/console/case?id={case_id}"
     async with open_page(browser, console, "ann-7", errors=1) as page:
         await page.goto(address)
+        await open_menu(page)
         await expect(page.get_by_role("link", name="Write a note")).to_be_visible()
         await expect(page.get_by_role("link", name="Approve", exact=True)).to_have_count(0)
         # Nor does the address of the form make one.

@@ -71,7 +71,8 @@
     const part = event.detail.target;
     const active = document.activeElement;
     renewed.set(part, {
-      unfolded: [...part.querySelectorAll("details[id][open]")].map((one) => one.id),
+      // Some parts of an answer go elsewhere than where it was asked for.
+      unfolded: [...document.querySelectorAll("details[id][open]")].map((one) => one.id),
       focused: part.contains(active) && active !== document.body ? known(active) : null,
     });
   });
@@ -85,6 +86,18 @@
       part.querySelector(focused)?.focus({ preventScroll: true });
     }
     tick();
+  });
+  // A menu is closed by Esc, which leads back to it, and by going elsewhere.
+  const menus = () => document.querySelectorAll("details[data-menu][open]");
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of menus()) {
+      menu.removeAttribute("open");
+      if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const menu of menus()) if (!menu.contains(event.target)) menu.removeAttribute("open");
   });
   // What a form's page can do here without asking the server: more rows, a file's fingerprint, a copy of its table.
   const renumbered = (body) => [...body.rows].forEach((row, place) => {
