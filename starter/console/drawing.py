@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-# The ladder's units are pixels of a drawing 900 wide, which the page stretches.
-WIDTH, LEFT, RIGHT, TOP, RUNG = 900, 150, 30, 34, 46
+# The ladder is drawn in pixels and never stretched, so that its texts are as large as the page's.
+LEFT, RIGHT, TOP, RUNG, STEP = 160, 70, 38, 54, 130
 # A bar is so many units long, whatever its time.
 BAR = 1000
 # Of more events than these only the last are drawn; the history has all of them.
-MOST = 14
+MOST = 10
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,19 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The drawing: the rungs, top first, the stops, and the lines between them."""
+    """The drawing: the rungs, top first, the stops, and the lines between them.
+
+    Args:
+        flat: nobody has climbed, so that there is nothing to draw.
+    """
 
     width: int
     height: int
     rungs: tuple[tuple[str, int], ...]
     stops: tuple[Stop, ...]
     left: int = LEFT
-    right: int = WIDTH - RIGHT
     left_out: int = 0
+    flat: bool = False
 
 
 def ladder(events: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -> Ladder:
@@ -52,14 +56,13 @@ def ladder(events: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -> Ladder:
     turns = _turns(events)
     shown = turns[-MOST:]
     top = {rung: TOP + (len(rungs) - 1 - place) * RUNG for place, rung in enumerate(rungs)}
-    step = (WIDTH - LEFT - RIGHT - 40) / max(len(shown) - 1, 1) if len(shown) > 1 else 0
-    step = min(step, 150)
     stops = tuple(
-        Stop(**turn, x=round(LEFT + 20 + step * place), y=top.get(turn["rung"], TOP))
-        for place, turn in enumerate(shown)
+        Stop(**turn, x=LEFT + 50 + STEP * place, y=top.get(turn["rung"], TOP)) for place, turn in enumerate(shown)
     )
     named = tuple((rung, top[rung]) for rung in reversed(rungs))
-    return Ladder(WIDTH, TOP + len(rungs) * RUNG + 4, named, stops, left_out=len(turns) - len(shown))
+    flat = all(turn["rung"] == rungs[0] for turn in turns)
+    width = LEFT + 50 + STEP * max(len(shown) - 1, 0) + RIGHT
+    return Ladder(width, TOP + len(rungs) * RUNG + 4, named, stops, left_out=len(turns) - len(shown), flat=flat)
 
 
 def _turns(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from cases.directory import Directory
+from cases.vocabulary.events import SYSTEM
 from starter.console.field_types import event_sort, fact_sorts
 from starter.console.papers.titles import FormTranslations
 from starter.console.papers.values import said
@@ -110,6 +111,16 @@ class Formatter:
             rendered = shown.render(self, value)
             (texts if shown.free else remarks).extend([rendered] if isinstance(rendered, str) else rendered)
         return [remark for remark in remarks if remark], texts
+
+    def sentence(self, event: View) -> tuple[str, bool]:
+        """Return what happened as a sentence, and whether it names who did it."""
+        type_ = event["type"]
+        if not self.words.has("told", type_):
+            return self.words.word("event", type_), False
+        said = self.words.word("told", type_)
+        actor = event["actor"]
+        who = self.words.word("role", actor["role"]) if actor["role"] == SYSTEM.role else self.staff(actor)
+        return said.replace("{who}", who), "{who}" in said
 
     def formula(self, line: View) -> str:
         """Return how an amount was calculated; where the language has no words for it, in the rules' own."""

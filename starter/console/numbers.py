@@ -55,6 +55,7 @@ async def numbers(look: Look) -> Response:
         "numbers.html",
         page="numbers",
         days=days,
+        full=FULL,
         periods=PERIODS,
         since=since,
         ages=[name for name, _ in AGES],

@@ -259,4 +259,9 @@ def _came_of(look: Look, paper: Paper, walked: Walked) -> Json:
         return {"errors": errors, "wrong": look.words.refusal(walked.stopped)}
     times = Times(ZoneInfo(paper.policy.zone), paper.words)
     formatter = replace(look.formatter, words=paper.words, times=times)
-    return {"result": [event.as_json() for event in walked.events], "details": formatter.details, "case": walked.case}
+    return {
+        "result": [event.as_json() for event in walked.events],
+        "details": formatter.details,
+        "sentence": formatter.sentence,
+        "case": walked.case,
+    }
