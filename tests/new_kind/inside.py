@@ -289,10 +289,11 @@ async def test_the_console_shows_it_in_words(api: ApiServer, case_id: str, langu
     async with _console(api, "agent-n", language) as get:
         page = await get(f"/console/case?id={quote(case_id)}")
         for section, term in {
-            "kind": "warehouse", "clock": "storing", "storage": "cold", "event": "goods_stored", "notice": "goods_wait",
+            "kind": "warehouse", "clock": "storing", "storage": "cold", "notice": "goods_wait",
             "money": "storage_fee",
         }.items():  # fmt: skip
             assert own[section][term] in page, (section, term)
+        assert own["told"]["goods_stored"].removeprefix("{who}") in page
         for fact in own["fact"].values():
             assert fact in page, fact
         for value in ("35.00", "900.00", "C-12"):

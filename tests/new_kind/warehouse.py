@@ -46,6 +46,7 @@ class StoreGoods(Command):
     """The goods are in store; the fee in yuan."""
 
     NAME = "store_goods"
+    SERVES: ClassVar[frozenset[str]] = frozenset({"storing"})
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"shelf": "C-12", "storage_fee": "35.00"}
     shelf: Text
     storage_fee: PositiveYuan
