@@ -384,7 +384,7 @@ class Shell:
                 message = f"request_id = {shown(command.request_id)} was used with other content"
                 raise Refused("request_id_reused", message)
             if seen.refusal is not None:
-                raise Refused(**seen.refusal)
+                raise Refused(seen.refusal["code"], seen.refusal["message"], seen.refusal["clause"])
             return
         refused: Refused | None = None
         before = len(case.events)

@@ -351,9 +351,7 @@ async def _caught_up(look: Look, shown: Shown) -> Shown:
     return shown if view is shown.view else await _shown(look, view)
 
 
-async def _page(
-    look: Look, shown: Shown, form: Json | None, *, errors: Mapping[str, str] | None = None
-) -> Response:
+async def _page(look: Look, shown: Shown, form: Json | None, *, errors: Mapping[str, str] | None = None) -> Response:
     view = shown.view
     told = await _told(look, shown)
     # Whoever asked for the form, or sent it, goes on in it.

@@ -11,7 +11,6 @@ from playwright.async_api import Browser, Page, expect
 from tests.console.page import open_page, overflow
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
-from tests.console.test_pages import _faults
 
 CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north", "demand": "2345.60"}
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -62,7 +61,7 @@ async def test_an_approval_says_why_it_is_asked_for_and_what_was_decided_before(
         red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
         assert red > 2 * max(green, blue)
         assert await overflow(page) <= 0
-        assert await _faults(page, "approvals") == []
+        assert await faults_on(page, "approvals") == []
 
 
 async def test_deciding_goes_on_to_the_next_and_the_page_stays(console: ConsoleServer, browser: Browser) -> None:
@@ -93,7 +92,7 @@ async def test_deciding_goes_on_to_the_next_and_the_page_stays(console: ConsoleS
         await expect(told).to_contain_text("Done: Rejected offer ¥ 1,950.00")
         await expect(page.locator("#refused")).to_be_empty()
         assert await page.evaluate("window.seenBefore")
-        assert await _faults(page, "after a decision") == []
+        assert await faults_on(page, "after a decision") == []
         # What was decided is not to be decided once more from an old link, and nothing else opens in its place.
         await page.goto(address(console, first))
         await expect(page.get_by_role("status").filter(has_text="does not wait for you")).to_be_visible()
