@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import open_page, overflow
+from tests.console.page import faults_on, open_page, overflow
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 
