@@ -47,7 +47,7 @@ async def test_two_people_erase_a_case(console: ConsoleServer, browser: Browser)
         await page.get_by_role("row").filter(has_text="OLD-1").get_by_role("button", name="Approve and erase").click()
         await expect(page.get_by_role("row").filter(has_text="OLD-1")).to_contain_text("erased; the engine")
         await page.get_by_role("link", name="complaint:OLD-1").click()
-        await expect(page.locator(".history")).to_contain_text("personal data erased")
+        await expect(page.locator(".history")).to_contain_text("erased the personal data")
         await expect(page.locator(".history")).not_to_contain_text("looking for the parcel")
     assert await console.backend.book.personal("complaint:OLD-1") is None
     assert await console.backend.book.personal("complaint:OLD-2") is not None

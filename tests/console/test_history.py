@@ -102,8 +102,8 @@ async def test_the_page_leads_with_what_matters(
         await taken.locator("summary").focus()
         await page.keyboard.press("Enter")
         await expect(folded).to_be_visible()
-        count = await page.locator(".history .history > li").count()
-        await expect(page.locator("#h-history")).to_contain_text(str(count))
+        count = await page.locator(".machinery > li").count()
+        await expect(page.locator("#steps-count")).to_contain_text(str(count))
         if script:
             assert await faults_on(page, language) == []
 
