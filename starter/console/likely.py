@@ -1,4 +1,4 @@
-"""What a page of a case offers first: what the case waits for, then what has become possible, then the rest.
+"""What a page of a case offers first: what the case waits for, then what is its kind's own, then the rest.
 
 The order is said here once and knows no kind. What a deadline waits for, and what is grave, the commands say of
 themselves (`Command.SERVES`, `Command.GRAVE`); what may be done the case says (`Case.allowed`).
@@ -34,9 +34,9 @@ class Offered:
 def offered(case: Case, allowed: Sequence[str], by: Actor, now: datetime) -> Offered:
     """Arrange what somebody may do.
 
-    First stands what ends the deadline that falls due first; of several what has only become possible since the case
-    was opened. Then comes what has become possible, what is this kind's own, and what every kind takes. What is
-    grave is likely only where a deadline waits for it, such as a rejection.
+    First stands what ends the deadline that falls due first, then what is this kind's own, then what every kind takes;
+    of the kind's own what has only become possible since the case was opened before the rest. What is grave is likely
+    only where a deadline waits for it, such as a rejection.
 
     Args:
         allowed: what this person may do now, in the order in which the kind declares it.
@@ -47,7 +47,8 @@ def offered(case: Case, allowed: Sequence[str], by: Actor, now: datetime) -> Off
     grave = {name for name in allowed if case.COMMANDS[name].GRAVE}
 
     def rank(name: str) -> tuple[datetime, bool, bool]:
-        return due[name], name in from_the_start, due[name] == _NEVER and name in _EVERYBODYS
+        everybodys = name in _EVERYBODYS
+        return due[name], due[name] == _NEVER and everybodys, everybodys or name in from_the_start
 
     # Sorting keeps what the kind declares first in front.
     ranked = sorted(allowed, key=rank)
