@@ -39,14 +39,15 @@ def steps(events: Iterable[Json]) -> list[Step]:
     """
     found: list[Step] = []
     by_seq: dict[int, Step] = {}
+    before: Json | None = None
     for event in events:
-        step = _cause(event, found, by_seq) if _folds(event) else None
+        step = _cause(event, before, by_seq) if _folds(event) else None
         if step is None:
             step = Step(event)
             found.append(step)
         else:
             step.folded.append(event)
-        by_seq[event["seq"]] = step
+        by_seq[event["seq"]], before = step, event
     return found
 
 
@@ -57,10 +58,9 @@ def _folds(event: Json) -> bool:
     return event["type"] != "notified" or bool(data["outcome"] == _SENT)
 
 
-def _cause(event: Json, found: list[Step], by_seq: Mapping[int, Step]) -> Step | None:
+def _cause(event: Json, before: Json | None, by_seq: Mapping[int, Step]) -> Step | None:
     named = by_seq.get(event["data"].get("of", 0))
-    if named is not None or not found:
+    if named is not None or before is None or event["at"] != before["at"]:
         return named
-    last = found[-1]
-    by_whom = event["actor"]["id"] in (SYSTEM.id, last.event["actor"]["id"])
-    return last if by_whom and event["at"] == last.event["at"] else None
+    step = by_seq[before["seq"]]
+    return step if event["actor"]["id"] in (SYSTEM.id, step.event["actor"]["id"]) else None

@@ -44,6 +44,17 @@ def test_what_follows_at_the_same_instant_folds_into_the_step_that_caused_it() -
     ) == [("case_opened", ["clock_started", "notified"]), ("acknowledged", ["clock_met"])]
 
 
+def test_what_comes_of_a_notice_belongs_to_what_it_told_of_whoever_acts_at_that_instant() -> None:
+    events = [
+        _event(1, "case_opened", actor=ANN),
+        _event(2, "acknowledged", "09:02", ANN),
+        _event(3, "notified", "09:02", of=1, outcome="sent"),
+        _event(4, "report_sent", "09:02"),
+        _event(5, "clock_met", "09:02"),
+    ]
+    assert _shape(events) == [("case_opened", ["notified", "report_sent", "clock_met"]), ("acknowledged", [])]
+
+
 def test_what_has_no_step_or_went_wrong_is_a_step() -> None:
     opened = _event(1, "case_opened", actor=ANN)
     for alone in (
@@ -97,7 +108,7 @@ async def test_the_page_leads_with_what_matters(
         await expect(page.locator(".flat")).to_be_visible()
         taken = page.locator(".history > li.acknowledged").first
         await expect(taken).to_contain_text({"en": "took the case up", "zh": "受理了案件"}[language])
-        folded = taken.locator("li.clock_met")
+        folded = taken.locator("li.clock_met").filter(has_text={"en": "acknowledgement", "zh": "受理"}[language])
         await expect(folded).to_be_hidden()
         await taken.locator("summary").focus()
         await page.keyboard.press("Enter")
