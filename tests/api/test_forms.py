@@ -371,7 +371,7 @@ async def test_mails_name_the_form_and_its_step_and_who_filed_hears_the_end(comp
     found = await eventually(lambda: _now(told), both)
     sign = next(body for subject, body in found.items() if "请签署：请假单" in subject)
     assert "请办理：上级审批" in sign
-    assert "填报人：agent-n" in sign
+    assert "填报人：Nora N (agent-n)" in sign
     refused = next(body for subject, body in found.items() if "请假单未获批准" in subject)
     assert "peak" not in refused
     assert "mother" not in sign + refused
