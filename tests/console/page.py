@@ -31,6 +31,7 @@ PAGES = {
     "case": "/console/case?id={case}",
     "action": "/console/case?id={case}&do=assess",
     "reply": "/console/case?id={case}&do=reply",
+    "contact": "/console/case?id={case}&do=log_contact",
     "forms": "/console/forms",
     "form": "/console/forms/new_business",
     "filing": "/console/forms/leave/file",
