@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +23,6 @@ _WHICH = "shipment.waybill"
 _FILER = "filed_by"
 # What stands beside the facts of an intake, as fields of the page.
 POLICY, PARENT = "intake.policy", "intake.parent"
-_PLAIN = frozenset({"number", "amount", "day", "instant"})
 _LONG = frozenset({"area", "lines"})
 
 
@@ -64,12 +62,17 @@ class Asked:
 
 
 def asked(
-    kind: type[Case], words: PageTranslations, choices: Mapping[str, Options], defaults: Mapping[str, str]
+    kind: type[Case],
+    words: PageTranslations,
+    choices: Mapping[str, Options],
+    offered: Mapping[str, Sequence[str]],
+    defaults: Mapping[str, str],
 ) -> Asked:
     """Return what is asked for.
 
     Args:
         choices: for fields of which more is known than their type, by path.
+        offered: for fields that take any words, what the policy offers, by name.
         defaults: what stands in a field before anybody types, by path.
     """
     schema = kind.INTAKE.model_json_schema()
@@ -79,7 +82,7 @@ def asked(
     own = IntakeWords(words)
     fields = {
         field.name: replace(field, default=defaults.get(field.name, field.default), required=field.name in needed)
-        for field in _leaves(fields_in(facts, known, own, choices))
+        for field in _leaves(fields_in(facts, known, own, choices, offered))
         if not field.name.startswith(f"{_FILER}.")
     }
     told = [name for name in ("question", "description") if name in fields][:1]
@@ -124,15 +127,6 @@ def _needed(schema: Mapping[str, Any], known: Mapping[str, Any], above: str = ""
 
 
 # --- what was typed ---------------------------------------------------------------------------------
-
-
-def tidied(fields: Iterable[Field], sent: Typed) -> dict[str, list[str]]:
-    """Return what was typed with full-width digits made plain, where a number, a phone or a waybill is meant."""
-    plain = {field.name for field in fields if field.kind in _PLAIN} | {"customer.phone", _WHICH}
-    return {
-        name: [unicodedata.normalize("NFKC", value).strip() if name in plain else value for value in values]
-        for name, values in sent.items()
-    }
 
 
 def facts_of(fields: Sequence[Field], sent: Typed, zone: ZoneInfo) -> dict[str, Any]:

@@ -3,64 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from cases.vocabulary.facts import Intake
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, faults_of
+from starter.console.faults import at_fields
 from starter.console.filing.asked import PARENT, POLICY
 from starter.console.forms import Field
 from starter.console.translations import PageTranslations
-
-_WRONG = {
-    "amount": "paper.wrong_number", "number": "paper.wrong_integer", "day": "paper.wrong_date",
-    "instant": "paper.wrong_instant", "yesno": "paper.wrong_bool", "choice": "paper.wrong_choice",
-}  # fmt: skip
 
 
 def faults_in(
     model: type[Intake], body: Mapping[str, Any], fields: Sequence[Field], words: PageTranslations
 ) -> dict[str, str]:
     """Return what the model does not take, by the name of the field; what stands at none is left to whoever files."""
-    known = {field.name: field for field in fields}
     try:
         model.model_validate(body)
     except ValidationError as error:
-        found: dict[str, str] = {}
-        for item in error.errors(include_url=False, include_input=False):
-            path = [str(part) for part in item["loc"]]
-            name = ".".join(path[1:] if path[0] == "facts" else ("intake", *path))
-            if name not in known:
-                # A fault of a whole group stands at the first field of it.
-                name = next((one for one in known if one.startswith(f"{name}.")), "")
-            if name:
-                found.setdefault(name, _said(item, known[name], words))
-        return found
+        found = (replace(one, place=_in_form(one.place, fields)) for one in faults_of(error))
+        return at_fields(found, fields, {}, words)
     return {}
 
 
-def _said(item: Any, field: Field, words: PageTranslations) -> str:
-    limits = item.get("ctx", {})
-    match item["type"]:
-        case "missing":
-            return words.say("paper.missing")
-        case "greater_than_equal":
-            return words.say("paper.at_least", limit=limits["ge"])
-        case "less_than_equal":
-            return words.say("paper.at_most", limit=limits["le"])
-        case "greater_than":
-            return words.say("new.more_than", limit=limits["gt"])
-        case "string_too_long":
-            return words.say("new.too_long", limit=limits["max_length"])
-        case "string_pattern_mismatch":
-            # Of a case or a token.
-            return words.say("paper.wrong_case" if "*:" in limits["pattern"] else "paper.wrong_token")
-        case "value_error" if field.kind == "instant":
-            return words.say("new.wrong_time")
-        case "value_error" if field.kind == "amount":
-            return words.say("new.wrong_amount")
-    return words.say(_WRONG.get(field.kind, "paper.wrong_text"))
+def _in_form(place: tuple[str | int, ...], fields: Sequence[Field]) -> tuple[str]:
+    """Return the name of the field at a place of an intake; a fault of a whole group stands at its first field."""
+    path = [str(part) for part in place]
+    name = ".".join(path[1:] if path[0] == "facts" else ("intake", *path))
+    names = [field.name for field in fields]
+    return (name if name in names else next((one for one in names if one.startswith(f"{name}.")), name),)
 
 
 def refused_at(refusal: Refused, fields: Sequence[Field], words: PageTranslations) -> dict[str, str]:

@@ -21,7 +21,7 @@ from cases.vocabulary.refusals import Refused
 from starter.access import kinds_filed, may_file, sees
 from starter.api import actions
 from starter.api.actions import NoAnswer
-from starter.console.filing.asked import PARENT, POLICY, Asked, asked, clues_of, facts_of, said, tidied
+from starter.console.filing.asked import PARENT, POLICY, Asked, asked, clues_of, facts_of, said
 from starter.console.filing.faults import faults_in, refused_at
 from starter.console.forms import Options
 from starter.console.papers.paper import unit_of
@@ -183,7 +183,7 @@ async def _opened(look: Look, kind: type[Case]) -> Response:
 
 def _sent(look: Look, kind: type[Case]) -> Sheet:
     fields = _asked(look, kind)
-    return Sheet(kind, fields, Opening.read(look) or Opening.new(look), tidied(fields.all, look.fields))
+    return Sheet(kind, fields, Opening.read(look) or Opening.new(look), dict(look.fields))
 
 
 def _asked(look: Look, kind: type[Case]) -> Asked:
@@ -200,7 +200,8 @@ def _asked(look: Look, kind: type[Case]) -> Asked:
         POLICY: policies,
     }
     own = unit_of(look)
-    return asked(kind, look.words, choices, {"unit": own} if own in units and own is not None else {})
+    offered = look.policy.choices.model_dump()
+    return asked(kind, look.words, choices, offered, {"unit": own} if own in units and own is not None else {})
 
 
 # --- what else there is -----------------------------------------------------------------------------
