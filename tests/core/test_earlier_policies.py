@@ -82,7 +82,7 @@ def go_on(prepared: Prepared, events: list[Event], done: int) -> Case:
     case = kind.replay(prepared.policy, events)
 
     def settle(at: datetime) -> None:
-        told = effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.reply
+        told = effects.notices, effects.payout, effects.earlier_claims, effects.serial, effects.merge, effects.reply
         case.rehearse_effects(at, *told)
 
     for step in prepared.steps[done:]:
