@@ -13,4 +13,5 @@ UNION SELECT 'searched cases', case_id FROM case_search AS t
 WHERE NOT EXISTS (SELECT FROM case_file AS f WHERE f.case_id = t.case_id)
 UNION SELECT 'searched persons', case_id FROM personal_search AS t
 WHERE NOT EXISTS (SELECT FROM case_file AS f WHERE f.case_id = t.case_id)
+  AND NOT EXISTS (SELECT FROM personal AS p WHERE p.case_id = t.case_id)
 ORDER BY case_id, what

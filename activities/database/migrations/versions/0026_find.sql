@@ -100,6 +100,15 @@ FROM (SELECT file.view -> 'facts' AS facts) AS f
 WHERE file.case_id IS NOT NULL
 $$;
 
+CREATE FUNCTION search_actor(body text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+-- Who did what an event says; null for the system. Canonical JSON begins with it; it is not read as JSON, since it may
+-- hold further on what PostgreSQL does not take.
+SELECT CASE
+    WHEN body ~ '^\{"actor":\{"id":"[^"\\]*"(,"person":[^,]*)?,"role":"system"' THEN NULL
+    ELSE substring(body FROM '^\{"actor":\{"id":"([^"\\]+)"')
+END
+$$;
+
 CREATE FUNCTION search_texts(of_case text) RETURNS tsvector LANGUAGE plpgsql STABLE AS $$
 -- The tokens of all that people wrote in a case, as far as it is not erased.
 DECLARE
@@ -197,10 +206,8 @@ CREATE TRIGGER case_text_gone AFTER UPDATE ON case_text
 CREATE FUNCTION case_event_found_by() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO case_search AS s (case_id, words)
-    SELECT case_id, array_to_tsvector(array_agg(DISTINCT '@' || actor))
-    FROM (SELECT case_id, body::jsonb -> 'actor' ->> 'id' AS actor, body::jsonb -> 'actor' ->> 'role' AS role
-          FROM fresh) AS e
-    WHERE actor <> '' AND role <> 'system'
+    SELECT case_id, array_to_tsvector(array_agg(DISTINCT '@' || search_actor(body)))
+    FROM fresh WHERE search_actor(body) IS NOT NULL
     GROUP BY case_id
     ON CONFLICT (case_id) DO UPDATE SET words = search_joined(s.words, excluded.words)
     WHERE NOT tsvector_to_array(excluded.words) <@ tsvector_to_array(s.words);
@@ -242,9 +249,8 @@ BEGIN
             search_joined(
                 coalesce((SELECT search_known(f) FROM case_file AS f WHERE f.case_id = s.case_id), s.words),
                 array_to_tsvector(ARRAY(
-                    SELECT DISTINCT '@' || (body::jsonb -> 'actor' ->> 'id') FROM case_event AS e
-                    WHERE e.case_id = s.case_id AND body::jsonb -> 'actor' ->> 'id' <> ''
-                      AND body::jsonb -> 'actor' ->> 'role' <> 'system'))),
+                    SELECT DISTINCT '@' || search_actor(body) FROM case_event AS e
+                    WHERE e.case_id = s.case_id AND search_actor(body) IS NOT NULL))),
             search_texts(s.case_id))
     WHERE case_id = ANY (batch);
     RETURN cardinality(batch);
