@@ -92,8 +92,9 @@ async def upload(services: Services, caller: Caller, case_id: str, file: UploadF
         request_id: makes a repeat of the same file harmless; None for none.
 
     Raises:
-        Refused: what `actions.command` says to ``attach``; ``no_store``, ``store_away``; what
+        Refused: what `actions.command` says to ``attach``; ``no_store``; what
             `activities.attachments.content.check` says. Nothing of the file is kept then.
+        StoreAway: nothing was attached.
         NoAnswer: it may be attached all the same; with the same request id it can be repeated.
     """
     view = await actions.find(services, caller, case_id, "command")
@@ -112,11 +113,7 @@ async def upload(services: Services, caller: Caller, case_id: str, file: UploadF
         check, file.filename or "", content, settings.attachment_limit, settings.taken_types
     )
     once = request_id or uuid4().hex
-    try:
-        kept = await services.attachments.keep(case_id, content, f"{caller.kind}\n{caller.id}\n{once}")
-    except StoreAway as error:
-        log.warning("attachment_store_away", reason=str(error))
-        raise Refused("store_away", "the store of attachments does not answer; nothing was attached") from None
+    kept = await services.attachments.keep(case_id, content, f"{caller.kind}\n{caller.id}\n{once}")
     body = {"name": name, "sha256": kept.sha256, "where": kept.where, "size": kept.size}
     try:
         return await actions.command(services, caller, case_id, Attach.NAME, body, f"{once}-{kept.sha256[:16]}")
@@ -153,7 +150,8 @@ async def given(services: Services, caller: Caller, case_id: str, file: str, *, 
         as_picture: a picture that was made anew, to be shown in a page.
 
     Raises:
-        Refused: ``not_found``; ``store_away``; ``file_type`` for what is no picture.
+        Refused: ``not_found``; ``file_type`` for what is no picture; ``untrue``: it was changed in the store.
+        StoreAway: the store does not answer.
     """
     view = await actions.find(services, caller, case_id)
     if not may_read_texts(caller, view):
@@ -164,9 +162,6 @@ async def given(services: Services, caller: Caller, case_id: str, file: str, *, 
         raise Refused("not_found", "there is no such attachment")
     try:
         content = await services.attachments.content(case_id, file)
-    except StoreAway as error:
-        log.warning("attachment_store_away", reason=str(error))
-        raise Refused("store_away", "the store of attachments does not answer") from None
     except ValueError as error:
         log.error("attachment_changed", case=case_id)
         raise Refused("untrue", str(error)) from None

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from activities.attachments.stores import StoreAway
 from activities.database.errors import DatabaseAway, StatementFailed
 from activities.senders.statement import UNSIGNED
 from cases.vocabulary.refusals import Refused, path
@@ -39,7 +40,6 @@ STATUS = {
     "token_forged": 404,
     **dict.fromkeys(("too_large", "file_too_large"), 413),
     **dict.fromkeys(("file_type", "file_empty", "file_unsafe"), 422),
-    **dict.fromkeys(("store_away", "no_store"), 503),
     "unsupported_media_type": 415,
     **dict.fromkeys(("too_many_requests", "busy"), 429),
 }
@@ -122,14 +122,18 @@ def install(app: FastAPI) -> None:
 
     async def away(_: Request, error: Exception) -> JSONResponse:
         log.warning("unavailable", reason=str(error) or type(error).__name__)
-        code = {NoAnswer: "no_answer", IssuerAway: "issuer_away"}.get(type(error), "database_away")
+        codes: dict[type[Exception], str] = {
+            NoAnswer: "no_answer", IssuerAway: "issuer_away", StoreAway: "store_away",
+        }  # fmt: skip
+        code = codes.get(type(error), "database_away")
         detail = {
             "no_answer": f"{error}; a write may still be carried out: repeat it with the same Idempotency-Key",
             "issuer_away": "the issuer of tokens does not answer, so no token can be checked",
+            "store_away": "the store of attachments does not answer; nothing was attached",
         }.get(code, str(getattr(error, "message", error)))
         return problem(503, code, detail, headers={"Retry-After": "5"})
 
-    for kind in (NoAnswer, IssuerAway, DatabaseAway, StatementFailed):
+    for kind in (NoAnswer, IssuerAway, StoreAway, DatabaseAway, StatementFailed):
         app.exception_handler(kind)(away)
 
 

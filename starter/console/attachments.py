@@ -9,6 +9,7 @@ from uuid import uuid4
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from activities.attachments.stores import StoreAway
 from cases.vocabulary.commands import Attach
 from cases.vocabulary.refusals import Refused
 from starter.access import may_read_texts
@@ -71,6 +72,8 @@ async def _outcome(look: Look, case_id: str, file: UploadFile, request_id: str) 
         return 0, look.words.refusal(refusal)
     except NoAnswer:
         return 0, look.say("error.away")
+    except StoreAway:
+        return 0, look.say("attachments.away")
     return int(after["events"]), ""
 
 

@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from activities.attachments.stores import StoreAway
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.directory import Directory
 from cases.policy.forms import titles
@@ -129,7 +130,7 @@ class Site:
                 response.headers["Retry-After"] = str(refusal.seconds)
             except Refused as refusal:
                 response = look.page("error.html", status=422, why=look.words.refusal(refusal))
-            except (DatabaseAway, StatementFailed, NoAnswer):
+            except (DatabaseAway, StatementFailed, StoreAway, NoAnswer):
                 response = look.problem("error.away", 503)
             except HTTPException as error:
                 known = {404: "error.not_found", 413: "error.body", 403: "error.forbidden"}

@@ -159,7 +159,8 @@ async def test_what_is_as_it_was_recorded_has_no_fault(cases: Book, superuser: a
     ("statement", "seq"),
     [
         ("UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = 'complaint:A'", 14),
-        ("UPDATE personal SET facts = NULL, salt = NULL, intake_salt = NULL, intake_digest = NULL, erased_at = now() "
+        ("UPDATE personal SET facts = NULL, salt = NULL, phone_hash = NULL, intake_salt = NULL, intake_digest = NULL, "
+         "erased_at = now() "
          "WHERE case_id = 'complaint:A'", 1),
     ],
 )  # fmt: skip
@@ -190,7 +191,8 @@ async def test_what_was_erased_and_no_event_says_so_is_named(
          "complaint:A seq 1: changed: the table of notices has one that no event tells of"),
         ("UPDATE personal SET facts = jsonb_set(facts, '{customer,name}', '\"李四\"')",
          "complaint:A seq 1: changed: its personal facts are not those that were recorded"),
-        ("UPDATE personal SET facts = NULL, salt = NULL", "its personal facts are gone, and were not erased"),
+        ("UPDATE personal SET facts = NULL, salt = NULL, phone_hash = NULL",
+         "its personal facts are gone, and were not erased"),
         ("DELETE FROM personal", "its personal facts are gone, and were not erased"),
         ("UPDATE case_text SET text = 'nothing was said'", "its text 'text' is not the one that was recorded"),
     ],

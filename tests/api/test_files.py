@@ -86,4 +86,4 @@ async def test_a_store_that_is_away_is_said_and_nothing_attached(api: ApiServer)
         assert await attached(away, case_id) == []
     async with open_api(api.backend, attachments=None) as without:
         case_id = await without.file("complaint", "north")
-        problem(await upload(without, "agent-n", case_id, "a.txt", b"x"), 503, "no_store")
+        problem(await upload(without, "agent-n", case_id, "a.txt", b"x"), 409, "no_store")

@@ -185,7 +185,7 @@ async def test_a_text_finds_what_the_caller_may_read(api: ApiServer) -> None:
     # What customers said, for whoever handles the case; each search is one look, without its words.
     async def searches() -> list[str]:
         looks = (await api.get("auditor-1", "/looks")).json()["looks"]
-        assert all(look.keys() == {"caller", "role", "masked", "at"} for look in looks)
+        assert all(look.keys() == {"caller", "role", "masked", "by_phone", "at"} for look in looks)
         return [look["caller"] for look in looks]
 
     before = await searches()

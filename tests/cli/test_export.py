@@ -78,7 +78,7 @@ def test_a_text_finds_what_people_type(up: Up, tmp_path: Path) -> None:
 
     def found(*options: str) -> set[str]:
         listed = {view["id"] for view in up("list", *options, "--limit", "1000", "--json").json}
-        up("export", "cases", "-o", str(file), *options)
+        up("export", "cases", "-o", str(file), "--raw", *options)
         with file.open(newline="") as rows:
             assert {row["case"] for row in csv.DictReader(rows)} == listed
         return listed

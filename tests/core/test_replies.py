@@ -16,6 +16,7 @@ from cases.vocabulary.refusals import Refused
 from tests.core.support import (
     AGENT,
     CUSTOMER,
+    SUPERVISOR,
     at,
     clock,
     complaint,
@@ -205,7 +206,7 @@ def test_nothing_is_promised_with_what_settles_the_case() -> None:
 def test_a_case_that_ended_meanwhile_still_says_what_came_of_it() -> None:
     case = complaint("03-10 09:00:00")
     do(case, "03-10 09:10:00", "reply", **BY_MAIL, reply_by="2026-03-10T15:00:00+08:00")
-    do(case, "03-10 09:10:01", "withdraw")
+    do(case, "03-10 09:10:01", "withdraw", SUPERVISOR)
     comes_out(case, "03-10 09:10:07")
     assert (only(case, "replied").data["via"], found(case, "promised"), case.status) == ("mail", [], "closed")
 

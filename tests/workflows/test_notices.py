@@ -52,20 +52,23 @@ async def test_the_number_the_matter_and_the_parcel_stand_in_the_subject_from_th
     assert all(re.fullmatch(rf"\[{number}\] .+ · 延误 · YD-FIRST", one) for one in said), said
     [mail] = [mail for mail in backend.mails() if is_about(mail, case.id) and mail["To"] == "agents@example.com"]
     text = mail.get_content()
-    assert re.search(r"请在 \d{4}年\d+月\d+日（周.）\d\d:\d\d 前确认受理", text), text
+    assert re.search(r"请在 \d{4}年\d+月\d+日（周.）\d\d:\d\d 前受理", text), text
     assert not re.search(r"\d\d:\d\d:\d\d|\+0\d:00", text), text
 
 
 async def test_who_is_asked_and_who_asked_read_why_in_their_mails(backend: Backend) -> None:
     case = await backend.file("claim", CLAIM)
     await backend.do(case, "acknowledge")
-    for subject, decision, why in (("refund", "approve", "paid twice, indeed"), ("voucher", "reject", "not this one")):
+    for subject, said, decision, why in (
+        ("refund", "退款", "approve", "paid twice, indeed"),
+        ("voucher", "voucher", "reject", "not this one"),
+    ):
         asking = f"the {subject} was promised on the phone"
         await backend.do(case, "request_approval", subject=subject, amount="5000.00", reason=asking)
         await backend.do(case, decision, "general_manager", subject=subject, reason=why)
         for words, wanted in (("请审批", asking), ("已批准" if decision == "approve" else "已驳回", why)):
 
-            def found(words: str = f"{words}：{subject}") -> list[str]:
+            def found(words: str = f"{words}：{said}") -> list[str]:
                 mails = [mail for mail in backend.mails() if is_about(mail, case.id)]
                 return [lines(mail) for mail in mails if words in mail["Subject"]]
 
@@ -85,7 +88,7 @@ async def test_an_approval_that_climbs_says_why_it_was_asked_for(backend: Backen
 
     def found() -> list[str]:
         mails = [mail for mail in backend.mails() if is_about(mail, case.id) and mail["To"] == "quality@example.com"]
-        return [lines(mail) for mail in mails if "请审批：refund" in mail["Subject"]]
+        return [lines(mail) for mail in mails if "请审批：退款" in mail["Subject"]]
 
     [text] = await eventually(lambda: _now(found), bool, seconds=20)
     assert "理由：it was paid twice\n" in text
