@@ -57,7 +57,7 @@ async def test_an_approval_says_why_it_is_asked_for_and_what_was_decided_before(
         for said in (*SAID[language], *texts, waybill, "ann-7", "S0-A.3.2 b", "1,878.00"):
             await expect(panel).to_contain_text(said)
         # The mark is words, and red.
-        colour = await panel.locator(".above").evaluate("(one) => getComputedStyle(one).color")
+        colour = await panel.locator(".too-much").evaluate("(one) => getComputedStyle(one).color")
         red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
         assert red > 2 * max(green, blue)
         assert await overflow(page) <= 0
