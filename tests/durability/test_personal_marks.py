@@ -26,6 +26,7 @@ from activities.attachments.stores import FolderStore
 from activities.audit.everything import Everything
 from activities.casebook.read import Casebook
 from activities.database.database import Database
+from activities.desk.drafts import Draft, FilingDrafts
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
@@ -44,7 +45,7 @@ Json = dict[str, Any]
 # A mark is an ASCII word, so that no encoding hides it.
 MARK = re.compile(rb"zqmark\d{4}")
 # Where the values may stand as long as nothing is erased: the stores that are meant for them.
-MEANT = {"personal", "case_text", "payee"}
+MEANT = {"personal", "personal_search", "case_text", "case_search", "payee", "draft"}
 QA, GM = Actor("qa-1", "qa_manager"), Actor("gm-1", "general_manager")
 PEOPLE = [
     Person(id=id, role=role, unit="hq")
@@ -254,6 +255,8 @@ async def test_a_mark_in_every_field(tmp_path: Path) -> None:
             cases = await CaseClient.connect(data)
             done = await play(cases, mark)
             await _payee(database, mark, next(one for one in done if one.startswith("claim:")))
+            await _uploaded(database, mark, data, done[0])
+            await _begun(database, mark)
             await _settled(cases, database, done)
             used = {*mark.by_field.values()}
 
@@ -262,14 +265,15 @@ async def test_a_mark_in_every_field(tmp_path: Path) -> None:
             lost = used - set().union(*tables.values())
             assert not lost, [field for field, one in mark.by_field.items() if one in lost]
             assert await _elsewhere(up, cases.temporal, metrics, done) == {}
-            files = found_in(data, data / "postgres", data / "mail")
+            assert found_in(data / "attachments")
+            files = found_in(data, data / "postgres", data / "mail", data / "attachments")
             assert [name for name in files if "temporal" not in name.lower()] == []
             await _erased(database, cases.temporal, data, done)
 
             tables = await found_in_tables(owner)
             assert tables == {}
             assert [str(one) for one in (await Everything(database, second_look=0).verify()).faults] == []
-            assert found_in(data / "mail") == {}
+            assert found_in(data / "mail") == found_in(data / "attachments") == {}
             for case_id in done:
                 view = await Casebook(database).case(case_id)
                 assert view is not None
@@ -290,6 +294,20 @@ async def _payee(database: Database, mark: Marks, case_id: str) -> None:
     """Keep an account of somebody whom a claim may pay."""
     details = PayeeDetails(name=mark("payee.name"), account=mark("payee.account"), method="bank")
     await Payees(database).add(case_id, details)
+
+
+async def _uploaded(database: Database, mark: Marks, data: Path, case_id: str) -> None:
+    """Keep a file that somebody has uploaded to a case."""
+    kept = Attachments(database, FolderStore(data / "attachments"))
+    # It stands in no table.
+    await kept.keep(case_id, f"{mark('complaint.name')} said on the phone".encode(), "request")
+
+
+async def _begun(database: Database, mark: Marks) -> None:
+    """Keep what somebody has begun to file for the same customer."""
+    typed = {"customer.name": [mark("complaint.name")], "description": [mark("draft.description")]}
+    draft = Draft("C-begun", "complaint", datetime.now(UTC), typed)
+    await FilingDrafts(database).save("agent-1", draft, mark("complaint.ref"), mark.phone("complaint.phone"))
 
 
 async def _settled(cases: CaseClient, database: Database, done: list[str]) -> None:
