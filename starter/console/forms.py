@@ -12,11 +12,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import TypeAdapter
+
 from cases.vocabulary.commands import Command
-from cases.vocabulary.values import MOST_LISTED, CaseId, Month, PayeeToken, Role, Sha256, Token
+from cases.vocabulary.values import MOST_LISTED, CaseId, Month, OtherCase, PayeeToken, Role, Sha256, Token
 from starter.console.translations import PageTranslations
 from starter.console.vocabulary import OWN, resolved
 
@@ -41,7 +43,10 @@ _WRITTEN = {
     "choice": "choice", "many": "choice", "yesno": "bool", "person": "staff", "group": "group", "rows": "rows",
     "attachment": "attachment",
 }  # fmt: skip
-_TYPES = {"token": Token, "sha256": Sha256, "month": Month, "case": CaseId, "payee": PayeeToken, "role": Role}
+_TYPES: Mapping[str, Any] = {
+    "token": Token, "sha256": Sha256, "month": Month, "case": CaseId, "other_case": OtherCase, "payee": PayeeToken,
+    "role": Role,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -193,8 +198,7 @@ def _kind(name: str, shape: Mapping[str, Any], words: PageTranslations, choices:
 
 def _patterns() -> dict[str, str]:
     """Return how a text is written by its pattern."""
-    marks = ((name, mark) for name, type_ in _TYPES.items() for mark in get_args(type_)[1:])
-    return {str(mark.pattern): name for name, mark in marks if getattr(mark, "pattern", None)}
+    return {TypeAdapter(type_).json_schema()["pattern"]: name for name, type_ in _TYPES.items()}
 
 
 _BY_PATTERN = _patterns()

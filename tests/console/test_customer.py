@@ -36,7 +36,7 @@ async def test_the_customers_words_stay_beside_every_form_until_the_session_ends
         assert not {"ref", "phone", "email", "name", "description"} & set(await seen.locator("dt").all_inner_texts())
         # What was typed beside it stays.
         await expect(page.locator("[name=text]")).to_have_value("typed before the look")
-        await page.locator("form .main").click()
+        await page.locator("main form .main").click()
         await page.wait_for_url("**done=note*")
         await expect(seen).to_contain_text("何八")
         # Also where the page renews itself, and with another form.

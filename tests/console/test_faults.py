@@ -40,7 +40,9 @@ def _wrong(kind: str, name: str, sent: dict[str, list[str]], words: Any = EN) ->
         ("complaint", "attach", {"name": ["a"], "where": ["b"], "sha256": ["c"]}, {"sha256": "64 digits of"}),
         ("complaint", "attach", {"name": ["a"], "where": ["b"], "sha256": ["0" * 64], "size": ["-1"]},
          {"size": "At least 0."}),
-        ("complaint", "request_approval", {"subject": ["赔 款"]}, {"subject": "Letters, digits and"}),
+        ("complaint", "escalate", {"reason": ["a"], "to": ["主 管"]}, {"to": "Letters, digits and"}),
+        ("complaint", "request_approval", {"subject": ["x" * 129]}, {"subject": "At most 128 characters."}),
+        ("complaint", "merge", {"into": ["赔 款"]}, {"into": "The number of a case, like"}),
         ("complaint", "request_approval", {"subject": ["a"], "amount": ["1,5"]}, {"amount": "A number without signs"}),
         ("complaint", "propose", {"options": ["x" * 4001]}, {"options": "At most 4000 characters."}),
         ("claim", "assess", {"cause": ["company"], "loss.total_value": ["2"], "loss.lost_value": ["3"]},
@@ -117,7 +119,10 @@ async def test_the_keyboard_is_in_the_form_and_what_is_wrong_is_said_there(
         subject = page.locator("#f-subject")
         await expect(subject).to_be_focused()
         assert await subject.evaluate(UNDER)
-        await page.keyboard.type("赔 款")
+        # Words of one's own are meant, and left empty.
+        await page.keyboard.press("End")
+        await page.keyboard.press("Tab")
+        await expect(page.locator("#f-subject-other")).to_be_focused()
         await page.keyboard.press("Tab")
         await page.keyboard.type("1,5")
         await page.keyboard.press("Enter")
@@ -125,9 +130,10 @@ async def test_the_keyboard_is_in_the_form_and_what_is_wrong_is_said_there(
         await expect(page.locator("#wrong li")).to_have_count(2)
         await expect(subject).to_have_attribute("aria-invalid", "true")
         await expect(subject).to_have_attribute("aria-describedby", re.compile("^f-subject-fault"))
-        await expect(page.locator("#f-subject-fault")).to_have_text(words.say("paper.wrong_token"))
+        await expect(page.locator("#f-subject-fault")).to_have_text(words.say("paper.missing"))
         await expect(page.locator("#f-amount-fault")).to_have_text(words.say("paper.wrong_amount"))
-        await expect(subject).to_have_value("赔 款")
+        await expect(subject).to_have_value("*")
+        await expect(page.locator("#f-amount")).to_have_value("1,5")
         await expect(subject).to_be_focused()
         assert await subject.evaluate(UNDER)
         assert "^" not in await page.locator("main").inner_text()
@@ -137,11 +143,14 @@ async def test_the_keyboard_is_in_the_form_and_what_is_wrong_is_said_there(
         await page.keyboard.press("Enter")
         await expect(page.locator("#f-amount")).to_be_focused()
         assert await page.locator("#f-amount").evaluate(UNDER)
+        await page.locator("#f-subject-other").focus()
+        await page.keyboard.type("赔 款")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#wrong li")).to_have_count(1)
+        await expect(page.locator("#f-subject-other")).to_have_value("赔 款")
+        await expect(page.locator("#f-amount")).to_be_focused()
         await page.keyboard.press("ControlOrMeta+a")
         await page.keyboard.type("1.50")
-        await page.locator("#f-amount").press("Enter")
-        await expect(page.locator("#wrong li")).to_have_count(1)
-        await subject.fill("refund")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**done=request_approval*")
 

@@ -129,7 +129,7 @@ async def test_what_there_is_already_is_found_while_somebody_types(console: Cons
         near = page.get_by_role("region", name="Earlier cases")
         await expect(near.locator(".near li")).to_have_count(2)
         await expect(near.locator("li.duplicate")).to_have_count(1)
-        await expect(near.locator(f"li.duplicate button[value='{same}']")).to_have_text("Add to it")
+        await expect(near.locator(f"li.duplicate button[name=add][value='{same}']")).to_have_text("Add to it")
         await expect(near).to_contain_text("The same: Phone")
         await expect(page.get_by_role("status")).to_contain_text("Open cases of the same matter: 1")
         assert hidden not in await near.inner_html()
