@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from activities.payouts.payees import PayeeDetails
@@ -19,12 +20,12 @@ from cases.kinds.complaint import Complaint
 from cases.kinds.form import Form
 from cases.policy.model import Policy
 from cases.vocabulary.commands import Approve, Attach, Reply, Sign
-from cases.vocabulary.refusals import Refused
+from cases.vocabulary.refusals import Refused, faults_of
 from starter.access import may_change, may_read_personal, may_verify, sees
 from starter.api import actions, texts
 from starter.api.actions import NoAnswer
 from starter.console import attachments, drawing, replies
-from starter.console.faults import in_form, lacking, refused_at_fields
+from starter.console.faults import at_fields, in_form, lacking, refused_at_fields
 from starter.console.forms import Field, Options, body_of, fields_of
 from starter.console.history import steps
 from starter.console.likely import offered
@@ -154,7 +155,7 @@ async def proof(look: Look) -> Response:
 async def _send(look: Look, shown: Shown, name: str) -> Response:
     form = await _form(look, shown, name, look.fields)
     body = body_of(form["fields"], look.fields, ZoneInfo(shown.policy.zone))
-    if errors := lacking(form["fields"], body, look.words):
+    if errors := _incomplete(look, shown, form, body):
         return await _again(look, shown, form, errors)
     # What was shown of the subject that was chosen.
     if name == Approve.NAME and (amount := look.field(f"amount.{body.get('subject')}")):
@@ -181,6 +182,20 @@ async def _send(look: Look, shown: Shown, name: str) -> Response:
         page.status_code = 503
         return page
     return look.go(case_url(shown.view["id"], done=name, events=str(after["events"])))
+
+
+def _incomplete(look: Look, shown: Shown, form: Json, body: Json) -> dict[str, str]:
+    """Return all that is wrong with what was typed, by field, if something was left empty that the form asks for."""
+    missing = lacking(form["fields"], body, look.words)
+    if not missing:
+        return {}
+    typed = {name: value for name, value in body.items() if name != _DETAILS}
+    try:
+        shown.case.offered_commands()[form["name"]].model_validate(typed)
+    except ValidationError as error:
+        # Who sends it is in no form, so that it stands at no field that it is not said yet.
+        return at_fields(faults_of(error), form["fields"], look.fields, look.words) | missing
+    return missing
 
 
 async def _again(look: Look, shown: Shown, form: Json, errors: Mapping[str, str]) -> Response:
