@@ -64,7 +64,7 @@ async def test_a_duplicate_is_merged_by_its_number(console: ConsoleServer, brows
 
 
 @pytest.mark.parametrize(
-    ("language", "button", "missing"), [("en", "Withdraw", "customer's word"), ("zh", "撤回", "客户的表示")]
+    ("language", "button", "missing"), [("en", "Withdraw", "customer's word"), ("zh", "撤诉", "客户的表示")]
 )
 async def test_an_agent_withdraws_on_the_word_of_the_customer(
     console: ConsoleServer, browser: Browser, language: str, button: str, missing: str
@@ -81,7 +81,7 @@ async def test_an_agent_withdraws_on_the_word_of_the_customer(
         await expect(page.get_by_role("alert").filter(has_text=missing)).to_be_visible()
         await page.locator("[name='said.by']").select_option("recipient")
         await page.locator("[name='said.at']").fill(f"{now + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}")
-        await page.locator("[name='said.channel']").fill("phone")
+        await page.locator("[name='said.channel']").select_option("phone")
         await page.get_by_role("button", name=button, exact=True).click()
         await expect(page.locator(".history li.withdrawn")).to_contain_text("phone" if language == "en" else "电话")
     [told] = [one for one in await console.backend.book.events(case_id) if one["type"] == "withdrawn"]
@@ -91,5 +91,5 @@ async def test_an_agent_withdraws_on_the_word_of_the_customer(
 async def test_whoever_stands_above_is_not_asked_for_it(console: ConsoleServer, browser: Browser) -> None:
     case_id = await console.file("complaint", FACTS)
     async with open_page(browser, console, "sue-1") as page:
-        await send(page, console, case_id, "withdraw", "Withdraw")
+        await send(page, console, case_id, "withdraw", "Withdraw", reason="filed twice")
         await expect(page.locator(".history li.withdrawn")).to_be_visible()

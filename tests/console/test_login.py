@@ -140,7 +140,7 @@ async def _arrive(client: httpx.AsyncClient, target: str = "/console/find?unit=n
     page = await client.get(target)
     assert page.status_code == 303
     page = await client.get(page.headers["location"])
-    assert "your organization" in page.text or "单位账号" in page.text
+    assert "your organization" in page.text or "公司账号" in page.text
     leaving = await client.get("/console/login/oidc", params={"next": target})
     assert leaving.status_code == 303
     return await _come_back(client, leaving)

@@ -111,7 +111,7 @@ def test_what_people_write_in_groups_is_put_together(name: str, typed: str, mean
 def test_an_open_choice_offers_what_the_policy_lists_and_takes_other_words() -> None:
     offered = {"channel": ("phone", "门店"), "subject": ()}
     model = KINDS["complaint"].COMMANDS["log_contact"]
-    [channel] = [one for one in fields_of(model, ZH, {}, offered) if one.name == "channel"]
+    [channel] = [one for one in fields_of(model, ZH, {}, offered=offered) if one.name == "channel"]
     # What has no word is shown as it stands in the policy.
     assert (channel.kind, list(channel.options)) == ("open", [("phone", "电话"), ("门店", "门店")])
     for sent, meant in (
@@ -124,11 +124,11 @@ def test_an_open_choice_offers_what_the_policy_lists_and_takes_other_words() -> 
         assert body_of((channel,), sent, SHANGHAI).get("channel") == meant
     # Without a list any words are asked for, and what only a few may be is chosen.
     asking = KINDS["complaint"].COMMANDS
-    assert [one.kind for one in fields_of(asking["request_approval"], ZH, {}, offered) if one.name == "subject"] == [
-        "text"
-    ]
+    assert [
+        one.kind for one in fields_of(asking["request_approval"], ZH, {}, offered=offered) if one.name == "subject"
+    ] == ["text"]
     waiting = {"subject": [("退款 申请", "退款 申请")]}
-    decided = fields_of(asking["approve"], ZH, waiting, {"subject": ("refund",)})
+    decided = fields_of(asking["approve"], ZH, waiting, offered={"subject": ("refund",)})
     assert [one.kind for one in decided if one.name == "subject"] == ["choice"]
 
 
