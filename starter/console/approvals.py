@@ -173,7 +173,8 @@ async def _decide(look: Look) -> Response:
         await actions.command(look.services, look.who, case_id, decision, sent, request_id)
     except Refused as refusal:
         errors = refused_at_fields(refusal, [_reason(look)], look.fields, look.words)
-        look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
+        if not errors:
+            look.message = Message("bad", look.say("case.again", why=look.words.refusal(refusal)))
         return await _again(look, reason, 422, errors)
     except NoAnswer:
         look.message = Message("bad", look.say("error.away"))
