@@ -85,7 +85,7 @@ async def test_deciding_goes_on_to_the_next_and_the_page_stays(console: ConsoleS
         await page.locator(f"#waiting a[href*='{third.replace(':', '%3A')}']").click()
         await expect(panel).to_contain_text(waybill)
         await page.get_by_role("button", name="Reject").click()
-        await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text("reason")
+        await expect(page.get_by_role("alert").filter(has_text="Nothing was changed")).to_contain_text("Reason: ")
         await expect(page.get_by_role("textbox", name="Reason")).to_be_focused()
         await page.get_by_role("textbox", name="Reason").fill("it was found")
         await page.get_by_role("button", name="Reject").click()
