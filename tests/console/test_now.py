@@ -120,7 +120,7 @@ async def test_many_are_given_to_one_who_may_hold_them(console: ConsoleServer, b
         await console.do(case_id, "acknowledge", "sue-1")
     async with open_page(browser, console, "sue-1") as page:
         await choose(page, "YD-GIVE-0", "YD-GIVE-1")
-        await page.get_by_role("button", name="Give it to somebody…").click()
+        await page.get_by_role("button", name="Assign…").click()
         form = page.get_by_role("group", name="for 2 cases")
         whom = form.get_by_role("combobox")
         await expect(whom).to_be_focused()
@@ -133,7 +133,7 @@ async def test_many_are_given_to_one_who_may_hold_them(console: ConsoleServer, b
         other = await complaint(console, "YD-GIVE-LATER")
         await expect(page.locator(f"[data-case='{other}']")).to_be_visible()
         await expect(line(page, "YD-GIVE-0").get_by_role("checkbox")).to_be_checked()
-        await form.get_by_role("button", name="Give it to somebody").click()
+        await form.get_by_role("button", name="Assign").click()
         await expect(page.get_by_role("region", name="Done for 2 of 2")).to_be_visible()
     for case_id in ids:
         [given] = await events(console, case_id, "assigned")
