@@ -61,7 +61,13 @@ async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str,
 
 
 async def fill(console: ConsoleServer) -> dict[str, str]:
-    """File the sample cases, and return the ids of some of them by what they show."""
+    """File the sample cases, once for a console, and return the ids of some of them by what they show."""
+    if not console.samples:
+        console.samples.update(await _filed(console))
+    return console.samples
+
+
+async def _filed(console: ConsoleServer) -> dict[str, str]:
     file, do = console.file, console.do
     ids: dict[str, str] = {}
     attitude = {"category": "attitude", "unit": "north", "customer": person("何雨", "010-5550-8721")}

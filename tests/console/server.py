@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -94,11 +94,12 @@ _keys = count(1)
 
 @dataclass(frozen=True)
 class ConsoleServer:
-    """The running console."""
+    """The running console; ``samples`` are the ids of its sample cases, once they are filed."""
 
     url: str
     backend: Backend
     services: Services
+    samples: dict[str, str] = field(default_factory=dict)
 
     async def file(self, kind: str, facts: Mapping[str, Any], *, ago: float = 0, key: str = "", **more: Any) -> str:
         """File a case that was received ``ago`` seconds ago, wait until it is recorded, and return its id."""
