@@ -91,6 +91,7 @@ class Case(EveryKind):
     AFTER_RESOLVED: ClassVar[frozenset[str]] = frozenset(
         {"note", "attach", "log_contact", "load_calendar", "resend", "reply", "request_approval", "approve", "reject"}
         | {"follow_up", "reopen", "withdraw", "close", "link", "unlink", "merge"}
+        | {"customer_wrote", "reply_bounced"}
     )
 
     # What a kind declares of itself; `cases.registry.declare` checks that nothing is missing.

@@ -53,8 +53,31 @@ class ReplyFailed(EventData):
     of: int
 
 
+class ReplyBounced(EventData):
+    """The reply that the event ``of`` had sent came back: the customer has not got it.
+
+    It was taken by a mail server before, so what it met stays met; whoever holds the case replies anew.
+    """
+
+    TYPE: ClassVar[str] = "reply_bounced"
+    BY_COMMAND: ClassVar[bool] = True
+    stage: str
+    via: str
+    of: int
+
+
+class CustomerWrote(EventData):
+    """The customer wrote back; ``known`` is whether from where they are reached, as far as that can be told."""
+
+    TYPE: ClassVar[str] = "customer_wrote"
+    BY_COMMAND: ClassVar[bool] = True
+    text: FreeText
+    via: str
+    known: bool | None = None
+
+
 class Replies(Part):
-    """The replies of a case; at most one is being sent at a time."""
+    """The replies of a case, and what the customer writes back; at most one reply is being sent at a time."""
 
     ACTIVITIES = frozenset({SEND_REPLY})
 
@@ -62,6 +85,9 @@ class Replies(Part):
         super().__init__(case)
         # The event that asked for the reply that is being sent.
         self.under_way: int | None = None
+        # How the replies that went out were sent, by the events that asked for them; and those that came back.
+        self.gone_out: dict[int, tuple[str, str]] = {}
+        self.bounced: set[int] = set()
 
     def activity_done(self, call: ActivityCall, result: Mapping[str, Any], at: datetime) -> None:
         """Take in what came of a sending: ``failed`` with the reason, or that it went out."""
@@ -117,6 +143,33 @@ class Replies(Part):
         else:
             self._reply(Replied(stage=command.stage, text=command.text, via=command.via), command.reply_by, at, by)
 
+    def _may_customer_wrote(self, by: Actor, at: datetime) -> None:
+        self._only_system(commands.CustomerWrote.NAME, by)
+
+    def _do_customer_wrote(self, command: commands.CustomerWrote, at: datetime, by: Actor) -> None:
+        data = CustomerWrote(text=command.text, via=command.via, known=command.known)
+        self.case.emit(data, at, by=by, clauses=(CLAUSE,))
+
+    def _may_reply_bounced(self, by: Actor, at: datetime) -> None:
+        self._only_system(commands.ReplyBounced.NAME, by)
+        if not self.gone_out:
+            raise Refused("not_sent", "reply_bounced: no reply has gone out", CLAUSE)
+
+    def _check_reply_bounced(self, command: commands.ReplyBounced, at: datetime, by: Actor) -> None:
+        if command.of not in self.gone_out:
+            raise Refused("not_sent", f"of = {command.of}: no event that had a reply sent which went out", CLAUSE)
+
+    def _do_reply_bounced(self, command: commands.ReplyBounced, at: datetime, by: Actor) -> None:
+        # Several servers on the way may say the same.
+        if command.of not in self.bounced:
+            stage, via = self.gone_out[command.of]
+            self.case.emit(ReplyBounced(stage=stage, via=via, of=command.of), at, by=by, clauses=(CLAUSE,))
+
+    @staticmethod
+    def _only_system(name: str, by: Actor) -> None:
+        if by != SYSTEM:
+            raise Refused("role", f"by.id = {by.id!r}: only {SYSTEM.id} sends {name}, for a message that came in")
+
     # --- how events change the state --------------------------------------------------------------
 
     def _on_reply_sending(self, data: ReplySending, event: Event) -> None:
@@ -130,6 +183,10 @@ class Replies(Part):
     def _on_replied(self, data: Replied, event: Event) -> None:
         if data.of is not None:
             self._sent(data.of)
+            self.gone_out[data.of] = (data.stage, data.via or "")
+
+    def _on_reply_bounced(self, data: ReplyBounced, event: Event) -> None:
+        self.bounced.add(data.of)
 
     def _on_reply_failed(self, data: ReplyFailed, event: Event) -> None:
         self._sent(data.of)

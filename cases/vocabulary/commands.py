@@ -346,6 +346,29 @@ class TakeDuplicate(Command):
     promises: list[Instant] = Field(default_factory=list)
 
 
+class CustomerWrote(Command):
+    """Take in what the customer wrote back: sent by the program for a message that came in (S0-2.3.5).
+
+    ``known`` says whether it came from where the customer is reached, as far as that can be told.
+    """
+
+    NAME = "customer_wrote"
+    INTERNAL = True
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"text": "It is still not here.", "via": "mail", "known": True}
+    text: Text
+    via: Literal["mail", "message", "web"]
+    known: bool | None = None
+
+
+class ReplyBounced(Command):
+    """Take in that a reply which had gone out came back: sent by the program, with the event that had it sent."""
+
+    NAME = "reply_bounced"
+    INTERNAL = True
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"of": 12}
+    of: Annotated[int, Field(gt=0)]
+
+
 class Close(Command):
     """File the case for good."""
 
@@ -392,7 +415,7 @@ class LoadCalendar(Command):
 EVERY_KIND: tuple[type[Command], ...] = (
     Acknowledge, Assign, Escalate, Note, Attach, LogContact, Promise, Reply, RequestApproval,
     Approve, Reject, Extend, Resolve, FollowUp, Reopen, Withdraw, Close, LoadCalendar, Resend,
-    Link, Unlink, Merge, TakeDuplicate,
+    Link, Unlink, Merge, TakeDuplicate, CustomerWrote, ReplyBounced,
 )  # fmt: skip
 
 

@@ -452,6 +452,7 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("verified", "complete"): SILENT,
     ("verified", "found"): Shown(_verified),
     ("notified", "id"): SILENT,
+    ("customer_wrote", "known"): Shown(lambda f, value: "" if value else f.words.say("remark.other_sender")),
     ("reply_failed", "reason"): Shown(_term("unsent")),
     ("opening_done", "failed"): Shown(lambda f, value: f.words.word("delivery", "failed") if value else ""),
     ("absence_recorded", "from"): MOMENT,

@@ -114,7 +114,9 @@ def enums() -> dict[str, Terms]:
     Fields of one name are one section: ``category`` has the categories of complaints and of exceptions.
     """
     found: dict[str, set[str]] = {"category": {UNSTATED}}
-    for model in (*(kind.INTAKE for kind in KINDS.values()), *commands().values()):
+    # What only the program sends stands in the history as well.
+    sent = (model for kind in case_types() for model in kind.COMMANDS.values())
+    for model in dict.fromkeys((*(kind.INTAKE for kind in KINDS.values()), *sent)):
         for path, shape in _leaves(model):
             if "enum" in shape:
                 found.setdefault(path[-1], set()).update(shape["enum"])

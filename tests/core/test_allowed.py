@@ -55,6 +55,7 @@ PLAIN: dict[str, list[dict[str, Any]]] = {
     "find": [{"cause": "c"}, {"cause": "c", "report": "genuine"}],
     "correct": [{"action": "a"}],
     "link": [{"case": "handover:L-1"}],
+    "customer_wrote": [{"text": "t", "via": "mail"}],
     "settle": [{"amount": "0.01"}, {"amount": "100.00"}, {"amount": "99999.00"}],
 }  # fmt: skip
 
@@ -71,6 +72,8 @@ def tries(case: Case, name: str, now: datetime) -> Iterator[dict[str, Any]]:
         yield {"into": f"{case.KIND}:earlier"}
     elif name == "take_duplicate":
         yield {"case": f"{case.KIND}:later", "received_at": now.isoformat()}
+    elif name == "reply_bounced":
+        yield from ({"of": one} for one in case.replies.gone_out)
     yield from PLAIN.get(name, [])
     if name == "assign":
         yield from ({"to": {"id": "somebody", "role": rung}} for rung in rungs)
@@ -91,7 +94,7 @@ def tries(case: Case, name: str, now: datetime) -> Iterator[dict[str, Any]]:
         yield from ({"reason": "r", **subject} for subject in ({}, *({"subject": one} for one in subjects)))
     elif name == "confirm_phone_notice":
         yield from ({"roles": [role]} for role in ("supervisor", "qa_manager", "general_manager"))
-    elif name not in PLAIN and name not in ("withdraw", "unlink", "merge", "take_duplicate"):
+    elif name not in PLAIN and name not in ("withdraw", "unlink", "merge", "take_duplicate", "reply_bounced"):
         yield {"summary": "s"} if name == "resolve" else {}
 
 

@@ -480,6 +480,8 @@ def test_a_closed_case_refuses_every_command(name: str) -> None:
         "unlink": {"case": "claim:L-1"},
         "merge": {"into": "complaint:E-1"},
         "take_duplicate": {"case": "complaint:L-1", "received_at": "2026-03-10T12:00:00+08:00"},
+        "customer_wrote": {"text": "x", "via": "mail"},
+        "reply_bounced": {"of": 2},
     }
     case = complaint(RECEIVED)
     do(case, "03-10 09:02:00", "withdraw", CUSTOMER)
