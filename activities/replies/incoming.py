@@ -1,0 +1,274 @@
+"""What a mail that comes in is: the customer's words, or what a machine sent, and to which of our letters it belongs.
+
+Nothing here knows the casebook. Whatever is sent is read: a header that is not as it should be counts as absent, and
+bytes that are no text in their charset are replaced. No address and no text shows in a representation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from email import policy
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser, BytesParser
+from email.utils import getaddresses
+from typing import Any, Literal, TypeVar
+
+from activities.notify.channels.mail import CASE_HEADER, HERE
+from activities.replies.readable import from_html, without_history
+
+# A message of a person; the answer of a machine that nobody wrote; our own letter that came back because it could not
+# be delivered; or a letter of a caseladder, this one or another, that must not be answered.
+Sort = Literal["message", "auto", "bounce", "loop"]
+
+# So much of a mail is read: its texts come before its attachments.
+LARGEST = 2 * 1024 * 1024
+# Characters of a header, and of a page, that are looked at.
+LONGEST_HEADER, LONGEST_PAGE = 20_000, 400_000
+# Characters that are kept: those that a text of the record may have; of a subject, one line.
+LONGEST, LONGEST_SUBJECT, LONGEST_ID = 4000, 200, 200
+# So many letters are looked for that it may answer, and so many names of attachments told.
+MOST_NAMED, MOST_FILES = 30, 20
+
+_ID = re.compile(r"<([^<>\s]{1,998})>")
+_REPORTED_ID = re.compile(r"^[ \t]*(?:Original-)?Message-ID:[ \t]*<([^<>\s]{1,998})>", re.IGNORECASE | re.MULTILINE)
+# What a subject of ours begins with: kind and number, ``[投诉 2026-03-0001]``.
+_REFERENCE = re.compile(r"\[([^\[\]]{0,60}?)\s*([0-9A-Za-z][0-9A-Za-z-]{3,31})\]")
+_BULK = frozenset({"bulk", "junk", "list", "auto_reply", "auto-reply"})
+_SILENT = ("X-Auto-Response-Suppress", "X-Autoreply", "X-Autorespond", "X-Autoresponder", "List-Id")
+_DAEMONS = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "mailerdaemon"})
+# What some providers mark their automatic answers by alone; an answer of a person begins with Re: or 回复.
+_AUTOMATIC = re.compile(
+    r"\s*(自动回复|自動回覆|自动答复|(automatic reply|auto[- ]?reply|out of office)\b)\s*[:\uff1a]?", re.IGNORECASE
+)
+Found = TypeVar("Found")
+_FAULTS = (ValueError, LookupError, AttributeError, TypeError, AssertionError, MessageError)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A mail as it was read.
+
+    Args:
+        message_id: without its brackets; made of the content where it has none.
+        named: the ids of letters that it answers, or says were not delivered, the nearest first.
+        references: kind, in whatever language, and number of each reference in the subject.
+        sender: the address, in small letters; None where there is none.
+        text: what its sender wrote, without the history below; empty where that is nothing.
+    """
+
+    sort: Sort
+    message_id: str
+    named: tuple[str, ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
+    sender: str | None = field(default=None, repr=False)
+    subject: str = field(default="", repr=False)
+    text: str = field(default="", repr=False)
+
+
+def read_mail(raw: bytes, ours: Collection[str] = ()) -> Incoming:
+    """Read a mail as it came by RFC 5322; what is longer than `LARGEST` is read as far as that.
+
+    Args:
+        ours: our own addresses: a mail from one of them is a loop.
+    """
+    try:
+        return _read(BytesParser(policy=policy.default).parsebytes(raw[:LARGEST]), raw, ours)
+    except RecursionError:
+        # Parts within parts without end: what it is stands in its headers.
+        return _read(BytesHeaderParser(policy=policy.default).parsebytes(raw[:LARGEST]), raw, ours)
+
+
+def _read(mail: EmailMessage, raw: bytes, ours: Collection[str]) -> Incoming:
+    sender = _sender(mail)
+    message_id = next(_ids(mail, "Message-ID"), "")
+    subject = _subject(mail)
+    sort = _sort(mail, sender, message_id, subject, {one.casefold() for one in ours})
+    named = _undelivered(mail) if sort == "bounce" else _answered(mail)
+    return Incoming(
+        sort,
+        storable_id(message_id) or f"{hashlib.sha256(raw).hexdigest()}@none",
+        tuple(dict.fromkeys(map(storable_id, named)))[:MOST_NAMED],
+        tuple(_REFERENCE.findall(subject)),
+        sender,
+        subject[:LONGEST_SUBJECT],
+        _text(mail) if sort == "message" else "",
+    )
+
+
+def storable_id(message_id: str) -> str:
+    """Return an id as it is kept: a very long one by its digest."""
+    clean = storable(message_id)
+    return clean if len(clean) <= LONGEST_ID else f"{hashlib.sha256(clean.encode()).hexdigest()}@long"
+
+
+def storable(text: str) -> str:
+    """Return a text without what no record takes: control characters, and halves of surrogate pairs."""
+    told = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()
+    return "".join(one for one in told if one in "\n\t" or ord(one) >= 0xA0 or 0x20 <= ord(one) < 0x7F)
+
+
+def shortened(text: str) -> str:
+    """Return as much of a text as the record takes."""
+    whole = storable(text).strip()
+    return whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1].rstrip()}…"
+
+
+# --- what it is -----------------------------------------------------------------------------------
+
+
+def _sort(mail: EmailMessage, sender: str | None, message_id: str, subject: str, ours: Collection[str]) -> Sort:
+    daemon = sender is not None and sender.partition("@")[0] in _DAEMONS
+    if not daemon and (_has(mail, CASE_HEADER) or message_id.endswith(HERE) or sender in ours):
+        return "loop"
+    if _is_report(mail, "delivery-status"):
+        # Other reports say that it is late, or that it has arrived.
+        return "bounce" if "failed" in _actions(mail) else "auto"
+    automatic = _is_automatic(mail, subject)
+    if daemon:
+        return "bounce"
+    returned = _value(mail, "Return-Path")
+    if returned is not None and returned.strip() in ("<>", ""):
+        # An autoresponder has no return path either, by RFC 3834.
+        return "bounce" if not automatic and _enclosed(mail) else "auto"
+    return "auto" if automatic else "message"
+
+
+def _is_automatic(mail: EmailMessage, subject: str) -> bool:
+    submitted = (_value(mail, "Auto-Submitted") or "no").partition(";")[0].strip().lower()
+    precedence = (_value(mail, "Precedence") or "").strip().lower()
+    return (
+        submitted not in ("no", "")
+        or precedence in _BULK
+        or any(_has(mail, name) for name in _SILENT)
+        or mail.get_content_type() == "multipart/report"
+        or _AUTOMATIC.match(subject) is not None
+    )
+
+
+def _is_report(mail: EmailMessage, sort: str) -> bool:
+    if mail.get_content_type() != "multipart/report":
+        return False
+    told: Any = _guarded(lambda: str(mail.get_param("report-type") or "").lower())
+    return told == sort or any(part.get_content_type() == f"message/{sort}" for part in mail.walk())
+
+
+def _actions(mail: EmailMessage) -> set[str]:
+    """Return what a report says was done with each recipient."""
+    groups = [part for part in mail.walk() if part.get_content_type() == "message/delivery-status"]
+    found = set()
+    for group in groups:
+        for one in (group, *(_parts(group))):
+            found.add((_value(one, "Action") or "").partition("(")[0].strip().lower())
+    # Some leave it out, and report nothing but failures.
+    return found - {""} or {"failed"}
+
+
+# --- what it belongs to ---------------------------------------------------------------------------
+
+
+def _answered(mail: Message) -> list[str]:
+    return [*_ids(mail, "In-Reply-To"), *reversed(list(_ids(mail, "References")))]
+
+
+def _undelivered(mail: EmailMessage) -> list[str]:
+    """Return the ids of the letters that a mail says were not delivered."""
+    found: list[str] = []
+    for part in _enclosed(mail):
+        if part.get_content_type() == "text/rfc822-headers":
+            found += _REPORTED_ID.findall(_decoded(part))
+        for inner in _parts(part):
+            found += _ids(inner, "Message-ID")
+    for part in mail.walk():
+        if part.get_content_maintype() == "text":
+            found += _REPORTED_ID.findall(_decoded(part))
+    return [*found, *_answered(mail)]
+
+
+def _enclosed(mail: Message) -> list[Message]:
+    return [part for part in mail.walk() if part.get_content_type() in ("message/rfc822", "text/rfc822-headers")]
+
+
+def _parts(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+
+
+# --- headers --------------------------------------------------------------------------------------
+
+
+def _value(mail: Message, name: str) -> str | None:
+    """Return a header as it was sent; reading it as what it stands for fails where it is malformed."""
+    wanted = name.lower()
+    return next((str(value)[:LONGEST_HEADER] for key, value in mail.raw_items() if key.lower() == wanted), None)
+
+
+def _has(mail: Message, name: str) -> bool:
+    return bool((_value(mail, name) or "").strip())
+
+
+def _ids(mail: Message, name: str) -> Iterator[str]:
+    yield from _ID.findall(_value(mail, name) or "")
+
+
+def _sender(mail: Message) -> str | None:
+    """Return whom it is from, if that is one address."""
+    found = _guarded(lambda: [address for _, address in getaddresses([_value(mail, "From") or ""]) if "@" in address])
+    return storable(found[0]).casefold() if found is not None and len(found) == 1 else None
+
+
+def _subject(mail: Message) -> str:
+    value = _value(mail, "Subject") or ""
+    told = _guarded(lambda: str(make_header(decode_header(value))))
+    return " ".join(storable(value if told is None else told).split())
+
+
+def _guarded(read: Callable[[], Found]) -> Found | None:
+    try:
+        return read()
+    except _FAULTS:
+        return None
+
+
+# --- what was written -----------------------------------------------------------------------------
+
+
+def _text(mail: EmailMessage) -> str:
+    body = _guarded(lambda: mail.get_body(("plain", "html")))
+    text = ""
+    if body is not None:
+        told = _decoded(body)
+        text = without_history(from_html(told[:LONGEST_PAGE]) if body.get_content_subtype() == "html" else told)
+    names = [storable(one)[:LONGEST_SUBJECT] for one in _file_names(mail) if one][:MOST_FILES]
+    files = "".join(f"\n📎 {' '.join(name.split())}" for name in names)
+    return "\n".join(filter(None, (shortened(text)[: LONGEST - len(files)], files.strip())))[:LONGEST]
+
+
+def _file_names(mail: EmailMessage) -> Iterator[str]:
+    for part in mail.walk():
+        if part.get_content_disposition() == "attachment" or part.get_content_maintype() in ("image", "application"):
+            yield _file_name(part) or part.get_content_type()
+
+
+def _file_name(part: Message) -> str:
+    return _guarded(lambda: str(part.get_filename() or "")) or ""
+
+
+def _decoded(part: Message) -> str:
+    content = _guarded(lambda: part.get_payload(decode=True))
+    if not isinstance(content, bytes):
+        told = part.get_payload()
+        return told if isinstance(told, str) else ""
+    charset = (_guarded(lambda: str(part.get_content_charset() or "")) or "utf-8").lower()
+    # Who says GB 2312 or GBK often means more than that.
+    charsets = ("gb18030",) if charset in ("gb2312", "gbk", "x-gbk", "hz-gb-2312") else (charset, "utf-8", "gb18030")
+    for name in charsets:
+        try:
+            return content.decode(name)
+        except (LookupError, ValueError):
+            continue
+    return content.decode("gb18030" if charsets == ("gb18030",) else "utf-8", "replace")

@@ -1,0 +1,126 @@
+"""Reading mails that come in: what people wrote, without the history, and what machines sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.notify.channels import Letter, Message
+from activities.notify.channels.mail import compose, read_sender
+from activities.replies.incoming import LARGEST, LONGEST, Incoming, read_mail
+from activities.replies.readable import from_html, without_history
+from tests.activities import letters
+from tests.activities.letters import OURS, SENT
+
+
+def read(raw: bytes) -> Incoming:
+    return read_mail(raw, [OURS])
+
+
+@pytest.mark.parametrize(
+    ("raw", "sort", "named"),
+    [
+        (letters.PLAIN, "message", (SENT, "thread@caseladder")),
+        (letters.HTML, "message", (SENT,)),
+        (letters.QQ, "message", (SENT,)),
+        (letters.GB2312, "message", ()),
+        (letters.OUTLOOK, "message", (SENT,)),
+        (letters.FORGED, "message", ()),
+        (letters.OUTLOOK_AWAY, "auto", (SENT,)),
+        (letters.GMAIL_AWAY, "auto", (SENT,)),
+        (letters.QQ_AWAY, "auto", ()),
+        (letters.DELAYED, "auto", ()),
+        (letters.READ, "auto", (SENT,)),
+        (letters.LIST, "auto", ()),
+        (letters.POSTFIX, "bounce", (SENT,)),
+        (letters.EXCHANGE, "bounce", (SENT,)),
+        (letters.QMAIL, "bounce", (SENT,)),
+        (letters.OTHER_CASELADDER, "loop", (SENT,)),
+        (letters.NOTICE, "loop", (SENT,)),
+        (letters.OWN_ADDRESS, "loop", ()),
+    ],
+)
+def test_what_a_mail_is_and_what_it_answers(raw: bytes, sort: str, named: tuple[str, ...]) -> None:
+    for form in (raw.replace(b"\r\n", b"\n"), raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")):
+        found = read(form)
+        assert (found.sort, found.named) == (sort, named)
+        assert bool(found.text) == (sort == "message")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (letters.PLAIN, "It is still not here.\nWhen does it come?"),
+        (letters.HTML, "Not here & not there.\n\nSecond\nline"),
+        (letters.QQ, "包裹还是没有到。"),
+        (letters.GB2312, "喆先生的包裹丢了。"),
+        (letters.OUTLOOK, "The café next door has it.\n📎 door.jpg"),
+    ],
+)
+def test_what_was_written_without_the_history(raw: bytes, text: str) -> None:
+    assert read(raw).text == text
+
+
+def test_the_reference_in_the_subject_and_who_sent_it() -> None:
+    plain, chinese = read(letters.PLAIN), read(letters.QQ)
+    assert (plain.message_id, plain.sender) == ("CAFx-1@mail.gmail.com", "wang@example.org")
+    assert plain.references == (("complaint", "2026-03-0001"),)
+    assert chinese.references == (("投诉", "2026-03-0001"),)
+    assert read(letters.LIST).references == ()
+    assert not any(word in repr(plain) for word in ("wang", "still", "About"))
+
+
+def test_our_own_letter_is_known_wherever_it_comes_back() -> None:
+    letter = Message("m1", "t1", "wang@example.org", "Hello", "Text", {}, letter=Letter("t1", "care@x.test", ()))
+    assert read_mail(compose(letter, read_sender("noreply@x.test")).as_bytes()).sort == "loop"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\xff\xfe",
+        b"no header at all",
+        b"From: \xff\xfe\nSubject: =?x-unknown?B?////?=\nMessage-ID: garbage\n\n\xff",
+        b"From: a@b.test, c@d.test\nContent-Type: multipart/mixed\n\nno boundary",
+        b"Content-Type: text/plain; charset=does-not-exist\n\n\xd6\xd0",
+        b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n!!!!",
+        b"Content-Type: multipart/report; report-type=delivery-status\n\n",
+        b"Subject: x\nContent-Type: multipart/mixed; boundary*0=a; boundary*1*=utf-8''%ff\n\n--a\n\n--a--",
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (one, one) for one in range(1000)),
+        b"In-Reply-To: " + b"<x@y> " * 100_000 + b"\n\nx",
+        b"Content-Type: text/html\n\n" + b"<div>" * 100_000,
+        b"\n" + b"On x wrote:\n" * 50_000 + b"_" * 30 + b"\n" * 50_000,
+    ],
+)
+def test_whatever_is_sent_is_read(raw: bytes) -> None:
+    found = read(raw)
+    assert found.message_id
+    assert found.message_id == read(raw).message_id
+    assert len(found.text) <= LONGEST
+
+
+def test_a_text_is_as_long_as_the_record_takes_and_holds_nothing_that_it_does_not() -> None:
+    found = read(b"Message-ID: <a@b>\n\nA\x00B\x1b[0m" + b"x" * 3 * LARGEST)
+    assert (found.text[:6], len(found.text), found.text[-1]) == ("AB[0mx", LONGEST, "…")
+    assert read(b"Message-ID: <" + b"a" * 900 + b">\n\n").message_id.endswith("@long")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("> all of it is quoted", "> all of it is quoted"),
+        ("See below.\n> old\nAnd here too.", "See below.\nAnd here too."),
+        ("On Monday I wrote:\nnothing came.", "On Monday I wrote:\nnothing came."),
+        ("Yes.\n-----Original Message-----\nFrom: x\n\nold", "Yes."),
+        ("Paragraph\n____________________\nmore of mine", "Paragraph\n____________________\nmore of mine"),
+        ("好的。\n在 2026年3月10日，客服 <care@x.test> 写道：\n> 正在查找", "好的。"),
+    ],
+)
+def test_only_what_programs_mark_is_taken_out(text: str, kept: str) -> None:
+    assert without_history(text) == kept
+
+
+def test_a_page_that_is_all_quotation_or_broken_says_what_there_is() -> None:
+    assert from_html("<p>a<blockquote>b<blockquote>c</blockquote></blockquote>d") == "a\nd"
+    assert from_html("<b>unclosed <script>never shown") == "unclosed"
+    assert from_html("<blockquote>All in one</blockquote>") == "All in one"
