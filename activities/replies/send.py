@@ -90,7 +90,7 @@ class ReplySender:
             if failed is not None:
                 return {"failed": failed}
         async with self._database.connection() as connection:
-            await connection.execute(self._SENT, message_id, order.case_id)
+            await connection.execute(self._SENT, message_id, order.case_id, order.seq)
         return {}
 
     async def _asked(self, order: CallOrder) -> _Asked:

@@ -44,6 +44,7 @@ from cases.policy.tables import (
     ChoicesRule,
     CompensationRule,
     DigestRule,
+    IncomingRule,
     KindTable,
     LadderRule,
     NoticeRoute,
@@ -86,6 +87,8 @@ class Policy(Model):
     approvals: ApprovalsRule | None = None
     # Without it, every notice goes out by itself.
     digest: DigestRule | None = None
+    # Without it, a message that answers nothing waits for a person.
+    incoming: IncomingRule | None = None
     # Without it, people write what they mean.
     choices: ChoicesRule = ChoicesRule()
     # The kinds that are declared here without code, and what they do not say.
@@ -164,6 +167,8 @@ class Policy(Model):
                 yield from ((f"{path}.{command}", role, "role", roles) for role in allowed)
         kinds = (*(kind.KIND for kind in _declared()), *sorted(self.form))
         clocks = tuple(dict.fromkeys((*(c for kind in _declared() for c in kind.TABLE.CLOCKS), *FormTable.CLOCKS)))
+        if self.incoming is not None:
+            yield "incoming.files", self.incoming.files, "kind", kinds
         for route in self.notice:
             path = f"notice.{route.name}"
             yield from ((f"{path}.on", event, "type of event", EVENTS) for event in route.on)

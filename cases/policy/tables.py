@@ -291,6 +291,13 @@ class ChoicesRule(Model):
     subject: tuple[Label, ...] = ()
 
 
+class IncomingRule(Model):
+    """What a message of a customer that answers nothing files: a case of this kind with these facts, and its words."""
+
+    files: str
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
 class DigestRule(Model):
     """More than so many notices to one recipient within so much time come as one list."""
 

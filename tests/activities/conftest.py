@@ -44,7 +44,7 @@ async def book(dsn: str, superuser: asyncpg.Connection) -> AsyncIterator[Book]:
         "case_text, case_proof, case_request, case_number_given, casebook_recovery, "
         "case_search, personal_search, payout, payout_booking, payee, "
         "checkpoint, checkpoint_head, checkpoint_place, checkpoint_timestamp, ledger_epoch, personal_look, draft, "
-        "customer_message",
+        "customer_message, incoming_message",
     )
     async with open_book(dsn) as made:
         yield made

@@ -19,6 +19,15 @@ WITH filed AS (
     UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = $1 AND text IS NOT NULL
 ), messages AS (
     DELETE FROM customer_message WHERE case_id = $1
+), incoming AS (
+    -- What the same customer has written and nobody has dealt with.
+    UPDATE incoming_message SET state = 'handled', content = NULL, outcome = 'erased', handled_at = now()
+    FROM personal AS p
+    WHERE p.case_id = $1 AND incoming_message.content IS NOT NULL
+      AND (incoming_message.case_id = $1
+           OR incoming_message.content -> 'sender' ->> 'email' = lower(p.facts -> 'customer' ->> 'email')
+           OR incoming_message.content -> 'sender' ->> 'phone' = p.facts -> 'customer' ->> 'phone'
+           OR incoming_message.content -> 'sender' ->> 'ref' = p.facts -> 'customer' ->> 'ref')
 ), accounts AS (
     UPDATE payee SET details = NULL, salt = NULL, erased_at = now() WHERE case_id = $1 AND erased_at IS NULL
 )

@@ -1,0 +1,153 @@
+"""The messages that came in: each is kept once, until it is on a case or a person has dealt with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from activities.database.database import Database, statement
+from activities.replies.incoming import Incoming
+
+Json = dict[str, Any]
+# Characters of a message's list at most: so many are shown at once.
+MOST_OPEN = 500
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message as it waits.
+
+    Args:
+        via: ``mail``, ``message`` or ``web``.
+        sender: where it came from: ``email``, ``phone`` or ``ref``; empty where that is unknown.
+        case_id: where a person has put it; of an open one the closed case that it answers.
+        why: of an open one, why nobody has dealt with it.
+    """
+
+    id: int
+    came_at: datetime
+    message_id: str
+    sort: str
+    via: Literal["mail", "message", "web"]
+    named: tuple[str, ...]
+    references: tuple[tuple[str, str], ...]
+    sender: Mapping[str, str] = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    case_id: str | None = None
+    why: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """What stands for its id."""
+        return digest_of(self.message_id).hex()
+
+
+class Inbox:
+    """Keeps the messages. Safe to share between tasks; every method raises what `Database.connection` does."""
+
+    _PUT = statement(__package__, "incoming_put")
+    _NEXT = statement(__package__, "incoming_next")
+    _DONE = statement(__package__, "incoming_done")
+    _LEAVE = statement(__package__, "incoming_leave")
+    _OPEN = statement(__package__, "incoming_open")
+    _GIVE = statement(__package__, "incoming_give")
+    _DISMISS = statement(__package__, "incoming_dismiss")
+    _EXPIRE = statement(__package__, "incoming_expire")
+    _FORGET = statement(__package__, "incoming_forget")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, found: Incoming, via: str = "mail", sender: Mapping[str, str] | None = None) -> str:
+        """Take a message in; a worker deals with it. Of what a machine sent only that it came is kept.
+
+        Args:
+            sender: where it came from, if not by mail.
+
+        Returns:
+            ``waits``, ``known`` (it came before), or what it is if nothing follows from it: ``auto`` or ``loop``.
+        """
+        machine = found.sort in ("auto", "loop")
+        by_mail = {} if found.sender is None else {"email": found.sender}
+        content = {
+            "message_id": found.message_id,
+            "sort": found.sort,
+            "via": via,
+            "named": list(found.named),
+            "references": [list(one) for one in found.references],
+            "sender": dict(by_mail if sender is None else sender),
+            "subject": found.subject,
+            "text": found.text,
+        }
+        state, kept, outcome = ("handled", None, found.sort) if machine else ("new", content, None)
+        async with self._database.connection() as connection:
+            put = await connection.fetchval(self._PUT, digest_of(found.message_id), state, kept, outcome)
+        if put is None:
+            return "known"
+        return found.sort if machine else "waits"
+
+    async def take(self) -> Letter | None:
+        """Take the message that has waited longest; nobody else gets it within a minute. None if none waits."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._NEXT)
+        return None if row is None else _letter(row)
+
+    async def done(self, letter: Letter, outcome: str, case_id: str | None = None) -> None:
+        """Note what came of a message, with the case that it is on now, and delete what it says."""
+        named = letter.message_id if case_id is not None and letter.sort == "message" else None
+        async with self._database.connection() as connection:
+            await connection.execute(self._DONE, letter.id, outcome, case_id, named)
+
+    async def leave(self, letter: Letter, why: str, closed: str | None = None) -> None:
+        """Leave a message to people: ``why``, and the closed case that it answers."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._LEAVE, letter.id, why, closed)
+
+    async def open(self) -> list[Letter]:
+        """Return the messages that wait for a person, the oldest first."""
+        async with self._database.connection() as connection:
+            return [_letter(row) for row in await connection.fetch(self._OPEN, MOST_OPEN)]
+
+    async def give(self, id: int, case_id: str, by: str) -> bool:
+        """Put a message on a case, which a worker does; False where none of this id waits for a person."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(self._GIVE, id, case_id, by) is not None
+
+    async def dismiss(self, id: int, by: str) -> bool:
+        """Say that nothing follows from a message; False where none of this id waits for a person."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(self._DISMISS, id, by) is not None
+
+    async def expire(self) -> int:
+        """Delete what nobody has dealt with for 90 days, and return how many these were; forget what is long done."""
+        async with self._database.connection() as connection:
+            expired = await connection.fetch(self._EXPIRE)
+            await connection.execute(self._FORGET)
+        return len(expired)
+
+
+def digest_of(message_id: str) -> bytes:
+    """Return what stands for the id of a message once its content is gone."""
+    return hashlib.sha256(message_id.encode()).digest()
+
+
+def _letter(row: Any) -> Letter:
+    told: Json = row["content"]
+    return Letter(
+        id=row["id"],
+        came_at=row["came_at"],
+        message_id=told["message_id"],
+        sort=told["sort"],
+        via=told["via"],
+        named=tuple(told["named"]),
+        references=tuple((kind, number) for kind, number in told["references"]),
+        sender=told["sender"],
+        subject=told["subject"],
+        text=told["text"],
+        case_id=row["case_id"],
+        why=row.get("outcome"),
+    )
