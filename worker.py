@@ -52,6 +52,7 @@ from starter.client import CaseClient
 from starter.connection import Unreachable, connect
 from starter.embedded import running
 from starter.erasure import keep_erasing
+from starter.incoming import keep_answering, keep_fetching
 from starter.logs import configure, core_logging
 from starter.payouts import payouts_of
 from starter.recovery.deployment import version_of
@@ -87,7 +88,7 @@ async def polling(
         client: the connection to Temporal.
         settings: the settings of the casebook and the channels.
         cache: how many workflows are kept in memory between tasks.
-        tell: say in the log when new cases and payments wait, make checkpoints, and erase what is to be erased.
+        tell: do what stands beside the cases too, see `_beside`.
 
     Raises:
         SettingsError: a setting is missing or invalid.
@@ -185,12 +186,18 @@ def _notifier(settings: Settings, directory: DirectoryBook, casebook: Casebook) 
 
 @asynccontextmanager
 async def _beside(client: Client, database: Database, settings: Settings) -> AsyncIterator[None]:
-    """Say for the block when new cases and payments wait, make checkpoints, and erase what is to be erased."""
+    """Do for the block what a worker does beside the cases.
+
+    It says when new cases and payments wait, makes checkpoints, erases what is to be erased, and deals with what
+    customers write.
+    """
     policies = Policies(settings.policies, CalendarYears(database).current)
     doing = (
         tell_while_waiting(database, log),
         keep_making(database, settings, log),
         keep_erasing(database, client, settings, policies, log),
+        keep_answering(database, client, settings, policies, log),
+        keep_fetching(database, settings, log),
     )
     tasks = [asyncio.create_task(one) for one in doing]
     try:

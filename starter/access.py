@@ -195,6 +195,16 @@ def may_change(caller: Caller) -> bool:
     return caller.role != AUDITOR
 
 
+def may_bring_messages(caller: Caller) -> bool:
+    """Whether a caller may bring what customers have written, which may be about any case."""
+    return (
+        caller.kind == "system"
+        and caller.role == "system"
+        and caller.units is None
+        and bool(caller.scopes & {"file", "command"})
+    )
+
+
 def scope_of(command: str) -> Scope:
     """Return the scope of a key that may send a command."""
     return "administer" if command in ADMINISTRATION else "command"

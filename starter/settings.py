@@ -12,7 +12,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     mail_from: str = Field("caseladder@localhost", description="sender of notices")
     reply_address: str | None = Field(
         None, description="address that customers' answers go to; without it they go to CASELADDER_MAIL_FROM"
+    )
+    imap_url: SecretStr | None = Field(
+        None,
+        description="mailbox in which customers' answers are read: imaps://USER:PASSWORD@HOST/FOLDER, encoded as in"
+        " URLs; a worker marks as seen what it has taken in",
     )
     message_url: SecretStr | None = Field(
         None, description="https:// address that replies to customers by message (SMS, mini-program) are posted to"
@@ -249,6 +254,20 @@ class Settings(BaseSettings):
             url = urlsplit(value.get_secret_value())
             if url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
                 raise ValueError("http:// only to this machine: what customers are told goes out by https://")
+        return value
+
+    @field_validator("imap_url")
+    @classmethod
+    def _check_imap_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_url(value, ("imaps", "imap"))
+            url = urlsplit(value.get_secret_value())
+            if url.scheme == "imap" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError("imap:// only to this machine: elsewhere it is imaps://")
+            if not (url.username and url.password):
+                raise ValueError("it needs a user and a password")
+            if not re.fullmatch(r"[ !#-\[\]-~]*", unquote(url.path)):
+                raise ValueError("the folder's name is in ASCII, without quotation marks and backslashes")
         return value
 
     @field_validator("webhook_secret", "payout_callback_secret", "message_secret")

@@ -15,7 +15,7 @@ from activities.casebook.errors import WAITING
 from activities.casebook.restored import Restored
 from activities.database.errors import DatabaseAway, StatementFailed
 from cases.vocabulary.contract import TASK_QUEUE
-from starter.api import acknowledge, erasures, files, guards, payouts, problems, routes
+from starter.api import acknowledge, erasures, files, guards, messages, payouts, problems, routes
 from starter.api.services import Services
 from starter.api.shapes import describe
 from starter.console import mount
@@ -58,6 +58,7 @@ def bare_app(forms: Forms) -> FastAPI:
     app.include_router(files.router, prefix="/api/v1")
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(erasures.router, prefix="/api/v1")
+    app.include_router(messages.router, prefix="/api/v1")
     # Last, since any name of a kind stands where others stand too.
     app.include_router(routes.filing(forms), prefix="/api/v1")
     describe(app, forms)

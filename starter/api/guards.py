@@ -27,6 +27,8 @@ CODEC = "/console/codec/decode"
 
 # What brings files is sent as this, so many at a time.
 MULTIPART, FILES = "multipart/form-data", 5
+# A mail brings its attachments with it.
+MAIL = "message/rfc822"
 
 # Seconds that a client may take to read what it is sent.
 SLOWEST = 30.0
@@ -70,7 +72,7 @@ class Guard:
             return
         begun, seen = False, 0
         headers = Headers(scope=scope)
-        with_files = headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART
+        with_files = headers.get("content-type", "").partition(";")[0].strip().lower() in (MULTIPART, MAIL)
         limit = self._files if with_files else self._limit
 
         async def answer(message: Message) -> None:

@@ -331,6 +331,39 @@ class WantedErasure(Model):
     why: ErasedFor
 
 
+class WantedMessage(Model):
+    """What a customer has written, as a gateway for SMS, a mini-program or a web page has it."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="of the gateway: a repeat with the same id is the same message"
+    )
+    from_: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=254)] | None = Field(
+        None, alias="from", description="the phone number or e-mail address that it came from"
+    )
+    ref: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = Field(
+        None, description="the reference of the customer, where they were logged in"
+    )
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] = Field(
+        description="the first 4,000 characters are kept"
+    )
+    in_reply_to: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="the `id` of the message that was posted to the gateway and is answered"
+    )
+    number: Annotated[str, StringConstraints(min_length=4, max_length=32)] | None = Field(
+        None, description="of the case; it counts where the customer is known to be reached there"
+    )
+    kind: Annotated[str, StringConstraints(max_length=60)] | None = Field(
+        None, description="of the case, where the number alone may mean several"
+    )
+    via: Literal["message", "web"] = "message"
+
+
+class TakenMessage(_Answer):
+    """What became of a message: it waits for a worker, came before, or was sent by a machine and is noted alone."""
+
+    state: Literal["waits", "known", "auto", "loop"]
+
+
 class WantedHold(Model):
     """A case that must not be erased, and the file number of the court or authority that wants it kept."""
 
@@ -395,6 +428,7 @@ def _document(app: FastAPI, forms: Forms) -> dict[str, Any]:
         PayeeDetails,
         WantedErasure,
         WantedHold,
+        WantedMessage,
         HeldCase,
         *(model for kind in case_types() for model in kind.offered_commands().values()),
     }

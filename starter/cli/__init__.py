@@ -21,6 +21,7 @@ from starter.cli import (
     export,
     forms,
     keys,
+    messages,
     migrate,
     notices,
     payouts,
@@ -68,6 +69,7 @@ def _app() -> App:
     app.command(export.export)
     app.command(serve)
     keys.register(app)
+    messages.register(app)
     erase.register(app)
     system.register(app)
     backup.register(app)

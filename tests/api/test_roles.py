@@ -81,6 +81,7 @@ GET  /erasures/{number}                   F F F F F F 4 4 4 F F F F F F F F F F 
 POST /erasures                            F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F F F F F F F U
+POST /messages                            F F F F F F F F F F F F F F F + + F F F F U
 GET  /holds                               F F F F F F + + + F F F F F F F F F F F F U
 POST /holds                               F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F F F F F U
@@ -96,6 +97,7 @@ BODIES: dict[str, Any] = {
     "payees": {"name": "Zhang San", "account": "6222", "method": "bank"},
     "erasures": {"case": "complaint:nobody", "why": "customer"},
     "holds": {"case": "complaint:nobody", "reference": "17"},
+    "messages": {"id": "sms-1", "from": "13800000000", "text": "seen"},
     "lift": {"case": "complaint:nobody"},
     "attachments": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://x/call.wav", "size": 5},
 }

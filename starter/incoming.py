@@ -1,0 +1,84 @@
+"""Messages of customers as the settings have them come in: read, kept, and dealt with by whichever worker is next."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import structlog
+from temporalio.exceptions import ApplicationError
+
+from activities.casebook.read import Casebook
+from activities.database.database import Database
+from activities.database.errors import DatabaseAway, StatementFailed
+from activities.policies.store import Policies
+from activities.replies.handle import Letters, Waits
+from activities.replies.inbox import Inbox
+from activities.replies.incoming import read_mail
+from activities.replies.mailbox import Mailbox, MailboxAway
+from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
+from starter.client import DEFAULT_POLICY, CaseClient
+from starter.senders import signer_of
+from starter.settings import Settings
+
+if TYPE_CHECKING:  # half a second to import; needed only where the engine is asked
+    from temporalio.client import Client
+
+# Seconds between two looks at what waits, at the mailbox, and at what is too old.
+LOOK_AGAIN, MAILBOX_AGAIN, EXPIRE_AGAIN = 2.0, 30.0, 3600.0
+
+
+def our_addresses(settings: Settings) -> list[str]:
+    """Return the addresses that this system writes from, or has answers sent to."""
+    return [one for one in (settings.mail_from, settings.reply_address) if one is not None]
+
+
+async def take_mail(raw: bytes, inbox: Inbox, settings: Settings) -> str:
+    """Take a mail in as it came by RFC 5322; see `Inbox.put` for what is returned."""
+    return await inbox.put(await asyncio.to_thread(read_mail, raw, our_addresses(settings)))
+
+
+async def keep_answering(
+    database: Database, client: Client, settings: Settings, policies: Policies, log: structlog.stdlib.BoundLogger
+) -> None:
+    """Deal with the messages that come in until it is cancelled, and delete those that nobody has dealt with."""
+    from temporalio.service import RPCError
+
+    async def in_force() -> Policy:
+        return await policies.in_force(DEFAULT_POLICY)
+
+    cases = CaseClient(client, Casebook(database), signer_of(settings), policies.in_force)
+    letters, inbox = Letters(database, cases.command, cases.open, in_force), Inbox(database)
+    expired = float("-inf")
+    while True:
+        try:
+            if monotonic() - expired >= EXPIRE_AGAIN:
+                gone, expired = await inbox.expire(), monotonic()
+                if gone:
+                    log.warning("messages_expired", messages=gone)
+                if waiting := len(await inbox.open()):
+                    log.warning("messages_wait", messages=waiting)
+            while (outcome := await letters.next()) is not None:
+                log.info("message_handled", outcome=outcome)
+        except Waits:
+            continue  # to the next one: this one is taken again in a minute
+        except (DatabaseAway, StatementFailed, RPCError, OSError, Refused, ApplicationError) as error:
+            log.warning("messages_wait", reason=type(error).__name__)
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+async def keep_fetching(database: Database, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
+    """Read the mailbox of the settings until it is cancelled, if there is one; while it is away it is tried again."""
+    if settings.imap_url is None:
+        return
+    mailbox, inbox = Mailbox.at(settings.imap_url.get_secret_value()), Inbox(database)
+    while True:
+        try:
+            found = await mailbox.look(lambda raw: take_mail(raw, inbox, settings))
+            if found:
+                log.info("mails_taken", mails=found)
+        except (MailboxAway, DatabaseAway, StatementFailed) as error:
+            log.warning("mailbox_waits", reason=type(error).__name__)
+        await asyncio.sleep(MAILBOX_AGAIN)

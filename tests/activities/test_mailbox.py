@@ -1,0 +1,63 @@
+"""Reading a mailbox by IMAP: what was taken in is marked as seen, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.replies.mailbox import Mailbox, MailboxAway
+from tests.activities import letters
+from tests.activities.imap import ImapServer
+from tests.notifications import free_port
+
+
+def mailbox(port: int, password: str = "p%40ss%20word", folder: str = "") -> Mailbox:
+    return Mailbox.at(f"imap://care%40x.test:{password}@127.0.0.1:{port}{folder}")
+
+
+async def test_what_nobody_has_seen_is_taken_once_and_marked_then() -> None:
+    taken: list[bytes] = []
+    async with ImapServer(letters.PLAIN, letters.GB2312) as server:
+
+        async def put(raw: bytes) -> None:
+            assert server.seen == [len(taken) > 0, False]
+            taken.append(raw)
+
+        assert await mailbox(server.port).look(put) == 2
+        assert (taken, server.seen) == ([letters.PLAIN, letters.GB2312], [True, True])
+        assert await mailbox(server.port).look(put) == 0
+
+
+async def test_what_could_not_be_kept_stays_unseen() -> None:
+    async def put(raw: bytes) -> None:
+        if raw == letters.HTML:
+            raise LookupError("away")
+
+    async with ImapServer(letters.PLAIN, letters.HTML, letters.GB2312) as server:
+        with pytest.raises(LookupError):
+            await mailbox(server.port).look(put)
+        assert server.seen == [True, False, False]
+        assert server.asked[-1] == "LOGOUT"
+
+
+@pytest.mark.parametrize("wrong", [{"password": "secret-word"}, {"folder": "/Other"}])
+async def test_a_server_that_refuses_is_away_and_no_error_says_more(wrong: dict[str, str]) -> None:
+    async def put(raw: bytes) -> None:
+        raise AssertionError
+
+    async with ImapServer(letters.PLAIN) as server:
+        with pytest.raises(MailboxAway) as caught:
+            await mailbox(server.port, **wrong).look(put)
+    assert not any(word in str(caught.value) for word in ("secret", "care", "1380"))
+    with pytest.raises(MailboxAway):
+        await mailbox(free_port()).look(put)
+    assert "secret" not in repr(mailbox(1, "secret"))
+
+
+async def test_another_folder_of_the_address_is_read() -> None:
+    async def put(raw: bytes) -> None:
+        pass
+
+    async with ImapServer(letters.PLAIN) as server:
+        server.folder = "Care desk"
+        assert await mailbox(server.port, folder="/Care%20desk").look(put) == 1
+    assert Mailbox.at("imaps://u:p@mail.test").port == 993
