@@ -15,7 +15,6 @@ from typing import Any
 from activities.casebook.read import Casebook
 from activities.database.database import Database, statement
 from activities.notify.translations import LANGUAGES, Translations, word_files
-from activities.replies.customers import Customers
 from activities.replies.inbox import Inbox, Letter
 from cases.policy.model import Policy
 from cases.vocabulary.commands import CustomerWrote, ReplyBounced
@@ -61,13 +60,14 @@ class Letters:
 
     _NAMED = statement(__package__, "letters_named")
     _NUMBERED = statement(__package__, "letters_numbered")
+    _FROM_THERE = statement(__package__, "letter_known")
     _RECORDED = statement(__package__, "request_recorded")
 
     def __init__(
         self, database: Database, command: Command, file: File, policy: Callable[[], Awaitable[Policy]]
     ) -> None:
         self._database, self._command, self._file, self._policy = database, command, file, policy
-        self._inbox, self._customers, self._casebook = Inbox(database), Customers(database), Casebook(database)
+        self._inbox, self._casebook = Inbox(database), Casebook(database)
         self._words = [Translations.read(language, word_files(language)) for language in LANGUAGES]
 
     async def next(self) -> str | None:
@@ -138,9 +138,13 @@ class Letters:
         return "closed", case_id
 
     async def _is_known(self, letter: Letter, case_id: str) -> bool | None:
-        customer = await self._customers.of(case_id)
-        told = [(customer.get(way), address) for way, address in letter.sender.items()]
-        return next((one.lower() == address.lower() for one, address in told if one is not None), None)
+        """Whether it came from where the customer is reached; None where that is not known."""
+        if not letter.sender:
+            return None
+        [(way, address)] = letter.sender.items()
+        async with self._database.connection() as connection:
+            known: bool | None = await connection.fetchval(self._FROM_THERE, case_id, way, address.lower())
+        return known
 
     async def _until_recorded(self, case_id: str, request_id: str) -> None:
         """Wait until no loss of the engine can lose it."""

@@ -17,6 +17,8 @@ from activities.erasure.erase import Eraser
 from activities.events.feed import Feed
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
+from activities.replies.inbox import Inbox
+from activities.replies.incoming import Incoming
 from cases.vocabulary.events import SYSTEM, Actor
 from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
@@ -72,11 +74,16 @@ async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
     typed = {"customer.phone": ["+86 138-0000-0000"], "description": ["called again about it"]}
     await drafts.save("agent-1", Draft("C-1", "complaint", START, typed), None, "+86 138-0000-0000")
     await drafts.save("agent-1", Draft("C-2", "complaint", START, {"description": ["x"]}), "c-1", "13900000000")
+    # They have written what nobody has dealt with, by another spelling too; and so has somebody else.
+    inbox = Inbox(book.database)
+    for number, phone in enumerate(("13800000000", "+86 138 0000 0000", "13900000000")):
+        message = Incoming("message", f"m{number}@message", text=f"my words {number}")
+        assert await inbox.put(message, "message", {"phone": phone}) == "waits"
     hashed = await superuser.fetchval("SELECT phone_hash::text FROM personal WHERE case_id = $1", CASE)
     before = await everything_in(superuser)
     marks = (
         "张三", "13800000000", "looking for the parcel", "goes out today", "李四", "6222020200", "138-0000-0000",
-        "called again", hashed,
+        "called again", hashed, "my words 0", "my words 1",
         # What they are found by.
         "~张三", "+1380", "~parcel", "~today",
     )  # fmt: skip
@@ -102,6 +109,7 @@ async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(
     assert view["events"] == len(case.events) + 1
     assert await superuser.fetchval("SELECT erased_at IS NOT NULL FROM payee WHERE token = $1", token)
     assert await superuser.fetchval("SELECT count(*) FROM case_request") == 0
+    assert "my words 2" in after
     assert [draft.key for draft in await drafts.of("agent-1")] == ["C-2"]
     assert await faults(book) == []
     assert (await book.verify()).ok

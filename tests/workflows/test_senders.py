@@ -27,11 +27,16 @@ from activities.casebook.texts import commitment
 from activities.database.database import Database
 from activities.messages import Batch, OpenOrder, PayoutOrder
 from activities.policies.store import Policies
+from activities.replies.handle import Letters
+from activities.replies.inbox import Inbox
+from activities.replies.incoming import Incoming
 from activities.senders.gate import GATE, LOOK_AGAIN, Mode, guarding
 from activities.senders.key_set import ANY, entry, read_key_set
 from activities.senders.sign import Signer
 from cases.kinds.claim_models import Agreed
 from cases.mechanisms.payment import PayoutRequested
+from cases.policy.model import Policy
+from cases.policy.tables import IncomingRule
 from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.contract import RECORD_AGAIN, refusal_of
@@ -45,7 +50,7 @@ from starter.settings import Settings
 from tests.activities.ledger import behind_the_back
 from tests.postgres import Cluster
 from tests.temporal import eventually, time_skipping
-from tests.workflows.backend import Backend, Handle, Json, open_backend
+from tests.workflows.backend import DEFAULT, Backend, Handle, Json, open_backend
 from tests.workflows.test_claims import FACTS, SHIPMENT, _case
 from workflows.recording import Known, end_of_call
 from workflows.registry import RUNNER, case_workflows
@@ -387,6 +392,34 @@ async def test_a_worker_signs_what_a_case_that_is_merged_asks_for(signing: Signi
         assert error.value.code == code
     plain = CaseClient(signing.backend.env.client)
     await refused(plain, earlier.id, "take_duplicate", {"by": SYSTEM.as_json(), **fields})
+
+
+async def test_a_worker_signs_what_customers_write(signing: Signing) -> None:
+    case = await signing.file(customer={"email": "wang@example.org"})
+    database = signing.backend.book.database
+    policy = DEFAULT.model_copy(update={"incoming": IncomingRule(files="complaint", facts={"category": "other"})})
+
+    async def in_force() -> Policy:
+        return policy
+
+    cases = CaseClient(signing.backend.env.client, signing.backend.book, signing.server)
+    handling, inbox = Letters(database, cases.command, cases.open, in_force), Inbox(database)
+    number = (await eventually(lambda: _case(case), lambda view: view.get("number") is not None))["number"]
+    sender = {"email": "wang@example.org"}
+    await inbox.put(Incoming("message", "s1@x", references=(("", number),), text="Not here."), sender=sender)
+    await inbox.put(Incoming("message", "s2@x", text="Something else."), sender=sender)
+    assert [await handling.next(), await handling.next(), await handling.next()] == ["taken", "filed", None]
+    async with database.connection() as connection:
+        filed = await connection.fetchval("SELECT case_id FROM customer_message WHERE message_id = 's2@x'")
+    for one in (case, signing.backend.handle(filed)):
+        assert await signing.faults(one) == []
+    # Nobody else says so, and nobody unsigned.
+    fields: Json = {"text": "x", "via": "mail"}
+    for by in (AGENT, {"id": "erp", "role": "system"}):
+        with pytest.raises(Refused) as error:
+            await signing.client.command(case.id, "customer_wrote", {"by": by, **fields})
+        assert error.value.code == "role"
+    await refused(CaseClient(signing.backend.env.client), case.id, "customer_wrote", {"by": SYSTEM.as_json(), **fields})
 
 
 def test_what_fell_due_before_a_command_is_not_its_senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ WITH filed AS (
     WHERE p.case_id = $1 AND incoming_message.content IS NOT NULL
       AND (incoming_message.case_id = $1
            OR incoming_message.content -> 'sender' ->> 'email' = lower(p.facts -> 'customer' ->> 'email')
-           OR incoming_message.content -> 'sender' ->> 'phone' = p.facts -> 'customer' ->> 'phone'
+           OR phone_hash(incoming_message.content -> 'sender' ->> 'phone') = p.phone_hash
            OR incoming_message.content -> 'sender' ->> 'ref' = p.facts -> 'customer' ->> 'ref')
 ), accounts AS (
     UPDATE payee SET details = NULL, salt = NULL, erased_at = now() WHERE case_id = $1 AND erased_at IS NULL
