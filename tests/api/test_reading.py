@@ -172,12 +172,12 @@ async def test_a_text_finds_what_the_caller_may_read(api: ApiServer) -> None:
         assert answer.status_code == 200, answer.text
         return [view["id"] for view in answer.json()["cases"]] == [case_id]
 
-    await api.key("key-read", "read")
+    await api.key("key-finding", "read")
     # Displayed words and a part of the waybill, for everybody; also a system.
-    for who in ("agent-n", "super-n", "gm-1", "auditor-1", "key-read"):
+    for who in ("agent-n", "super-n", "gm-1", "auditor-1", "key-finding"):
         assert await found(who, "丢失 loss 1209")
     # Notes for who reads them: not for a system without that scope.
-    assert [who for who in ("agent-n", "super-n", "auditor-1", "key-read") if await found(who, "纸箱 淋湿")] == [
+    assert [who for who in ("agent-n", "super-n", "auditor-1", "key-finding") if await found(who, "纸箱 淋湿")] == [
         "agent-n", "super-n", "auditor-1"
     ]  # fmt: skip
     assert not await found("agent-e", "丢失")
@@ -190,7 +190,9 @@ async def test_a_text_finds_what_the_caller_may_read(api: ApiServer) -> None:
 
     before = await searches()
     assert await found("agent-n", "Xiaoming 1234 纸箱")
-    assert [who for who in ("super-n", "qa-1", "gm-1", "auditor-1", "key-read") if await found(who, "Xiaoming")] == []
+    assert [
+        who for who in ("super-n", "qa-1", "gm-1", "auditor-1", "key-finding") if await found(who, "Xiaoming")
+    ] == []
     assert await searches() == ["agent-n", *before]
     looks = (await api.get("auditor-1", f"/cases/{case_id}/looks")).json()["looks"]
     assert looks == []
