@@ -7,7 +7,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
-from temporalio.exceptions import ApplicationError
 
 from activities.casebook.read import Casebook
 from activities.database.database import Database
@@ -18,7 +17,6 @@ from activities.replies.inbox import Inbox
 from activities.replies.incoming import read_mail
 from activities.replies.mailbox import Mailbox, MailboxAway
 from cases.policy.model import Policy
-from cases.vocabulary.refusals import Refused
 from starter.client import DEFAULT_POLICY, CaseClient
 from starter.senders import signer_of
 from starter.settings import Settings
@@ -62,10 +60,15 @@ async def keep_answering(
                     log.warning("messages_wait", messages=waiting)
             while (outcome := await letters.next()) is not None:
                 log.info("message_handled", outcome=outcome)
-        except Waits:
-            continue  # to the next one: this one is taken again in a minute
-        except (DatabaseAway, StatementFailed, RPCError, OSError, Refused, ApplicationError) as error:
-            log.warning("messages_wait", reason=type(error).__name__)
+        except Waits as error:
+            # To the next one: this one is taken again in a minute.
+            log.warning("message_waits", reason=str(error))
+            continue
+        except (DatabaseAway, StatementFailed, RPCError, OSError) as error:
+            log.warning("messages_delayed", reason=type(error).__name__)
+        except Exception as error:
+            # One message must not keep all others waiting; what it says may stand in the error.
+            log.error("message_failed", error=type(error).__name__)
         await asyncio.sleep(LOOK_AGAIN)
 
 

@@ -31,6 +31,7 @@ _SECRET = frozenset(
         "database_owner_url",
         "checkpoint_tsa",
         "smtp_url",
+        "imap_url",
         "webhook_secret",
         "link_secret",
         "console_secret",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activities.replies.mailbox import Mailbox, MailboxAway
+from starter.settings import SettingsError, load_settings
 from tests.activities import letters
 from tests.activities.imap import ImapServer
 from tests.notifications import free_port
@@ -51,6 +52,17 @@ async def test_a_server_that_refuses_is_away_and_no_error_says_more(wrong: dict[
     with pytest.raises(MailboxAway):
         await mailbox(free_port()).look(put)
     assert "secret" not in repr(mailbox(1, "secret"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["https://u:p@mail.test", "imap://u:secret@mail.test", "imaps://mail.test", "imaps://u:secret@mail.test/%22"],
+)
+def test_a_wrong_address_is_refused_without_repeating_it(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="CASELADDER_IMAP_URL") as caught:
+        load_settings(imap_url=wrong)
+    assert "secret" not in str(caught.value)
+    assert load_settings(imap_url="imaps://care%40x.test:p@mail.test/INBOX").imap_url is not None
 
 
 async def test_another_folder_of_the_address_is_read() -> None:

@@ -191,6 +191,11 @@ WRONG = {
     ),
     "reminder factor": ("factor = 2", "factor = 0", ["ladder.reminders.factor = 0", "or equal to 1"]),
     "reopening without days": ("reopen_days = 7", "reopen_days = 0", ["complaint.reopen_days = 0", "greater than 0"]),
+    "a message that files no kind": (
+        "[permissions]",
+        '[incoming]\nfiles = "complaynt"\n[permissions]',
+        ["incoming.files = 'complaynt' is not a kind; allowed: complaint"],
+    ),
     "name": ('name = "default"', 'name = "My Policy"', ["policy: name = 'My Policy': allowed are a small letter"]),
     "no TOML": ('name = "default"', "name = default", ["not TOML", "line 5"]),
 }
@@ -363,8 +368,9 @@ def test_the_default_numbers_are_those_of_the_rulebook() -> None:
     inquiry = policy.rule("inquiry")
     assert isinstance(inquiry, InquiryTable)
     assert inquiry.validity_years == 1
-    # That approvals need a passkey is for each company to say.
-    assert set(tomllib.loads(DEFAULT)) == set(type(policy).model_fields) - {"document", "approvals", "form"}
+    # That approvals need a passkey, and that messages file cases, is for each company to say.
+    own = {"document", "approvals", "incoming", "form"}
+    assert set(tomllib.loads(DEFAULT)) == set(type(policy).model_fields) - own
 
 
 @pytest.mark.parametrize(

@@ -395,7 +395,7 @@ async def test_a_worker_signs_what_a_case_that_is_merged_asks_for(signing: Signi
 
 
 async def test_a_worker_signs_what_customers_write(signing: Signing) -> None:
-    case = await signing.file(customer={"email": "wang@example.org"})
+    case = await signing.file(category="delay", customer={"email": "wang@example.org"})
     database = signing.backend.book.database
     policy = DEFAULT.model_copy(update={"incoming": IncomingRule(files="complaint", facts={"category": "other"})})
 
