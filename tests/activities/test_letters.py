@@ -1,228 +1,221 @@
-"""What comes of messages of customers, in a real casebook: on the case, a new case, left to people, or noted alone."""
+"""The letter to a claimant, in Chinese and English: amounts, clauses, refusals, ways of dispute."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, get_args
 
-import asyncpg
 import pytest
 
-from activities.replies.handle import Letters, Waits
-from activities.replies.inbox import Inbox, digest_of
-from activities.replies.incoming import Incoming, read_mail
-from cases.policy.model import Policy
-from cases.policy.tables import IncomingRule
-from cases.vocabulary.refusals import Refused
-from tests.activities import letters
-from tests.activities.ledger import CASE, batch
-from tests.activities.letters import OURS, SENT
-from tests.casebook import Book
-from tests.core.support import default_policy
+from activities.notify.letters import letter
+from activities.notify.translations import LANGUAGES
+from cases.compensation import Assessment, LineName, Override, RefusalCode, assess
+from cases.kinds.claim_facts import ClaimFacts
+from tests.core.support import at, default_policy, policy_with
 
-CUSTOMER = {"name": "Wang Xiaoming", "phone": "13800000000", "email": "Wang@example.org"}
-FILES = IncomingRule(files="complaint", facts={"category": "other", "source": "customer"})
+ON = date(2026, 3, 20)
+PARCEL = {"waybill": "SF-77", "posted_on": "2026-03-01", "base_freight": "23.50", "weight_kg": "2.35"}
+LATE = {"promised_at": "2026-03-02T18:00:00+08:00", "delivered_at": "2026-03-03T18:00:00+08:00", "route": "domestic"}
+THIRD = {"total_value": "300.00", "lost_value": "100.00"}
+CAPPED = ("cap_at_proven_loss = false", "cap_at_proven_loss = true")
+KEPT = ("inquiry_preserves_claim = true", "inquiry_preserves_claim = false")
 
-
-class Desk:
-    """Deals with messages, and stands for the cases: notes what they are sent, and refuses what it is told to."""
-
-    def __init__(self, book: Book, connection: asyncpg.Connection, *, files: IncomingRule | None = None) -> None:
-        self.book, self.connection, self.inbox = book, connection, Inbox(book.database)
-        self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
-        self.filed: list[tuple[str, Mapping[str, Any]]] = []
-        self.refuses: Callable[[str], str | None] = lambda case_id: None
-        policy = default_policy().model_copy(update={"incoming": files})
-
-        async def in_force() -> Policy:
-            return policy
-
-        self.letters = Letters(book.database, self.command, self.file, in_force)
-
-    async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        if (code := self.refuses(case_id)) is not None:
-            raise Refused(code, "no")
-        self.sent.append((case_id, name, body))
-        if name == "customer_wrote":
-            row = (case_id, body["request_id"])
-            await self.connection.execute(
-                "INSERT INTO case_request (case_id, request_id, seq, salt, digest) VALUES ($1, $2, 9, '', '')"
-                " ON CONFLICT DO NOTHING",
-                *row,
-            )
-        return {"id": case_id}
-
-    async def file(self, kind: str, intake: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-        self.filed.append((kind, intake))
-        return {"id": f"{kind}:{intake['key']}"}, True
-
-    async def gets(self, raw: bytes) -> str | None:
-        """Take a mail in, and return what came of it."""
-        put = await self.inbox.put(read_mail(raw, [OURS]))
-        return await self.letters.next() if put == "waits" else put
-
-    async def rows(self) -> list[tuple[Any, ...]]:
-        rows = await self.connection.fetch("SELECT state, outcome, case_id, content FROM incoming_message ORDER BY id")
-        return [(row["state"], row["outcome"], row["case_id"], row["content"] is not None) for row in rows]
+Written = tuple[ClaimFacts, Assessment]
 
 
-@pytest.fixture
-async def desk(book: Book, superuser: asyncpg.Connection) -> Desk:
-    """A case whose customer was replied to by mail."""
-    await book.record(dataclasses.replace(batch(1, 1), personal={"customer": CUSTOMER}))
-    await superuser.execute(
-        "INSERT INTO customer_message (message_id, case_id, direction, seq) VALUES ($1, $2, 'out', 2)", SENT, CASE
-    )
-    return Desk(book, superuser)
-
-
-async def test_an_answer_goes_to_its_case_once(desk: Desk) -> None:
-    assert [await desk.gets(letters.PLAIN), await desk.gets(letters.PLAIN)] == ["taken", "known"]
-    [(case_id, name, body)] = desk.sent
-    assert (case_id, name, body["by"]) == (CASE, "customer_wrote", {"id": "caseladder", "role": "system"})
-    assert body["text"] == "It is still not here.\nWhen does it come?"
-    assert (body["via"], body["known"]) == ("mail", True)
-    assert await desk.rows() == [("handled", "taken", CASE, False)]
-    row = await desk.connection.fetchrow("SELECT case_id, direction FROM customer_message WHERE direction = 'in'")
-    assert dict(row) == {"case_id": CASE, "direction": "in"}
-    # A second letter of the customer that answers only their own first one finds the case too.
-    second = b"From: wang@example.org\nMessage-ID: <2@x>\nIn-Reply-To: <CAFx-1@mail.gmail.com>\n\nStill nothing."
-    assert await desk.gets(second) == "taken"
-
-
-async def test_an_answer_from_elsewhere_says_so(desk: Desk) -> None:
-    assert await desk.gets(letters.OUTLOOK) == "taken"
-    assert desk.sent[0][2]["known"] is False
-
-
-async def test_a_number_in_the_subject_counts_with_the_address_of_the_customer_alone(desk: Desk) -> None:
-    number = await desk.connection.fetchval("SELECT number FROM case_file WHERE case_id = $1", CASE)
-    forged = letters.FORGED.replace(b"2026-03-0001", number.encode())
-    assert await desk.gets(forged) == "unmatched"
-    theirs = forged.replace(b"eve@evil.test", b"WANG@example.org").replace(b"eve-1", b"wang-9")
-    assert await desk.gets(theirs) == "taken"
-    assert [(case_id, body["known"]) for case_id, _, body in desk.sent] == [(CASE, True)]
-
-
-@pytest.mark.parametrize(
-    ("raw", "outcome"),
-    [
-        (letters.OUTLOOK_AWAY, "auto"),
-        (letters.GMAIL_AWAY, "auto"),
-        (letters.QQ_AWAY, "auto"),
-        (letters.DELAYED, "auto"),
-        (letters.LIST, "auto"),
-        (letters.OTHER_CASELADDER, "loop"),
-        (letters.NOTICE, "loop"),
-        (letters.OWN_ADDRESS, "loop"),
-    ],
-)
-async def test_what_a_machine_sent_ends_here(desk: Desk, raw: bytes, outcome: str) -> None:
-    assert [await desk.gets(raw), await desk.gets(raw)] == [outcome, "known"]
-    assert await desk.letters.next() is None
-    assert (desk.sent, desk.filed, await desk.rows()) == ([], [], [("handled", outcome, None, False)])
-
-
-@pytest.mark.parametrize("raw", [letters.POSTFIX, letters.EXCHANGE, letters.QMAIL])
-async def test_a_reply_that_comes_back_is_told_to_its_case(desk: Desk, raw: bytes) -> None:
-    assert [await desk.gets(raw), await desk.gets(raw)] == ["bounced", "known"]
-    [(case_id, name, body)] = desk.sent
-    assert (case_id, name, body["of"]) == (CASE, "reply_bounced", 2)
-    assert await desk.rows() == [("handled", "bounced", CASE, False)]
-
-
-async def test_a_letter_of_nobodys_that_comes_back_is_noted_alone(desk: Desk) -> None:
-    assert await desk.gets(letters.POSTFIX.replace(SENT.encode(), b"other@caseladder")) == "bounce"
-    desk.refuses = lambda case_id: "closed"
-    assert await desk.gets(letters.QMAIL) == "bounce"
-    assert (desk.sent, desk.filed) == ([], [])
-
-
-async def test_what_answers_nothing_waits_for_a_person_who_puts_it_on_a_case_or_dismisses_it(desk: Desk) -> None:
-    assert await desk.gets(letters.FORGED) == "unmatched"
-    assert await desk.gets(letters.GB2312) == "unmatched"
-    first, second = await desk.inbox.open()
-    assert (first.text, first.sender, first.why) == (
-        "Close the complaint, please.",
-        {"email": "eve@evil.test"},
-        "unmatched",
-    )
-    assert "eve@" not in repr(first)
-    assert await desk.inbox.dismiss(first.id, "super-1")
-    assert not await desk.inbox.dismiss(first.id, "super-1")
-    assert await desk.inbox.give(second.id, CASE, "super-1")
-    assert await desk.letters.next() == "taken"
-    assert (desk.sent[0][2]["text"], desk.sent[0][2]["known"]) == ("喆先生的包裹丢了。", False)
-    assert await desk.inbox.open() == []
-    assert [state for state, *_ in await desk.rows()] == ["handled", "handled"]
-
-
-async def test_where_the_policy_says_so_it_files_a_case_once(book: Book, superuser: asyncpg.Connection) -> None:
-    desk = Desk(book, superuser, files=FILES)
-    assert [await desk.gets(letters.FORGED), await desk.gets(letters.FORGED)] == ["filed", "known"]
-    [(kind, intake)] = desk.filed
-    assert intake["key"] == f"mail-{digest_of('eve-1@evil.test').hex()[:32]}"
-    assert (kind, intake["facts"]) == (
-        "complaint",
+def written(
+    factor: str, *changes: tuple[str, str], override: Override | None = None, shipment: Any = None, **facts: Any
+) -> Written:
+    known = ClaimFacts.model_validate(
         {
-            "category": "other",
-            "source": "customer",
-            "customer": {"email": "eve@evil.test"},
-            "description": "Close the complaint, please.",
-        },
+            "factor": factor,
+            "claimant": {"relation": "sender"},
+            "cause": "company",
+            **facts,
+            "shipment": {**PARCEL, **(shipment or {})},
+        }
+    )
+    policy = policy_with(*changes) if changes else default_policy()
+    moment = at("03-20 10:00:00")
+    return known, assess(known, policy, filed_at=moment, at=moment, override=override)
+
+
+def told(case: Written, language: str) -> str:
+    facts, assessment = case
+    text = letter(assessment, facts, language, number="CL-2026-03-0007", on=ON)
+    # The event that the ledger holds tells the same.
+    assert letter(assessment.as_json(), facts, language, number="CL-2026-03-0007", on=ON) == text
+    return text
+
+
+def paid() -> Iterator[Written]:
+    """Claims that between them hold every kind of line."""
+    yield written("damage", loss=THIRD)
+    yield written("mismatch", shipment={"insured_amount": "900.00"}, loss={"declared_quantity": 4, "found_quantity": 3})
+    yield written("mismatch", loss={"declared_weight_kg": "10", "found_weight_kg": "8.5"})
+    yield written("loss", CAPPED, loss=THIRD)
+    yield written("delay", shipment=LATE)
+    yield written("damage", shipment={"agreed_compensation": "33.00"})
+    yield written("loss", override=Override(Decimal("999.00"), "he is Zhang San", "qa_manager"))
+
+
+def refusals() -> Iterator[Written]:
+    """A claim for every refusal there is."""
+    old = {"posted_on": "2025-03-01"}
+    yield written("delay", claimant={"relation": "recipient"})
+    yield written("damage", shipment=old)
+    yield written("damage", KEPT, shipment=old, inquiry_recorded_on="2025-06-01")
+    yield written("delay", shipment={"promised_at": "2026-03-25T18:00:00+08:00"})
+    yield written("delay", shipment={**LATE, "delivered_at": "2026-03-02T17:00:00+08:00"})
+    for cause in ("customer", "nature_of_goods", "force_majeure"):
+        yield written("damage", cause=cause)
+    yield written("delay", shipment={**LATE, "out_of_zone_notice": True})
+    yield written("damage", cause="packing", shipment={"packed_by": "customer"})
+    yield written("damage", shipment={"signed_at": "2026-03-03T18:00:00+08:00", "courier_present": False})
+    yield written("damage", loss={"total_value": "300.00", "lost_value": "0.00"})
+
+
+def test_a_letter_in_english() -> None:
+    text = told(written("damage", loss=THIRD, shipment={"arbitration_agreed": True}), "en")
+    assert (
+        text
+        == """\
+Your claim: what we pay
+
+Case:    CL-2026-03-0007
+Waybill: SF-77
+Posted:  2026-03-01
+Claimed: damage
+Date:    2026-03-20
+
+Dear customer,
+
+We have assessed your claim as damage. The compensation is:
+
+1. Service fee waived (without insurance and other surcharges): base freight 23.50 yuan, \
+times the part lost, 100.00 / 300.00 by value = 7.83 yuan (rule S0-A.3.3)
+2. Uninsured parcel, the lowest of: 5 x base freight 23.50 yuan; 100.00 yuan/kg x 2.35 kg, \
+times the part lost, 100.00 / 300.00 by value = 39.17 yuan (rule S0-A.3.3)
+
+Total: 47.00 yuan
+
+Once we agree on the amount, it is paid to the sender or the sender's designated beneficiary \
+within the time set for it (S0-A.5.4).
+
+If you do not agree whether, how much or how it is paid, these ways are open to you (S0-A.5.5):
+1. negotiation with us, which comes first
+2. a complaint to us
+3. an appeal to the postal authority (12305)
+4. arbitration at the place and institution agreed at posting
+5. a lawsuit at the people's court
+"""
     )
 
 
-async def test_a_closed_case_takes_nothing_and_nothing_is_lost(desk: Desk) -> None:
-    desk.refuses = lambda case_id: "closed"
-    assert await desk.gets(letters.PLAIN) == "closed"
-    [letter] = await desk.inbox.open()
-    assert (letter.case_id, letter.why) == (CASE, "closed")
-    filing = Desk(desk.book, desk.connection, files=FILES)
-    filing.refuses = desk.refuses
-    assert await filing.gets(letters.HTML) == "filed"
-    assert filing.filed[0][1]["parent"] == CASE
+def test_a_refusal_in_chinese() -> None:
+    signed = {"signed_at": "2026-03-03T18:00:00+08:00", "courier_present": False}
+    text = told(written("damage", shipment=signed, inspection_offered=False), "zh")
+    assert (
+        text
+        == """\
+不予赔偿通知书
 
+案件编号：CL-2026-03-0007
+运单号：SF-77
+交寄日期：2026-03-01
+申告事项：快件损毁
+日期：2026-03-20
 
-async def test_a_case_that_was_merged_has_the_other_one_told(desk: Desk) -> None:
-    await desk.connection.execute(
-        'UPDATE case_file SET view = view || \'{"merged_into": "complaint:first"}\' WHERE case_id = $1', CASE
+尊敬的客户：
+
+您的索赔申告经审核不予赔偿，赔偿金额为 0.00 元。
+
+理由：快件已经签收且业务员已离开（依据 S0-2.3.3）。
+签收前是否提供当面验视：未提供。
+
+如对是否赔偿、赔偿金额或赔金支付有异议，可按下列途径解决（S0-A.5.5）：
+1. 与本公司协商（首先进行）
+2. 向本公司投诉
+3. 向邮政管理部门申诉（12305）
+4. 向人民法院提起诉讼
+"""
     )
-    desk.refuses = lambda case_id: "closed" if case_id == CASE else None
-    assert await desk.gets(letters.PLAIN) == "taken"
-    assert [case_id for case_id, *_ in desk.sent] == ["complaint:first"]
 
 
-@pytest.mark.parametrize("code", ["busy", "workflow_missing", "merging"])
-async def test_what_cannot_be_told_now_is_told_later(desk: Desk, code: str) -> None:
-    desk.refuses = lambda case_id: code
-    with pytest.raises(Waits):
-        await desk.gets(letters.PLAIN)
-    assert await desk.letters.next() is None
-    desk.refuses = lambda case_id: None
-    await desk.connection.execute("UPDATE incoming_message SET try_at = now()")
-    assert await desk.letters.next() == "taken"
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_line_is_told_with_amount_and_clause(language: str) -> None:
+    seen = set()
+    for case in paid():
+        text = told(case, language)
+        said = {"zh": "合计：{} 元", "en": "Total: {} yuan"}[language]
+        assert said.format(case[1].total) in text
+        for line in case[1].lines:
+            seen.add(line.name)
+            assert f"{line.amount}" in text
+            assert line.clause in text
+            # Every number that went in, but for the role and the measure, which are words.
+            assert all(value in text for name, value in line.inputs.items() if name not in ("role", "measure"))
+        # Why discretion was used is nobody else's business.
+        assert "Zhang San" not in text
+    assert seen == set(get_args(LineName))
 
 
-async def test_nothing_is_dealt_with_while_the_casebook_is_recovered(desk: Desk) -> None:
-    await desk.connection.execute("INSERT INTO casebook_recovery (one) VALUES (true)")
-    assert await desk.gets(letters.PLAIN) is None
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_refusal_has_its_own_words_and_clause(language: str) -> None:
+    reasons = {}
+    for case in refusals():
+        refusal = case[1].refused_because
+        assert refusal is not None
+        text = told(case, language)
+        [reason] = [line for line in text.splitlines() if line.startswith(("Reason:", "理由："))]
+        assert refusal.clause in reason
+        assert "0.00" in text
+        reasons[refusal.code] = reason
+    assert set(reasons) == set(get_args(RefusalCode))
+    assert len(set(reasons.values())) == len(reasons)
 
 
-async def test_what_nobody_deals_with_goes_after_ninety_days(desk: Desk) -> None:
-    await desk.gets(letters.FORGED)
-    assert await desk.inbox.expire() == 0
-    await desk.connection.execute("UPDATE incoming_message SET came_at = now() - interval '91 days'")
-    assert await desk.inbox.expire() == 1
-    assert await desk.rows() == [("handled", "expired", None, False)]
-    await desk.connection.execute("UPDATE incoming_message SET came_at = now() - interval '2 years'")
-    await desk.inbox.expire()
-    assert await desk.rows() == []
+def test_a_claim_that_came_too_early_is_told_when_to_come_again() -> None:
+    case = written("delay", shipment={"promised_at": "2026-03-25T10:00:00Z"})
+    assert "please file it again after Wed 25 Mar 2026, 18:00" in told(case, "en")
+    assert "请于 2026年3月25日（周三）18:00 之后再次提出" in told(case, "zh")
 
 
-async def test_a_message_that_says_nothing_is_a_message(desk: Desk) -> None:
-    silent = Incoming("message", "silent@x", (SENT,))
-    assert await desk.inbox.put(silent, "message", {"phone": "+86 138-0000-0000"}) == "waits"
-    assert await desk.letters.next() == "taken"
-    assert (desk.sent[0][2]["text"], desk.sent[0][2]["known"]) == ("—", True)
+@pytest.mark.parametrize("offered", [None, True, False])
+def test_a_refusal_on_a_signature_says_whether_inspection_was_offered(offered: bool | None) -> None:
+    signed = {"signed_at": "2026-03-03T18:00:00+08:00", "courier_present": False}
+    text = told(written("damage", shipment=signed, inspection_offered=offered), "en")
+    words = {None: "not recorded", True: "offered", False: "not offered"}
+    assert f"Inspection before signing: {words[offered]}.\n" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("agreed", [True, False])
+def test_arbitration_is_named_only_if_agreed_at_posting(language: str, agreed: bool) -> None:
+    text = told(written("delay", shipment={**LATE, "arbitration_agreed": agreed}), language)
+    assert (("arbitration" in text) or ("仲裁" in text)) is agreed
+
+
+def test_no_name_of_the_customer_is_in_a_letter() -> None:
+    person = {"name": "Li Si", "phone": "13800000000", "email": "li@example.org"}
+    case = written("delay", shipment=LATE, customer=person, description="call Li Si")
+    for language in LANGUAGES:
+        assert not any(value in told(case, language) for value in person.values())
+
+
+def test_another_language_and_a_missing_parcel_are_refused() -> None:
+    facts, assessment = written("delay", shipment=LATE)
+    with pytest.raises(ValueError, match="language = 'fr': allowed: zh, en"):
+        letter(assessment, facts, "fr", number="CL-1", on=ON)
+    with pytest.raises(ValueError, match=r"facts\.shipment is missing"):
+        letter(assessment, facts.model_copy(update={"shipment": None}), "en", number="CL-1", on=ON)
+
+
+def test_a_template_that_does_not_know_a_word_fails() -> None:
+    facts, assessment = written("delay", shipment=LATE)
+    # A factor that no template names must not slip through as an empty word.
+    with pytest.raises(Exception, match="theft"):
+        letter(replace(assessment, factor_applied="theft"), facts, "en", number="CL-1", on=ON)
