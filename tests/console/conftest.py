@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser
@@ -14,14 +15,21 @@ from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 
-@pytest.fixture(scope="package")
-async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
-    """The console, over its own backend."""
+@asynccontextmanager
+async def console_alone(folders: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
+    """Serve a console over its own backend, database and engine."""
     with cluster() as postgres:
         database = await postgres.fresh_database()
         await migrate(database)
-        async with time_skipping() as env, open_console(env, database, tmp_path_factory.mktemp("console")) as made:
+        async with time_skipping() as env, open_console(env, database, folders.mktemp("console")) as made:
             yield made
+
+
+@pytest.fixture(scope="package")
+async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
+    """The console."""
+    async with console_alone(tmp_path_factory) as made:
+        yield made
 
 
 @pytest.fixture(scope="package")

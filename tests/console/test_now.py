@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from activities.people.desk import Preferences
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
+from tests.console.conftest import console_alone
 from tests.console.page import open_page, overflow
 from tests.console.samples import shipment
 from tests.console.server import PEOPLE, ConsoleServer
@@ -25,6 +26,13 @@ from tests.console.server import PEOPLE, ConsoleServer
 CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north"}
 SERIOUS = ("serious", "critical")
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
+    """A console of its own: a list shows so many lines, and beside the cases of all other tests none would be these."""
+    async with console_alone(tmp_path_factory) as made:
+        yield made
 
 
 def line(page: Page, waybill: str) -> Locator:

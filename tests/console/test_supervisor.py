@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from starter.console import now
 from tests.console.page import open_menu, open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
@@ -20,7 +21,12 @@ FOCUSED = """(() => {
 CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north"}
 
 
-async def test_a_case_arrives_climbs_and_is_decided_without_reloading(console: ConsoleServer, browser: Browser) -> None:
+async def test_a_case_arrives_climbs_and_is_decided_without_reloading(
+    console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A rung shows those first that are due first; here all of them, however many other tests left behind.
+    monkeypatch.setattr(now, "EACH", 1000)
+    monkeypatch.setattr(now, "STEP", 1000)
     async with open_page(browser, console, "sue-1") as page:
         await page.evaluate("window.seenBefore = true")
         agents = page.get_by_role("region", name="agent", exact=False).filter(has_text="agent")
