@@ -49,6 +49,8 @@ def pytest_report_header() -> list[str]:
 FIRST = ("durability", "rehearsal", "workflows", "console", "api", "cli", "embedded", "activities")
 # Folders whose tests share servers, so that all of them are run by one process.
 TOGETHER = frozenset({"console", "api", "cli"})
+# Files of them that bring servers of their own.
+APART = frozenset({"tests/console/test_now.py"})
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships no types
@@ -57,7 +59,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # the package ships 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         folder = Path(file).parent.name
-        return folder if folder in TOGETHER else file
+        return folder if folder in TOGETHER and file not in APART else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:

@@ -81,16 +81,22 @@ def test_the_sample_staff_holds_the_rungs(up: Up) -> None:
     assert up("staff", "who", "qa_manager", "--unit", "east", "--json").json["why"] == "parent_unit"
 
 
+def _clock(view: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in view["clocks"] if one["clock"] == name)
+
+
 def test_a_case_from_filing_to_its_end(up: Up) -> None:
     intake = {"key": "life", "facts": {"category": "damage", "description": "brøken 破损", "customer": {"name": "N"}}}
     view = up("file", "complaint", "-", "--set", "facts.unit=east", "--json", given=json.dumps(intake)).json
     assert (view["id"], view["status"], view["facts"]["unit"]) == ("complaint:life", "open", "east")
     again = up("file", "complaint", "-", "--set", "facts.unit=east", "--json", given=json.dumps(intake)).json
     assert again["opened_at"] == view["opened_at"]
-    # The casebook gives the number when it records the case.
-    deadline = monotonic() + 30
-    while (number := up("show", "complaint:life", "--json").json["number"]) is None:
+    # The casebook gives the number when it records the case, and those who are told of it meet a clock.
+    deadline, number, told = monotonic() + 30, None, False
+    while number is None or not told:
         assert monotonic() < deadline
+        seen = up("show", "complaint:life", "--json").json
+        number, told = seen["number"], {"clock": "report", "state": "met"}.items() <= _clock(seen, "report").items()
 
     held = up("acknowledge", "complaint:life", *AGENT, "--json").json
     assert (held["acknowledged"], held["holder"]) == (True, "a1")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
@@ -38,6 +39,12 @@ PAGES = {
 }
 # With what only QA, the general manager and auditors get to.
 ALL_PAGES = {**PAGES, "erasures": "/console/erasures"}
+
+
+def variants(first: Any, *others: Any) -> list[Any]:
+    """Return the parameters of a test, of which all but the first are for the long run: they repeat what it shows."""
+    rows = [one if isinstance(one, tuple) else (one,) for one in (first, *others)]
+    return [pytest.param(*row, marks=[pytest.mark.long] if place else []) for place, row in enumerate(rows)]
 
 
 @asynccontextmanager

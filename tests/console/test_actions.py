@@ -17,7 +17,7 @@ from cases.vocabulary.events import Actor
 from cases.vocabulary.facts import read_intake
 from starter.console import vocabulary
 from starter.console.likely import FIRST, offered
-from tests.console.page import faults_on, open_page
+from tests.console.page import faults_on, open_page, variants
 from tests.console.server import ConsoleServer
 from tests.console.test_faults import SIZES
 
@@ -89,7 +89,7 @@ def test_what_ends_a_case_or_says_no_is_grave() -> None:
 # --- in the browser -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("language", "size"), [("en", "wide"), ("zh", "narrow")])
+@pytest.mark.parametrize(("language", "size"), variants(("en", "wide"), ("zh", "narrow")))
 async def test_the_menu_by_keyboard_alone(console: ConsoleServer, browser: Browser, language: str, size: str) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
     async with open_page(browser, console, "ann-7", language=language, viewport=SIZES[size]) as page:
@@ -126,7 +126,9 @@ async def test_what_is_grave_wants_a_reason(console: ConsoleServer, browser: Bro
         assert [event["type"] for event in await console.services.casebook.events(case_id)].count("closed") == 0
 
 
-@pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark"), ("en", "dark"), ("zh", "light")])
+@pytest.mark.parametrize(
+    ("language", "light"), variants(("en", "light"), ("zh", "dark"), ("en", "dark"), ("zh", "light"))
+)
 async def test_no_serious_fault_with_the_menu_open(
     console: ConsoleServer, browser: Browser, language: str, light: str
 ) -> None:

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import faults_on, open_page, overflow
+from tests.console.page import faults_on, open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 
@@ -45,7 +45,7 @@ SAID = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("language", "size"), [("en", WIDE), ("zh", NARROW)])
+@pytest.mark.parametrize(("language", "size"), variants(("en", WIDE), ("zh", NARROW)))
 async def test_an_approval_says_why_it_is_asked_for_and_what_was_decided_before(
     console: ConsoleServer, browser: Browser, language: str, size: dict[str, int]
 ) -> None:

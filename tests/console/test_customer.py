@@ -8,14 +8,14 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from starter.console import related
-from tests.console.page import login, open_page, overflow
+from tests.console.page import login, open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 
 CUSTOMER = {"name": "何八", "phone": "13600003333", "email": "he@example.com", "ref": "VIP-8"}
 
 
-@pytest.mark.parametrize(("language", "label"), [("en", "Customer number"), ("zh", "客户编号")])
+@pytest.mark.parametrize(("language", "label"), variants(("en", "Customer number"), ("zh", "客户编号")))
 async def test_the_customers_words_stay_beside_every_form_until_the_session_ends(
     console: ConsoleServer, browser: Browser, language: str, label: str
 ) -> None:
@@ -81,7 +81,7 @@ async def test_without_a_script_the_form_that_is_open_stays_open(console: Consol
 # --- the pages of a customer and of a parcel ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_all_cases_of_a_customer_a_phone_and_a_parcel(
     console: ConsoleServer, browser: Browser, language: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.console.page import open_page, overflow
+from tests.console.page import open_page, overflow, variants
 from tests.console.samples import fill
 from tests.console.server import ConsoleServer
 from tests.console.test_faults import SIZES
@@ -36,7 +36,7 @@ async def samples(console: ConsoleServer) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_no_text_of_a_drawing_is_smaller_than_twelve_pixels(
     console: ConsoleServer, browser: Browser, samples: dict[str, str], language: str, size: str
 ) -> None:

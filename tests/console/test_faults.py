@@ -14,7 +14,7 @@ from cases.vocabulary.refusals import Refused, faults_of
 from starter.console import vocabulary
 from starter.console.faults import at_fields, lacking, refused_at_fields
 from starter.console.forms import _BY_PATTERN, Field, body_of, fields_of, first_input, inputs_in
-from tests.console.page import faults_on, open_page
+from tests.console.page import faults_on, open_page, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.console.test_parts import EN, SHANGHAI, ZH
@@ -108,7 +108,9 @@ UNDER = """(one) => {
 }"""
 
 
-@pytest.mark.parametrize(("language", "size"), [("en", "wide"), ("en", "narrow"), ("zh", "wide"), ("zh", "narrow")])
+@pytest.mark.parametrize(
+    ("language", "size"), variants(("en", "wide"), ("en", "narrow"), ("zh", "wide"), ("zh", "narrow"))
+)
 async def test_the_keyboard_is_in_the_form_and_what_is_wrong_is_said_there(
     console: ConsoleServer, browser: Browser, language: str, size: str
 ) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import open_page, overflow
+from tests.console.page import open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
@@ -60,7 +60,7 @@ def case_of(page: Page) -> str:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_an_ordinary_complaint_by_the_keyboard_alone(
     console: ConsoleServer, browser: Browser, language: str, size: str
 ) -> None:

@@ -13,7 +13,7 @@ from cases.vocabulary.events import EVENTS
 from starter.console.history import steps
 from starter.rehearsal.core_engine import run_case
 from starter.rehearsal.scenario import load_scenario
-from tests.console.page import faults_on, open_page
+from tests.console.page import faults_on, open_page, variants
 from tests.console.server import ConsoleServer
 from tests.console.test_faults import SIZES
 
@@ -83,7 +83,7 @@ def test_no_scenario_hides_a_breach_a_failure_or_a_refusal(path: Path) -> None:
     assert len(found) < len(events) or len(events) < 3
 
 
-@pytest.mark.parametrize(("language", "size", "script"), [("en", "wide", True), ("zh", "narrow", False)])
+@pytest.mark.parametrize(("language", "size", "script"), variants(("en", "wide", True), ("zh", "narrow", False)))
 async def test_the_page_leads_with_what_matters(
     console: ConsoleServer, browser: Browser, language: str, size: str, script: bool
 ) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.page import open_page
+from tests.console.page import open_page, variants
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
 
@@ -64,7 +64,7 @@ async def test_a_duplicate_is_merged_by_its_number(console: ConsoleServer, brows
 
 
 @pytest.mark.parametrize(
-    ("language", "button", "missing"), [("en", "Withdraw", "customer's word"), ("zh", "撤诉", "客户的表示")]
+    ("language", "button", "missing"), variants(("en", "Withdraw", "customer's word"), ("zh", "撤诉", "客户的表示"))
 )
 async def test_an_agent_withdraws_on_the_word_of_the_customer(
     console: ConsoleServer, browser: Browser, language: str, button: str, missing: str

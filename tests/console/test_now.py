@@ -19,7 +19,7 @@ from activities.people.desk import Preferences
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
 from tests.console.conftest import console_alone
-from tests.console.page import open_page, overflow
+from tests.console.page import open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import PEOPLE, ConsoleServer
 
@@ -55,7 +55,7 @@ async def events(console: ConsoleServer, case_id: str, type_: str) -> list[dict[
 # --- taking up --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("language", "word"), [("en", "Take it up"), ("zh", "受理")])
+@pytest.mark.parametrize(("language", "word"), variants(("en", "Take it up"), ("zh", "受理")))
 async def test_one_click_takes_a_case_up(console: ConsoleServer, browser: Browser, language: str, word: str) -> None:
     waybill = f"YD-TAKE-{language}"
     case_id = await complaint(console, waybill)
@@ -290,7 +290,7 @@ async def test_a_view_is_saved_shared_renamed_and_deleted(console: ConsoleServer
     assert await console.services.desk.views("sue-1") == []
 
 
-@pytest.mark.parametrize(("language", "scheme", "size"), [("en", "light", DESK), ("zh", "dark", PHONE)])
+@pytest.mark.parametrize(("language", "scheme", "size"), variants(("en", "light", DESK), ("zh", "dark", PHONE)))
 async def test_forms_and_views_have_no_serious_fault(
     console: ConsoleServer, browser: Browser, language: str, scheme: Any, size: Any
 ) -> None:
@@ -352,7 +352,7 @@ async def crowd(console: ConsoleServer, many: int) -> AsyncIterator[None]:
         await owner.close()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_list_and_ladder_are_both_seen_with_500_waiting(
     console: ConsoleServer, browser: Browser, language: str
 ) -> None:
@@ -457,7 +457,9 @@ INSIDE = "document.activeElement === document.body || document.activeElement.clo
 # --- keys ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("language", "title", "word"), [("en", "Keys", "take the case"), ("zh", "快捷键", "受理该行")])
+@pytest.mark.parametrize(
+    ("language", "title", "word"), variants(("en", "Keys", "take the case"), ("zh", "快捷键", "受理该行"))
+)
 async def test_the_list_is_worked_by_keys_alone(
     console: ConsoleServer, browser: Browser, language: str, title: str, word: str
 ) -> None:

@@ -14,7 +14,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from activities.database.migrate import migrate
-from tests.console.page import open_page, overflow
+from tests.console.page import open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer, open_console
 from tests.notifications import MailServer
@@ -165,7 +165,7 @@ async def test_without_javascript_a_text_is_filled_in_by_the_server(console: Con
     assert not [one for one in await console.backend.book.events(case_id) if one["type"] == "replied"]
 
 
-@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh", "dark")])
+@pytest.mark.parametrize(("language", "scheme"), variants(("en", "light"), ("zh", "dark")))
 async def test_the_form_is_for_everybody_and_fits_a_phone(
     console: ConsoleServer, browser: Browser, language: str, scheme: Literal["light", "dark"]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from starter.console import now
-from tests.console.page import open_menu, open_page
+from tests.console.page import open_menu, open_page, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.temporal import eventually
@@ -172,9 +172,10 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
         await expect(page.get_by_label("答复时间")).to_have_value("2020-01-01T10:00:30")
 
 
-@pytest.mark.parametrize(("language", "channel", "refund", "other"), [
-    ("zh", "方式", "退款", "其他（请填写）"), ("en", "Channel", "refund", "Other: say which"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("language", "channel", "refund", "other"),
+    variants(("zh", "方式", "退款", "其他（请填写）"), ("en", "Channel", "refund", "Other: say which")),
+)
 async def test_what_is_no_rule_is_chosen_or_said_in_words_of_ones_own(
     console: ConsoleServer, browser: Browser, language: str, channel: str, refund: str, other: str
 ) -> None:
