@@ -182,7 +182,10 @@ BEGIN
     INSERT INTO case_search AS s (case_id, words)
     SELECT case_id, array_to_tsvector(search_said(string_agg(text, E'\n')))
     FROM fresh WHERE text IS NOT NULL GROUP BY case_id
-    ON CONFLICT (case_id) DO UPDATE SET words = search_joined(s.words, excluded.words);
+    ON CONFLICT (case_id) DO UPDATE SET words = search_joined(s.words, excluded.words)
+    -- All words of a case are written anew with each text. Beyond so many it is recorded as fast as before, and found
+    -- by what was written first.
+    WHERE pg_column_size(s.words) < 100000;
     RETURN NULL;
 END
 $$;
