@@ -117,6 +117,7 @@ DECLARE
 BEGIN
     FOR written IN SELECT text FROM case_text WHERE case_id = of_case AND text IS NOT NULL ORDER BY seq LOOP
         found := search_joined(found, array_to_tsvector(search_said(written)));
+        EXIT WHEN pg_column_size(found) > 200000;
     END LOOP;
     RETURN found;
 END
@@ -177,15 +178,18 @@ CREATE TRIGGER case_file_changed AFTER UPDATE ON case_file
           OR OLD.view -> 'outcome' IS DISTINCT FROM NEW.view -> 'outcome')
     EXECUTE FUNCTION case_file_found_by();
 
+CREATE FUNCTION search_full(of_case text) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether a case has so many words that its further texts are left out: all of them are written anew with each text.
+-- It is recorded as fast as before then, and found by what was written first.
+SELECT EXISTS (SELECT FROM case_search WHERE case_id = of_case AND pg_column_size(words) > 50000)
+$$;
+
 CREATE FUNCTION case_text_found_by() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO case_search AS s (case_id, words)
     SELECT case_id, array_to_tsvector(search_said(string_agg(text, E'\n')))
-    FROM fresh WHERE text IS NOT NULL GROUP BY case_id
-    ON CONFLICT (case_id) DO UPDATE SET words = search_joined(s.words, excluded.words)
-    -- All words of a case are written anew with each text. Beyond so many it is recorded as fast as before, and found
-    -- by what was written first.
-    WHERE pg_column_size(s.words) < 100000;
+    FROM fresh WHERE text IS NOT NULL AND NOT search_full(case_id) GROUP BY case_id
+    ON CONFLICT (case_id) DO UPDATE SET words = search_joined(s.words, excluded.words);
     RETURN NULL;
 END
 $$;
