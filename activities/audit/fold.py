@@ -80,7 +80,8 @@ def differences(
                 yield changed("its case file says otherwise when it gets its number")
             yield from _file(changed, view, _with_texts(view, raws, chain.texts), file, chain.at[-1])
             if order is not None and order not in _orders(case, order):
-                yield changed(f"its events do not owe what is ordered: {order.amount} yuan")
+                # Of the whole case, and not of its last event: it is the same fault when the case has moved meanwhile.
+                yield changed(f"its events do not owe what is ordered: {order.amount} yuan", 1)
             if senders is not None:
                 yield from unproven(case_id, raws, events, derived["sent"] or [], pinned, senders)
     except (Refused, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError) as error:

@@ -296,7 +296,7 @@ async def timeline(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> R
 @router.get(
     "/cases/{case_id:case}/linked",
     tags=["reading"],
-    responses={200: {"model": shapes.Linked}, **shapes.problems(404)},
+    responses={200: {"model": shapes.LinkedCases}, **shapes.problems(404)},
 )
 async def linked(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Response:
     """List the cases that a case is linked with and that the caller sees: from whichever side somebody linked them."""

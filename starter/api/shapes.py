@@ -42,7 +42,7 @@ class Cases(_Answer):
     after: str | None
 
 
-class Linked(_Answer):
+class LinkedCases(_Answer):
     """The cases that a case is linked with: links, its parent and children, duplicates."""
 
     cases: list[CaseView]
