@@ -73,16 +73,17 @@
     renewed.set(part, {
       // Some parts of an answer go elsewhere than where it was asked for.
       unfolded: [...document.querySelectorAll("details[id][open]")].map((one) => one.id),
-      focused: part.contains(active) && active !== document.body ? known(active) : null,
+      focused: active && active !== document.body ? known(active) : null,
+      within: part.contains(active),
     });
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
-    const { unfolded = [], focused = null } = renewed.get(event.detail.target) ?? {};
+    const { unfolded = [], focused = null, within = false } = renewed.get(event.detail.target) ?? {};
     renewed.delete(event.detail.target);
     for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
     if (focused && document.activeElement === document.body) {
       // The same link may stand elsewhere too; a part that was itself replaced is looked for in the page.
-      const part = event.detail.target.isConnected ? event.detail.target : document;
+      const part = within && event.detail.target.isConnected ? event.detail.target : document;
       part.querySelector(focused)?.focus({ preventScroll: true });
     }
     tick();
