@@ -30,7 +30,7 @@ from cases.policy.tables import KindTable
 from cases.vocabulary import commands, effects
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.commands import COMMANDS, Command
-from cases.vocabulary.effects import SEND_REPLY, ActivityCall, Notice, Opening, Payment
+from cases.vocabulary.effects import ActivityCall, Notice, Opening, Payment
 from cases.vocabulary.events import SYSTEM, Actor, Event, with_references
 from cases.vocabulary.facts import Intake
 from cases.vocabulary.parcels import EarlierClaims
@@ -274,6 +274,8 @@ class Case(EveryKind):
         if by.role not in permitted:
             allowed = ", ".join(role for role in self.policy.all_roles if role in permitted) or "nobody"
             raise Refused("role", f"by.role = {by.role!r} may not {name}; allowed: {allowed}")
+        if COMMANDS[name].INTERNAL and by != SYSTEM:
+            raise Refused("role", f"by.id = {by.id!r}: only {SYSTEM.id} itself sends {name}")
 
     def refuse_promise(self, due: datetime, at: datetime, by: Actor) -> None:
         """Refuse a promise that is made with another command, for what `promise` itself is refused for.
@@ -503,7 +505,7 @@ class Case(EveryKind):
                 case ActivityCall(activity=effects.MERGE_CASE) as call:
                     # As if the other one had closed meanwhile.
                     self.activity_done(call, {} if merge == "ok" else {"refused": closed().code}, at)
-                case ActivityCall(activity=activity) as call if activity == SEND_REPLY:
+                case ActivityCall(activity=effects.SEND_REPLY) as call:
                     self.replies.came_out(call, reply, at)
                 case ActivityCall() as call:
                     self.activity_done(call, self.rehearsed(call, earlier_claims, serial), at)

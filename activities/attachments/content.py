@@ -116,6 +116,7 @@ def _check_packed(content: bytes) -> None:
     try:
         with ZipFile(BytesIO(content)) as archive:
             parts = archive.infolist()
+    # The library says NotImplementedError of an archive in a way that it does not read.
     except (BadZipFile, ValueError, NotImplementedError, OSError):
         raise Refused("file_type", "the document cannot be read: it is damaged, or something else") from None
     names = {part.filename for part in parts}

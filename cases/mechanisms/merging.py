@@ -16,7 +16,7 @@ from cases.mechanisms.part import Part
 from cases.vocabulary import commands
 from cases.vocabulary import lifecycle as life
 from cases.vocabulary.effects import MERGE_CASE, ActivityCall
-from cases.vocabulary.events import SYSTEM, Actor, Event, EventData
+from cases.vocabulary.events import Actor, Event, EventData
 from cases.vocabulary.refusals import Refused
 from cases.vocabulary.values import Moment
 
@@ -107,10 +107,6 @@ class Merging(Part):
         case.emit(life.Closed(outcome="merged"), at)
 
     # --- the earlier case -------------------------------------------------------------------------
-
-    def _may_take_duplicate(self, by: Actor, at: datetime) -> None:
-        if by != SYSTEM:
-            raise Refused("role", f"by.id = {by.id!r}: only {SYSTEM.id} sends take_duplicate, for a case that merges")
 
     def _check_take_duplicate(self, command: commands.TakeDuplicate, at: datetime, by: Actor) -> None:
         if command.case in self.taken:

@@ -143,15 +143,11 @@ class Replies(Part):
         else:
             self._reply(Replied(stage=command.stage, text=command.text, via=command.via), command.reply_by, at, by)
 
-    def _may_customer_wrote(self, by: Actor, at: datetime) -> None:
-        self._only_system(commands.CustomerWrote.NAME, by)
-
     def _do_customer_wrote(self, command: commands.CustomerWrote, at: datetime, by: Actor) -> None:
         data = CustomerWrote(text=command.text, via=command.via, known=command.known)
         self.case.emit(data, at, by=by, clauses=(CLAUSE,))
 
     def _may_reply_bounced(self, by: Actor, at: datetime) -> None:
-        self._only_system(commands.ReplyBounced.NAME, by)
         if not self.gone_out:
             raise Refused("not_sent", "reply_bounced: no reply has gone out", CLAUSE)
 
@@ -164,11 +160,6 @@ class Replies(Part):
         if command.of not in self.bounced:
             stage, via = self.gone_out[command.of]
             self.case.emit(ReplyBounced(stage=stage, via=via, of=command.of), at, by=by, clauses=(CLAUSE,))
-
-    @staticmethod
-    def _only_system(name: str, by: Actor) -> None:
-        if by != SYSTEM:
-            raise Refused("role", f"by.id = {by.id!r}: only {SYSTEM.id} sends {name}, for a message that came in")
 
     # --- how events change the state --------------------------------------------------------------
 

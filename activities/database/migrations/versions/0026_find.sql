@@ -117,6 +117,7 @@ DECLARE
 BEGIN
     FOR written IN SELECT text FROM case_text WHERE case_id = of_case AND text IS NOT NULL ORDER BY seq LOOP
         found := search_joined(found, array_to_tsvector(search_said(written)));
+        -- As `search_full`, which knows them as they are stored, in about a quarter of this.
         EXIT WHEN pg_column_size(found) > 200000;
     END LOOP;
     RETURN found;
