@@ -36,7 +36,7 @@ from cases.policy.model import Policy
 from cases.registry import KINDS, kind_named, kind_of
 from cases.vocabulary.commands import Sign
 from cases.vocabulary.contract import OPENED, PASSING, TASK_QUEUE, missing, refusal_of
-from cases.vocabulary.events import Event, canonical, text_at
+from cases.vocabulary.events import Event, canonical, lacks_text, text_at
 from cases.vocabulary.facts import Intake, read_intake
 from cases.vocabulary.refusals import Refused, shown
 from cases.vocabulary.texts import references, resolved
@@ -352,24 +352,32 @@ class CaseClient:
         Raises:
             Refused: code ``not_found``.
         """
-        events: list[Json] = []
-        if self._ledger is not None:
-            # Away, it must not hide what the workflow knows.
-            try:
-                events = await self._ledger.events(case_id)
-            except ApplicationError as error:
-                if error.type != "DatabaseAway":
-                    raise
+        events = await self._recorded(case_id)
 
         async def rest(ledger: Ledger) -> list[Json]:
             # The workflow may have ended since.
             return (await ledger.events(case_id))[len(events) :]
 
         while later := await self._ask(case_id, "timeline", rest, len(events)):
+            if any(map(lacks_text, later)):
+                # Recorded since they were read here: the run was started from the ledger, and knows no texts of before.
+                recorded = await self._recorded(case_id)
+                if len(recorded) > len(events):
+                    events = recorded
+                    continue
             events += later
         if not events and self._ledger is not None:
             await self.case(case_id)
         return events
+
+    async def _recorded(self, case_id: str) -> list[Json]:
+        """Return what the ledger has; nothing where it is away, which must not hide what the workflow knows."""
+        try:
+            return [] if self._ledger is None else await self._ledger.events(case_id)
+        except ApplicationError as error:
+            if error.type != "DatabaseAway":
+                raise
+            return []
 
     async def with_texts(self, view: Json) -> Json:
         """Return a view with the texts that it refers to, null where one was erased.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.console.hands import Hands
 from tests.console.page import open_page, overflow, variants
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
@@ -26,32 +27,6 @@ LABELS = {
     },
 }  # fmt: skip
 POSTED = (datetime.now(UTC) - timedelta(days=3)).date()
-
-
-class Hands:
-    """Somebody at the keyboard, whose key strokes that do something are counted: each field entry and each command."""
-
-    def __init__(self, page: Page) -> None:
-        self.page, self.count = page, 0
-
-    async def at(self, name: str) -> None:
-        """Tab to a field."""
-        for _ in range(60):
-            if await self.page.evaluate("document.activeElement.name") == name:
-                return
-            await self.page.keyboard.press("Tab")
-        raise AssertionError(f"no way to {name!r}")
-
-    async def enter(self, name: str, text: str) -> None:
-        """Type into a field, which counts as one."""
-        await self.at(name)
-        await self.page.keyboard.type(text)
-        self.count += 1
-
-    async def press(self, key: str) -> None:
-        """Press what does something, which counts as one."""
-        await self.page.keyboard.press(key)
-        self.count += 1
 
 
 def case_of(page: Page) -> str:

@@ -18,6 +18,7 @@ from activities.messages import NOTIFY, RECORD
 from cases.vocabulary.events import canonical
 from cases.vocabulary.refusals import Refused
 from starter.client import CaseClient
+from tests.casebook import Book
 from tests.postgres import Cluster, cluster
 from tests.seed import SEED
 from tests.temporal import UNHEARD, eventually, task_failure, time_skipping
@@ -142,6 +143,18 @@ async def sound(backend: Backend, case: Handle) -> list[Json]:
     return events
 
 
+class _Early:
+    """The ledger, read for the first time before anything but the opening was recorded."""
+
+    def __init__(self, book: Book) -> None:
+        self._book, self._first = book, True
+        self.case, self.policy_document = book.case, book.policy_document
+
+    async def events(self, case_id: str) -> list[Json]:
+        first, self._first = self._first, False
+        return (await self._book.events(case_id))[: 1 if first else None]
+
+
 @pytest.mark.long
 async def test_260_long_notes_and_then_the_ladder_the_clocks_and_a_payout(backend: Backend) -> None:
     case = await backend.file("claim", CLAIM)
@@ -160,6 +173,8 @@ async def test_260_long_notes_and_then_the_ladder_the_clocks_and_a_payout(backen
     events = await sound(backend, case)
     assert Counter(event["data"]["text"] for event in events if event["type"] == "noted") == Counter(written)
     assert await CaseClient(backend.env.client, backend.book).timeline(case.id) == events
+    # Read just before the last notes were recorded, and the case continued as new.
+    assert await CaseClient(backend.env.client, _Early(backend.book)).timeline(case.id) == events
     [climb] = [event for event in events if event["type"] == "escalated"]
     assert datetime.fromisoformat(climb["at"]) - datetime.fromisoformat(view["opened_at"]) == 5 * MINUTE
     for name, fields in (("acknowledge", {}), ("answer_claim", {}), ("assess", {"cause": "company"}), ("offer", {})):
