@@ -24,9 +24,8 @@ Order = Literal["due", "oldest", "unit", "kind", "severity"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 # Who confirms payments made by hand.
 FINANCE = "finance"
-# Kinds that climb the ladder: others, and all forms, reach a rung only when they are late; and kinds that pay.
+# Kinds that climb the ladder: others, and all forms, reach a rung only when they are late.
 CLIMBING = tuple(name for name, kind in KINDS.items() if kind.CLIMBS)
-PAID = tuple(name for name, kind in KINDS.items() if "payout" in kind.TABLE.CLOCKS)
 # The fact that a case is about by kind, as JSON.
 ABOUT = json.dumps({name: kind.ABOUT for name, kind in KINDS.items()})
 
@@ -121,7 +120,7 @@ class Worklist:
                 raise Refused("invalid", f"{name} = {shown(value)}: allowed: {', '.join(allowed)}")
         confirms = role == FINANCE
         values = [
-            *visible(units, kinds), role, person, confirms, limit, CLIMBING, PAID,
+            *visible(units, kinds), role, person, confirms, limit, CLIMBING,
             None if only is None else list(only), why, order, SEVERITIES[::-1],
         ]  # fmt: skip
         where, asked = (filter or Filter()).where(len(values) + 1)

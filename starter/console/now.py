@@ -24,7 +24,7 @@ from starter.console.views import shown_views
 from starter.console.web import Look, Message, instant, kinds_seen
 
 # So many lines are shown, and so many more at a time, up to an end; and so many cases of a rung.
-STEP, MOST, EACH = 60, 240, 25
+STEP, MOST, EACH = 30, 240, 10
 STREAM = "/console/stream"
 HERE = "/console/"
 # What was decided is told until it was seen, and no longer than this.

@@ -12,13 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 from zoneinfo import ZoneInfo
 
 import structlog
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -41,6 +39,7 @@ from starter.api.limits import Limiter, TooManyRequests
 from starter.api.services import Services
 from starter.console.formatting import Formatter, money
 from starter.console.forms import rows_shown
+from starter.console.pages import Pages
 from starter.console.papers.paper import filed_by
 from starter.console.rules import clause_links
 from starter.console.session import LONGEST, Draft, Drafts, Sealer, Session
@@ -104,13 +103,7 @@ class Site:
         self.drafts = Drafts()
         self.limiter = Limiter(services.settings.rate_limit)
         self.translations = translations(services.settings.templates, services.forms)
-        self.pages = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self.pages = Pages()
 
     def endpoint(self, handler: Handler, *, login: bool = True) -> Callable[[Request], Awaitable[Response]]:
         """Return a handler as an endpoint.
@@ -403,7 +396,8 @@ def _secrets(services: Services) -> tuple[str, ...]:
 
 def case_url(case_id: str, **more: str) -> str:
     """Return the address of a case's page. Keys may hold slashes, so the id is no part of the path."""
-    return f"/console/case?{urlencode({'id': case_id, **more}, quote_via=quote)}"
+    asked = f"id={quote(case_id, safe='')}"
+    return f"/console/case?{asked}&{urlencode(more, quote_via=quote)}" if more else f"/console/case?{asked}"
 
 
 def back_to(address: str | None) -> str:

@@ -16,7 +16,7 @@ from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
 from activities.casebook.search import LINKS, SEVERAL, Search
-from activities.casebook.worklist import CLIMBING, PAID, Worklist
+from activities.casebook.worklist import CLIMBING, Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
@@ -841,11 +841,14 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
     dsn = await postgres.fresh_database(f"TEMPLATE {template}")
     await fill(dsn, closed=2_000, opened=300)
     connection = await asyncpg.connect(dsn)
-    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, PAID, None, None, "due", SEVERITIES)
+    await connection.execute("ANALYZE case_file")
+    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, None, None, "due", SEVERITIES)
     sql = Worklist._NOW.replace("{where}", "true")
     plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *asked))
     await connection.close()
     assert "Seq Scan" not in plan, plan
+    for name in ("case_file_held", "case_file_untaken", "case_file_asking", "case_file_waiting"):
+        assert f"Bitmap Index Scan on {name}" in plan, plan
 
 
 async def test_links_are_found_without_reading_every_case(postgres: Cluster, template: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.database.migrate import migrate
@@ -594,22 +594,40 @@ def without_traces(value: Any) -> Any:
 
 async def ledger_of(connection: asyncpg.Connection, case_id: str) -> Json | None:
     """What the casebook holds of a case; None when it was never recorded."""
-    # By sequence, where a row has one.
-    rows = {
-        table: [
-            json.loads(row["row"])
-            for row in await connection.fetch(
-                f"SELECT to_jsonb(t) AS row FROM {table} AS t WHERE case_id = $1 "
-                "ORDER BY (to_jsonb(t) ->> 'seq')::int, to_jsonb(t)::text",
-                case_id,
-            )
-        ]
-        for table in TABLES
-    }
+    # By sequence, where a row has one; all of one instant.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = {
+            table: [
+                json.loads(row["row"])
+                for row in await connection.fetch(
+                    f"SELECT to_jsonb(t) AS row FROM {table} AS t WHERE case_id = $1 "
+                    "ORDER BY (to_jsonb(t) ->> 'seq')::int, to_jsonb(t)::text",
+                    case_id,
+                )
+            ]
+            for table in TABLES
+        }
     if not rows["case_file"]:
         return None
     hash_ = rows["case_file"][0]["view"]["policy_hash"]
     return {"policy": await connection.fetchval("SELECT document FROM policy WHERE hash = $1", hash_), **rows}
+
+
+async def at_rest(case: Handle, casebook: Cluster, address: str) -> tuple[WorkflowHistory, Json | None]:
+    """The history of a case and what the casebook holds of it, once neither changes while they are read."""
+    history = await case.fetch_history()
+    if not casebook.running():
+        casebook.start()
+    connection = await asyncpg.connect(address)
+    try:
+        while True:
+            ledger = await ledger_of(connection, case.id)
+            again = await case.fetch_history()
+            if len(again.events) == len(history.events) and ledger == await ledger_of(connection, case.id):
+                return history, ledger
+            history = again
+    finally:
+        await connection.close()
 
 
 async def main(wanted: list[str]) -> None:
@@ -626,17 +644,10 @@ async def main(wanted: list[str]) -> None:
                     if wanted and name not in wanted:
                         continue
                     case = await live(backend, casebook)
-                    history = await case.fetch_history()
-                    if not casebook.running():
-                        casebook.start()
+                    history, ledger = await at_rest(case, casebook, address)
                     content = without_traces(json.loads(history.to_json()))
                     file = FOLDER / f"{name}.json"
                     file.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
-                    connection = await asyncpg.connect(address)
-                    try:
-                        ledger = await ledger_of(connection, case.id)
-                    finally:
-                        await connection.close()
                     if ledger is not None:
                         ledgers[name] = {"name": name, **ledger}
                     print(f"{name}: {len(history.events)} events, {file.stat().st_size} bytes")

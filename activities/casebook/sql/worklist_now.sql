@@ -1,11 +1,11 @@
 -- What needs a person now, what is due first comes first; each line with the clock that it is about.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
---  $7 kinds that climb the ladder   $8 kinds that pay   $9 only these cases   $10 only this reason
---  $11 the order: due, oldest, unit, kind or severity   $12 severities, the worst first
+--  $7 kinds that climb the ladder   $8 only these cases   $9 only this reason
+--  $10 the order: due, oldest, unit, kind or severity   $11 severities, the worst first
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
-    WHERE file.closed_at IS NULL AND ($9::text[] IS NULL OR file.case_id = ANY ($9)) AND ({where})
+    WHERE file.closed_at IS NULL AND ($8::text[] IS NULL OR file.case_id = ANY ($8)) AND ({where})
       AND ($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
       -- A form may name in a field the role whose turn it is.
       AND ($2::text[] IS NULL OR file.kind = ANY ($2)
@@ -14,7 +14,10 @@ WITH seen AS (
       -- the planner takes for few rows; with others it reads every closed case to join them at the end.
       AND (file.holder = $4 OR file.rung = $3 AND file.view @> '{"acknowledged": false}'
            OR file.view @> '{"approvals": [{"state": "open"}]}'
-           OR file.view @> '{"waits_for": [{}]}' OR $5::boolean AND file.kind = ANY ($8::text[]))
+           OR file.view @> '{"waits_for": [{}]}'
+           OR file.case_id = ANY (ARRAY(
+               SELECT case_id FROM payout
+               WHERE $5::boolean AND (state = 'failed' OR state = 'waiting' AND gateway = 'manual'))))
 ), needed AS (
     -- A resolved case needs its holder only while something still runs, as the call afterwards does.
     SELECT case_id, 'holder' AS why, NULL AS clock
@@ -52,9 +55,9 @@ CROSS JOIN LATERAL (
            min((each ->> 'due')::timestamptz) FILTER (WHERE each ->> 'state' = 'running') AS next
     FROM jsonb_array_elements(file.view -> 'clocks') AS each
 ) AS clock
-WHERE $10::text IS NULL OR needed.why = $10
-ORDER BY CASE $11::text WHEN 'unit' THEN coalesce(file.unit, '') WHEN 'kind' THEN file.kind END,
-         CASE $11 WHEN 'severity' THEN array_position($12::text[], file.severity) END NULLS LAST,
-         CASE $11 WHEN 'oldest' THEN file.opened_at END,
+WHERE $9::text IS NULL OR needed.why = $9
+ORDER BY CASE $10::text WHEN 'unit' THEN coalesce(file.unit, '') WHEN 'kind' THEN file.kind END,
+         CASE $10 WHEN 'severity' THEN array_position($11::text[], file.severity) END NULLS LAST,
+         CASE $10 WHEN 'oldest' THEN file.opened_at END,
          due NULLS LAST, file.case_id, needed.why
 LIMIT $6
