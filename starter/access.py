@@ -39,7 +39,7 @@ from cases.kinds.form import Form
 from cases.registry import KINDS, kind_named
 from cases.vocabulary.commands import COMMANDS
 from cases.vocabulary.events import Actor
-from cases.vocabulary.refusals import Refused, invalid
+from cases.vocabulary.refusals import Refused, invalid, shown
 from cases.vocabulary.values import Model, Role, Token
 
 Scope = Literal["file", "command", "read", "texts", "administer"]
@@ -203,6 +203,14 @@ def may_bring_messages(caller: Caller) -> bool:
         and caller.units is None
         and bool(caller.scopes & {"file", "command"})
     )
+
+
+def may_settle_messages(caller: Caller) -> bool:
+    """Whether a caller settles what customers wrote and no case takes: who stands on a rung and files cases.
+
+    Such a message belongs to no unit, so whoever may settles any.
+    """
+    return caller.kind == "person" and caller.role in RUNGS and bool(kinds_filed(caller))
 
 
 def scope_of(command: str) -> Scope:
@@ -497,6 +505,19 @@ def caller_of(
         person=known.person,
         forms=forms or {},
     )
+
+
+def staff_caller(person: str, directory: Directory) -> Caller:
+    """Return somebody of the staff as a caller, where whoever runs the system names them.
+
+    Raises:
+        Refused: code ``not_staff``.
+    """
+    known = directory.person(person)
+    if known is None:
+        raise not_staff(shown(person), directory)
+    units = units_of(known.role, (known.unit,), directory)
+    return Caller(known.id, known.role, units, "person", language=known.language, person=known.person)
 
 
 class _Bearer(Model):

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache, partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
 
+from activities.attachments.content import check
 from activities.casebook.read import Casebook
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway, StatementFailed
+from activities.notify.translations import LANGUAGES, Translations, word_files
 from activities.policies.store import Policies
 from activities.replies.handle import Letters, Waits
 from activities.replies.inbox import Inbox
-from activities.replies.incoming import read_mail
+from activities.replies.incoming import LARGEST, Enclosed, read_mail
 from activities.replies.mailbox import Mailbox, MailboxAway
 from cases.policy.model import Policy
+from cases.vocabulary.refusals import Refused
+from starter.attachments import attachments_of
 from starter.client import DEFAULT_POLICY, CaseClient
 from starter.senders import signer_of
 from starter.settings import Settings
@@ -33,9 +38,40 @@ def our_addresses(settings: Settings) -> list[str]:
     return [one for one in (settings.mail_from, settings.reply_address) if one is not None]
 
 
+def most_of_mail(settings: Settings) -> int:
+    """Return how many bytes of a mail are read: with a store of attachments so many that the largest one fits in."""
+    # Base64 makes four of three, and breaks lines.
+    return LARGEST if settings.attachments is None else LARGEST + settings.attachment_limit * 3 // 2
+
+
 async def take_mail(raw: bytes, inbox: Inbox, settings: Settings) -> str:
-    """Take a mail in as it came by RFC 5322; see `Inbox.put` for what is returned."""
-    return await inbox.put(await asyncio.to_thread(read_mail, raw, our_addresses(settings)))
+    """Take a mail in as it came by RFC 5322; see `Inbox.put` for what is returned.
+
+    Args:
+        raw: one byte more than `most_of_mail` of one that is longer.
+    """
+
+    def take(name: str, content: bytes) -> Enclosed | str:
+        try:
+            return Enclosed(check(name, content, settings.attachment_limit, settings.taken_types)[0], content)
+        except Refused as refusal:
+            return _why_not(refusal.code)
+
+    read = partial(
+        read_mail,
+        raw,
+        our_addresses(settings),
+        take=None if settings.attachments is None else take,
+        cut=_why_not("file_too_large"),
+        most=most_of_mail(settings),
+    )
+    return await inbox.put(await asyncio.to_thread(read))
+
+
+@cache
+def _why_not(code: str) -> str:
+    """Return why a file is not kept, in both languages: who will read it is not known yet."""
+    return " / ".join(Translations.read(language, word_files(language)).word("code", code) for language in LANGUAGES)
 
 
 async def keep_answering(
@@ -48,7 +84,8 @@ async def keep_answering(
         return await policies.in_force(DEFAULT_POLICY)
 
     cases = CaseClient(client, Casebook(database), signer_of(settings), policies.in_force)
-    letters, inbox = Letters(database, cases.command, cases.open, in_force), Inbox(database)
+    attachments = attachments_of(settings, database)
+    letters, inbox = Letters(database, cases.command, cases.open, in_force, attachments), Inbox(database)
     expired = float("-inf")
     while True:
         try:
@@ -79,7 +116,7 @@ async def keep_fetching(database: Database, settings: Settings, log: structlog.s
     mailbox, inbox = Mailbox.at(settings.imap_url.get_secret_value()), Inbox(database)
     while True:
         try:
-            found = await mailbox.look(lambda raw: take_mail(raw, inbox, settings))
+            found = await mailbox.look(lambda raw: take_mail(raw, inbox, settings), most_of_mail(settings) + 1)
             if found:
                 log.info("mails_taken", mails=found)
         except (MailboxAway, DatabaseAway, StatementFailed) as error:

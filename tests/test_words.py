@@ -16,6 +16,7 @@ import pytest
 from activities.casebook.filter import Filter
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS
 from activities.policies.store import Policies
+from activities.replies.inbox import DISMISSED_FOR
 from cases.directory import Directory
 from cases.policy.model import Policy
 from cases.registry import KINDS, kind_of
@@ -90,6 +91,7 @@ def all_terms(policies: Sequence[Policy] = (), *rooms: str) -> dict[str, frozens
         ),
         "reason": frozenset(_reasons()),
         "due_moved": frozenset(literals.under_key("why", "cases")),
+        "dismissed_for": frozenset(DISMISSED_FOR),
         "erased_for": frozenset(ERASED_FOR),
         "escalation": frozenset(literals.passed("climb", 1, "cases")),
         "note": frozenset(literals.passed("_note", 0, "cases") | {"facts_missing"}),

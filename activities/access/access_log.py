@@ -8,6 +8,8 @@ from activities.database.database import Database, statement
 
 # What stands in place of a case's id where a search looked at the personal facts of many; no case is called so.
 SEARCH = "search"
+# And where somebody looked at who wrote a message that no case takes.
+MESSAGE = "message/{}"
 
 
 class AccessLog:

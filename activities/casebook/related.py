@@ -20,10 +20,11 @@ class Clues:
     phone: str | None = None
     ref: str | None = None
     order_number: str | None = None
+    email: str | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to go by."""
-        return any((self.waybill, self.phone, self.ref, self.order_number))
+        return any((self.waybill, self.phone, self.ref, self.order_number, self.email))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +75,6 @@ class Related:
                 caller,
                 role,
                 limit,
+                clues.email,
             )
         return [Found(row["view"], tuple(row["why"])) for row in rows]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from activities.attachments.book import Attachments
+from activities.attachments.stores import StoreAway
 from activities.casebook.read import Casebook
 from activities.database.database import Database, statement
 from activities.notify.translations import LANGUAGES, Translations, word_files
-from activities.replies.inbox import Inbox, Letter
+from activities.replies.inbox import Inbox, Letter, digest_of
 from cases.policy.model import Policy
-from cases.vocabulary.commands import CustomerWrote, ReplyBounced
+from cases.vocabulary.commands import Attach, CustomerWrote, ReplyBounced
 from cases.vocabulary.contract import PASSING
 from cases.vocabulary.events import SYSTEM
 from cases.vocabulary.refusals import Refused
@@ -34,8 +37,6 @@ MOST_MERGED = 5
 LOOKS = (0.05, 0.1, 0.2, 0.4, 0.8)
 # Until then the record may still be about to say that a reply went out.
 SOON = timedelta(hours=1)
-# What stands for a message that says nothing.
-SILENCE = "—"
 
 
 class Waits(Exception):
@@ -56,6 +57,7 @@ class Letters:
     Args:
         command, file: of the cases.
         policy: the one in force, which says whether a message that answers nothing files a case.
+        attachments: what keeps the files of messages.
     """
 
     _NAMED = statement(__package__, "letters_named")
@@ -64,9 +66,15 @@ class Letters:
     _RECORDED = statement(__package__, "request_recorded")
 
     def __init__(
-        self, database: Database, command: Command, file: File, policy: Callable[[], Awaitable[Policy]]
+        self,
+        database: Database,
+        command: Command,
+        file: File,
+        policy: Callable[[], Awaitable[Policy]],
+        attachments: Attachments,
     ) -> None:
         self._database, self._command, self._file, self._policy = database, command, file, policy
+        self._attachments = attachments
         self._inbox, self._casebook = Inbox(database), Casebook(database)
         self._words = [Translations.read(language, word_files(language)) for language in LANGUAGES]
 
@@ -82,20 +90,50 @@ class Letters:
         return await (self._bounce(letter) if letter.sort == "bounce" else self._message(letter))
 
     async def _message(self, letter: Letter) -> str:
+        if letter.told is not None and letter.case_id is not None:
+            return await self._with_files(letter, letter.told, letter.case_id)
         found = _Found(letter.case_id) if letter.case_id is not None else await self._find(letter)
         why, closed = "unmatched", None
         if found is not None:
             why, closed = await self._tell(letter, found.case_id)
-            if why == "taken":
-                await self._inbox.done(letter, why, closed)
-                return why
+            if why == "taken" and closed is not None:
+                return await self._with_files(letter, why, closed)
         # Where a person has put it no other case is made of it.
         filed = None if letter.case_id is not None else await self._new_case(letter, closed)
         if filed is not None:
-            await self._inbox.done(letter, "filed", filed)
-            return "filed"
+            return await self._with_files(letter, "filed", filed)
         await self._inbox.leave(letter, why, closed)
         return why
+
+    async def _with_files(self, letter: Letter, outcome: str, case_id: str) -> str:
+        """Attach the files of a message to the case that has the rest of it, and return what came of it.
+
+        Nothing of a message goes before they are there: while the store is away it is taken again, and where the case
+        takes none any more it waits for a person.
+        """
+        for place, file in enumerate(await self._inbox.files(letter)):
+            request_id = digest_of(f"{letter.message_id}/{place}").hex()
+            try:
+                kept = await self._attachments.keep(case_id, file.content, request_id)
+            except StoreAway as error:
+                raise Waits(f"attachments: {error}") from None
+            body = {
+                "by": SYSTEM.as_json(),
+                "name": file.name,
+                "sha256": kept.sha256,
+                "where": kept.where,
+                "size": kept.size,
+                "request_id": request_id,
+            }
+            code = await self._send(case_id, Attach.NAME, body)
+            if code is not None:
+                with suppress(StoreAway):
+                    await self._attachments.drop(case_id, [kept.id])
+                await self._inbox.leave(letter, code, case_id)
+                return code
+            await self._until_recorded(case_id, request_id)
+        await self._inbox.done(letter, outcome, case_id)
+        return outcome
 
     async def _find(self, letter: Letter) -> _Found | None:
         async with self._database.connection() as connection:
@@ -121,7 +159,7 @@ class Letters:
         for _ in range(MOST_MERGED):
             body: Json = {
                 "by": SYSTEM.as_json(),
-                "text": letter.text or letter.subject or SILENCE,
+                "text": letter.said,
                 "via": letter.via,
                 "request_id": letter.digest,
             }
@@ -164,7 +202,7 @@ class Letters:
         facts = {
             **policy.incoming.facts,
             "customer": dict(letter.sender),
-            "description": letter.text or letter.subject or SILENCE,
+            "description": letter.said,
         }
         intake = {
             # The same message files the same case.

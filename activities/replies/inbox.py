@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from activities.database.database import Database, statement
-from activities.replies.incoming import Incoming
+from activities.replies.incoming import Enclosed, Incoming
 
 Json = dict[str, Any]
 # Characters of a message's list at most: so many are shown at once.
 MOST_OPEN = 500
+# Why a message may be dismissed. It is a term and no text of one's own, since it stays when the message is gone.
+DismissedFor = Literal["answered", "duplicate", "misdirected", "no_action", "spam"]
+DISMISSED_FOR: tuple[DismissedFor, ...] = get_args(DismissedFor)
+# What stands for a message that says nothing.
+SILENCE = "—"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Letter:
         sender: where it came from: ``email``, ``phone`` or ``ref``; empty where that is unknown.
         case_id: where a person has put it; of an open one the closed case that it answers.
         why: of an open one, why nobody has dealt with it.
+        told: what has come of it, where only its files are not on the case yet.
     """
 
     id: int
@@ -39,11 +46,17 @@ class Letter:
     text: str = field(repr=False)
     case_id: str | None = None
     why: str | None = None
+    told: str | None = None
 
     @property
     def digest(self) -> str:
         """What stands for its id."""
         return digest_of(self.message_id).hex()
+
+    @property
+    def said(self) -> str:
+        """What it says: of one without a text its subject."""
+        return self.text or self.subject or SILENCE
 
 
 class Inbox:
@@ -54,8 +67,14 @@ class Inbox:
     _DONE = statement(__package__, "incoming_done")
     _LEAVE = statement(__package__, "incoming_leave")
     _OPEN = statement(__package__, "incoming_open")
+    _COUNT = statement(__package__, "incoming_count")
+    _ONE = statement(__package__, "incoming_one")
+    _CLAIM = statement(__package__, "incoming_claim")
+    _RELEASE = statement(__package__, "incoming_release")
     _GIVE = statement(__package__, "incoming_give")
     _DISMISS = statement(__package__, "incoming_dismiss")
+    _FILES = statement(__package__, "incoming_files")
+    _HAND_ON = statement(__package__, "incoming_hand_on")
     _EXPIRE = statement(__package__, "incoming_expire")
     _FORGET = statement(__package__, "incoming_forget")
 
@@ -84,8 +103,11 @@ class Inbox:
             "text": found.text,
         }
         state, kept, outcome = ("handled", None, found.sort) if machine else ("new", content, None)
+        files = [{"name": one.name, "content": b64encode(one.content).decode()} for one in found.files]
         async with self._database.connection() as connection:
-            put = await connection.fetchval(self._PUT, digest_of(found.message_id), state, kept, outcome)
+            put = await connection.fetchval(
+                self._PUT, digest_of(found.message_id), state, kept, outcome, files if files and not machine else None
+            )
         if put is None:
             return "known"
         return found.sort if machine else "waits"
@@ -96,11 +118,26 @@ class Inbox:
             row = await connection.fetchrow(self._NEXT)
         return None if row is None else _letter(row)
 
-    async def done(self, letter: Letter, outcome: str, case_id: str | None = None) -> None:
-        """Note what came of a message, with the case that it is on now, and delete what it says."""
+    async def done(self, letter: Letter, outcome: str, case_id: str | None = None, by: str | None = None) -> None:
+        """Note what came of a message, with the case that it is on now, and delete what it says.
+
+        Args:
+            by: who has settled it, if a person has.
+        """
         named = letter.message_id if case_id is not None and letter.sort == "message" else None
         async with self._database.connection() as connection:
-            await connection.execute(self._DONE, letter.id, outcome, case_id, named)
+            await connection.execute(self._DONE, letter.id, outcome, case_id, named, by)
+
+    async def hand_on(self, letter: Letter, outcome: str, case_id: str, by: str) -> bool:
+        """Have a worker put the files of a message on the case that a person has put the rest on; False without any."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(self._HAND_ON, letter.id, case_id, outcome, by) is not None
+
+    async def files(self, letter: Letter) -> list[Enclosed]:
+        """Return the files of a message that are to be kept."""
+        async with self._database.connection() as connection:
+            files = await connection.fetchval(self._FILES, letter.id)
+        return [Enclosed(one["name"], b64decode(one["content"])) for one in files or ()]
 
     async def leave(self, letter: Letter, why: str, closed: str | None = None) -> None:
         """Leave a message to people: ``why``, and the closed case that it answers."""
@@ -112,15 +149,46 @@ class Inbox:
         async with self._database.connection() as connection:
             return [_letter(row) for row in await connection.fetch(self._OPEN, MOST_OPEN)]
 
+    async def count(self) -> int:
+        """Return how many messages wait for a person."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(self._COUNT))
+
+    async def one(self, id: int) -> Letter | str | None:
+        """Return a message that waits for a person; of one that a person has settled who that was; else None."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._ONE, id)
+        if row is None:
+            return None
+        return _letter(row) if row["state"] == "open" else row["handled_by"]
+
+    async def claim(self, id: int) -> Letter | None:
+        """Take a message that waits for a person, to settle it: nobody else does for a minute. None where somebody has.
+
+        What is done with it then ends by `done` or `release`.
+        """
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(self._CLAIM, id)
+        return None if row is None else _letter(row)
+
+    async def release(self, id: int) -> None:
+        """Leave a message that was claimed to people again."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._RELEASE, id)
+
     async def give(self, id: int, case_id: str, by: str) -> bool:
         """Put a message on a case, which a worker does; False where none of this id waits for a person."""
         async with self._database.connection() as connection:
             return await connection.fetchval(self._GIVE, id, case_id, by) is not None
 
-    async def dismiss(self, id: int, by: str) -> bool:
-        """Say that nothing follows from a message; False where none of this id waits for a person."""
+    async def dismiss(self, id: int, by: str, reason: str) -> bool:
+        """Say that nothing follows from a message; False where none of this id waits for a person.
+
+        Args:
+            reason: one of `DISMISSED_FOR`.
+        """
         async with self._database.connection() as connection:
-            return await connection.fetchval(self._DISMISS, id, by) is not None
+            return await connection.fetchval(self._DISMISS, id, by, reason) is not None
 
     async def expire(self) -> int:
         """Delete what nobody has dealt with for 90 days, and return how many these were; forget what is long done."""
@@ -150,4 +218,5 @@ def _letter(row: Any) -> Letter:
         text=told["text"],
         case_id=row["case_id"],
         why=row.get("outcome"),
+        told=told.get("told"),
     )

@@ -16,7 +16,7 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser, BytesParser
 from email.utils import getaddresses
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from activities.notify.channels.mail import CASE_HEADER, HERE
 from activities.replies.readable import from_html, without_history
@@ -25,7 +25,7 @@ from activities.replies.readable import from_html, without_history
 # be delivered; or a letter of a caseladder, this one or another, that must not be answered.
 Sort = Literal["message", "auto", "bounce", "loop"]
 
-# So much of a mail is read: its texts come before its attachments.
+# So much of a mail is read where nothing of its attachments is kept: its texts come before them.
 LARGEST = 2 * 1024 * 1024
 # Characters of a header, and of a page, that are looked at.
 LONGEST_HEADER, LONGEST_PAGE = 20_000, 400_000
@@ -49,6 +49,17 @@ Found = TypeVar("Found")
 _FAULTS = (ValueError, LookupError, AttributeError, TypeError, AssertionError, MessageError)
 
 
+class Enclosed(NamedTuple):
+    """A file that came with a mail."""
+
+    name: str
+    content: bytes
+
+
+# Looks at a file, and returns it as it is kept, or why it is not.
+Take = Callable[[str, bytes], Enclosed | str]
+
+
 @dataclass(frozen=True)
 class Incoming:
     """A mail as it was read.
@@ -58,7 +69,8 @@ class Incoming:
         named: the ids of letters that it answers, or says were not delivered, the nearest first.
         references: kind, in whatever language, and number of each reference in the subject.
         sender: the address, in small letters; None where there is none.
-        text: what its sender wrote, without the history below; empty where that is nothing.
+        text: what its sender wrote, without the history below; empty where that is nothing. Its files are named in it.
+        files: those that are kept.
     """
 
     sort: Sort
@@ -68,27 +80,36 @@ class Incoming:
     sender: str | None = field(default=None, repr=False)
     subject: str = field(default="", repr=False)
     text: str = field(default="", repr=False)
+    files: tuple[Enclosed, ...] = field(default=(), repr=False)
 
 
-def read_mail(raw: bytes, ours: Collection[str] = ()) -> Incoming:
-    """Read a mail as it came by RFC 5322; what is longer than `LARGEST` is read as far as that.
+def read_mail(
+    raw: bytes, ours: Collection[str] = (), *, take: Take | None = None, cut: str = "", most: int = LARGEST
+) -> Incoming:
+    """Read a mail as it came by RFC 5322; what is longer than ``most`` is read as far as that.
 
     Args:
         ours: our own addresses: a mail from one of them is a loop.
+        take: looks at each file; None for none: they are only named.
+        cut: why a file is not kept that is not here to its end.
     """
     try:
-        return _read(BytesParser(policy=policy.default).parsebytes(raw[:LARGEST]), raw, ours)
+        return _read(BytesParser(policy=policy.default).parsebytes(raw[:most]), raw, ours, take, cut, most)
     except RecursionError:
         # Parts within parts without end: what it is stands in its headers.
-        return _read(BytesHeaderParser(policy=policy.default).parsebytes(raw[:LARGEST]), raw, ours)
+        return _read(BytesHeaderParser(policy=policy.default).parsebytes(raw[:most]), raw, ours, None, cut, most)
 
 
-def _read(mail: EmailMessage, raw: bytes, ours: Collection[str]) -> Incoming:
+def _read(mail: EmailMessage, raw: bytes, ours: Collection[str], take: Take | None, cut: str, most: int) -> Incoming:
     sender = _sender(mail)
     message_id = next(_ids(mail, "Message-ID"), "")
     subject = _subject(mail)
     sort = _sort(mail, sender, message_id, subject, {one.casefold() for one in ours})
     named = _undelivered(mail) if sort == "bounce" else _answered(mail)
+    text, files = "", tuple[Enclosed, ...]()
+    if sort == "message":
+        lines, files = _files(mail, take, cut if len(raw) > most else None)
+        text = _text(mail, lines)
     return Incoming(
         sort,
         storable_id(message_id) or f"{hashlib.sha256(raw).hexdigest()}@none",
@@ -96,7 +117,8 @@ def _read(mail: EmailMessage, raw: bytes, ours: Collection[str]) -> Incoming:
         tuple(_REFERENCE.findall(subject)),
         sender,
         subject[:LONGEST_SUBJECT],
-        _text(mail) if sort == "message" else "",
+        text,
+        files,
     )
 
 
@@ -237,21 +259,43 @@ def _guarded(read: Callable[[], Found]) -> Found | None:
 # --- what was written -----------------------------------------------------------------------------
 
 
-def _text(mail: EmailMessage) -> str:
+def _text(mail: EmailMessage, files: str) -> str:
     body = _guarded(lambda: mail.get_body(("plain", "html")))
     text = ""
     if body is not None:
         told = _decoded(body)
         text = without_history(from_html(told[:LONGEST_PAGE]) if body.get_content_subtype() == "html" else told)
-    names = [storable(one)[:LONGEST_SUBJECT] for one in _file_names(mail) if one][:MOST_FILES]
-    files = "".join(f"\n📎 {' '.join(name.split())}" for name in names)
     return "\n".join(filter(None, (shortened(text)[: LONGEST - len(files)], files.strip())))[:LONGEST]
 
 
-def _file_names(mail: EmailMessage) -> Iterator[str]:
+def _files(mail: EmailMessage, take: Take | None, cut: str | None) -> tuple[str, tuple[Enclosed, ...]]:
+    """Return the lines that name the files of a mail, and those of them that are kept.
+
+    Args:
+        cut: why the last part of the mail is not kept, where the mail goes on behind it.
+    """
+    lines, kept = "", []
+    *_, last = mail.walk()
+    for part in list(_enclosures(mail))[:MOST_FILES]:
+        name = " ".join(storable(_file_name(part) or part.get_content_type())[:LONGEST_SUBJECT].split())
+        why: str | None = None
+        if take is not None and part is last and cut is not None:
+            why = cut
+        elif take is not None:
+            content = _guarded(lambda part=part: part.get_payload(decode=True))  # type: ignore[misc]  # of this turn
+            taken = take(name, content if isinstance(content, bytes) else b"")
+            if isinstance(taken, Enclosed):
+                kept.append(taken)
+            else:
+                why = taken
+        lines += f"\n📎 {name}" if why is None else f"\n📎 {name} ({why})"
+    return lines, tuple(kept)
+
+
+def _enclosures(mail: EmailMessage) -> Iterator[Message]:
     for part in mail.walk():
         if part.get_content_disposition() == "attachment" or part.get_content_maintype() in ("image", "application"):
-            yield _file_name(part) or part.get_content_type()
+            yield part
 
 
 def _file_name(part: Message) -> str:

@@ -53,11 +53,12 @@ class Mailbox:
             password=unquote(parts.password or ""),
         )
 
-    async def look(self, put: Put) -> int:
+    async def look(self, put: Put, most: int = LARGEST) -> int:
         """Take in what nobody has seen, the oldest first, and return how many messages these were.
 
         Args:
             put: takes one in. What it raises ends the look, and the message stays unseen.
+            most: bytes of each that are read.
 
         Raises:
             MailboxAway: the server cannot be reached, or does not do what is asked.
@@ -68,11 +69,11 @@ class Mailbox:
             asyncio.run_coroutine_threadsafe(_run(put, raw), loop).result()
 
         try:
-            return await asyncio.to_thread(self._look, take)
+            return await asyncio.to_thread(self._look, take, most)
         except (imaplib.IMAP4.error, OSError, EOFError) as error:
             raise MailboxAway(type(error).__name__) from None
 
-    def _look(self, take: Callable[[bytes], None]) -> int:
+    def _look(self, take: Callable[[bytes], None], most: int) -> int:
         server = self._connect()
         try:
             server.login(self.user, self.password)
@@ -81,7 +82,7 @@ class Mailbox:
             unseen = (found or b"").split()[:AT_ONCE]
             for uid in unseen:
                 # Looking alone does not mark it; of a long one the beginning is enough.
-                answer = _asked(server.uid("FETCH", uid.decode(), f"(BODY.PEEK[]<0.{LARGEST}>)"))
+                answer = _asked(server.uid("FETCH", uid.decode(), f"(BODY.PEEK[]<0.{most}>)"))
                 content = next((part[1] for part in answer if isinstance(part, tuple)), None)
                 if content is not None:
                     take(content)

@@ -19,7 +19,7 @@ import structlog
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
-from activities.access.access_log import SEARCH
+from activities.access.access_log import MESSAGE, SEARCH
 from activities.access.idempotency import Answer
 from activities.audit.keys import BadKeys, Keys, read_keys
 from activities.audit.make import Checkpoints, Untrue
@@ -266,15 +266,15 @@ async def looks(services: Services, caller: Caller, case_id: str) -> list[Json]:
     return await services.access_log.looks(case_id)
 
 
-async def searches(services: Services, caller: Caller) -> list[Json]:
-    """Who found cases by what customers said, the last first, at most 1000.
+async def searches(services: Services, caller: Caller, message: int | None = None) -> list[Json]:
+    """Who found cases by what customers said, or looked at who wrote a message, the last first, at most 1000.
 
     Raises:
         Refused: ``scope``, ``role``.
     """
     check_scope(caller, "read")
     _check_overseer(caller)
-    return await services.access_log.looks(SEARCH)
+    return await services.access_log.looks(SEARCH if message is None else MESSAGE.format(message))
 
 
 def _check_overseer(caller: Caller) -> None:
@@ -549,7 +549,7 @@ async def _naming(
             continue
         if (typed := CASE_NUMBER.fullmatch(value)) is not None:
             wanted = view["kind"] if mark.same_kind else typed[1]
-            other = await _numbered(services, caller, field, typed[2], wanted, model.NAME)
+            other = await _numbered(services, caller, field, typed[2], wanted, scope_of(model.NAME))
         elif ":" in value:
             other = await find(services, caller, value, scope_of(model.NAME))
         else:
@@ -559,14 +559,26 @@ async def _naming(
     return given, others
 
 
+async def named(services: Services, caller: Caller, field: str, value: str) -> Json:
+    """Return the view of a case that people name by its id or its number, and that the caller sees and may command.
+
+    Raises:
+        Refused: ``not_found``, also for a case out of reach; ``ambiguous``: several kinds have that number.
+        NoAnswer: see `find`.
+    """
+    if (typed := CASE_NUMBER.fullmatch(value)) is not None:
+        return await _numbered(services, caller, field, typed[2], typed[1], "command")
+    return await find(services, caller, value, "command")
+
+
 async def _numbered(
-    services: Services, caller: Caller, field: str, number: str, kind: str | None, command: str
+    services: Services, caller: Caller, field: str, number: str, kind: str | None, scope: Scope
 ) -> Json:
     """Return the view of the case of a number that the caller sees; of a kind, where that is said."""
     found: list[Json] = []
     for view in await services.casebook.by_number(number, kind):
         with suppress(Refused):
-            found.append(await find(services, caller, view["id"], scope_of(command)))
+            found.append(await find(services, caller, view["id"], scope))
     if len(found) > 1:
         named = ", ".join(f"{one['kind']} {number}" for one in found)
         raise Refused("ambiguous", f"{field} = {number!r} is the number of several cases; say which: {named}")

@@ -1,23 +1,28 @@
-"""The operation by which messages of customers come in, under /api/v1: for mail servers and gateways, by their keys."""
+"""The operations of customers' messages, under /api/v1: taking them in, by keys, and settling those that wait."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from activities.replies.inbox import Inbox
-from activities.replies.incoming import LARGEST, Incoming, shortened, storable, storable_id
+from activities.access.access_log import MESSAGE
+from activities.replies.inbox import Inbox, Letter
+from activities.replies.incoming import Incoming, shortened, storable, storable_id
+from activities.replies.ways import masked
 from cases.vocabulary.refusals import Refused
 from starter.access import may_bring_messages
-from starter.api import schemas, shapes
+from starter.api import actions, schemas, shapes
 from starter.api.guards import MAIL
-from starter.api.routes import CallerOf, ServicesOf, object_of
-from starter.incoming import take_mail
+from starter.api.routes import CallerOf, Key, ServicesOf, object_of
+from starter.incoming import most_of_mail, take_mail
+from starter.messages import Messages, beginning, check_may_settle
 
 router = APIRouter(default_response_class=JSONResponse)
+Number = Annotated[int, Path(ge=1, le=1 << 53, description="of the message")]
 _EXAMPLE = {"id": "sms-20260310-0017", "from": "13800000000", "text": "It is still not here.", "in_reply_to": "1f9c"}
 _BODY = shapes.body(shapes.WantedMessage, _EXAMPLE)
 _BODY["requestBody"]["content"][MAIL] = {"schema": {"type": "string", "contentMediaType": MAIL}}
@@ -41,7 +46,8 @@ async def take_message(request: Request, services: ServicesOf, caller: CallerOf)
     inbox = Inbox(services.database)
     sort = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sort == MAIL:
-        return JSONResponse({"state": await take_mail(await _beginning(request), inbox, services.settings)})
+        most = most_of_mail(services.settings) + 1
+        return JSONResponse({"state": await take_mail(await _beginning(request, most), inbox, services.settings)})
     body = await object_of(request)
     schemas.check(shapes.WantedMessage, body, "message")
     wish = shapes.WantedMessage.model_validate(body)
@@ -59,9 +65,92 @@ async def take_message(request: Request, services: ServicesOf, caller: CallerOf)
     return JSONResponse({"state": await inbox.put(found, wish.via, {way: storable(wish.from_ or wish.ref or "")})})
 
 
-async def _beginning(request: Request) -> bytes:
-    """Return as much of a body as is read of a mail."""
+@router.get("/messages", tags=["messages"], responses={200: {"model": shapes.WaitingMessages}, **shapes.problems()})
+async def waiting_messages(services: ServicesOf, caller: CallerOf) -> Response:
+    """Return the messages that no case takes and that wait for a person, the oldest first, at most 500.
+
+    For who handles and files cases. Whom each is from is masked.
+    """
+    found = await Messages(services.database).waiting(caller)
+    return JSONResponse({"messages": [_listed(one) for one in found]})
+
+
+@router.get(
+    "/messages/{number}",
+    tags=["messages"],
+    responses={200: {"model": shapes.WaitingMessage}, **shapes.problems(404, 409)},
+)
+async def waiting_message(services: ServicesOf, caller: CallerOf, number: Number) -> Response:
+    """Return a message that waits, with whom it is from and all that it says. The look is recorded."""
+    letter = await Messages(services.database).one(caller, number)
+    await services.access_log.look(MESSAGE.format(letter.id), caller.id, caller.role, masked=False)
+    return JSONResponse({**_listed(letter), "from": dict(letter.sender), "text": letter.text})
+
+
+@router.post(
+    "/messages/{number}/add",
+    tags=["messages"],
+    responses={200: {"model": shapes.SettledMessage}, **shapes.problems(404, 409, 413, 415)},
+    openapi_extra=shapes.body(shapes.MessageTarget, {"case": "complaint:call-2026-0042"}),
+)
+async def add_message(
+    request: Request, services: ServicesOf, caller: CallerOf, number: Number, key: Key = None
+) -> Response:
+    """Put a message that waits on a case, whose holder is told; a worker does it, after this answer.
+
+    A case that takes none is refused: `closed`. `message_settled`: somebody else was faster.
+    """
+    body = await object_of(request)
+    check_may_settle(caller)
+    messages = Messages(services.database)
+
+    async def do() -> dict[str, Any]:
+        schemas.check(shapes.MessageTarget, body, "message")
+        view = await actions.named(services, caller, "case", str(body["case"]))
+        await messages.add(caller, number, view)
+        return {"id": number, "state": "added", "case": view["id"]}
+
+    return JSONResponse(await actions.once(services, caller, key, ("add message", number, body), do))
+
+
+@router.post(
+    "/messages/{number}/dismiss",
+    tags=["messages"],
+    responses={200: {"model": shapes.SettledMessage}, **shapes.problems(404, 409, 413, 415)},
+    openapi_extra=shapes.body(shapes.MessageDismissal, {"reason": "spam"}),
+)
+async def dismiss_message(
+    request: Request, services: ServicesOf, caller: CallerOf, number: Number, key: Key = None
+) -> Response:
+    """Say that nothing follows from a message that waits; what it says is deleted."""
+    body = await object_of(request)
+    check_may_settle(caller)
+    messages = Messages(services.database)
+
+    async def do() -> dict[str, Any]:
+        schemas.check(shapes.MessageDismissal, body, "message")
+        await messages.dismiss(caller, number, str(body["reason"]))
+        return {"id": number, "state": "dismissed", "case": None}
+
+    return JSONResponse(await actions.once(services, caller, key, ("dismiss message", number, body), do))
+
+
+def _listed(letter: Letter) -> dict[str, Any]:
+    """Return a message as a list has it: whom it is from masked, and how it begins."""
+    return {
+        "id": letter.id,
+        "came_at": letter.came_at.isoformat(),
+        "via": letter.via,
+        "from": {way: masked(address) for way, address in letter.sender.items()},
+        "subject": letter.subject,
+        "text": beginning(letter),
+        "why": letter.why,
+    }
+
+
+async def _beginning(request: Request, most: int) -> bytes:
+    """Return as many bytes of a body."""
     kept = bytearray()
     async for chunk in request.stream():
-        kept += chunk[: LARGEST - len(kept)]
+        kept += chunk[: most - len(kept)]
     return bytes(kept)

@@ -331,9 +331,13 @@ async def looks(services: ServicesOf, caller: CallerOf, case_id: CaseId) -> Resp
 
 
 @router.get("/looks", tags=["reading"], responses={200: {"model": shapes.Looks}, **shapes.problems()})
-async def searches(services: ServicesOf, caller: CallerOf) -> Response:
+async def searches(
+    services: ServicesOf,
+    caller: CallerOf,
+    message: Annotated[int | None, Query(ge=1, le=1 << 53, description="who looked at who wrote it, instead")] = None,
+) -> Response:
     """Who found cases by what customers said, not what they searched for; for QA, the general manager and auditors."""
-    return JSONResponse({"looks": await actions.searches(services, caller)})
+    return JSONResponse({"looks": await actions.searches(services, caller, message)})
 
 
 @router.get(

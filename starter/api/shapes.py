@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from activities.payouts.payees import PayeeDetails
+from activities.replies.inbox import DismissedFor
 from cases.registry import KINDS, case_types
 from cases.vocabulary.events import EVENTS
 from cases.vocabulary.lifecycle import ErasedFor
@@ -364,6 +365,49 @@ class TakenMessage(_Answer):
     state: Literal["waits", "known", "auto", "loop"]
 
 
+class WaitingMessage(_Answer):
+    """What a customer has written and no case takes; ``why`` is `unmatched`, or a code such as `closed`.
+
+    In a list ``from`` is masked, and ``text`` is how it begins.
+    """
+
+    id: int
+    came_at: str
+    via: Literal["mail", "message", "web"]
+    from_: dict[Literal["email", "phone", "ref"], str] = Field(alias="from")
+    subject: str
+    text: str
+    why: str | None
+
+
+class WaitingMessages(_Answer):
+    """Messages that wait for a person, the oldest first."""
+
+    messages: list[WaitingMessage]
+
+
+class SettledMessage(_Answer):
+    """A message that was settled: what came of it, and the case that it goes to."""
+
+    id: int
+    state: Literal["added", "dismissed"]
+    case: str | None
+
+
+class MessageTarget(Model):
+    """The case that a message is put on."""
+
+    case: Annotated[str, StringConstraints(min_length=4, max_length=200)] = Field(
+        description="its id, or its number: `2026-03-0042`, or `claim 2026-03-0042` where several kinds have it"
+    )
+
+
+class MessageDismissal(Model):
+    """Why nothing follows from a message: it was answered otherwise, is there twice, is for others, and so on."""
+
+    reason: DismissedFor
+
+
 class WantedHold(Model):
     """A case that must not be erased, and the file number of the court or authority that wants it kept."""
 
@@ -429,6 +473,8 @@ def _document(app: FastAPI, forms: Forms) -> dict[str, Any]:
         WantedErasure,
         WantedHold,
         WantedMessage,
+        MessageTarget,
+        MessageDismissal,
         HeldCase,
         *(model for kind in case_types() for model in kind.offered_commands().values()),
     }

@@ -15,7 +15,10 @@ from starter.cli.errors import OK, BadInput, Failed, say
 from starter.cli.options import STACK, StackOptions
 
 if TYPE_CHECKING:
+    from activities.database.database import Database
     from activities.replies.inbox import Inbox, Letter
+    from starter.access import Caller
+    from starter.messages import Messages
 
 # EX_TEMPFAIL of sysexits.h: the mail server keeps the mail and tries again.
 LATER = 75
@@ -34,10 +37,10 @@ async def mail(*, options: StackOptions = STACK) -> int:
     It is kept once, by its Message-ID, and a worker puts it on the case that it answers.
     """
     from activities.database.errors import DatabaseAway, StatementFailed
-    from activities.replies.incoming import LARGEST
-    from starter.incoming import take_mail
+    from starter.incoming import most_of_mail, take_mail
 
-    raw = sys.stdin.buffer.read(LARGEST)
+    settings = options.settings()
+    raw = sys.stdin.buffer.read(most_of_mail(settings) + 1)
     # What is beyond is not needed, and must not break the pipe.
     while sys.stdin.buffer.read(1 << 20):
         pass
@@ -45,7 +48,7 @@ async def mail(*, options: StackOptions = STACK) -> int:
         raise BadInput("stdin: no mail")
     try:
         async with _inbox(options) as inbox:
-            state = await take_mail(raw, inbox, options.settings())
+            state = await take_mail(raw, inbox, settings)
     except (DatabaseAway, StatementFailed, Failed) as error:
         say(str(error))
         return LATER
@@ -82,27 +85,48 @@ async def add(id: int, case: str, /, *, by: str, options: StackOptions = STACK) 
     Args:
         id: of the message.
         case: id or number.
-        by: id of who says so.
+        by: id of who says so: somebody of the directory who handles and files cases, and sees this one.
     """
+    from activities.casebook.read import Casebook
+
     case_id = await options.case_id(case)
-    async with _inbox(options) as inbox:
-        _known(await inbox.give(id, case_id, by), id)
+    async with options.database() as database:
+        messages, caller = await _settling(database, by)
+        view = await Casebook(database).case(case_id)
+        if view is None:
+            raise Refused("not_found", "there is no such case")
+        await messages.add(caller, id, view)
     output.line(f"{id} goes to {case_id}")
     return OK
 
 
 @app.command
-async def dismiss(id: int, /, *, by: str, options: StackOptions = STACK) -> int:
+async def dismiss(id: int, /, *, reason: str, by: str, options: StackOptions = STACK) -> int:
     """Say that nothing follows from a message; what it says is deleted.
 
     Args:
         id: of the message.
-        by: id of who says so.
+        reason: answered, duplicate, misdirected, no_action or spam.
+        by: id of who says so: somebody of the directory who handles and files cases.
     """
-    async with _inbox(options) as inbox:
-        _known(await inbox.dismiss(id, by), id)
+    async with options.database() as database:
+        messages, caller = await _settling(database, by)
+        await messages.dismiss(caller, id, reason)
     output.line(f"{id} is dismissed")
     return OK
+
+
+async def _settling(database: Database, by: str) -> tuple[Messages, Caller]:
+    """Return the operation, and whoever is named as a caller; whether they may, it says itself.
+
+    Raises:
+        Refused: ``not_staff``.
+    """
+    from activities.people.directory import DirectoryBook
+    from starter.access import staff_caller
+    from starter.messages import Messages
+
+    return Messages(database), staff_caller(by, await DirectoryBook(database).current())
 
 
 @asynccontextmanager
@@ -111,11 +135,6 @@ async def _inbox(options: StackOptions) -> AsyncIterator[Inbox]:
 
     async with options.database() as database:
         yield Inbox(database)
-
-
-def _known(done: bool, id: int) -> None:
-    if not done:
-        raise Refused("not_found", f"no message {id} waits")
 
 
 def _from(letter: Letter) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from activities.casebook.filter import Filter, FilterField, fields
 from cases.vocabulary.refusals import Refused
-from starter.access import may_read_names, may_verify, own, reader, sees
+from starter.access import may_read_names, may_settle_messages, may_verify, own, reader, sees
 from starter.api import actions
 from starter.console.forms import tidy
 from starter.console.views import shown_views
@@ -103,6 +103,7 @@ async def _page(look: Look) -> Response:
         filters=[(field, _choices(look, field)) for field in fields()],
         suggested=_suggested(look, units),
         may_verify=may_verify(look.who),
+        may_settle=may_settle_messages(look.who),
         **await shown_views(look, "find", look.request.url.query),
         **shown,
     )

@@ -22,6 +22,7 @@ from starter.access import may_change, sees
 from starter.console.bulk import Bulk, Sent, gathered, send_all, sent, started, until_recorded
 from starter.console.views import shown_views
 from starter.console.web import Look, Message, instant, kinds_seen
+from starter.messages import Messages
 
 # So many lines are shown, and so many more at a time, up to an end; and so many cases of a rung.
 STEP, MOST, EACH = 30, 240, 10
@@ -225,6 +226,7 @@ async def _needed(
         look.who.role, look.who.id, units=units, kinds=kinds, limit=asked.show, order=asked.sort,
         filter=asked.filter, why=asked.given["why"] or None, only=only,
     )  # fmt: skip
+    messages = 0 if only else await Messages(look.services.database).count(look.who)
     decided = [] if only else await worklist.decided(look.who.id, since, units=units, kinds=kinds)
     lowest, changes = look.policy.ladder.rungs[0], may_change(look.who)
     return {
@@ -233,6 +235,7 @@ async def _needed(
         ],
         "total": found.total,
         "decided": decided,
+        "messages": messages,
         "step": STEP,
         "most": MOST,
         "may_change": changes,

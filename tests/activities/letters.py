@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from email.message import EmailMessage
 
 OURS = "care@caseladder.test"
 SENT = "0f3a9c1d2e@caseladder"
@@ -270,3 +271,17 @@ Message-ID: <eve-1@evil.test>
 
 Close the complaint, please.
 """
+
+# What a picture begins with is all that is looked at.
+JPEG = b"\xff\xd8\xff\xe0" + b"J" * 400
+
+
+def with_files(*files: tuple[str, bytes]) -> bytes:
+    """A mail that answers ours with files."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "wang@example.org", OURS, "The door"
+    mail["Message-ID"], mail["In-Reply-To"] = "<files-1@x>", f"<{SENT}>"
+    mail.set_content("See the pictures.")
+    for name, content in files:
+        mail.add_attachment(content, "application", "octet-stream", filename=name)
+    return mail.as_bytes()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from activities.attachments.book import Attachments
+from activities.attachments.stores import FolderStore, Store, StoreAway
 from activities.replies.handle import Letters, Waits
 from activities.replies.inbox import Inbox, digest_of
-from activities.replies.incoming import Incoming, read_mail
+from activities.replies.incoming import Incoming
 from cases.policy.model import Policy
 from cases.policy.tables import IncomingRule
 from cases.vocabulary.refusals import Refused
+from starter.incoming import take_mail
+from starter.settings import Settings
 from tests.activities import letters
 from tests.activities.ledger import CASE, batch
 from tests.activities.letters import OURS, SENT
@@ -28,7 +33,14 @@ FILES = IncomingRule(files="complaint", facts={"category": "other", "source": "c
 class Desk:
     """Deals with messages, and stands for the cases: notes what they are sent, and refuses what it is told to."""
 
-    def __init__(self, book: Book, connection: asyncpg.Connection, *, files: IncomingRule | None = None) -> None:
+    def __init__(
+        self,
+        book: Book,
+        connection: asyncpg.Connection,
+        *,
+        files: IncomingRule | None = None,
+        store: Store | None = None,
+    ) -> None:
         self.book, self.connection, self.inbox = book, connection, Inbox(book.database)
         self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
         self.filed: list[tuple[str, Mapping[str, Any]]] = []
@@ -38,13 +50,13 @@ class Desk:
         async def in_force() -> Policy:
             return policy
 
-        self.letters = Letters(book.database, self.command, self.file, in_force)
+        self.letters = Letters(book.database, self.command, self.file, in_force, Attachments(book.database, store))
 
     async def command(self, case_id: str, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         if (code := self.refuses(case_id)) is not None:
             raise Refused(code, "no")
         self.sent.append((case_id, name, body))
-        if name == "customer_wrote":
+        if name in ("customer_wrote", "attach"):
             row = (case_id, body["request_id"])
             await self.connection.execute(
                 "INSERT INTO case_request (case_id, request_id, seq, salt, digest) VALUES ($1, $2, 9, '', '')"
@@ -59,7 +71,8 @@ class Desk:
 
     async def gets(self, raw: bytes) -> str | None:
         """Take a mail in, and return what came of it."""
-        put = await self.inbox.put(read_mail(raw, [OURS]))
+        settings = Settings(attachments="folder:of-workers", attachment_limit=2000, reply_address=OURS)
+        put = await take_mail(raw, self.inbox, settings)
         return await self.letters.next() if put == "waits" else put
 
     async def rows(self) -> list[tuple[Any, ...]]:
@@ -149,13 +162,39 @@ async def test_what_answers_nothing_waits_for_a_person_who_puts_it_on_a_case_or_
         "unmatched",
     )
     assert "eve@" not in repr(first)
-    assert await desk.inbox.dismiss(first.id, "super-1")
-    assert not await desk.inbox.dismiss(first.id, "super-1")
+    assert await desk.inbox.count() == 2
+    assert await desk.inbox.dismiss(first.id, "super-1", "spam")
+    assert not await desk.inbox.dismiss(first.id, "super-1", "spam")
+    assert await desk.inbox.one(first.id) == "super-1"
     assert await desk.inbox.give(second.id, CASE, "super-1")
     assert await desk.letters.next() == "taken"
     assert (desk.sent[0][2]["text"], desk.sent[0][2]["known"]) == ("喆先生的包裹丢了。", False)
     assert await desk.inbox.open() == []
     assert [state for state, *_ in await desk.rows()] == ["handled", "handled"]
+
+
+async def test_a_message_that_somebody_has_in_hand_is_settled_by_nobody_else(desk: Desk) -> None:
+    await desk.gets(letters.FORGED)
+    [letter] = await desk.inbox.open()
+    assert await desk.inbox.claim(letter.id) == letter
+    # It still waits, and nobody else gets it, nor does the same person from a second window.
+    assert await desk.inbox.open() == [letter]
+    assert await desk.inbox.claim(letter.id) is None
+    assert not await desk.inbox.give(letter.id, CASE, "super-1")
+    assert not await desk.inbox.dismiss(letter.id, "super-1", "spam")
+    await desk.inbox.release(letter.id)
+    assert await desk.inbox.claim(letter.id) == letter
+    # Whoever died with it in hand has it open again a minute later.
+    await desk.connection.execute("UPDATE incoming_message SET try_at = try_at - interval '1 minute'")
+    again = await desk.inbox.claim(letter.id)
+    assert again is not None
+    await desk.inbox.done(again, "filed", CASE, "agent-1")
+    assert await desk.inbox.one(letter.id) == "agent-1"
+    assert await desk.rows() == [("handled", "filed", CASE, False)]
+    # What answers that letter goes to the case.
+    assert (
+        await desk.gets(b"From: eve@evil.test\nMessage-ID: <2@x>\nIn-Reply-To: <eve-1@evil.test>\n\nHello?") == "taken"
+    )
 
 
 async def test_where_the_policy_says_so_it_files_a_case_once(book: Book, superuser: asyncpg.Connection) -> None:
@@ -226,3 +265,74 @@ async def test_a_message_that_says_nothing_is_a_message(desk: Desk) -> None:
     assert await desk.inbox.put(silent, "message", {"phone": "+86 138-0000-0000"}) == "waits"
     assert await desk.letters.next() == "taken"
     assert (desk.sent[0][2]["text"], desk.sent[0][2]["known"]) == ("—", True)
+
+
+class Away(FolderStore):
+    """A store that can be away."""
+
+    away = True
+
+    async def put(self, name: str, content: bytes) -> None:
+        """See `Store`."""
+        if self.away:
+            raise StoreAway("no route")
+        await super().put(name, content)
+
+
+async def test_what_was_attached_is_kept_with_the_case(desk: Desk, tmp_path: Path) -> None:
+    store = Away(tmp_path)
+    desk = Desk(desk.book, desk.connection, store=store)
+    # While the store is away the message waits for it, and nothing of it is lost.
+    with pytest.raises(Waits, match="no route"):
+        await desk.gets(letters.with_files(("door.jpg", letters.JPEG), ("door.exe", b"MZ"), ("door.pdf", letters.JPEG)))
+    assert await desk.connection.fetchval("SELECT count(files) FROM incoming_message") == 1
+    store.away = False
+    await desk.connection.execute("UPDATE incoming_message SET try_at = now()")
+    assert await desk.letters.next() == "taken"
+    names = [name for _, name, _ in desk.sent]
+    assert names == ["customer_wrote", "customer_wrote", "attach"]
+    # Told twice with the id of one request, which the case answers once.
+    assert desk.sent[0] == desk.sent[1]
+    attached = desk.sent[2][2]
+    assert (attached["name"], attached["size"], attached["by"]["role"]) == ("door.jpg", len(letters.JPEG), "system")
+    file = attached["where"].removeprefix("attachment:")
+    assert await Attachments(desk.book.database, store).content(CASE, file) == letters.JPEG
+    assert desk.sent[0][2]["text"].splitlines()[-3:] == [
+        "📎 door.jpg",
+        "📎 door.exe (不接受这种文件 / Files of this type are not taken)",
+        "📎 door.pdf (不接受这种文件 / Files of this type are not taken)",
+    ]
+    assert await desk.connection.fetchval("SELECT count(files) FROM incoming_message") == 0
+    assert await desk.rows() == [("handled", "taken", CASE, False)]
+
+
+async def test_files_follow_where_a_person_puts_the_message(desk: Desk, tmp_path: Path) -> None:
+    desk = Desk(desk.book, desk.connection, store=FolderStore(tmp_path))
+    raw = letters.with_files(("door.jpg", letters.JPEG))
+    assert await desk.gets(raw.replace(SENT.encode(), b"nobodys@x")) == "unmatched"
+    [letter] = await desk.inbox.open()
+    # Filed by a person, so that it is told already.
+    assert await desk.inbox.claim(letter.id) == letter
+    assert await desk.inbox.hand_on(letter, "filed", CASE, "agent-1")
+    assert await desk.letters.next() == "filed"
+    assert [name for _, name, _ in desk.sent] == ["attach"]
+    assert await desk.rows() == [("handled", "filed", CASE, False)]
+    # Of one without files nothing is left to be done.
+    await desk.gets(letters.FORGED)
+    [plain] = await desk.inbox.open()
+    assert not await desk.inbox.hand_on(plain, "filed", CASE, "agent-1")
+    # What is dismissed leaves nothing behind.
+    other = raw.replace(SENT.encode(), b"nobodys@x").replace(b"<files-1@x>", b"<files-2@x>")
+    assert await desk.gets(other) == "unmatched"
+    assert await desk.inbox.dismiss((await desk.inbox.open())[-1].id, "agent-1", "spam")
+    assert await desk.connection.fetchval("SELECT count(files) FROM incoming_message") == 0
+
+
+async def test_a_case_that_takes_no_file_any_more_leaves_the_message_to_a_person(desk: Desk, tmp_path: Path) -> None:
+    desk = Desk(desk.book, desk.connection, store=FolderStore(tmp_path))
+    desk.refuses = lambda case_id: "closed" if desk.sent else None
+    assert await desk.gets(letters.with_files(("door.jpg", letters.JPEG))) == "closed"
+    [letter] = await desk.inbox.open()
+    assert (letter.case_id, letter.why) == (CASE, "closed")
+    assert [file.name for file in await desk.inbox.files(letter)] == ["door.jpg"]
+    assert await desk.connection.fetchval("SELECT count(*) FROM attachment WHERE case_id = $1", CASE) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from activities.notify.channels import Letter, Message
 from activities.notify.channels.mail import compose, read_sender
-from activities.replies.incoming import LARGEST, LONGEST, Incoming, read_mail
+from activities.replies.incoming import LARGEST, LONGEST, Enclosed, Incoming, read_mail
 from activities.replies.readable import from_html, without_history
 from tests.activities import letters
 from tests.activities.letters import OURS, SENT
@@ -103,6 +103,27 @@ def test_a_text_is_as_long_as_the_record_takes_and_holds_nothing_that_it_does_no
     found = read(b"Message-ID: <a@b>\n\nA\x00B\x1b[0m" + b"x" * 3 * LARGEST)
     assert (found.text[:6], len(found.text), found.text[-1]) == ("AB[0mx", LONGEST, "…")
     assert read(b"Message-ID: <" + b"a" * 900 + b">\n\n").message_id.endswith("@long")
+
+
+def test_files_are_kept_or_named_with_why_not() -> None:
+    raw = letters.with_files(("a.jpg", letters.JPEG), ("b\n张.jpg", b"B" * 3000), ("c.jpg", letters.JPEG))
+    asked: list[str] = []
+
+    def take(name: str, content: bytes) -> Enclosed | str:
+        asked.append(name)
+        return "too large" if len(content) > 1000 else Enclosed(name, content)
+
+    # Where nothing is kept they are named alone.
+    assert (read(raw).files, read(raw).text.splitlines()[-3:]) == ((), ["📎 a.jpg", "📎 b 张.jpg", "📎 c.jpg"])
+    found = read_mail(raw, [OURS], take=take, cut="cut")
+    assert found.files == (Enclosed("a.jpg", letters.JPEG), Enclosed("c.jpg", letters.JPEG))
+    assert found.text.splitlines() == ["See the pictures.", "📎 a.jpg", "📎 b 张.jpg (too large)", "📎 c.jpg"]
+    # What is not here to its end is no file, and what comes after that is not known.
+    short = read_mail(raw, [OURS], take=take, cut="cut", most=raw.index(b"c.jpg") - 400)
+    assert short.text.splitlines()[1:] == ["📎 a.jpg", "📎 b 张.jpg (cut)"]
+    assert [file.name for file in short.files] == ["a.jpg"]
+    assert "JJJ" not in repr(found)
+    assert read_mail(letters.OUTLOOK_AWAY, [OURS], take=take).files == ()
 
 
 @pytest.mark.parametrize(

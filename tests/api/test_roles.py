@@ -82,6 +82,10 @@ POST /erasures                            F F F F F F 4 4 F F F F F F F F F F F 
 POST /erasures/{number}/approve           F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /erasures/{number}/reject            F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /messages                            F F F F F F F F F F F F F F F + + F F F F U
+GET  /messages                            + + + + + + + + F F F F F F F F F F F F F U
+GET  /messages/{number}                   4 4 4 4 4 4 4 4 F F F F F F F F F F F F F U
+POST /messages/{number}/add               4 4 4 4 4 4 4 4 F F F F F F F F F F F F F U
+POST /messages/{number}/dismiss           4 4 4 4 4 4 4 4 F F F F F F F F F F F F F U
 GET  /holds                               F F F F F F + + + F F F F F F F F F F F F U
 POST /holds                               F F F F F F 4 4 F F F F F F F F F F F F F U
 POST /holds/lift                          F F F F F F 4 4 F F F F F F F F F F F F F U
@@ -99,6 +103,8 @@ BODIES: dict[str, Any] = {
     "holds": {"case": "complaint:nobody", "reference": "17"},
     "messages": {"id": "sms-1", "from": "13800000000", "text": "seen"},
     "lift": {"case": "complaint:nobody"},
+    "add": {"case": "complaint:nobody"},
+    "dismiss": {"reason": "spam"},
     "attachments": {"name": "call.wav", "sha256": "0" * 64, "where": "s3://x/call.wav", "size": 5},
 }
 STATUS = {"+": (200,), "F": (403,), "4": (404,), "U": (401,), "R": (403,)}

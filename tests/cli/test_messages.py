@@ -33,11 +33,23 @@ async def test_a_piped_mail_waits_for_a_person(up: Up) -> None:
     assert "eve@evil.test" in up("messages", "list").out
     filed = {"key": str(uuid4()), "category": "delay"}
     case = up("file", "complaint", "--key", filed["key"], "--set", "facts.category=delay", "--json").json["id"]
-    assert up("messages", "add", ids[first], case, "--by", "super-1").code == 0
+    # Whoever is named is of the staff, and of a role that may.
+    for by, said in (
+        ("nobody-9", "not in the directory of staff"),
+        ("finance-1", "role 'finance' settles no messages"),
+    ):
+        assert said in up("messages", "add", ids[first], case, "--by", by).refused(1)
+        assert said in up("messages", "dismiss", ids[first], "--reason", "spam", "--by", by).refused(1)
+    # The case is of no unit, so that no agent of a branch sees it.
+    assert "no such case" in up("messages", "add", ids[first], case, "--by", "agent-1").refused(1)
+    assert up("messages", "add", ids[first], case, "--by", "qa-1").code == 0
     told = await eventually(lambda: _events(up, case), lambda types: "customer_wrote" in types)
     assert told.count("customer_wrote") == 1
-    assert up("messages", "dismiss", ids[second], "--by", "super-1").code == 0
-    assert "no message" in up("messages", "dismiss", ids[second], "--by", "super-1").refused(1)
+    dismiss = ("messages", "dismiss", ids[second], "--by", "supervisor-1", "--reason")
+    assert "allowed: answered, duplicate" in up(*dismiss, "boring").refused(1)
+    assert up(*dismiss, "spam").code == 0
+    assert "supervisor-1 has settled it" in up(*dismiss, "spam").refused(1)
+    assert "no message 999999 waits" in up("messages", "dismiss", "999999", *dismiss[3:], "spam").refused(1)
     assert not {ids[first], ids[second]} & {str(one["id"]) for one in up("messages", "list", "--json").json}
 
 

@@ -16,7 +16,7 @@ SERIOUS = ("serious", "critical")
 # Milliseconds; longer than a busy machine takes.
 TIMEOUT = 20_000
 expect.set_options(timeout=TIMEOUT)
-# Paths; those that need a case are formatted with its id.
+# Paths; those that need a case, or a message, are formatted with its id.
 PAGES = {
     "now": "/console/",
     "new": "/console/new/complaint",
@@ -37,8 +37,13 @@ PAGES = {
     "form": "/console/forms/new_business",
     "filing": "/console/forms/leave/file",
 }
-# With what only QA, the general manager and auditors get to.
-ALL_PAGES = {**PAGES, "erasures": "/console/erasures"}
+# With what not everybody gets to, and the general manager does.
+ALL_PAGES = {
+    **PAGES,
+    "erasures": "/console/erasures",
+    "messages": "/console/messages",
+    "message": "/console/messages/{message}",
+}
 
 
 def variants(first: Any, *others: Any) -> list[Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+from activities.replies.inbox import Inbox
+from activities.replies.incoming import Incoming
 from tests.console.server import ConsoleServer
 
 HOUR = 3600.0
@@ -58,6 +62,17 @@ async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str,
     await console.do(case_id, "assess", "ann-7", cause="company")
     await console.do(case_id, "offer", "ann-7")
     return case_id
+
+
+async def written(console: ConsoleServer, text: str, sender: Mapping[str, str], id: str = "", **more: Any) -> int:
+    """Take in a message of a customer, leave it to people, and return its id."""
+    inbox = Inbox(console.services.database)
+    found = Incoming("message", id or uuid4().hex, subject="Parcel", text=text)
+    assert await inbox.put(found, "mail" if "email" in sender else "message", sender) == "waits"
+    letter = await inbox.take()
+    assert letter is not None
+    await inbox.leave(letter, **{"why": "unmatched", **more})
+    return letter.id
 
 
 async def fill(console: ConsoleServer) -> dict[str, str]:
@@ -114,4 +129,5 @@ async def _filed(console: ConsoleServer) -> dict[str, str]:
     swap = {"initiator": agents[0], "counterparty": agents[1], "given": given, "unit": "north"}
     ids["swap"] = await file("swap", swap)
     ids["form"] = await file("penalty_notice", PENALTY)
+    ids["message"] = str(await written(console, "Where is my parcel?", {"email": "he@example.org"}, "sample-message"))
     return ids

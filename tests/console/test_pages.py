@@ -28,7 +28,7 @@ async def test_no_serious_fault_for_those_who_cannot_see(
         faults += await faults_on(page, "login")
     async with open_page(browser, console, "gus-1", language=language, color_scheme=scheme) as page:
         for name, path in ALL_PAGES.items():
-            await page.goto(console.url + path.format(case=samples["claim"]))
+            await page.goto(console.url + path.format(case=samples["claim"], message=samples["message"]))
             await page.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
             faults += await faults_on(page, name)
         for name in ("complaint", "handover", "swap", "form"):
@@ -51,7 +51,7 @@ async def test_a_phone_shows_every_page_in_its_width(
             browser, console, "gus-1", language=language, viewport={"width": 360, "height": 740}, has_touch=True
         ) as page:
             for name, path in ALL_PAGES.items():
-                await page.goto(console.url + path.format(case=samples["claim"]))
+                await page.goto(console.url + path.format(case=samples["claim"], message=samples["message"]))
                 assert await overflow(page) <= 0, (name, language)
 
 
@@ -111,7 +111,7 @@ async def test_no_page_takes_anything_from_elsewhere(
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for path in ALL_PAGES.values():
-            answer = await page.goto(console.url + path.format(case=samples["claim"]))
+            answer = await page.goto(console.url + path.format(case=samples["claim"], message=samples["message"]))
             assert answer is not None
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy

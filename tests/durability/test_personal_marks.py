@@ -29,6 +29,8 @@ from activities.database.database import Database
 from activities.desk.drafts import Draft, FilingDrafts
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.people.directory_changes import DirectoryChanges
+from activities.replies.inbox import Inbox
+from activities.replies.incoming import Incoming
 from cases.directory import Person, Unit
 from cases.vocabulary.events import Actor
 from cases.vocabulary.refusals import Refused
@@ -45,7 +47,7 @@ Json = dict[str, Any]
 # A mark is an ASCII word, so that no encoding hides it.
 MARK = re.compile(rb"zqmark\d{4}")
 # Where the values may stand as long as nothing is erased: the stores that are meant for them.
-MEANT = {"personal", "personal_search", "case_text", "case_search", "payee", "draft"}
+MEANT = {"personal", "personal_search", "case_text", "case_search", "payee", "draft", "incoming_message"}
 QA, GM = Actor("qa-1", "qa_manager"), Actor("gm-1", "general_manager")
 PEOPLE = [
     Person(id=id, role=role, unit="hq")
@@ -257,6 +259,7 @@ async def test_a_mark_in_every_field(tmp_path: Path) -> None:
             await _payee(database, mark, next(one for one in done if one.startswith("claim:")))
             await _uploaded(database, mark, data, done[0])
             await _begun(database, mark)
+            await _written(database, mark)
             await _settled(cases, database, done)
             used = {*mark.by_field.values()}
 
@@ -308,6 +311,12 @@ async def _begun(database: Database, mark: Marks) -> None:
     typed = {"customer.name": [mark("complaint.name")], "description": [mark("draft.description")]}
     draft = Draft("C-begun", "complaint", datetime.now(UTC), typed)
     await FilingDrafts(database).save("agent-1", draft, mark("complaint.ref"), mark.phone("complaint.phone"))
+
+
+async def _written(database: Database, mark: Marks) -> None:
+    """Keep what the same customer has written about no case, until somebody settles it."""
+    message = Incoming("message", "mark@x", subject=mark("message.subject"), text=mark("message.text"))
+    await Inbox(database).put(message, "message", {"phone": mark.phone("complaint.phone")})
 
 
 async def _settled(cases: CaseClient, database: Database, done: list[str]) -> None:

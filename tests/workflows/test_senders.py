@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Replayer
 
+from activities.attachments.book import Attachments
 from activities.audit.everything import Everything
 from activities.audit.keys import new_key
 from activities.casebook.open import Openings
@@ -405,7 +406,10 @@ async def test_a_worker_signs_what_customers_write(signing: Signing) -> None:
         return policy
 
     cases = CaseClient(signing.backend.env.client, signing.backend.book, signing.server)
-    handling, inbox = Letters(database, cases.command, cases.open, in_force), Inbox(database)
+    handling, inbox = (
+        Letters(database, cases.command, cases.open, in_force, Attachments(database, None)),
+        Inbox(database),
+    )
     number = (await eventually(lambda: _case(case), lambda view: view.get("number") is not None))["number"]
     sender = {"email": "wang@example.org"}
     await inbox.put(Incoming("message", "s1@x", references=(("", number),), text="Not here."), sender=sender)

@@ -1,11 +1,14 @@
 -- The cases of a parcel, a customer or an order among those that may be seen, open ones first, then the newest; and by
 -- what each was found. With $7 who looks by a number is logged with it: for each case that has it, or once for none.
 --  $1 units and $2 kinds that may be seen   $3 waybill   $4 number   $5 reference of the customer   $6 order, or null each
---  $7 whether to log   $8 caller   $9 role   $10 limit
+--  $7 whether to log   $8 caller   $9 role   $10 limit   $11 mail address of the customer, or null
 WITH hit AS (
     SELECT case_id, 'waybill' AS why FROM case_search WHERE upper(waybill) = upper($3::text)
     UNION ALL SELECT case_id, 'phone' FROM personal WHERE phone_hash = phone_hash($4::text)
     UNION ALL SELECT case_id, 'ref' FROM personal WHERE facts -> 'customer' ->> 'ref' = $5::text
+    UNION ALL SELECT case_id, 'email' FROM personal
+              WHERE lower(facts -> 'customer' ->> 'email') = lower($11::text)
+                AND facts -> 'customer' ->> 'email' IS NOT NULL
     UNION ALL SELECT case_id, 'order_number' FROM case_file
               WHERE upper(view -> 'facts' ->> 'order_number') = upper($6::text)
 ), found AS MATERIALIZED (

@@ -44,8 +44,8 @@ GRANT SELECT, INSERT (place, number), UPDATE (number, at) ON checkpoint_place TO
 
 -- Erasure.
 GRANT SELECT, INSERT (message_id, case_id, direction, seq), DELETE ON customer_message TO caseladder_writer;
-GRANT SELECT, INSERT (digest, state, content, outcome, handled_at),
-    UPDATE (state, content, outcome, case_id, handled_by, handled_at, try_at), DELETE
+GRANT SELECT, INSERT (digest, state, content, files, outcome, handled_at),
+    UPDATE (state, content, files, outcome, case_id, reason, handled_by, handled_at, try_at), DELETE
     ON incoming_message TO caseladder_writer;
 GRANT SELECT, INSERT (why, asked_by, asked_role, asked_person, approved, decided_by, decided_role, decided_at),
     UPDATE (approved, decided_by, decided_role, decided_at)

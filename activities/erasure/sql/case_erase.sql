@@ -14,14 +14,16 @@ WITH filed AS (
     -- What somebody has typed of the same customer.
     DELETE FROM draft USING personal AS p
     WHERE p.case_id = $1
-      AND (draft.phone_hash = p.phone_hash OR draft.customer_ref = p.facts -> 'customer' ->> 'ref')
+      AND (draft.phone_hash = p.phone_hash OR draft.customer_ref = p.facts -> 'customer' ->> 'ref'
+           OR lower(draft.typed -> 'customer.email' ->> 0) = lower(p.facts -> 'customer' ->> 'email'))
 ), texts AS (
     UPDATE case_text SET salt = NULL, text = NULL WHERE case_id = $1 AND text IS NOT NULL
 ), messages AS (
     DELETE FROM customer_message WHERE case_id = $1
 ), incoming AS (
     -- What the same customer has written and nobody has dealt with.
-    UPDATE incoming_message SET state = 'handled', content = NULL, outcome = 'erased', handled_at = now()
+    UPDATE incoming_message
+    SET state = 'handled', content = NULL, files = NULL, outcome = 'erased', handled_at = now()
     FROM personal AS p
     WHERE p.case_id = $1 AND incoming_message.content IS NOT NULL
       AND (incoming_message.case_id = $1

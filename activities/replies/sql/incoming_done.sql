@@ -1,9 +1,11 @@
 -- The message $1 was dealt with: $2 outcome   $3 its case, or null   $4 its id, by which answers to it find the case, or null
+--  $5 by whom, or null for whoever has put it on a case, if anybody has
 WITH letter AS (
     INSERT INTO customer_message (message_id, case_id, direction)
     SELECT $4, $3, 'in' WHERE $4::text IS NOT NULL
     ON CONFLICT (message_id) DO NOTHING
 )
 UPDATE incoming_message
-SET state = 'handled', content = NULL, outcome = $2, case_id = $3, handled_at = now()
-WHERE id = $1 AND state = 'new'
+SET state = 'handled', content = NULL, files = NULL, outcome = $2, case_id = $3, handled_by = coalesce($5, handled_by),
+    handled_at = now()
+WHERE id = $1 AND state <> 'handled'

@@ -152,7 +152,10 @@ def clues_of(facts: Mapping[str, Any]) -> Clues:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value if isinstance(value, str) and "\0" not in value else None
 
-    return Clues(text("shipment", "waybill"), text("customer", "phone"), text("customer", "ref"), text("order_number"))
+    return Clues(
+        text("shipment", "waybill"), text("customer", "phone"), text("customer", "ref"), text("order_number"),
+        text("customer", "email"),
+    )  # fmt: skip
 
 
 def said(fields: Sequence[Field], sent: Typed) -> list[str]:

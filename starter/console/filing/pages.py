@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from activities.casebook.related import Clues, Found
 from activities.desk.drafts import Draft
+from activities.replies.inbox import Letter
 from cases.case import Case
 from cases.registry import KINDS, kind_named
 from cases.vocabulary.commands import Note
@@ -27,12 +28,15 @@ from starter.console.forms import Options
 from starter.console.papers.paper import unit_of
 from starter.console.session import Sealer
 from starter.console.web import Look, Message, case_url, instant
+from starter.messages import Messages
 
 Json = dict[str, Any]
 # The key of a case that was filed here begins with this, as the day of filing goes on.
 KEY = "C"
 # How long a draft is kept, and a page that somebody has open is taken.
 LIFETIME = timedelta(days=7)
+# The message of a customer that a case is filed from, among what was typed; and the kind that is offered for it.
+MESSAGE, FROM_MESSAGE = "message", "complaint"
 # The command that links two cases, where a kind has it.
 LINK = "link"
 RECEIVED, REASON = "received_at", "received_reason"
@@ -103,6 +107,12 @@ class Sheet:
         """Return the first value of a field."""
         return (self.typed.get(name) or [""])[0].strip()
 
+    @property
+    def message(self) -> int | None:
+        """The message of a customer that it comes from, which is settled once it is filed."""
+        number = self.first(MESSAGE)
+        return int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else None
+
     def draft(self) -> Draft:
         """Return what is kept of it."""
         # What no database takes, the model refuses when it is filed.
@@ -148,6 +158,22 @@ async def check(look: Look) -> Response:
     # Whoever reloads the page comes back to the draft.
     response.headers["HX-Replace-Url"] = f"/console/new/{kind.KIND}?draft={sheet.opening.key}"
     return response
+
+
+async def begun_from(look: Look, letter: Letter) -> str:
+    """Begin a filing with what a customer has written, as of when it came, and return the address of its form."""
+    kind = KINDS[FROM_MESSAGE]
+    now, came_at = look.times.now, letter.came_at.replace(microsecond=0)
+    typed = {
+        MESSAGE: [str(letter.id)],
+        "description": [letter.said],
+        **{f"customer.{way}": [address] for way, address in letter.sender.items()},
+        **({} if letter.case_id is None else {PARENT: [letter.case_id]}),
+    }
+    opening = Opening(f"{KEY}-{now:%Y%m%d}-{secrets.token_hex(4)}", came_at)
+    sheet = Sheet(kind, _asked(look, kind), opening, typed)
+    await _kept(look, sheet)
+    return f"/console/new/{kind.KIND}?draft={opening.key}"
 
 
 # --- what the page is about -------------------------------------------------------------------------
@@ -259,7 +285,9 @@ async def _page(
         typed=sheet.typed,
         errors=errors,
         first_fault=next((field for field in sheet.asked.all if field.name in errors), None),
-        more_open=any(name in more for name in errors),
+        more_open=any(name in more for name in errors)
+        or (sheet.message is not None and any(sheet.first(name) for name in more)),
+        message_id=sheet.message,
         opening=opening.sealed(look.site.sealer, look.who.id),
         opened_at=opening.at.isoformat(),
         received=sheet.first(RECEIVED) or begun,
@@ -290,10 +318,15 @@ async def _add(look: Look, sheet: Sheet, case_id: str) -> Response:
         look.message = Message("bad", look.say("new.nothing_to_add"))
         return await _page(look, sheet, await _near(look, sheet, log=False), status=422)
     text = "\n".join(lines)
-    try:
+
+    async def note() -> Json:
         for place in range(0, len(text), _LONGEST):
             body = {"text": text[place : place + _LONGEST]}
             after = await _do(look, case_id, Note.NAME, body, f"{sheet.opening.key}-note-{place}")
+        return after
+
+    try:
+        after = await _settling(look, sheet, "noted", note)
     except (Refused, NoAnswer) as error:
         return await _not_done(look, sheet, error)
     await look.services.drafts.end(look.who.id, sheet.opening.key, sheet.kind.KIND, sheet.opening.at)
@@ -315,7 +348,9 @@ async def _file(look: Look, sheet: Sheet) -> Response:
         look.message = Message("note", look.say("new.look_first", count=len(unseen)))
         return await _page(look, sheet, near)
     try:
-        view = await actions.file(look.services, look.who, sheet.kind.KIND, intake)
+        view = await _settling(
+            look, sheet, "filed", lambda: actions.file(look.services, look.who, sheet.kind.KIND, intake)
+        )
     except (Refused, NoAnswer) as error:
         return await _not_done(look, sheet, error)
     await look.services.drafts.end(look.who.id, sheet.opening.key, sheet.kind.KIND, sheet.opening.at)
@@ -344,8 +379,20 @@ async def _do(look: Look, case_id: str, name: str, body: Json, request_id: str) 
     return await actions.command(look.services, look.who, case_id, name, body, request_id)
 
 
+async def _settling(look: Look, sheet: Sheet, outcome: str, do: Callable[[], Awaitable[Json]]) -> Json:
+    """Do something with what was typed, which settles the message that it comes from; see `Messages.settle`."""
+    if sheet.message is None:
+        return await do()
+    return await Messages(look.services.database).settle(look.who, sheet.message, outcome, do)
+
+
 async def _not_done(look: Look, sheet: Sheet, error: Refused | NoAnswer) -> Response:
     """Say why nothing was done, at its field where it has one; what was typed stays."""
+    if isinstance(error, Refused) and error.code == "message_settled":
+        # Filed once more it is a case of its own, of no message.
+        sheet = replace(sheet, typed={name: values for name, values in sheet.typed.items() if name != MESSAGE})
+        look.message = Message("bad", f"{look.words.refusal(error)} {look.say('messages.file_anyway')}")
+        return await _page(look, sheet, await _kept(look, sheet), status=409)
     near = await _near(look, sheet, log=False)
     if isinstance(error, NoAnswer):
         look.message = Message("bad", look.say("error.away"))
