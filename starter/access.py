@@ -63,6 +63,9 @@ _VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
 # Who sees every case and may come to hold any: an auditor sees personal facts masked.
 _DECRYPTERS = frozenset({"qa_manager", "general_manager"})
 
+# Who settles messages of customers: the own company's ladder, and nobody of another one.
+_SETTLERS = frozenset({"agent", "supervisor", "qa_manager", "general_manager"})
+
 # Who asks for and decides erasures, and sets legal holds.
 _ERASERS = frozenset({"qa_manager", "general_manager"})
 
@@ -206,11 +209,11 @@ def may_bring_messages(caller: Caller) -> bool:
 
 
 def may_settle_messages(caller: Caller) -> bool:
-    """Whether a caller settles what customers wrote and no case takes: who stands on a rung and files cases.
+    """Whether a caller settles what customers wrote and no case takes: who handles and files cases.
 
     Such a message belongs to no unit, so whoever may settles any.
     """
-    return caller.kind == "person" and caller.role in RUNGS and bool(kinds_filed(caller))
+    return caller.kind == "person" and caller.role in _SETTLERS and bool(kinds_filed(caller))
 
 
 def scope_of(command: str) -> Scope:

@@ -93,7 +93,7 @@ async def keep_answering(
                 gone, expired = await inbox.expire(), monotonic()
                 if gone:
                     log.warning("messages_expired", messages=gone)
-                if waiting := len(await inbox.open()):
+                if waiting := await inbox.count():
                     log.warning("messages_wait", messages=waiting)
             while (outcome := await letters.next()) is not None:
                 log.info("message_handled", outcome=outcome)

@@ -18,7 +18,7 @@ from activities.events.feed import Feed
 from activities.payouts.payees import PayeeDetails, Payees
 from activities.policies.store import Policies
 from activities.replies.inbox import Inbox
-from activities.replies.incoming import Incoming
+from activities.replies.incoming import Enclosed, Incoming
 from cases.vocabulary.events import SYSTEM, Actor
 from cases.vocabulary.lifecycle import ErasedFor
 from cases.vocabulary.refusals import Refused
@@ -62,6 +62,25 @@ async def everything_in(superuser: asyncpg.Connection) -> str:
         rows = await superuser.fetch(f'SELECT t::text FROM "{table}" AS t')
         found += [f"{table}: {row[0]}" for row in rows]
     return "\n".join(found)
+
+
+async def test_what_the_customer_has_mailed_and_somebody_began_to_file_of_it_goes_too(
+    book: Book, superuser: asyncpg.Connection, erasure: Erasure
+) -> None:
+    await record(book, "complaint", "A", ENDED)
+    address = """jsonb_set(facts, '{customer,email}', '"Wang@example.org"')"""
+    await behind_the_back(superuser, f"UPDATE personal SET facts = {address}")
+    drafts, inbox = FilingDrafts(book.database), Inbox(book.database)
+    for key, mail in (("C-1", "wang@EXAMPLE.org"), ("C-2", "li@example.org")):
+        await drafts.save("agent-1", Draft(key, "complaint", START, {"customer.email": [mail]}), None, None)
+        files = (Enclosed(f"{mail}.jpg", b"picture"),)
+        await inbox.put(Incoming("message", key, sender=mail.lower(), text=f"my words {mail}", files=files))
+    asked = await erasure.ask(QA, "customer", PAST, case_id=CASE)
+    await erasure.decide(asked["id"], GM, True, PAST)
+    after = await everything_in(superuser)
+    assert "wang@" not in after.lower()
+    assert "li@example.org.jpg" in after
+    assert [draft.key for draft in await drafts.of("agent-1")] == ["C-2"]
 
 
 async def test_an_erased_case_keeps_its_events_and_nothing_of_persons(

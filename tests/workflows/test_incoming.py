@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from activities.policies.store import Policies
 from activities.replies.inbox import Inbox
+from starter.attachments import attachments_of
 from starter.incoming import keep_answering, take_mail
 from starter.settings import Settings
 from tests.activities import letters
@@ -25,7 +26,12 @@ CARE = "care@caseladder.test"
 @asynccontextmanager
 async def answering(backend: Backend) -> AsyncIterator[tuple[Inbox, Settings]]:
     """Deal with messages for the block, as a worker does."""
-    settings = Settings(data=backend.folder, database_url=SecretStr(backend.database), reply_address=CARE)
+    settings = Settings(
+        data=backend.folder,
+        database_url=SecretStr(backend.database),
+        reply_address=CARE,
+        attachments=f"folder:{backend.folder / 'attachments'}",
+    )
     log = structlog.get_logger("test")
     doing = keep_answering(backend.book.database, backend.env.client, settings, Policies(), log)
     task = asyncio.create_task(doing)
@@ -100,6 +106,23 @@ async def test_an_answer_is_told_to_the_holder_and_machines_are_not_answered(bac
     [mail] = [one for one in backend.mails() if is_about(one, case.id) and "客户来信" in one["Subject"]]
     assert (mail["To"], mail["Auto-Submitted"]) == ("agents@example.com", "auto-generated")
     assert "still not here" not in mail.get_content()
+
+
+async def test_a_file_of_an_answer_is_attached_to_the_case(backend: Backend) -> None:
+    case, message_id = await replied(backend)
+    raw = letters.with_files(("door.jpg", letters.JPEG), ("run.exe", b"MZ"))
+    async with answering(backend) as (inbox, settings):
+        await take_mail(answering_to(raw, message_id, "files@x"), inbox, settings)
+        assert (await outcomes(inbox, backend))[-1] == "taken"
+        [wrote] = await backend.timeline(case, "customer_wrote")
+        assert wrote["data"]["text"].splitlines()[1:] == [
+            "📎 door.jpg",
+            "📎 run.exe (不接受这种文件 / Files of this type are not taken)",
+        ]
+        [attached] = await backend.timeline(case, "attached")
+        assert (attached["data"]["name"], attached["actor"]["id"]) == ("door.jpg", "caseladder")
+        file = attached["data"]["where"].removeprefix("attachment:")
+        assert await attachments_of(settings, backend.book.database).content(case.id, file) == letters.JPEG
 
 
 async def test_a_bounce_is_told_once(backend: Backend) -> None:
