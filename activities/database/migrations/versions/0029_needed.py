@@ -5,7 +5,7 @@ from __future__ import annotations
 from activities.database.migrations import execute_file
 
 revision = "0029"
-down_revision = "0027"
+down_revision = "0028"
 
 
 def upgrade() -> None:
