@@ -132,24 +132,26 @@ class Worklist:
     async def decided(
         self, person: str, since: datetime, *, units: Units, kinds: Kinds, limit: int = 20
     ) -> list[dict[str, Any]]:
-        """Return what somebody decided since an instant of what a person had asked for, the latest first.
+        """Return what others did since an instant about what a person had asked for or filed, the latest first.
 
-        Each is ``{"case": view, "decision": "approved" or "rejected", "at", "actor", "subject", "amount"}``.
+        Each is ``{"case": view, "decision", "at", "actor", "subject", "amount"}``. Of what was asked for each decision,
+        ``approved`` or ``rejected``; of a form how it stands, which is what was done last: beside these ``signed``,
+        ``sent_back``, ``form_refused`` or ``form_completed``. There ``subject`` is the step, None of the last.
 
         Raises:
             Refused: code ``invalid``.
         """
         check_limit(limit)
         async with self._database.planning() as connection:
-            rows = await connection.fetch(self._DECIDED, *visible(units, kinds), person, since, limit)
+            rows = await connection.fetch(self._DECIDED, *visible(units, kinds), person, since, limit, list(KINDS))
         return [
             {
                 "case": row["view"],
                 "decision": row["type"],
                 "at": _iso(row["at"]),
                 "actor": row["actor"],
-                "subject": row["data"]["subject"],
-                "amount": row["data"]["amount"],
+                "subject": row["data"].get("subject", row["data"].get("step")),
+                "amount": row["data"].get("amount"),
             }
             for row in rows
         ]

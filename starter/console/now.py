@@ -15,6 +15,7 @@ from starlette.responses import Response
 from activities.casebook.filter import Filter, FilterField, fields
 from activities.casebook.worklist import ORDERS
 from activities.people.desk import Preferences
+from cases.policy.forms import titles_of
 from cases.registry import kind_named
 from cases.vocabulary.commands import Acknowledge
 from cases.vocabulary.refusals import Refused
@@ -234,12 +235,20 @@ async def _needed(
             line | {"case": climbed(line["case"], lowest), "takes_up": changes and _waits(line)} for line in found.lines
         ],
         "total": found.total,
-        "decided": decided,
+        "decided": [one | {"about": _decided_what(look, one)} for one in decided],
         "messages": messages,
         "step": STEP,
         "most": MOST,
         "may_change": changes,
     }
+
+
+def _decided_what(look: Look, one: Mapping[str, Any]) -> str:
+    """Return what was decided, as people read it: of a form the step, or nothing once everybody has signed."""
+    subject, steps = one["subject"], one["case"].get("step_titles")
+    if subject is None or steps is None:
+        return look.words.word("subject", subject) if subject else ""
+    return titles_of(steps.get(subject), subject)[look.words.language]
 
 
 def _waits(line: Mapping[str, Any]) -> bool:

@@ -16,7 +16,6 @@ from cases.case import Case
 from cases.kinds.complaint import Complaint
 from cases.kinds.inquiry import Inquiry
 from cases.policy.model import Policy
-from cases.registry import KINDS
 from cases.vocabulary.commands import read_command
 from cases.vocabulary.effects import Notice
 from cases.vocabulary.events import Event, text_at
@@ -87,7 +86,7 @@ def inquiry(received: str, posted_on: str, policy: Policy | None = None, **facts
 def do(case: Case, moment: str | datetime, name: str, by: dict[str, str] = AGENT, /, **fields: Any) -> list[Event]:
     """Send a command in its JSON form, and return the events that it caused."""
     now = at(moment) if isinstance(moment, str) else moment
-    return case.decide(read_command(KINDS[case.KIND].COMMANDS, name, {"by": by, **fields}), now)
+    return case.decide(read_command(case.COMMANDS, name, {"by": by, **fields}), now)
 
 
 def pass_time(case: Case, until: str) -> list[Event]:
