@@ -109,6 +109,11 @@ _BY_STATUS = {
     "active": "file.closed_at IS NULL",
 }
 _BY_BREACH = {True: "file.breached <> '{}'", False: "file.breached = '{}'"}
+# Of several of one sort, as promise:1 and promise:2, the name that they have in common means any.
+_BY_CLOCK = (
+    "file.breached <> '{{}}'"
+    " AND EXISTS (SELECT FROM unnest(file.breached) AS one WHERE {0}::text IN (one, split_part(one, ':', 1)))"
+)
 
 
 class Filter(Model):
@@ -141,9 +146,9 @@ class Filter(Model):
     severity: Annotated[Severity | None, Column("file.severity = {}", words="severity")] = Field(
         None, description="normal, serious or critical"
     )
-    breached: Annotated[
-        Name | None, Column("file.breached <> '{{}}' AND file.breached @> ARRAY[{}::text]", words="clock")
-    ] = Field(None, description="name of a clock that was breached: resolution, interim_reply, ...")
+    breached: Annotated[Name | None, Column(_BY_CLOCK, words="clock")] = Field(
+        None, description="name of a clock that was breached: resolution, interim_reply, ...; promise is any promise"
+    )
     is_breached: Annotated[bool | None, Column(_BY_BREACH)] = Field(None, description="whether any clock was breached")
     due_before: Annotated[Instant | None, Column("file.next_due < {}")] = Field(
         None, description="the next deadline is before this instant"

@@ -23,6 +23,7 @@ from activities.database.migrate import migrate
 from activities.messages import Batch
 from bench.fill_casebook import fill
 from cases.case import Case
+from cases.kinds.form import form_of
 from cases.registry import KINDS
 from cases.vocabulary.events import SYSTEM, Event, canonical
 from cases.vocabulary.facts import read_intake
@@ -321,6 +322,20 @@ def test_a_wrong_filter_is_refused(fields: dict[str, Any], message: str) -> None
     with pytest.raises(Refused, match=message.replace("+", r"\+")) as caught:
         Filter.read(fields)
     assert caught.value.code == "invalid"
+
+
+async def test_the_name_of_a_deadline_means_any_of_its_sort(book: Book, read: Book) -> None:
+    kept, broken = (opened("complaint", f"P-{n}") for n in (1, 2))
+    for case in (kept, broken):
+        do(case, f"{DAY} 09:01:00", "promise", AGENT, reply_by=at(f"{DAY} 09:20:00").isoformat())
+    do(kept, f"{DAY} 09:02:00", "reply", AGENT, stage="answer", text="confidential")
+    for case in (kept, broken):
+        pass_time(case, f"{DAY} 09:21:00")
+    await record(book, kept, broken)
+    for name in ("promise", "promise:1"):
+        assert await ids(read, Filter(breached=name)) == ["complaint:P-2"], name
+    assert await ids(read, Filter(breached="promise:2")) == []
+    assert await ids(read, Filter(breached="prom")) == []
 
 
 async def test_a_value_of_a_filter_is_never_sql(varied: Book) -> None:
@@ -705,11 +720,41 @@ async def test_a_person_is_told_what_others_decided_of_what_they_asked(book: Boo
     assert (line["amount"], line["at"]) == ("500.00", at(f"{DAY} 09:05:00").astimezone(UTC).isoformat())
 
 
-async def test_what_was_asked_is_found_by_its_index(dsn: str) -> None:
+def leave(key: str, *, filed_by: str = "agent-7") -> Case:
+    """A leave that somebody filed at nine."""
+    policy = default_policy()
+    days = {name: at(f"{DAY} {hour}:00:00").isoformat() for name, hour in (("from", 13), ("to", 18))}
+    facts = {
+        "filed_by": {"id": filed_by, "role": "agent"},
+        "unit": "HZ-02",
+        "fields": {**days, "emergency": True, "reason": "confidential"},
+    }
+    kind = form_of("leave", policy)
+    intake = read_intake(kind.INTAKE, {"key": key, "received_at": at(NINE).isoformat(), "facts": facts})
+    return kind.open(intake, policy, at(NINE))
+
+
+async def test_who_filed_a_form_is_told_once_how_it_stands(book: Book, read: Book) -> None:
+    granted, not_granted, waiting, other = leave("L-1"), leave("L-2"), leave("L-3"), leave("L-4", filed_by="agent-8")
+    do(granted, f"{DAY} 09:01:00", "sign", SUPERVISOR)
+    do(not_granted, f"{DAY} 09:02:00", "refuse", SUPERVISOR, reason="confidential")
+    do(other, f"{DAY} 09:03:00", "sign", SUPERVISOR)
+    await record(book, granted, not_granted, waiting, other)
+    no, yes = ("form_refused", "leave:L-2", "superior", "super-2"), ("form_completed", "leave:L-1", None, "super-2")
+    assert await decided(read, "agent-7") == [no, yes]
+    # Theirs, whatever else they see.
+    assert await decided(read, "agent-7", units=["HZ-01"], kinds=["claim"]) == [no, yes]
+    assert await decided(read, "agent-7", f"{DAY} 09:01:00") == [no]
+    assert await decided(read, "super-2") == []
+
+
+async def test_what_was_asked_and_what_was_filed_are_found_by_their_indexes(dsn: str) -> None:
     async with Database.open(dsn) as database, database.connection() as connection:
         await connection.execute("SET enable_seqscan = off")
-        plan = await connection.fetch(f"EXPLAIN {Worklist._DECIDED}", None, None, "agent-7", at(NINE), 20)
-    assert "case_event_asked" in "\n".join(row[0] for row in plan)
+        values = (None, None, "agent-7", at(NINE), 20, list(KINDS))
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {Worklist._DECIDED}", *values))
+    assert "case_event_asked" in plan
+    assert "case_file_filed_by" in plan
 
 
 async def test_now_is_what_a_person_holds_and_what_reached_their_rung(book: Book, read: Book) -> None:
