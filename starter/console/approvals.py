@@ -152,7 +152,9 @@ async def _desk(
 
 def _reason(look: Look) -> Field:
     """Return the one field of a decision."""
-    return Field("reason", "area", look.say("approvals.reason"), required=False, hint=look.say("approvals.reason_hint"))
+    return Field(
+        "reason", "area", look.say("approvals.reason"), required=False, needed_to=look.say("approvals.reason_needed")
+    )
 
 
 async def _decide(look: Look) -> Response:

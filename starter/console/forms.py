@@ -60,6 +60,7 @@ class Field:
         options: of a choice, as value and label.
         inner: the fields of a group or an attachment, or the columns of rows.
         plain: whether it is a code, a number or a time, which full-width characters stand for as well.
+        needed_to: of what only one of several buttons needs, which that is, in words.
         written: how a value is written, as the console's texts name it: ``wrong_token`` says what is wrong with one.
     """
 
@@ -72,6 +73,7 @@ class Field:
     default: str = ""
     inner: tuple[Field, ...] = ()
     plain: bool = False
+    needed_to: str = ""
     written: str = "text"
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -36,9 +37,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Bar:
-    """A row of a chart."""
+    """A row of a chart; ``cases`` is the address of the cases that it counts."""
 
     label: str
+    cases: str
     pieces: tuple[Piece, ...]
     said: str
 
@@ -48,8 +50,10 @@ async def numbers(look: Look) -> Response:
     wanted = look.request.query_params.get("days", "")
     days = int(wanted) if wanted in {str(period) for period in PERIODS} else 30
     units, kinds = sees(look.who)
-    since = look.times.now - timedelta(days=days)
-    found = await look.services.statistics.tables(units=units, kinds=kinds, since=since, zone=look.policy.zone)
+    # To the second, as the cases behind a number are asked for.
+    now = look.times.now.replace(microsecond=0)
+    since = now - timedelta(days=days)
+    found = await look.services.statistics.tables(units=units, kinds=kinds, since=since, zone=look.policy.zone, at=now)
     rungs = look.policy.ladder.rungs
     return look.page(
         "numbers.html",
@@ -58,7 +62,8 @@ async def numbers(look: Look) -> Response:
         full=FULL,
         periods=PERIODS,
         since=since,
-        ages=[name for name, _ in AGES],
+        ages=_ages(look, now),
+        cases=_cases,
         open_bars=_open(look, found["open"], rungs),
         open=_pivot(found["open"], "rung", "age", "cases"),
         breach_bars=_breaches(look, found["breaches"]),
@@ -73,6 +78,25 @@ async def numbers(look: Look) -> Response:
     )
 
 
+def _cases(**asked: str) -> str:
+    """Return where cases are listed."""
+    return f"/console/find?{urlencode(asked)}"
+
+
+def _ages(look: Look, now: datetime) -> dict[str, dict[str, str]]:
+    """Return the ages by name, each with when cases of that age were opened."""
+    found, least = dict[str, dict[str, str]](), 0
+    for name, end in AGES:
+        edges = {"opened_from": end, "opened_to": least or None}
+        found[name] = {
+            edge: f"{(now - timedelta(seconds=seconds)).astimezone(look.times.zone):%Y-%m-%dT%H:%M:%S}"
+            for edge, seconds in edges.items()
+            if seconds is not None
+        }
+        least = end or 0
+    return found
+
+
 def _ordered(rows: Iterable[Mapping[str, Any]], rungs: Sequence[str]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: rungs.index(row["rung"]) if row["rung"] in rungs else len(rungs))
 
@@ -84,18 +108,18 @@ def _pivot(rows: Iterable[Mapping[str, Any]], line: str, column: str, value: str
     return table
 
 
-def _bars(lines: Sequence[tuple[str, Sequence[tuple[str, int, int]]]]) -> list[Bar]:
-    """Bars of (label, pieces as (what, how many, series)), the longest of them full."""
-    longest = max((sum(count for _, count, _ in pieces) for _, pieces in lines), default=0) or 1
+def _bars(lines: Sequence[tuple[str, str, Sequence[tuple[str, int, int]]]]) -> list[Bar]:
+    """Bars of (label, address of the cases, pieces as (what, how many, series)), the longest of them full."""
+    longest = max((sum(count for _, count, _ in pieces) for _, _, pieces in lines), default=0) or 1
     bars = []
-    for label, pieces in lines:
+    for label, cases, pieces in lines:
         x, drawn, total = 0, [], 0
         for what, count, series in pieces:
             total += count
             end = round(total / longest * FULL)
             drawn.append(Piece(x, max(end - x, 1 if count else 0), series, f"{what}: {count}"))
             x = end
-        bars.append(Bar(label, tuple(drawn), str(total)))
+        bars.append(Bar(label, cases, tuple(drawn), str(total)))
     return bars
 
 
@@ -106,6 +130,7 @@ def _open(look: Look, rows: Sequence[Mapping[str, Any]], rungs: Sequence[str]) -
         [
             (
                 look.words.word("role", rung),
+                _cases(status="open", rung=rung) if rung else "",
                 [
                     (look.say(f"age.{age}"), table.get(rung, {}).get(age, 0), place)
                     for place, (age, _) in enumerate(AGES)
@@ -125,7 +150,11 @@ def _breaches(look: Look, rows: Sequence[Mapping[str, Any]]) -> list[Bar]:
     series = {unit: place % SERIES for place, unit in enumerate(units)}
     return _bars(
         [
-            (look.words.word("clock", clock), [(unit, count, series[unit]) for unit, count in pieces])
+            (
+                look.words.word("clock", clock),
+                _cases(breached=clock),
+                [(unit, count, series[unit]) for unit, count in pieces],
+            )
             for clock, pieces in lines
         ]
     )
