@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from activities.replies.incoming import Incoming
 from tests.console.server import ConsoleServer
 
 HOUR = 3600.0
+_waybills = count(1)
 PENALTY = {
     "filed_by": {"id": "zhou-3", "role": "supervisor"},
     "unit": "north",
@@ -73,6 +75,26 @@ async def written(console: ConsoleServer, text: str, sender: Mapping[str, str], 
     assert letter is not None
     await inbox.leave(letter, **{"why": "unmatched", **more})
     return letter.id
+
+
+async def above_the_formula(console: ConsoleServer) -> tuple[str, str]:
+    """A claim in which one thing was rejected, and whose offer of 72 yuan above the formula waits; and its waybill."""
+    waybill = f"YD-WHY-{next(_waybills)}"
+    facts = {
+        "factor": "loss",
+        "claimant": {"relation": "sender"},
+        "unit": "north",
+        "demand": "2345.60",
+        "shipment": shipment(waybill, insured_amount="1860.00"),
+    }
+    case_id = await console.file("claim", facts)
+    await console.do(case_id, "answer_claim", "ann-7")
+    await console.do(case_id, "assess", "ann-7", cause="company")
+    asked = {"subject": "voucher", "amount": "900.00"}
+    await console.do(case_id, "request_approval", "ann-7", **asked, reason="he is a good customer")
+    await console.do(case_id, "reject", "zhou-3", subject="voucher", reason="money is enough")
+    await console.do(case_id, "offer", "ann-7", amount="1950.00", reason="it came late and then was lost")
+    return case_id, waybill
 
 
 async def fill(console: ConsoleServer) -> dict[str, str]:

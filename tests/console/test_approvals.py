@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import re
-from itertools import count
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.console.page import faults_on, open_page, overflow, variants
-from tests.console.samples import shipment
+from tests.console.samples import above_the_formula
 from tests.console.server import ConsoleServer
 
-CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north", "demand": "2345.60"}
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-_waybills = count(1)
-
-
-async def above_the_formula(console: ConsoleServer) -> tuple[str, str]:
-    """A claim in which one thing was rejected, and whose offer of 72 yuan above the formula waits; and its waybill."""
-    waybill = f"YD-WHY-{next(_waybills)}"
-    case_id = await console.file("claim", {**CLAIM, "shipment": shipment(waybill, insured_amount="1860.00")})
-    await console.do(case_id, "answer_claim", "ann-7")
-    await console.do(case_id, "assess", "ann-7", cause="company")
-    asked = {"subject": "voucher", "amount": "900.00"}
-    await console.do(case_id, "request_approval", "ann-7", **asked, reason="he is a good customer")
-    await console.do(case_id, "reject", "zhou-3", subject="voucher", reason="money is enough")
-    await console.do(case_id, "offer", "ann-7", amount="1950.00", reason="it came late and then was lost")
-    return case_id, waybill
 
 
 def address(console: ConsoleServer, case_id: str) -> str:

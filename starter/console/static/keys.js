@@ -5,6 +5,8 @@
   const help = document.querySelector("[data-keys-help]");
   // What a list consists of, on whichever page it stands.
   const LINES = "[data-line], .list tbody tr, .todo-list li";
+  // What can be done with what a page shows: with chosen lines, a case, an approval.
+  const ACTS = ".bulk .buttons button, #doing .actions :is(a, summary), #desk form textarea";
   const SEARCH = "input[type=search], input#text";
   const TYPED = "textarea, select, [contenteditable], input:not([type=checkbox]):not([type=radio])";
 
@@ -40,6 +42,8 @@
     "?": show,
     j: () => move(1),
     k: () => move(-1),
+    x: () => at()?.querySelector("input[type=checkbox]")?.click(),
+    m: () => document.querySelector(ACTS)?.focus(),
     o: () => at()?.querySelector("a[href]").click(),
     a: () => (at()?.querySelector("[data-take]") ?? document.querySelector(".actions a[href*='do=acknowledge']"))?.click(),
   };
