@@ -77,7 +77,8 @@
       within: part.contains(active),
     });
   });
-  document.body.addEventListener("htmx:afterSettle", (event) => {
+  // At once, before another key is pressed.
+  document.body.addEventListener("htmx:afterSwap", (event) => {
     const { unfolded = [], focused = null, within = false } = renewed.get(event.detail.target) ?? {};
     renewed.delete(event.detail.target);
     for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");

@@ -70,7 +70,7 @@
     const line = at();
     if (line && event.detail.target.contains(line)) places.set(event.detail.target, lines().indexOf(line));
   });
-  document.body.addEventListener("htmx:afterSettle", (event) => {
+  document.body.addEventListener("htmx:afterSwap", (event) => {
     const place = places.get(event.detail.target) ?? -1;
     places.delete(event.detail.target);
     if (place < 0 || document.activeElement !== document.body) return;
