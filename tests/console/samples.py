@@ -49,6 +49,17 @@ def person(name: str, phone: str) -> dict[str, str]:
     return {"name": name, "phone": phone}
 
 
+def leave(id: str, role: str, unit: str) -> dict[str, Any]:
+    """Make an urgent leave of some hours, in a week, that one of the staff files."""
+    begin = datetime.now(UTC) + timedelta(days=7)
+    hours = {"from": begin.isoformat(), "to": (begin + timedelta(hours=8)).isoformat()}
+    return {
+        "filed_by": {"id": id, "role": role},
+        "unit": unit,
+        "fields": {**hours, "emergency": True, "reason": "家事"},
+    }
+
+
 async def claim_for_approval(console: ConsoleServer, waybill: str, insured: str, unit: str = "north") -> str:
     """File a claim whose offer needs more authority than an agent has, and return its id."""
     facts = {

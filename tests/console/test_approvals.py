@@ -22,9 +22,11 @@ SAID = {
     "en": (
         "¥ 72.00 above the formula", "Why it is asked for", "What the customer wants", "What the formula gives",
         "Decided before in this case", "rejected", "Severity", "Insured for",
+        "Reason (needed to reject)",
     ),
     "zh": (
         "高出公式核定金额 ¥ 72.00", "申请理由", "客户要求", "公式核定金额", "本案此前的审批", "驳回", "等级",
+        "理由 (驳回时必填)",
     ),
 }  # fmt: skip
 

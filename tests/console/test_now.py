@@ -20,7 +20,7 @@ from starter.console.session import Session
 from starter.console.web import COOKIE, Site
 from tests.console.conftest import console_alone
 from tests.console.page import open_page, overflow, variants
-from tests.console.samples import shipment
+from tests.console.samples import leave, shipment
 from tests.console.server import PEOPLE, ConsoleServer
 
 CLAIM = {"factor": "loss", "claimant": {"relation": "sender"}, "unit": "north"}
@@ -399,6 +399,30 @@ async def test_whoever_asked_is_told_what_was_decided(console: ConsoleServer, br
         await expect(page.locator(".decided").filter(has_text="YD-ASKED")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("language", "granted", "refused"),
+    variants(
+        ("en", "form complete: leave", "not granted: superior · leave"),
+        ("zh", "签署完毕: 请假单", "不予批准: 上级审批 · 请假单"),
+    ),
+)
+async def test_whoever_filed_a_form_is_told_how_it_stands(
+    console: ConsoleServer, browser: Browser, language: str, granted: str, refused: str
+) -> None:
+    leaves = [await console.file("leave", leave("ben-2", "agent", "east")) for _ in range(2)]
+    async with open_page(browser, console, "ben-2", language=language) as page:
+        told = page.locator(".decided").get_by_role("listitem")
+        await expect(page.locator("#live")).to_have_attribute("data-state", "open")
+        await console.do(leaves[0], "sign", "qin-1")
+        await expect(told.first).to_contain_text(granted, ignore_case=True)
+        await console.do(leaves[1], "refuse", "qin-1", reason="nobody else is there")
+        await expect(told.first).to_contain_text(refused, ignore_case=True)
+        # Said once, and not by what led to it.
+        await expect(told).to_have_count(2)
+        await page.locator("button[name=seen]").click()
+        await expect(told).to_have_count(0)
+
+
 # --- being told ---------------------------------------------------------------------------------------
 
 WATCHED = """
@@ -487,6 +511,13 @@ async def test_the_list_is_worked_by_keys_alone(
         await expect(lines.nth(1).get_by_role("link").first).to_be_focused()
         await page.keyboard.press("k")
         await expect(lines.first.get_by_role("link").first).to_be_focused()
+        # Chosen, and on to what can be done with what was chosen.
+        box = lines.first.get_by_role("checkbox")
+        for checked in (True, False):
+            await page.keyboard.press("x")
+            await expect(box).to_be_checked(checked=checked)
+        await page.keyboard.press("m")
+        await expect(page.locator("button[name=do][value=acknowledge]")).to_be_focused()
         await line(page, f"YD-KEY-{language}-0").get_by_role("link").focus()
         await page.keyboard.press("a")
         await expect(line(page, f"YD-KEY-{language}-0")).to_contain_text("ann-7")

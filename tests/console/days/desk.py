@@ -11,6 +11,7 @@ from tests.console.hands import Hands
 from tests.console.page import faults_on, overflow
 from tests.console.server import ConsoleServer
 from tests.console.test_filing import SIZES
+from tests.temporal import eventually
 
 DAYS = pytest.mark.parametrize(("language", "size"), [(language, size) for language in ("zh", "en") for size in SIZES])
 # What the keys go through, see keys.js.
@@ -38,7 +39,7 @@ class Desk(Hands):
     async def to(self, place: Locator) -> None:
         """Tab to a field, button or link, which has to be in sight then."""
         await super().to(place)
-        assert await place.evaluate(IN_SIGHT), f"{place} lies under something"
+        await in_sight(place)
 
     async def tick(self, place: Locator) -> None:
         """Tab to a box and tick it, or untick it; counts as one."""
@@ -74,7 +75,7 @@ class Desk(Hands):
             for _ in range(await self.page.locator(LINES).count() + 1):
                 await self.page.keyboard.press(key)
                 if await link.evaluate("element => element === document.activeElement"):
-                    assert await link.evaluate(IN_SIGHT), f"{line} lies under something"
+                    await in_sight(link)
                     return
         raise AssertionError(f"no way to {line}")
 
@@ -128,6 +129,11 @@ class Desk(Hands):
         await self.page.wait_for_load_state("load")
         assert await faults_on(self.page, where) == []
         assert await overflow(self.page) <= 0, where
+
+
+async def in_sight(place: Locator) -> None:
+    """Refuse what lies under something; a list that is renewed just then has it in sight at once again."""
+    await eventually(lambda: place.evaluate(IN_SIGHT), bool, seconds=5)
 
 
 async def done(console: ConsoleServer, case_id: str, type_: str) -> list[tuple[str, dict[str, Any]]]:

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 from tests.console.conftest import console_alone
 from tests.console.days.desk import DAYS, Desk, done
 from tests.console.page import open_page
-from tests.console.samples import above_the_formula, shipment
+from tests.console.samples import above_the_formula, leave, shipment
 from tests.console.server import ConsoleServer
 from tests.console.test_approvals import SAID as WHY
 from tests.console.test_filing import SIZES
@@ -259,10 +259,7 @@ async def share_a_view(desk: Desk, console: ConsoleServer, browser: Browser, lan
 async def hear_of_decisions(desk: Desk, console: ConsoleServer, language: str, case_id: str) -> None:
     """Be told of what QA decided: an amount that was asked for, a leave that was granted, and one that was not."""
     page, said = desk.page, SAID[language]
-    filed = {"filed_by": {"id": "sue-1", "role": "supervisor"}, "unit": "north"}
-    hours = {"from": "2026-12-07T09:00:00+08:00", "to": "2026-12-07T18:00:00+08:00"}
-    fields = {**hours, "emergency": True, "reason": "家事"}
-    leaves = [await console.file("leave", {**filed, "fields": fields}) for _ in range(2)]
+    leaves = [await console.file("leave", leave("sue-1", "supervisor", "north")) for _ in range(2)]
     await console.do(case_id, "request_approval", "sue-1", subject="refund", amount="5000.00", reason="as he asked")
     await console.do(leaves[0], "sign", "qin-1")
     await console.do(leaves[1], "refuse", "qin-1", reason="人手不足")
