@@ -60,6 +60,8 @@ NO_UNIT = ""
 _OVERSEERS = SEE_ALL
 # Who checks the whole record, which takes as long as it takes.
 _VERIFIERS = frozenset({AUDITOR, "qa_manager", "general_manager"})
+# Who reads the payout book and holds it against the gateway's: who confirms payments, and who checks the record.
+_RECONCILERS = _VERIFIERS | {FINANCE}
 # Who sees every case and may come to hold any: an auditor sees personal facts masked.
 _DECRYPTERS = frozenset({"qa_manager", "general_manager"})
 
@@ -353,6 +355,11 @@ def reader(caller: Caller) -> Reader:
 def may_verify(caller: Caller) -> bool:
     """Whether a caller may check the whole record, and take proofs and checkpoints of it to others."""
     return caller.kind == "person" and caller.role in _VERIFIERS
+
+
+def may_reconcile(caller: Caller) -> bool:
+    """Whether a caller may read the payout book, and have it compared with the gateway's."""
+    return caller.kind == "person" and caller.role in _RECONCILERS
 
 
 def may_read_looks(caller: Caller) -> bool:

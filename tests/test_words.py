@@ -15,6 +15,7 @@ import pytest
 
 from activities.casebook.filter import Filter
 from activities.notify.translations import LANGUAGES, TEMPLATES, WORDS
+from activities.payouts import UNPROVEN, PayoutConflict, PayoutPending, PayoutUnknown
 from activities.policies.store import Policies
 from activities.replies.inbox import DISMISSED_FOR
 from cases.directory import Directory
@@ -66,6 +67,9 @@ def _reasons() -> set[str]:
         | literals.passed("pause_all", 1, "cases")
         | literals.passed("_flag", 1, "cases/kinds")
         | literals.passed("LiabilityCleared", "reason", "cases/kinds")
+        # Why a payment failed: what the rules say, what a worker finds, and how an error is called.
+        | literals.passed("failed", 0, "cases")
+        | {UNPROVEN, *(error.__name__ for error in (PayoutConflict, PayoutPending, PayoutUnknown))}
         # Who answers for a report that was found to be one of these.
         | vocabulary.enums()["report"] - {"genuine"}
     )

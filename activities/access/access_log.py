@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from activities.database.database import Database, statement
@@ -18,6 +20,7 @@ class AccessLog:
     _LOOK = statement(__package__, "access_log_record")
     _AGAIN = statement(__package__, "access_log_again")
     _LOOKS = statement(__package__, "access_log")
+    _ALL = statement(__package__, "access_log_all")
     _SEARCHED = statement(__package__, "access_log_searched")
 
     def __init__(self, database: Database) -> None:
@@ -56,3 +59,27 @@ class AccessLog:
         async with self._database.connection() as connection:
             rows = await connection.fetch(self._LOOKS, case_id)
         return [{**row, "at": row["at"].isoformat()} for row in rows]
+
+    async def all(
+        self,
+        *,
+        callers: Collection[str] | None = None,
+        case_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        """Return looks of every case, the last first; each with its ``id``, and ``kind`` and ``number`` of its case.
+
+        ``case_id`` is `SEARCH` for a search, and empty where somebody had a phone that no case has.
+
+        Args:
+            until: before which they were.
+            before: the id of a look; those before it.
+        """
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(
+                self._ALL, before, None if callers is None else list(callers), case_id, since, until, limit
+            )
+        return [dict(row) for row in rows]

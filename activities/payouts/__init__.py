@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 import structlog
@@ -17,7 +18,7 @@ from temporalio import activity
 
 from activities.database.database import Database
 from activities.messages import PAY, PayoutOrder, PayoutResult
-from activities.payouts.book import Blocked, Book
+from activities.payouts.book import Blocked, Book, Listed, Which
 from activities.payouts.callbacks import read_callback
 from activities.payouts.gateway import (
     Entry,
@@ -33,7 +34,10 @@ from activities.payouts.ledger import LedgerGateway
 from activities.payouts.reconcile import Report, reconcile
 from cases.vocabulary.refusals import Refused
 
-__all__ = ["CalledBack", "Gateway", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "gateway_of"]
+__all__ = [
+    "CalledBack", "Gateway", "Listed", "PayoutConflict", "PayoutPending", "PayoutUnknown", "Payouts", "Which",
+    "gateway_of",
+]  # fmt: skip
 
 log = structlog.get_logger(__name__)
 # Why a payment failed that its case's record does not prove.
@@ -185,6 +189,14 @@ class Payouts:
         state: Literal["paid", "failed"] = "failed" if paid is None else "paid"
         entry = Entry(key, state, payout.amount, payout.case_id, paid or "", "" if failed is None else failed)
         return _result(await self._book.settle(payout, entry))
+
+    async def listed(self, which: Which, limit: int | None = None) -> list[Listed]:
+        """Return what our book has; see `activities.payouts.book.Book.listed`."""
+        return await self._book.listed(which, limit)
+
+    async def sums(self, which: Which) -> dict[str, tuple[int, Decimal]]:
+        """Return what that comes to by state; see `activities.payouts.book.Book.sums`."""
+        return await self._book.sums(which)
 
     async def reconcile(self) -> Report:
         """Compare our books with the gateway's; see `activities.payouts.reconcile.reconcile`."""

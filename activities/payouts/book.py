@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -23,6 +24,24 @@ _AMOUNT = re.compile(r"[0-9]{1,16}\.[0-9]{2}")
 # How an order stands to the book: nobody has heard of it, it failed and is to be tried again, or
 # it may be anywhere.
 Standing = Literal["new", "again", "known"]
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which payouts of the book: ordered or come out from an instant until before another, and in a state; or all."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A payout with the kind and the number of its case, as far as the casebook has it."""
+
+    payout: Payout
+    kind: str | None
+    number: str | None
 
 
 class Blocked(Exception):
@@ -48,6 +67,8 @@ class Book:
     _LOCK = statement(__package__, "payout_parcel_lock")
     _PARCEL = statement(__package__, "payout_parcel")
     _DETAILS = statement(__package__, "payee_details")
+    _LIST = statement(__package__, "payout_list")
+    _SUMS = statement(__package__, "payout_sums")
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -138,6 +159,19 @@ class Book:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(self._FIND, key, None)
         return None if row is None else Payout(**row)
+
+    async def listed(self, which: Which, limit: int | None = None) -> list[Listed]:
+        """Return the payouts of the book that were asked for, the last ordered first."""
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(self._LIST, which.since, which.until, which.state, limit)
+        names = [one.name for one in fields(Payout)]
+        return [Listed(Payout(**{name: row[name] for name in names}), row["kind"], row["number"]) for row in rows]
+
+    async def sums(self, which: Which) -> dict[str, tuple[int, Decimal]]:
+        """Return by state how many of these payouts there are, and how much they come to in yuan."""
+        async with self._database.planning() as connection:
+            rows = await connection.fetch(self._SUMS, which.since, which.until, which.state)
+        return {row["state"]: (row["payouts"], row["amount"]) for row in rows}
 
     async def settle(self, payout: Payout, entry: Entry) -> Payout:
         """Write down the outcome of an order, and return the payout as the book has it then.

@@ -26,14 +26,25 @@ Kind = Literal[
 ]
 
 
+# Whose word stands against the payout book.
+Other = Literal["gateway", "ledger"]
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference between two of the books."""
+    """A difference between our payout book and another book.
+
+    Args:
+        detail: what both say, in one English sentence.
+        there: what the other one says, an amount in yuan or proofs of payment; empty where it has nothing.
+    """
 
     kind: Kind
     case_id: str
     key: str
     detail: str
+    other: Other
+    there: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,56 +103,66 @@ class _Comparison:
                     yield self._unknown(entry)
         for case_id, claimed in self.claims.items():
             if claimed.paid and case_id not in self.by_case:
-                yield Difference("missing_here", case_id, "", "paid by its ledger, and not in the payout book")
+                detail, there = "paid by its ledger, and not in the payout book", _proofs(claimed)
+                yield Difference("missing_here", case_id, "", detail, "ledger", there)
 
     def _unknown(self, entry: Entry) -> Difference:
         row = self.by_case.get(entry.case_id)
         detail = f"the gateway paid {entry.amount} ({entry.reference}) under a key that the payout book does not have"
         twice = row is not None and row.state == "paid"
-        return Difference("paid_twice" if twice else "missing_here", entry.case_id, entry.key, detail)
+        kind: Kind = "paid_twice" if twice else "missing_here"
+        return Difference(kind, entry.case_id, entry.key, detail, "gateway", f"{entry.amount} ({entry.reference})")
 
     def _against_gateway(self, row: Payout) -> Iterator[Difference]:
         entries, own = self.paid.get(row.key, []), row.gateway in (self.gateway, UNNAMED)
         if not entries:
             if own and row.state == "paid" and self.gateway != ManualGateway.name:
                 detail = f"the payout book says paid ({row.reference}), the gateway does not"
-                yield self._of(row, "missing_there", detail)
+                yield self._of(row, "missing_there", detail, "gateway")
             return
         references = ", ".join(entry.reference for entry in entries)
         if len(entries) > 1:
-            yield self._of(row, "paid_twice", f"by the gateway under one key ({references})")
+            yield self._of(row, "paid_twice", f"by the gateway under one key ({references})", "gateway", references)
         for amount in sorted({entry.amount for entry in entries if entry.amount is not None} - {row.amount}):
-            yield self._of(row, "amount_differs", f"the gateway says {amount}, the payout book {row.amount}")
+            detail = f"the gateway says {amount}, the payout book {row.amount}"
+            yield self._of(row, "amount_differs", detail, "gateway", f"{amount}")
         if row.state != "paid":
-            yield self._of(row, "missing_here", f"the gateway paid ({references}), the payout book says {row.state}")
+            detail = f"the gateway paid ({references}), the payout book says {row.state}"
+            yield self._of(row, "missing_here", detail, "gateway", references)
         elif not own:
             detail = f"by the gateway ({references}) and by {row.gateway} ({row.reference})"
-            yield self._of(row, "paid_twice", detail)
+            yield self._of(row, "paid_twice", detail, "gateway", references)
         elif row.reference not in {entry.reference for entry in entries}:
             detail = f"the gateway says {references}, the payout book {row.reference}"
-            yield self._of(row, "reference_differs", detail)
+            yield self._of(row, "reference_differs", detail, "gateway", references)
 
     def _against_ledger(self, row: Payout, claimed: _Claims) -> Iterator[Difference]:
         if not claimed.requested:
-            yield self._of(row, "not_requested", "the case's ledger asks for no payout")
+            yield self._of(row, "not_requested", "the case's ledger asks for no payout", "ledger")
         amounts = {*claimed.requested[-1:], *(amount for amount, _ in claimed.paid)} - {f"{row.amount:.2f}"}
         for amount in sorted(amounts):
             detail = f"the case's ledger says {amount}, the payout book {row.amount}"
-            yield self._of(row, "amount_differs", detail)
+            yield self._of(row, "amount_differs", detail, "ledger", amount)
         if len(claimed.paid) > 1:
-            yield self._of(row, "paid_twice", f"the case's ledger says paid {len(claimed.paid)} times")
+            detail = f"the case's ledger says paid {len(claimed.paid)} times"
+            yield self._of(row, "paid_twice", detail, "ledger", _proofs(claimed))
         if row.state == "paid" and not claimed.paid:
-            yield self._of(row, "no_event", f"paid ({row.reference}), and the case's ledger does not say so")
+            detail = f"paid ({row.reference}), and the case's ledger does not say so"
+            yield self._of(row, "no_event", detail, "ledger")
         for _, reference in claimed.paid:
             if row.state != "paid":
                 detail = f"the case's ledger says paid ({reference}), the payout book {row.state}"
-                yield self._of(row, "missing_here", detail)
+                yield self._of(row, "missing_here", detail, "ledger", reference)
             elif reference != row.reference:
                 detail = f"the case's ledger says {reference}, the payout book {row.reference}"
-                yield self._of(row, "reference_differs", detail)
+                yield self._of(row, "reference_differs", detail, "ledger", reference)
 
-    def _of(self, row: Payout, kind: Kind, detail: str) -> Difference:
-        return Difference(kind, row.case_id, row.key, detail)
+    def _of(self, row: Payout, kind: Kind, detail: str, other: Other, there: str = "") -> Difference:
+        return Difference(kind, row.case_id, row.key, detail, other, there)
+
+
+def _proofs(claimed: _Claims) -> str:
+    return ", ".join(reference for _, reference in claimed.paid)
 
 
 async def reconcile(database: Database, gateway: Gateway, *, second_look: float = SECOND_LOOK) -> Report:

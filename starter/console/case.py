@@ -18,6 +18,7 @@ from activities.payouts.payees import PayeeDetails
 from cases.case import Case
 from cases.kinds.complaint import Complaint
 from cases.kinds.form import Form
+from cases.mechanisms.payment import Paid, PayoutFailed, PayoutRequested, PayoutWaiting
 from cases.policy.model import Policy
 from cases.vocabulary.commands import Approve, Attach, Reply, Sign
 from cases.vocabulary.refusals import Refused, faults_of
@@ -40,6 +41,8 @@ from starter.console.waiting import next_in
 from starter.console.web import Look, Message, NotForYou, case_url
 
 STREAM = "/console/stream"
+# What tells how the payment of a case stands.
+PAYOUT = frozenset({PayoutRequested.TYPE, PayoutWaiting.TYPE, PayoutFailed.TYPE})
 # A page after a write waits so long, in tries of 50 ms, until the casebook has it.
 TRIES = 40
 
@@ -402,6 +405,13 @@ def _lines(look: Look, facts: View, above: str = "") -> Iterator[tuple[str, str,
             yield f"{above}{name}", look.words.word("fact", name), ", ".join(texts)
 
 
+def _payment(recorded: list[Json]) -> Json | None:
+    """Return the last event about a payment that has not gone out; None where none is under way."""
+    about = (event for event in reversed(recorded) if event["type"] in {*PAYOUT, Paid.TYPE})
+    last = next(about, None)
+    return last if last is not None and last["type"] in PAYOUT else None
+
+
 def _proposed(shown: Shown) -> list[tuple[str, str]]:
     """Return the solutions of a complaint, best first, each with how it stands: offered, accepted or nothing."""
     case = shown.case
@@ -449,6 +459,7 @@ async def _told(look: Look, shown: Shown) -> Json:
         "facts": [] if paper else formatter.facts(view),
         # What the formula gives stands in a table of its own.
         "amounts": [(name, amount) for name, amount in shown.case.money(view).items() if amount and name != "assessed"],
+        "payment": _payment(recorded),
         "options": _proposed(shown),
         "signed": [] if paper else formatter.signatures(view),
         "formula": formatter.formula,

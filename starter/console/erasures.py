@@ -10,7 +10,7 @@ from starlette.responses import Response
 from cases.vocabulary.lifecycle import ERASED_FOR
 from cases.vocabulary.refusals import Refused
 from starter.access import may_read_looks
-from starter.console.web import Look, Message
+from starter.console.web import Look, Message, case_id_named
 from starter.erasure import Erasure
 
 # So many of the last erasures are shown, and of each so many cases.
@@ -66,7 +66,7 @@ async def _do(look: Look, erasure: Erasure) -> None:
             why = next((one for one in ERASED_FOR if one == look.field("why")), None)
             if why is None:
                 raise Refused("invalid", look.say("erasures.say_why"))
-            asked = await erasure.ask(by, why, now, case_id=await _id(look, case), customer=customer)
+            asked = await erasure.ask(by, why, now, case_id=await case_id_named(look, case), customer=customer)
             if asked["kept"]:
                 look.message = Message("note", look.say("erasures.some_stay", cases=", ".join(sorted(asked["kept"]))))
         case "approve" | "reject" as what:
@@ -78,22 +78,8 @@ async def _do(look: Look, erasure: Erasure) -> None:
             reference = (look.field("reference") or "").strip()
             if not reference or len(reference) > 200:
                 raise Refused("invalid", look.say("erasures.say_reference"))
-            await erasure.hold(await _id(look, case), reference, by)
+            await erasure.hold(await case_id_named(look, case), reference, by)
         case "lift":
             await erasure.lift(case, by)
         case _:
             raise HTTPException(403)
-
-
-async def _id(look: Look, case: str) -> str:
-    """Return the id of a case that is given by its id or its number; nothing stays nothing.
-
-    Raises:
-        Refused: ``ambiguous``: several kinds have this number.
-    """
-    if not case or ":" in case:
-        return case
-    found = [view["id"] for view in await look.services.casebook.by_number(case)]
-    if len(found) > 1:
-        raise Refused("ambiguous", ", ".join(found))
-    return found[0] if found else case

@@ -153,6 +153,16 @@ def _choices(look: Look, field: FilterField) -> tuple[str, ...]:
 def _suggested(look: Look, units: frozenset[str] | None) -> dict[str, list[tuple[str, str]]]:
     """Return what is offered while somebody types into a field, each with what it is called: of what they may see."""
     directory = look.formatter.directory
+    return {
+        "holder": people_suggested(look, units),
+        "unit": [(one.id, look.formatter.unit(one.id)) for one in directory.units if units is None or one.id in units],
+        "policy": [(name, name) for name in look.services.policies.names()],
+    }
+
+
+def people_suggested(look: Look, units: frozenset[str] | None) -> list[tuple[str, str]]:
+    """Return what a field for one of the staff of some units offers, or of all: a name or an id, and who that is."""
+    directory = look.formatter.directory
     people = [one for one in directory.people if units is None or one.unit in units] if may_read_names(look.who) else []
     # A name that several have names none of them.
     namesakes = Counter(one.name for one in people)
@@ -160,11 +170,7 @@ def _suggested(look: Look, units: frozenset[str] | None) -> dict[str, list[tuple
         (one.name if one.name and namesakes[one.name] == 1 else one.id, look.formatter.staff(one.model_dump()))
         for one in people
     ]
-    return {
-        "holder": sorted(known)[:SUGGESTED],
-        "unit": [(one.id, look.formatter.unit(one.id)) for one in directory.units if units is None or one.id in units],
-        "policy": [(name, name) for name in look.services.policies.names()],
-    }
+    return sorted(known)[:SUGGESTED]
 
 
 def _instant(look: Look, name: str, text: str) -> datetime:

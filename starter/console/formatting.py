@@ -280,6 +280,12 @@ def _full(f: Formatter, value: str) -> str:
     return moment.full if moment else ""
 
 
+def _unpaid(f: Formatter, value: str) -> str:
+    """Return why a payment failed: in words what happened, and beside it what the gateway's code or the error says."""
+    what, colon, said = value.partition(": ")
+    return f"{f.words.reason(what)} ({said})" if colon and f.words.has("reason", what) else f.words.reason(value)
+
+
 SILENT = Shown(_nothing)
 PLAIN = Shown(_plain)
 FREE = Shown(_as_written, free=True)
@@ -453,6 +459,7 @@ BY_EVENT: Mapping[tuple[str, str], Shown] = {
     ("verified", "found"): Shown(_verified),
     ("notified", "id"): SILENT,
     ("customer_wrote", "known"): Shown(lambda f, value: "" if value else f.words.say("remark.other_sender")),
+    ("payout_failed", "reason"): Shown(_unpaid, free=True),
     ("reply_failed", "reason"): Shown(_term("unsent")),
     ("opening_done", "failed"): Shown(lambda f, value: f.words.word("delivery", "failed") if value else ""),
     ("absence_recorded", "from"): MOMENT,

@@ -10,17 +10,26 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from activities.payouts import Listed
 from cases.policy.forms import titles
 from starter.console.translations import PageTranslations
 from starter.exports import COLUMNS, EVENT_COLUMNS, MONEY, Cell, case_row, detail, event_row
 
+# Of the payout book, which is for people alone.
+PAYOUT_COLUMNS = (
+    "case", "number", "payout_state", "amount_yuan", "requested_at", "settled_at", "gateway", "paid_reference",
+    "failure", "differences",
+)  # fmt: skip
+
 # The columns of instants; their heads say the zone.
-_INSTANTS = frozenset({"opened_at", "resolved_at", "closed_at", "next_due", "time:timestamp"})
+_INSTANTS = frozenset(
+    {"opened_at", "resolved_at", "closed_at", "next_due", "time:timestamp", "requested_at", "settled_at"}
+)
 # Of which section of the words the term of a column is.
 _TERMS = {
     "kind": "kind", "status": "status", "outcome": "outcome", "rung": "role", "severity": "severity",
     "category": "category", "factor": "factor", "source": "source",
-    "concept:name": "event", "org:role": "role", "case:kind": "kind",
+    "concept:name": "event", "org:role": "role", "case:kind": "kind", "payout_state": "payout_state",
 }  # fmt: skip
 # Those of several terms.
 _LISTS = {"breached": "clock", "waiting_approvals": "role", "turn": "role"}
@@ -69,7 +78,27 @@ class Tables:
                 row[EVENT_COLUMNS.index("detail")] = self._words.word(_DETAILS[name], value)
             yield row
 
+    async def payout_rows(self, rows: AsyncIterable[tuple[Listed | None, str, str]]) -> AsyncIterator[list[Cell]]:
+        """Yield the rows of payouts, with the columns `PAYOUT_COLUMNS`.
+
+        Args:
+            rows: each payout, its case, and what differs about it; None where the book does not have it.
+        """
+        async for row, case_id, differs in rows:
+            if row is None:
+                cells: list[Cell] = [case_id, *[None] * (len(PAYOUT_COLUMNS) - 2), differs]
+            else:
+                one = row.payout
+                settled = None if one.settled_at is None else one.settled_at.isoformat()
+                cells = [
+                    case_id, row.number, one.state, one.amount, one.requested_at.isoformat(), settled, one.gateway,
+                    one.reference, self._words.reason(one.reason), differs,
+                ]  # fmt: skip
+            yield self._row(PAYOUT_COLUMNS, cells)
+
     def _head(self, column: str) -> str:
+        if column == "amount_yuan":
+            return self._words.say("column.yuan", name=self._words.say("case.amount"))
         if column in _YUAN:
             return self._words.say("column.yuan", name=self._words.word("money", _YUAN[column]))
         head = self._words.say(f"column.{_HEADS.get(column, column)}")

@@ -14,6 +14,8 @@ from activities.casebook import filter
 from activities.casebook.ledger import Fault
 from activities.casebook.statistics import AGES
 from activities.casebook.worklist import Needed
+from activities.payouts.gateway import Payout
+from activities.payouts.reconcile import Kind as DifferenceKind
 from activities.policies.store import Policies
 from cases.compensation import LineName, RefusalCode
 from cases.directory import CHANNELS
@@ -84,6 +86,8 @@ def terms(policies: Sequence[Policy] = ()) -> dict[str, Terms]:
         "age": (name for name, _ in AGES),
         "filter": (field.name for field in filter.fields()),
         "fault": get_args(get_type_hints(Fault)["what"]),
+        "payout_state": get_args(get_type_hints(Payout)["state"]),
+        "difference": get_args(DifferenceKind),
         **enums(),
     }
     # People tell customers by others than notices go by.

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -29,8 +29,8 @@ from cases.directory import Directory
 from cases.policy.forms import titles
 from cases.policy.model import Policy
 from cases.registry import KINDS
-from cases.vocabulary.refusals import Refused
-from starter.access import Caller, caller_of, kinds_filed, may_erase, may_read_names
+from cases.vocabulary.refusals import Refused, shown
+from starter.access import Caller, caller_of, kinds_filed, may_erase, may_read_looks, may_read_names, may_reconcile
 from starter.api.actions import NoAnswer
 from starter.api.attachments import form_of
 from starter.api.guards import MULTIPART
@@ -335,6 +335,8 @@ class Look:
             "rows_shown": rows_shown,
             "kind_of": lambda view: kind_said(view, words),
             "may_erase": self.caller is not None and may_erase(self.caller),
+            "may_read_looks": self.caller is not None and may_read_looks(self.caller),
+            "may_reconcile": self.caller is not None and may_reconcile(self.caller),
             "theme": self.theme,
             "keys": self.keys,
             "page": page,
@@ -435,6 +437,58 @@ def instant(text: str | None, zone: ZoneInfo) -> datetime | None:
         return None
     at = datetime.fromisoformat(text)
     return at.replace(tzinfo=zone) if at.tzinfo is None else at
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days that the fields ``from`` and ``to`` of a page name, both included; None where one is empty."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def days_of(look: Look) -> Days:
+    """Return the days that the address names.
+
+    Raises:
+        Refused: ``invalid``: one is no day, or the last is before the first.
+    """
+    first, last = (_day(look, name) for name in ("from", "to"))
+    if first and last and last < first:
+        raise Refused("invalid", f"{look.say('days.to')} = {last}: {look.say('days.order', first=first)}")
+    zone = look.times.zone
+    return Days(
+        None if first is None else datetime.combine(first, time(), zone),
+        None if last is None else datetime.combine(last + timedelta(days=1), time(), zone),
+    )
+
+
+def _day(look: Look, name: str) -> date | None:
+    text = look.request.query_params.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    # Beyond these years instants cannot be compared in every zone.
+    if day is None or not 1900 <= day.year <= 9000:
+        raise Refused("invalid", f"{look.say(f'days.{name}')} = {shown(text)}: 2026-03-04")
+    return day
+
+
+async def case_id_named(look: Look, case: str) -> str:
+    """Return the id of a case that is given by its id or its number; nothing stays nothing.
+
+    Raises:
+        Refused: ``ambiguous``: several kinds have this number.
+    """
+    if not case or ":" in case:
+        return case
+    found = [view["id"] for view in await look.services.casebook.by_number(case)]
+    if len(found) > 1:
+        raise Refused("ambiguous", ", ".join(found))
+    return found[0] if found else case
 
 
 def kinds_seen(caller: Caller, kinds: frozenset[str] | None) -> tuple[str, ...]:

@@ -806,6 +806,14 @@ async def test_each_difference_is_found(pool: Tables, payouts: Payouts, gateway:
         ]
     )
     assert (report.ok, report.unchecked) == (False, 1)
+    # What the other book says, for those who read no sentences in English.
+    there = {(one.case_id, one.kind, one.other): one.there for one in report.differences}
+    assert there["claim:C-3", "amount_differs", "gateway"] == "12.00"
+    assert there["claim:C-4", "reference_differs", "gateway"] == "GW-999"
+    assert there["claim:C-5", "missing_there", "gateway"] == ""
+    assert there["claim:C-10", "reference_differs", "ledger"] == "BANK-1"
+    assert there["claim:E-1", "amount_differs", "ledger"] == "120.00"
+    assert there["claim:X", "missing_here", "gateway"].startswith("5.00 (GW-")
 
 
 async def test_what_is_under_way_at_the_first_look_is_no_difference(

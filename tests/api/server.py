@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from activities.audit import keys as signing
-from activities.audit.make import Checkpoints
+from activities.audit.keys import Keys
 from activities.database.database import Database
 from activities.people.directory_changes import DirectoryChanges
 from cases.directory import Person, Unit
 from starter.api.app import create_app
 from starter.api.services import Services, services
 from starter.settings import Settings
+from tests.checkpoints import checkpoint
 from tests.http_server import serving
 from tests.postgres import as_writer
 from tests.temporal import eventually
@@ -149,22 +149,9 @@ class ApiServer:
         await self.recorded(case_id, 2)
         return case_id
 
-    async def checkpoint(self, case_id: str | None = None) -> signing.Keys:
+    async def checkpoint(self, case_id: str | None = None) -> Keys:
         """Make checkpoints until they have a case, with a key that is made where there is none; return the keys."""
-        file = self.services.settings.key_file
-        keys = signing.read_keys(file) if file.exists() else signing.new_key(file)
-
-        async def covered() -> bool:
-            # What was recorded a moment ago may not be settled yet.
-            await Checkpoints(self.services.database, keys).make()
-            return case_id is None or await self._covered(case_id)
-
-        await eventually(covered, bool)
-        return keys
-
-    async def _covered(self, case_id: str) -> bool:
-        async with self.services.database.connection() as connection:
-            return bool(await connection.fetchval("SELECT true FROM checkpoint_head WHERE case_id = $1", case_id))
+        return await checkpoint(self.services, case_id)
 
     async def recorded(self, case_id: str, events: int = 1) -> Json:
         """Wait until the casebook has so many events of a case, and return its view."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser
@@ -16,12 +17,12 @@ from tests.temporal import time_skipping
 
 
 @asynccontextmanager
-async def console_alone(folders: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
-    """Serve a console over its own backend, database and engine."""
+async def console_alone(folders: pytest.TempPathFactory, **more: Any) -> AsyncIterator[ConsoleServer]:
+    """Serve a console over its own backend, database and engine, with ``more`` settings than it needs."""
     with cluster() as postgres:
         database = await postgres.fresh_database()
         await migrate(database)
-        async with time_skipping() as env, open_console(env, database, folders.mktemp("console")) as made:
+        async with time_skipping() as env, open_console(env, database, folders.mktemp("console"), **more) as made:
             yield made
 
 

@@ -37,12 +37,14 @@ PAGES = {
     "form": "/console/forms/new_business",
     "filing": "/console/forms/leave/file",
 }
-# With what not everybody gets to, and the general manager does.
+# With what not everybody gets to: the general manager does, and finance to its own.
 ALL_PAGES = {
     **PAGES,
     "erasures": "/console/erasures",
     "messages": "/console/messages",
     "message": "/console/messages/{message}",
+    "looks": "/console/looks",
+    "payouts": "/console/payouts?compare=yes",
 }
 
 
@@ -116,5 +118,6 @@ async def open_menu(page: Page) -> None:
 
 
 async def overflow(page: Page) -> int:
-    """Return by how many pixels the page is wider than its viewport."""
+    """Return by how many pixels the page is wider than its viewport, once it has its style."""
+    await page.wait_for_load_state()
     return int(await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

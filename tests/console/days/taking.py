@@ -1,0 +1,52 @@
+"""What whoever works with records takes along from a page, and what every page that they come to is checked for."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from playwright.async_api import Locator, Page, ViewportSize
+
+from tests.console.hands import Hands
+from tests.console.page import faults_on, overflow
+
+# A byte order mark, without which spreadsheets misread Chinese.
+MARK = b"\xef\xbb\xbf"
+LANGUAGES = ("zh", "en")
+SIZES = (ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844))
+
+
+async def check(page: Page, where: str) -> None:
+    """Check that a page is as wide as its screen, and has no serious fault for those who cannot see it."""
+    assert await overflow(page) <= 0, where
+    assert await faults_on(page, where) == []
+
+
+async def taken(hands: Hands, link: Locator, folder: Path) -> bytes:
+    """Follow a link to a file, and return what is in it."""
+    async with hands.page.expect_download() as waiting:
+        await hands.click(link)
+    path = folder / "taken"
+    await (await waiting.value).save_as(path)
+    return path.read_bytes()
+
+
+def read_csv(content: bytes) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the heads and the rows of a CSV that spreadsheets read as it is."""
+    assert content.startswith(MARK)
+    rows = csv.DictReader(StringIO(content.decode("utf-8-sig")))
+    return list(rows.fieldnames or ()), list(rows)
+
+
+def read_xlsx(content: bytes) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the heads and the rows of a workbook, each cell with its type and format."""
+    sheet = openpyxl.load_workbook(BytesIO(content)).active
+    assert sheet is not None
+    head: Sequence[Any]
+    head, *rows = sheet.iter_rows()
+    heads = [str(cell.value) for cell in head]
+    return heads, [dict(zip(heads, row, strict=True)) for row in rows]
