@@ -14,7 +14,9 @@ from typing import Any, Literal, get_args
 from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.paging import Kinds, Page, Units, check_limit, read_cursor, visible, write_cursor
 from activities.database.database import Database, statement
+from cases.mechanisms.replies import CustomerWrote, ReplySending
 from cases.registry import KINDS
+from cases.vocabulary.lifecycle import ContactAttempted, FollowedUp, Promised, Replied, Resolved
 from cases.vocabulary.refusals import Refused, shown
 
 # Why something needs a person.
@@ -28,6 +30,12 @@ FINANCE = "finance"
 CLIMBING = tuple(name for name, kind in KINDS.items() if kind.CLIMBS)
 # The fact that a case is about by kind, as JSON.
 ABOUT = json.dumps({name: kind.ABOUT for name, kind in KINDS.items()})
+
+# What is said to a customer or by them, and what ends what they wrote about.
+TALK = tuple(
+    model.TYPE
+    for model in (CustomerWrote, ReplySending, Replied, ContactAttempted, Promised, Resolved, FollowedUp)
+)  # fmt: skip
 
 _SLIM = (
     "kind", "number", "status", "rung", "holder", "acknowledged", "turn", "unit", "severity", "breached", "matter",
@@ -98,12 +106,13 @@ class Worklist:
         why: str | None = None,
         only: Collection[str] | None = None,
     ) -> NeededPage:
-        """Return what needs a person now: ``{"case": view, "why", "due"}``, what is due first comes first.
+        """Return what needs a person now: ``{"case": view, "why", "due", "wrote"}``, what is due first comes first.
 
         ``why`` is one of `Needed`: ``holder`` (they hold it), ``rung`` (it reached their rung and nobody took it up),
         ``approval`` (their role is asked, and somebody else asked), ``payout`` (finance must pay and
         confirm it) or ``signature`` (it is their role's turn). A case may be there for two reasons.
-        ``due`` is that of the clock it is about, an RFC 3339 instant or None.
+        ``due`` is that of the clock it is about, an RFC 3339 instant or None; ``wrote`` says that the customer wrote,
+        and that nobody has answered, called or resolved since.
 
         Args:
             order: one of `ORDERS`; what is alike in it comes by when it is due.
@@ -121,12 +130,14 @@ class Worklist:
         confirms = role == FINANCE
         values = [
             *visible(units, kinds), role, person, confirms, limit, CLIMBING,
-            None if only is None else list(only), why, order, SEVERITIES[::-1],
+            None if only is None else list(only), why, order, SEVERITIES[::-1], TALK,
         ]  # fmt: skip
         where, asked = (filter or Filter()).where(len(values) + 1)
         async with self._database.planning() as connection:
             rows = await connection.fetch(self._NOW.replace("{where}", where), *values, *asked)
-        lines = [{"case": row["view"], "why": row["why"], "due": _iso(row["due"])} for row in rows]
+        lines = [
+            {"case": row["view"], "why": row["why"], "due": _iso(row["due"]), "wrote": row["wrote"]} for row in rows
+        ]
         return NeededPage(lines, rows[0]["total"] if rows else 0)
 
     async def decided(

@@ -16,7 +16,7 @@ from activities.casebook.filter import SEVERITIES, Filter
 from activities.casebook.ledger import chain, genesis
 from activities.casebook.paging import Page
 from activities.casebook.search import LINKS, SEVERAL, Search
-from activities.casebook.worklist import CLIMBING, Worklist
+from activities.casebook.worklist import CLIMBING, TALK, Worklist
 from activities.database.database import Database
 from activities.database.errors import DatabaseAway
 from activities.database.migrate import migrate
@@ -783,6 +783,28 @@ async def test_now_is_what_a_person_holds_and_what_reached_their_rung(book: Book
     assert ("rung", "complaint:C-1") not in [line[:2] for line in await needed(read, AGENT)]
 
 
+async def test_now_says_that_the_customer_had_the_last_word(book: Book, read: Book) -> None:
+    case, system = opened("complaint", "C-1"), {"id": "caseladder", "role": "system"}
+
+    async def wrote() -> list[bool]:
+        await record(book, case)
+        return [line["wrote"] for line in (await read.now("agent", "agent-7", **ALL)).lines]
+
+    do(case, f"{DAY} 09:01:00", "reply", AGENT, stage="interim")
+    do(case, f"{DAY} 09:02:00", "acknowledge", AGENT)
+    assert await wrote() == [False]
+    said = {"text": "It is still not here.", "via": "mail"}
+    answers: list[tuple[str, dict[str, Any]]] = [
+        ("reply", {"stage": "answer"}), ("log_contact", {"reached": True}), ("resolve", {}),
+    ]  # fmt: skip
+    for minute, (name, fields) in enumerate(answers, start=1):
+        do(case, f"{DAY} 09:{minute}0:00", "customer_wrote", system, **said)
+        do(case, f"{DAY} 09:{minute}1:00", "note", AGENT, text="asked the depot")
+        assert await wrote() == [True]
+        do(case, f"{DAY} 09:{minute}2:00", name, AGENT, **fields)
+        assert await wrote() == [False], name
+
+
 async def test_at_the_top_what_is_overdue_stands_first(book: Book, read: Book) -> None:
     climbed, fresh = opened("complaint", "C-1"), opened("complaint", "C-2", f"{DAY} 09:10:00")
     pass_time(climbed, f"{DAY} 10:00:00")
@@ -887,7 +909,7 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
     await fill(dsn, closed=2_000, opened=300)
     connection = await asyncpg.connect(dsn)
     await connection.execute("ANALYZE case_file")
-    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, None, None, "due", SEVERITIES)
+    asked = (None, None, "supervisor", "super-2", False, 100, CLIMBING, None, None, "due", SEVERITIES, TALK)
     sql = Worklist._NOW.replace("{where}", "true")
     plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *asked))
     await connection.close()

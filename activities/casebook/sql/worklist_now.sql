@@ -1,7 +1,9 @@
--- What needs a person now, what is due first comes first; each line with the clock that it is about.
+-- What needs a person now, what is due first comes first; each line with the clock that it is about, and whether the
+-- customer had the last word.
 --  $1 units and $2 kinds that may be seen   $3 role   $4 person   $5 whether they confirm payments   $6 limit
 --  $7 kinds that climb the ladder   $8 only these cases   $9 only this reason
 --  $10 the order: due, oldest, unit, kind or severity   $11 severities, the worst first
+--  $12 the events in which somebody speaks with the customer
 WITH seen AS (
     SELECT case_id, kind, view, status, rung, holder, breached
     FROM case_file AS file
@@ -47,7 +49,13 @@ WITH seen AS (
     WHERE view @> '{"waits_for": [{}]}'
       AND (waiting ->> 'role' = $3 OR waiting ->> 'person' = $4) AND NOT waiting -> 'except_for' ? $4
 )
-SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view, count(*) OVER () AS total
+SELECT needed.why, coalesce(clock.due, clock.next, file.next_due) AS due, file.view, count(*) OVER () AS total,
+       -- Read backwards, as far as anything was last said to the customer or by them.
+       coalesce((SELECT event.type = 'customer_wrote'
+                 FROM case_event AS event
+                 WHERE event.case_id = file.case_id AND event.type = ANY ($12::text[])
+                 ORDER BY event.seq DESC
+                 LIMIT 1), false) AS wrote
 FROM needed
 JOIN case_file AS file USING (case_id)
 CROSS JOIN LATERAL (

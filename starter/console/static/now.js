@@ -37,6 +37,7 @@
 
   // --- what came and what went --------------------------------------------------------------------
   const ids = () => new Set([...todo.querySelectorAll("[data-line]")].map((line) => line.dataset.id));
+  const wrote = () => [...todo.querySelectorAll("[data-wrote]")].map((line) => line.dataset.id);
   const total = () => Number(todo.querySelector("[data-needs]").dataset.needs);
   // Cases of which events came since the list was taken in: what else changes in it only changed its place.
   const touched = new Set();
@@ -48,7 +49,7 @@
     if (event.detail.target !== todo) return;
     const scroll = todo.closest(".own-scroll");
     before = {
-      ids: ids(), total: total(), top: scroll.scrollTop,
+      ids: ids(), total: total(), wrote: new Set(wrote()), top: scroll.scrollTop,
       chosen: new Set(boxes().filter((box) => box.checked).map((box) => box.id)),
     };
   });
@@ -61,6 +62,7 @@
     const more = total() - before.total;
     const came = Math.max([...now].filter((id) => !before.ids.has(id) && touched.has(id)).length, more);
     const went = Math.max([...before.ids].filter((id) => !now.has(id) && touched.has(id)).length, -more);
+    const answers = new Set(wrote().filter((id) => before.ids.has(id) && !before.wrote.has(id))).size;
     before = null;
     touched.clear();
     document.title = document.title.replace(/^\(\d+\) /, "");
@@ -68,8 +70,10 @@
     const words = [];
     if (came > 0) words.push(came === 1 ? said.one : put(said.several, came));
     if (went > 0) words.push(went === 1 ? said.goneOne : put(said.goneSeveral, went));
+    // What came is told first, to who looks elsewhere too.
+    if (answers) words.unshift(put(said.wrote, answers));
     if (words.length) moved.textContent = words.join(" ");
-    if (came > 0) tell(words[0]);
+    if (came > 0 || answers) tell(words[0]);
   });
 
   // --- telling who looks elsewhere ------------------------------------------------------------------
