@@ -379,6 +379,8 @@ async def _page(look: Look, shown: Shown, form: Json | None, *, errors: Mapping[
         "case.html",
         live=f"{STREAM}?{case_url(view['id']).partition('?')[2].replace('id=', 'case=', 1)}",
         form=form,
+        # Whoever has done something goes on with what is likely next, and hears what came of it there.
+        at_hand=form is None and not {"done", "filed"}.isdisjoint(look.request.query_params),
         may_change=may_change(look.who),
         may_verify=may_verify(look.who),
         **attachments.shown(look, view, shown.recorded, may_attach=Attach.NAME in shown.allowed),

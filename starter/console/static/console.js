@@ -101,6 +101,14 @@
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.removeAttribute("open");
   });
+  // Ctrl+Enter sends the form that somebody fills in, wherever in it the keyboard is.
+  document.addEventListener("keydown", (event) => {
+    const form = event.target.closest?.("form[data-send]");
+    if (!form || event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    event.preventDefault();
+    const button = form.querySelector("button[type=submit]");
+    if (!button.disabled) form.requestSubmit(button);
+  });
   // What a form's page can do here without asking the server: more rows, a file's fingerprint, a copy of its table.
   const renumbered = (body) => [...body.rows].forEach((row, place) => {
     const before = Number(row.dataset.place ?? place);
