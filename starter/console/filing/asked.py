@@ -16,8 +16,8 @@ from starter.console.vocabulary import resolved
 
 Typed = Mapping[str, Sequence[str]]
 
-# Who is on the phone, and about which parcel.
-_WHO = ("customer.name", "customer.phone", "customer.ref")
+# Who is on the phone and where they are reached, and about which parcel.
+_WHO = ("customer.name", "customer.phone", "customer.email", "customer.ref")
 _WHICH = "shipment.waybill"
 # In whose name it is filed nobody types: it is whoever files it.
 _FILER = "filed_by"

@@ -15,6 +15,11 @@
     stage.value = chosen.dataset.stage;
   };
   begin.addEventListener("change", fill);
+  // Whoever goes on in the text fills in what it leaves open.
+  text.addEventListener("focus", () => {
+    const blank = text.value === filled ? filled.indexOf(begin.dataset.unknown) : -1;
+    if (blank >= 0) text.setSelectionRange(blank, blank + begin.dataset.unknown.length);
+  });
   // What somebody has changed stays as they wrote it.
   due.addEventListener("change", () => { if (text.value === filled) fill(); });
 })();
