@@ -12,18 +12,27 @@ from playwright.async_api import Browser
 from activities.database.migrate import migrate
 from tests.console.browser import browser as chromium
 from tests.console.server import ConsoleServer, open_console
+from tests.notifications import MailServer
 from tests.postgres import cluster
 from tests.temporal import time_skipping
 
 
 @asynccontextmanager
 async def console_alone(folders: pytest.TempPathFactory, **more: Any) -> AsyncIterator[ConsoleServer]:
-    """Serve a console over its own backend, database and engine, with ``more`` settings than it needs."""
+    """Serve a console over its own backend, database and engine, with ``more`` as `open_console` takes it."""
     with cluster() as postgres:
         database = await postgres.fresh_database()
         await migrate(database)
         async with time_skipping() as env, open_console(env, database, folders.mktemp("console"), **more) as made:
             yield made
+
+
+@asynccontextmanager
+async def console_with_mail(folders: pytest.TempPathFactory, server: MailServer) -> AsyncIterator[ConsoleServer]:
+    """Serve a console whose mails go to a mail server of this machine, and which takes answers to them."""
+    smtp = f"smtp://127.0.0.1:{server.port}"
+    async with server.up(), console_alone(folders, smtp=smtp, reply_address="answers@example.com") as made:
+        yield made
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any, Literal
@@ -13,13 +13,12 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from activities.database.migrate import migrate
+from tests.console.conftest import console_with_mail
 from tests.console.page import open_page, overflow, variants
 from tests.console.samples import shipment
-from tests.console.server import ConsoleServer, open_console
+from tests.console.server import ConsoleServer
 from tests.notifications import MailServer
-from tests.postgres import Cluster, cluster
-from tests.temporal import eventually, time_skipping
+from tests.temporal import eventually
 
 CUSTOMER = {"name": "王小明", "phone": "13800000000", "email": "wang@example.org"}
 
@@ -31,24 +30,9 @@ def server() -> MailServer:
 
 
 @pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Cluster]:
-    with cluster() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def console(
-    own_cluster: Cluster, server: MailServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ConsoleServer]:
+async def console(server: MailServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
     """A console whose mails go to the server."""
-    database = await own_cluster.fresh_database()
-    await migrate(database)
-    folder, smtp = tmp_path_factory.mktemp("console"), f"smtp://127.0.0.1:{server.port}"
-    async with (
-        server.up(),
-        time_skipping() as env,
-        open_console(env, database, folder, smtp=smtp, reply_address="answers@example.com") as made,
-    ):
+    async with console_with_mail(tmp_path_factory, server) as made:
         yield made
 
 
