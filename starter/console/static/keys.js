@@ -3,17 +3,19 @@
 (() => {
   const dialog = document.getElementById("keys");
   const help = document.querySelector("[data-keys-help]");
-  // What a list consists of, on whichever page it stands.
-  const LINES = "[data-line], .list tbody tr, .todo-list li";
+  // What a list consists of, on whichever page it stands: lines with a link, or what may be done with a case.
+  const LINES = "[data-line], .list tbody tr, .todo-list li, #doing a[href]";
   // What can be done with what a page shows: with chosen lines, a case, an approval.
   const ACTS = ".bulk .buttons button, #doing .actions :is(a, summary), #desk form textarea";
   const SEARCH = "input[type=search], input#text";
   const TYPED = "textarea, select, [contenteditable], input:not([type=checkbox]):not([type=radio])";
 
-  const lines = () => [...document.querySelectorAll(LINES)].filter((line) => line.querySelector("a[href]"));
+  const linkOf = (line) => (line?.matches("a") ? line : line?.querySelector("a[href]"));
+  // What is folded away is passed over.
+  const lines = () => [...document.querySelectorAll(LINES)].filter((line) => linkOf(line)?.checkVisibility());
   const at = () => document.activeElement?.closest(LINES);
   const go = (line) => {
-    const link = line?.querySelector("a[href]");
+    const link = linkOf(line);
     link?.focus();
     link?.scrollIntoView({ block: "nearest" });
   };
@@ -44,7 +46,7 @@
     k: () => move(-1),
     x: () => at()?.querySelector("input[type=checkbox]")?.click(),
     m: () => document.querySelector(ACTS)?.focus(),
-    o: () => at()?.querySelector("a[href]").click(),
+    o: () => linkOf(at())?.click(),
     a: () => (at()?.querySelector("[data-take]") ?? document.querySelector(".actions a[href*='do=acknowledge']"))?.click(),
   };
 

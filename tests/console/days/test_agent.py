@@ -61,11 +61,14 @@ IN_SIGHT = """(() => {
     const found = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
     return one.contains(found) || (one.closest("label")?.contains(found) ?? false);
 })()"""
-# How many lines further down a line stands than the one that has the keyboard.
-FROM_HERE = """(line) => {
-    const lines = [...document.querySelectorAll("li[data-line]")];
-    return lines.indexOf(line) - lines.indexOf(document.activeElement.closest("li[data-line]"));
+# How many places further down something stands in a list than what has the keyboard; where the list has just moved
+# and it is not there, one further.
+FROM_HERE = """(all, one) => {
+    const here = all.findIndex((other) => other.contains(document.activeElement));
+    const there = all.indexOf(one);
+    return there < 0 ? 1 : there - here;
 }"""
+LINES = "li[data-line]"
 _numbers = count(1)
 
 
@@ -159,7 +162,10 @@ class Agent(Hands):
             await self.click(self.page.locator("#more-actions summary"))
             await expect(link).to_be_visible()
             await self.fine()
-        await self.click(link)
+        # What may be done is reached by `j` and `k`, wherever on the page the keyboard was.
+        await self.at_line(link, "#doing a[href]:visible")
+        assert await self.page.evaluate(IN_SIGHT), command
+        await self.press("Enter")
         await self.page.wait_for_url(f"**do={command}*")
         # Whoever opened it types at once.
         await expect(self.page.locator("main form[data-send] :focus")).to_have_count(1)
@@ -181,19 +187,19 @@ class Agent(Hands):
         await self.page.wait_for_url("**done=acknowledge*")
         await expect(self.page.locator("#holder")).to_contain_text("ann-7")
 
-    async def at_line(self, waybill: str) -> None:
-        """On Now, go to the line of a parcel by `j`, and by `k` where the list has moved meanwhile."""
-        await expect(line(self.page, waybill)).to_be_visible()
+    async def at_line(self, place: Locator, among: str) -> None:
+        """Go to one of the lines, or of the links, of a list by `j`, and by `k` where it has moved meanwhile."""
+        await expect(place).to_be_visible()
         for _ in range(MOST_TABS):
-            steps = await line(self.page, waybill).first.evaluate(FROM_HERE)
-            if not steps:
+            steps = await self.page.locator(among).evaluate_all(FROM_HERE, await place.element_handle())
+            if steps == 0:
                 return
             await self.page.keyboard.press("j" if steps > 0 else "k")
-        raise AssertionError(f"no way to the line of {waybill}")
+        raise AssertionError(f"no way to {place}")
 
     async def open_line(self, waybill: str) -> None:
         """On Now, go to the line of a parcel and open it by `o`; counts as one."""
-        await self.at_line(waybill)
+        await self.at_line(line(self.page, waybill), LINES)
         await self.press("o")
         await self.page.wait_for_url("**/console/case?id=*")
 
@@ -461,7 +467,7 @@ async def test_a_reply_and_a_promise_go_out_by_mail_and_the_customer_writes_back
     async with answering(console.backend), at_work(console, browser, language, size) as hands:
         page = hands.page
         # Taken up where it stands, by a key; then to its page.
-        await hands.at_line(waybill)
+        await hands.at_line(line(page, waybill), LINES)
         await hands.press("a")
         await expect(line(page, waybill)).to_contain_text("ann-7")
         await hands.open_line(waybill)
