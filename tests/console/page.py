@@ -44,7 +44,7 @@ ALL_PAGES = {
     "messages": "/console/messages",
     "message": "/console/messages/{message}",
     "looks": "/console/looks",
-    "payouts": "/console/payouts?compare=yes",
+    "payouts": "/console/payouts",
 }
 
 

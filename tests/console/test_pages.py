@@ -17,6 +17,8 @@ async def samples(console: ConsoleServer) -> dict[str, str]:
 
 
 @pytest.mark.long
+# Two dozen pages, each looked at for seconds where the machine is busy.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark")])
 async def test_no_serious_fault_for_those_who_cannot_see(
     console: ConsoleServer, browser: Browser, samples: dict[str, str], language: str, light: str
