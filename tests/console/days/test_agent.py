@@ -100,13 +100,16 @@ class Agent(Hands):
     async def to(self, place: Locator) -> None:
         """Tab to a field, button or link, which is then in sight and lies under nothing."""
         await super().to(place)
-        await expect(self.page.locator(":focus")).to_have_count(1)
-        assert await self.page.evaluate(IN_SIGHT), f"covered: {place}"
+        await self.in_sight()
 
     async def at(self, name: str) -> None:
         """Tab to the field of a name, which is then in sight and lies under nothing."""
         await super().at(name)
-        assert await self.page.evaluate(IN_SIGHT), f"covered: {name}"
+        await self.in_sight()
+
+    async def in_sight(self) -> None:
+        """Wait until what has the keyboard is in sight: the page moves it there, and may just be taking in a part."""
+        await self.page.wait_for_function(IN_SIGHT)
 
     async def fine(self) -> None:
         """Check that nothing is wrong with the page as it stands, for whoever sees or hears it."""
@@ -165,7 +168,7 @@ class Agent(Hands):
             await self.fine()
         # What may be done is reached by `j` and `k`, wherever on the page the keyboard was.
         await self.at_line(link, "#doing a[href]:visible")
-        assert await self.page.evaluate(IN_SIGHT), command
+        await self.in_sight()
         await self.press("Enter")
         await self.page.wait_for_url(f"**do={command}*")
         # Whoever opened it types at once.
