@@ -439,7 +439,7 @@ async def _in_own_name(services: Services, caller: Caller, intake: Mapping[str, 
         return dict(intake)
     mine, named = {"id": caller.id, "role": caller.role}, facts.get("filed_by")
     if caller.kind == "person":
-        if named is not None and named != mine:
+        if "filed_by" in facts and named != mine:
             raise Refused(
                 "not_you",
                 f"facts.filed_by: who files it is who sends it, here {caller.id} as {caller.role}; leave it out",
