@@ -106,7 +106,8 @@ async def test_who_files_is_who_sends_it(company: ApiServer) -> None:
     own = leave()
     own["facts"]["filed_by"] = {"id": "agent-n", "role": "agent"}
     assert (await company.post("agent-n", "/cases/leave", own)).status_code == 200
-    strangers: list[Any] = [{"id": "agent-n1", "role": "agent"}, {"id": "agent-n", "role": "supervisor"}, "agent-n", [], None]
+    named = {"id": "agent-n1", "role": "agent"}, {"id": "agent-n", "role": "supervisor"}
+    strangers: list[Any] = [*named, "agent-n", [], None]
     for somebody in strangers:
         other = leave()
         other["facts"]["filed_by"] = somebody

@@ -8,20 +8,12 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.console.hands import Hands
-from tests.console.page import faults_on, overflow
 from tests.console.server import ConsoleServer
 from tests.console.test_filing import SIZES
-from tests.temporal import eventually
 
 DAYS = pytest.mark.parametrize(("language", "size"), [(language, size) for language in ("zh", "en") for size in SIZES])
 # What the keys go through, see keys.js.
 LINES = "[data-line], .list tbody tr, .todo-list li"
-# Whether what has the keyboard lies under nothing, such as a bar that stays while the page scrolls.
-IN_SIGHT = """(one) => {
-    const box = one.getBoundingClientRect();
-    const at = document.elementFromPoint(box.x + Math.min(box.width, 20) / 2, box.y + box.height / 2);
-    return at !== null && (one === at || one.contains(at) || at.contains(one));
-}"""
 
 
 class Desk(Hands):
@@ -36,36 +28,15 @@ class Desk(Hands):
         taken, self._before = self.count - self._before, self.count
         return taken
 
-    async def to(self, place: Locator) -> None:
-        """Tab to a field, button or link, which has to be in sight then."""
-        await super().to(place)
-        await in_sight(place)
-
     async def tick(self, place: Locator) -> None:
         """Tab to a box and tick it, or untick it; counts as one."""
         await self.to(place)
         await self.press(" ")
 
-    async def pick(self, place: Locator, value: str) -> None:
-        """Tab to a list and choose by the arrow keys; counts as one."""
-        await self.to(place)
-        for _ in range(await place.locator("option").count()):
-            if await place.input_value() == value:
-                break
-            await self.page.keyboard.press("ArrowDown")
-        await expect(place).to_have_value(value)
-        self.count += 1
-
     async def type_into(self, place: Locator, text: str) -> None:
         """Tab to a field and type into it; counts as one."""
         await self.to(place)
         await self.type(text)
-
-    async def go(self, name: str) -> None:
-        """Follow a link of the navigation; counts as one."""
-        await self.click(self.page.locator(f"header nav a[href='/console/{name}']"))
-        await self.page.wait_for_url(f"**/console/{name}")
-        await self.well(name or "now")
 
     async def walk_to(self, line: Locator) -> None:
         """Go to a line of a list by the keys that lead from line to line."""
@@ -75,7 +46,7 @@ class Desk(Hands):
             for _ in range(await self.page.locator(LINES).count() + 1):
                 await self.page.keyboard.press(key)
                 if await link.evaluate("element => element === document.activeElement"):
-                    await in_sight(link)
+                    await self.in_sight()
                     return
         raise AssertionError(f"no way to {line}")
 
@@ -123,17 +94,6 @@ class Desk(Hands):
         await self.click(self.page.locator("section[aria-labelledby=form] button[type=submit]"))
         await self.page.wait_for_url(f"**done={name}*")
         await expect(self.page.get_by_role("status").filter(has=self.page.locator("p")).first).to_be_visible()
-
-    async def well(self, where: str) -> None:
-        """Refuse a page that somebody has trouble with: faults that axe finds serious, or wider than its screen."""
-        await self.page.wait_for_load_state("load")
-        assert await faults_on(self.page, where) == []
-        assert await overflow(self.page) <= 0, where
-
-
-async def in_sight(place: Locator) -> None:
-    """Refuse what lies under something; a list that is renewed just then has it in sight at once again."""
-    await eventually(lambda: place.evaluate(IN_SIGHT), bool, seconds=5)
 
 
 async def done(console: ConsoleServer, case_id: str, type_: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What whoever works with records takes along from a page, and what every page that they come to is checked for."""
+"""What whoever works with records takes along from a page."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from playwright.async_api import Locator, Page, ViewportSize
+from playwright.async_api import Locator, ViewportSize
 
 from tests.console.hands import Hands
-from tests.console.page import faults_on, overflow
 
 # A byte order mark, without which spreadsheets misread Chinese.
 MARK = b"\xef\xbb\xbf"
 LANGUAGES = ("zh", "en")
 SIZES = (ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844))
-
-
-async def check(page: Page, where: str) -> None:
-    """Check that a page is as wide as its screen, and has no serious fault for those who cannot see it."""
-    assert await overflow(page) <= 0, where
-    assert await faults_on(page, where) == []
 
 
 async def taken(hands: Hands, link: Locator, folder: Path) -> bytes:

@@ -23,7 +23,7 @@ from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.console.conftest import console_with_mail
 from tests.console.hands import MOST_TABS, Hands
-from tests.console.page import faults_on, open_page, overflow
+from tests.console.page import open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.console.test_filing import POSTED, SIZES, case_of
@@ -56,12 +56,6 @@ SAYS = {
         "tomorrow": "明天",
     },
 }  # fmt: skip
-# Whether what has the keyboard is what a finger or a mouse would find in its middle.
-IN_SIGHT = """(() => {
-    const one = document.activeElement, box = one.getBoundingClientRect();
-    const found = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-    return one.contains(found) || (one.closest("label")?.contains(found) ?? false);
-})()"""
 # How many places further down something stands in a list than what has the keyboard; where the list has just moved
 # and it is not there, one further.
 FROM_HERE = """(all, one) => {
@@ -97,45 +91,6 @@ class Agent(Hands):
         super().__init__(page)
         self.language, self.says = language, SAYS[language]
 
-    async def to(self, place: Locator) -> None:
-        """Tab to a field, button or link, which is then in sight and lies under nothing."""
-        await super().to(place)
-        await self.in_sight()
-
-    async def at(self, name: str) -> None:
-        """Tab to the field of a name, which is then in sight and lies under nothing."""
-        await super().at(name)
-        await self.in_sight()
-
-    async def in_sight(self) -> None:
-        """Wait until what has the keyboard is in sight: the page moves it there, and may just be taking in a part."""
-        await self.page.wait_for_function(IN_SIGHT)
-
-    async def fine(self) -> None:
-        """Check that nothing is wrong with the page as it stands, for whoever sees or hears it."""
-        assert await faults_on(self.page, self.page.url) == []
-        assert await overflow(self.page) <= 0
-
-    async def go(self, path: str) -> None:
-        """Follow a link of the head of the page; counts as one."""
-        link = self.page.locator(f".top nav a[href='{path}']")
-        await self.click(link)
-        await expect(link).to_have_attribute("aria-current", "page")
-
-    async def pick(self, name: str, value: str) -> None:
-        """Choose in the list of a name by the arrows, which every language has; counts as one."""
-        await self.at(name)
-        options = await self.page.locator(f"select[name='{name}'] option").evaluate_all(
-            "options => options.map((one) => [one.value, one.selected])"
-        )
-        values, chosen = [one[0] for one in options], [one[1] for one in options].index(True)
-        steps = values.index(value) - chosen
-        assert steps, f"{name} is {value} already"
-        for _ in range(abs(steps)):
-            await self.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
-        await expect(self.page.locator(f"select[name='{name}']")).to_have_value(value)
-        self.count += 1
-
     async def tick(self, name: str, value: str) -> None:
         """Choose among the few of a name; counts as one."""
         one = self.page.locator(f"input[name='{name}'][value='{value}']")
@@ -165,7 +120,7 @@ class Agent(Hands):
         if not await link.is_visible():
             await self.click(self.page.locator("#more-actions summary"))
             await expect(link).to_be_visible()
-            await self.fine()
+            await self.well()
         # What may be done is reached by `j` and `k`, wherever on the page the keyboard was.
         await self.at_line(link, "#doing a[href]:visible")
         await self.in_sight()
@@ -173,7 +128,7 @@ class Agent(Hands):
         await self.page.wait_for_url(f"**do={command}*")
         # Whoever opened it types at once.
         await expect(self.page.locator("main form[data-send] :focus")).to_have_count(1)
-        await self.fine()
+        await self.well()
 
     async def send(self, command: str) -> None:
         """Send the form of a command, and see that it is done; counts as one."""
@@ -186,7 +141,7 @@ class Agent(Hands):
         await self.press("a")
         await self.page.wait_for_url("**do=acknowledge*")
         await expect(self.page.locator("main form[data-send] button:focus")).to_have_count(1)
-        await self.fine()
+        await self.well()
         await self.press("Enter")
         await self.page.wait_for_url("**done=acknowledge*")
         await expect(self.page.locator("#holder")).to_contain_text("ann-7")
@@ -271,7 +226,7 @@ async def test_an_ordinary_complaint_from_the_call_to_its_end(
     customer, waybill = caller(), parcel()
     async with at_work(console, browser, language, size) as hands:
         page = hands.page
-        await hands.fine()
+        await hands.well()
         await hands.go("/console/new")
         await expect(page.locator("[name='customer.name']")).to_be_focused()
         await hands.enter("customer.name", customer["name"])
@@ -283,7 +238,7 @@ async def test_an_ordinary_complaint_from_the_call_to_its_end(
         # What there is already has been looked for.
         await page.wait_for_url(re.compile("draft="))
         await expect(page.locator("#found")).to_contain_text(hands.says["nothing_near"])
-        await hands.fine()
+        await hands.well()
         await hands.press("Control+Enter")
         await page.wait_for_url("**/console/case?id=*filed=complaint*")
         await expect(page.locator("#message.good")).to_contain_text(hands.says["filed"])
@@ -291,7 +246,7 @@ async def test_an_ordinary_complaint_from_the_call_to_its_end(
         filed = hands.count
         assert filed == 8
         case_id = case_of(page)
-        await hands.fine()
+        await hands.well()
 
         # What is likely next has the keyboard.
         await expect(page.locator("#doing a.main")).to_be_focused()
@@ -335,7 +290,7 @@ async def test_an_ordinary_complaint_from_the_call_to_its_end(
         # The menu, open, send: nobody ends a case by the way.
         assert hands.count - followed_up == 3
         await expect(page.locator("#next")).to_contain_text(hands.says["closed"])
-        await hands.fine()
+        await hands.well()
         # Before there was this console: 35.
         assert hands.count == 8 + 2 + 4 + 3 + 3 + 3 == 23
     view = await eventually(lambda: console.backend.book.case(case_id), lambda seen: (seen or {})["status"] == "closed")
@@ -375,7 +330,7 @@ async def test_who_calls_again_is_found_and_what_they_say_is_added(
         looked.set()
         await page.wait_for_function("one => !one.isConnected", arg=before)
         await expect(add).to_be_focused()
-        await hands.fine()
+        await hands.well()
         await expect(add).to_be_focused()
         await hands.press("Enter")
         await page.wait_for_url("**/console/case?id=*done=note*")
@@ -383,7 +338,7 @@ async def test_who_calls_again_is_found_and_what_they_say_is_added(
         assert hands.count == 4
         assert case_of(page) == case_id
         await expect(page.locator(".history li.noted")).to_contain_text("第二次来电，要求主管回电")
-        await hands.fine()
+        await hands.well()
     [noted] = [one for one in await console.services.casebook.events(case_id) if one["type"] == "noted"]
     assert noted["actor"]["id"] == "ann-7"
     assert "第二次来电，要求主管回电" in noted["data"]["text"]
@@ -418,7 +373,7 @@ async def test_another_customer_of_the_same_parcel_has_a_case_that_is_linked(
         number = (await console.backend.book.case(first) or {})["number"]
         linked = page.locator("section[aria-labelledby=h-linked] li").filter(has_text=number)
         await expect(linked).to_contain_text(hands.says["linked"])
-        await hands.fine()
+        await hands.well()
         # There it is seen too.
         await hands.click(linked.get_by_role("link"))
         await page.wait_for_url(lambda url: first in url.replace("%3A", ":"))
@@ -488,7 +443,7 @@ async def test_a_reply_and_a_promise_go_out_by_mail_and_the_customer_writes_back
         await hands.instant("reply_by", due)
         await hands.pick("begin", f"{language}/delay.interim.looking")
         await expect(page.locator("[name=stage]")).to_have_value("interim")
-        await hands.fine()
+        await hands.well()
         await hands.send("reply")
         # Open, when, which text, send.
         assert hands.count == 2 + 4
@@ -516,7 +471,7 @@ async def test_a_reply_and_a_promise_go_out_by_mail_and_the_customer_writes_back
         await bring(console, answer_to(mail, hands.says["asked"]))
         await expect(line(page, waybill).locator(".chip.ask")).to_be_visible()
         await expect(page.locator("#moved")).to_contain_text(hands.says["came"])
-        await hands.fine()
+        await hands.well()
         await hands.open_line(waybill)
         assert hands.count == 8
         wrote = page.locator(".history li.customer_wrote")
@@ -575,7 +530,7 @@ async def test_deadlines_stand_still_while_the_customer_cannot_be_reached(
         assert hands.count == 7
         await expect(page.locator(".history li.contact_attempted")).to_contain_text("无人接听")
         await expect(page.locator("#h-clocks ~ .clock .state.paused")).to_have_count(2)
-        await hands.fine()
+        await hands.well()
         paused = await clocks(console, case_id)
         assert (paused["answer"], paused["resolution"], paused["legal_limit"]) == ("paused", "paused", "running")
         # The customer calls back.
@@ -613,7 +568,7 @@ async def test_solutions_are_offered_one_at_a_time(
         offers = page.locator("section[aria-labelledby=h-options] li")
         await expect(offers).to_have_count(3)
         await expect(offers.nth(0)).to_contain_text(hands.says["on_offer"])
-        await hands.fine()
+        await hands.well()
         # What waits for the customer is not settled.
         await expect(page.locator("#doing a[href$='do=resolve']")).to_have_count(0)
 
@@ -627,7 +582,7 @@ async def test_solutions_are_offered_one_at_a_time(
         await hands.send("answer_option")
         assert hands.count == 4 + 3 + 3
         await expect(offers.nth(1)).to_contain_text(hands.says["accepted"])
-        await hands.fine()
+        await hands.well()
         # Who has chosen is asked again before the case is closed.
         await hands.into("resolve")
         await hands.send("resolve")
@@ -683,14 +638,14 @@ async def test_a_claim_is_filed_taken_up_answered_and_assessed(
         await hands.enter("shipment.base_freight", "18")
         await hands.enter("shipment.weight_kg", "1.2")
         await page.wait_for_url(re.compile("draft="))
-        await hands.fine()
+        await hands.well()
         await hands.press("Control+Enter")
         await page.wait_for_url("**/console/case?id=*filed=claim*")
         # Two links, eight fields, what is folded away and two fields there, Ctrl+Enter.
         filed = hands.count
         assert filed == 2 + 8 + 3 + 1
         case_id = case_of(page)
-        await hands.fine()
+        await hands.well()
         await hands.take_up()
         assert hands.count == filed + 2
         await hands.into("answer_claim")
@@ -707,7 +662,7 @@ async def test_a_claim_is_filed_taken_up_answered_and_assessed(
         money = page.locator("section[aria-labelledby=h-money]")
         await expect(money).to_contain_text(hands.says["assessed"])
         await expect(money.locator("tbody tr")).to_have_count(3)
-        await hands.fine()
+        await hands.well()
     assessed = await last(console, case_id, "assessed")
     assert (assessed["total"], assessed["found"]) == ("108.00", {"cause": "company"})
     states = await clocks(console, case_id)

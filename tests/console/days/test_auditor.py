@@ -12,7 +12,7 @@ from playwright.async_api import Browser, ViewportSize, expect
 
 from tests.api.test_record import stranger
 from tests.checkpoints import checkpoint
-from tests.console.days.taking import LANGUAGES, SIZES, check, read_csv, read_xlsx, taken
+from tests.console.days.taking import LANGUAGES, SIZES, read_csv, read_xlsx, taken
 from tests.console.hands import Hands
 from tests.console.page import open_page
 from tests.console.samples import shipment
@@ -97,7 +97,7 @@ async def test_a_day_of_an_auditor(
         await hands.press("Enter")
         await expect(cases).to_contain_text(said["found"])
         await expect(rows).to_contain_text(name)
-        await check(page, "find")
+        await hands.well("find")
         assert hands.count == 3
 
         # --- the list goes into files: CSV (1), XLSX (1).
@@ -121,7 +121,7 @@ async def test_a_day_of_an_auditor(
         await expect(page.locator("#customer")).to_contain_text(said["masked"])
         await expect(page.locator("#customer")).not_to_contain_text(CUSTOMER["name"])
         await expect(page.locator(".history")).to_contain_text(thing)
-        await check(page, "case")
+        await hands.well("case")
         await hands.click(page.locator("form[action*='/case/verify'] button"))
         holds = page.get_by_role("status").filter(has_text=said["holds"])
         await expect(holds).to_be_visible()
@@ -146,7 +146,7 @@ async def test_a_day_of_an_auditor(
         await expect(rows.first).to_contain_text(said["in_full"])
         await expect(rows.nth(1)).to_contain_text("sue-1")
         await expect(rows.nth(1)).to_contain_text(said["only_masked"])
-        await check(page, "looks")
+        await hands.well("looks")
         await hands.click(page.locator("a.button[href='/console/looks']"))
         await expect(page.locator("#case")).to_have_value("")
         await hands.enter("person", "安然")

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from activities.payouts import Which
 from tests.console.conftest import console_alone
-from tests.console.days.taking import LANGUAGES, SIZES, check, read_csv, read_xlsx, taken
+from tests.console.days.taking import LANGUAGES, SIZES, read_csv, read_xlsx, taken
 from tests.console.hands import Hands
 from tests.console.page import open_page
 from tests.console.samples import claim_for_approval
@@ -138,16 +138,16 @@ async def test_a_day_of_finance(
         await expect(lines).to_have_count(2)
         await expect(lines.first).to_contain_text(said["why"])
         assert await lines.first.get_attribute("data-id") == by_hand
-        await check(page, "now")
+        await hands.well("now")
         await to_line(page, by_hand)
         await hands.press("o")
         money = page.get_by_role("region", name={"zh": "金额", "en": "Money"}[language])
         await expect(money).to_contain_text(said["failed"])
         await expect(money).to_contain_text("HTTP 422 account_closed")
-        await check(page, "case")
+        await hands.well("case")
         await hands.click(page.locator(".actions a[href*='do=confirm_payment']"))
         await expect(page.locator("[name=reference]")).to_be_focused()
-        await check(page, "confirm")
+        await hands.well("confirm")
         await hands.type(REFERENCE)
         await hands.press("Enter")
         await expect(page.get_by_role("status").filter(has_text=said["done"])).to_be_visible()
@@ -191,7 +191,7 @@ async def test_a_day_of_finance(
         await expect(book.filter(has_text=REFERENCE).first).to_contain_text(AMOUNT)
         number = str((await console.backend.book.case(lost) or {})["number"])
         await expect(book.filter(has_text=number)).to_contain_text(said["state"])
-        await check(page, "payouts")
+        await hands.well("payouts")
         assert hands.count == 8
 
         # --- nobody pays again what the gateway may have paid: she opens it (1), and is not offered to confirm it.

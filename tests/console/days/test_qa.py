@@ -118,7 +118,7 @@ async def record_an_appeal(desk: Desk, console: ConsoleServer, language: str, ca
     await desk.find("YD-QA-SMALL")
     await desk.open_line(page.locator("table.list tbody tr").filter(has_text="YD-QA-SMALL"))
     await desk.do("dispute", in_menu=True)
-    await desk.pick(page.locator("#f-path"), "appeal")
+    await desk.pick("path", "appeal")
     await desk.send("dispute")
     await expect(page.locator(".history")).to_contain_text(SAID[language]["appeal"])
     # Three to find it, one to open it, the menu and the form, the way, and the button that sends.
@@ -129,7 +129,8 @@ async def record_an_appeal(desk: Desk, console: ConsoleServer, language: str, ca
 async def approve_within_authority(desk: Desk, console: ConsoleServer, language: str, large: str, huge: str) -> None:
     """Approve what a supervisor may not; what QA may not is neither shown nor offered by its address."""
     page, said = desk.page, SAID[language]
-    await desk.go("approvals")
+    await desk.go("/console/approvals")
+    await desk.well("approvals")
     panel = page.locator("section[aria-labelledby=one]")
     for text in ("YD-QA-LARGE", said["limit"], "5,018.00"):
         await expect(panel).to_contain_text(text)
@@ -159,7 +160,8 @@ async def approve_within_authority(desk: Desk, console: ConsoleServer, language:
 async def look_behind_a_number(desk: Desk, console: ConsoleServer, language: str, east: list[str]) -> None:
     """Look at the statistics, and go from a number of missed deadlines to the cases behind it, and to one of them."""
     page = desk.page
-    await desk.go("numbers")
+    await desk.go("/console/numbers")
+    await desk.well("numbers")
     missed = page.locator("section[aria-labelledby=n2]")
     await desk.click(missed.locator("summary"))
     await desk.well("numbers as a table")

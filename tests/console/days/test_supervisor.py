@@ -105,7 +105,7 @@ async def give_two_away(desk: Desk, console: ConsoleServer, language: str, cases
     whom = page.locator("[data-bulk-form] select")
     await expect(whom).to_be_focused()
     await desk.well("whom to give them to")
-    await desk.pick(whom, "cai-4|agent")
+    await desk.pick("to", "cai-4|agent")
     await desk.click(page.locator("[data-bulk-form] button[name=send]"))
     await expect(page.locator("section.outcomes").get_by_role("heading")).to_have_text(SAID[language]["two"])
     # One that is not meant, two that are, the button, whom, and the button that sends.
@@ -146,7 +146,7 @@ async def hand_over(desk: Desk, console: ConsoleServer) -> None:
     await expect(page.locator("#holder")).to_contain_text("ann-7")
     await desk.do("assign", in_menu=True)
     await expect(page.locator("#f-to")).to_be_focused()
-    await desk.pick(page.locator("#f-to"), "cai-4|agent")
+    await desk.pick("to", "cai-4|agent")
     await desk.enter("reason", "安然今天休假")
     await desk.send("assign")
     await expect(page.locator("#holder")).to_contain_text("cai-4")
@@ -160,7 +160,8 @@ async def decide(desk: Desk, console: ConsoleServer, language: str, first: str, 
     """Decide three offers above the formula one after the other: yes with a reason, no, and yes."""
     page, said = desk.page, SAID[language]
     (second, second_waybill), (third, third_waybill) = [await above_the_formula(console) for _ in range(2)]
-    await desk.go("approvals")
+    await desk.go("/console/approvals")
+    await desk.well("approvals")
     await page.evaluate("window.seenBefore = true")
     panel, told = page.locator("section[aria-labelledby=one]"), page.locator("#told")
     # Who asks and why, what the case is, what the customer wants, what the formula gives, what was decided before.
@@ -218,7 +219,8 @@ async def decide(desk: Desk, console: ConsoleServer, language: str, first: str, 
 async def pass_on(desk: Desk, console: ConsoleServer, case_id: str) -> None:
     """Escalate the case that is left, with a reason."""
     page = desk.page
-    await desk.go("")
+    await desk.go("/console/")
+    await desk.well("now")
     await desk.open_line(line(page, "YD-DAY-2"))
     await desk.do("escalate", in_menu=True)
     await expect(page.locator("#f-reason")).to_be_focused()
@@ -234,9 +236,10 @@ async def pass_on(desk: Desk, console: ConsoleServer, case_id: str) -> None:
 async def share_a_view(desk: Desk, console: ConsoleServer, browser: Browser, language: str) -> None:
     """Save what Now shows of the north as a view, and share it with the unit."""
     page = desk.page
-    await desk.go("")
+    await desk.go("/console/")
+    await desk.well("now")
     await desk.click(page.locator("#narrow summary"))
-    await desk.pick(page.locator("#by-unit"), "north")
+    await desk.pick("unit", "north")
     await desk.click(page.locator("#narrow button[type=submit]"))
     await page.wait_for_url("**unit=north*")
     await desk.click(page.locator("#save-view summary"))
