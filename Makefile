@@ -39,13 +39,13 @@ test: setup
 	-@$(BIN)/python -m tests.console.browser
 	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "not long"
 
-# The tests that take long or need the package registries: first those that need the machine for themselves. Then the
-# tests of workflows with no workflow kept in memory, so that every task is a replay.
+# The tests that take long or need the package registries: first those that need the machine for themselves. At last the
+# short tests of workflows with no workflow kept in memory, so that every task is a replay.
 test-long: setup
 	-@$(BIN)/python -m tests.console.browser
 	$(BIN)/python -m pytest -m "long and alone"
 	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "long and not alone"
-	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder tests/workflows
+	CASELADDER_TEST_CACHE=0 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "not long" tests/workflows
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from playwright.async_api import Locator, ViewportSize
+from playwright.async_api import Locator
 
 from tests.console.hands import Hands
 
 # A byte order mark, without which spreadsheets misread Chinese.
 MARK = b"\xef\xbb\xbf"
-LANGUAGES = ("zh", "en")
-SIZES = (ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844))
 
 
 async def taken(hands: Hands, link: Locator, folder: Path) -> bytes:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import make_msgid
-from itertools import count, product
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.console.conftest import console_with_mail
+from tests.console.days.desk import DAYS
 from tests.console.hands import MOST_TABS, Hands
 from tests.console.page import open_page
 from tests.console.samples import shipment
@@ -31,10 +32,7 @@ from tests.notifications import MailServer
 from tests.temporal import eventually
 from tests.workflows.test_incoming import answering
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.parametrize(("language", "size"), list(product(("zh", "en"), SIZES))),
-]
+pytestmark = [pytest.mark.long, DAYS]
 
 Json = dict[str, Any]
 ZONE = ZoneInfo("Asia/Shanghai")

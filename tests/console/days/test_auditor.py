@@ -8,15 +8,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import Browser, expect
 
 from tests.api.test_record import stranger
 from tests.checkpoints import checkpoint
-from tests.console.days.taking import LANGUAGES, SIZES, read_csv, read_xlsx, taken
+from tests.console.days.desk import DAYS
+from tests.console.days.taking import read_csv, read_xlsx, taken
 from tests.console.hands import Hands
 from tests.console.page import open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
+from tests.console.test_filing import SIZES
 
 pytestmark = pytest.mark.long
 
@@ -57,7 +59,7 @@ HEADS = {
     "en": ["Case", "Number", "Kind", "Status"],
 }  # fmt: skip
 # What the customer called it, another thing for each variant.
-THINGS = {("zh", 1440): "琉璃瓶", ("zh", 390): "青瓷洗", ("en", 1440): "紫砂壶", ("en", 390): "珐琅盒"}
+THINGS = {"zh": "青瓷洗", "en": "紫砂壶"}
 
 
 async def told(console: ConsoleServer, name: str, thing: str) -> str:
@@ -76,17 +78,16 @@ async def told(console: ConsoleServer, name: str, thing: str) -> str:
     return case_id
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size["width"]))
-@pytest.mark.parametrize("language", LANGUAGES)
+@DAYS
 async def test_a_day_of_an_auditor(
-    console: ConsoleServer, browser: Browser, tmp_path: Path, language: str, size: ViewportSize
+    console: ConsoleServer, browser: Browser, tmp_path: Path, language: str, size: str
 ) -> None:
-    said, thing = SAID[language], THINGS[language, size["width"]]
-    name = f"YD-AUDIT-{language}-{size['width']}"
+    said, thing = SAID[language], THINGS[language]
+    name = f"YD-AUDIT-{language}"
     case_id = await told(console, name, thing)
     keys = await checkpoint(console.services, case_id)
     recorded = await console.backend.book.events(case_id)
-    async with open_page(browser, console, "ada-1", language=language, viewport=size) as page:
+    async with open_page(browser, console, "ada-1", language=language, viewport=SIZES[size]) as page:
         hands = Hands(page)
         rows, cases = page.locator("table.list tbody tr"), page.locator("section[aria-labelledby=found]")
         # --- found by a word that the customer said and an agent wrote: search (1), the word (1), send (1).

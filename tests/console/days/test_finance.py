@@ -10,16 +10,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from activities.payouts import Which
 from tests.console.conftest import console_alone
-from tests.console.days.taking import LANGUAGES, SIZES, read_csv, read_xlsx, taken
+from tests.console.days.desk import DAYS
+from tests.console.days.taking import read_csv, read_xlsx, taken
 from tests.console.hands import Hands
 from tests.console.page import open_page
 from tests.console.samples import claim_for_approval
 from tests.console.server import ConsoleServer
+from tests.console.test_filing import SIZES
 from tests.gateway import SECRET, TOKEN, Fault, MisbehavingGateway, misbehaving_gateway
 from tests.temporal import eventually
 
@@ -116,22 +118,21 @@ async def types_of(console: ConsoleServer, case_id: str) -> list[str]:
     return [event["type"] for event in await console.backend.book.events(case_id)]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size["width"]))
-@pytest.mark.parametrize("language", LANGUAGES)
+@DAYS
 async def test_a_day_of_finance(
     console: ConsoleServer,
     gateway: MisbehavingGateway,
     browser: Browser,
     tmp_path: Path,
     language: str,
-    size: ViewportSize,
+    size: str,
 ) -> None:
-    said, name = SAID[language], f"YD-PAY-{language}-{size['width']}"
+    said, name = SAID[language], f"YD-PAY-{language}"
     gateway.gets.clear()
     by_hand, again = [await owed(console, gateway, f"{name}-{number}", "refuse", "failed") for number in (1, 2)]
     for case_id in (by_hand, again):
         await eventually(partial(types_of, console, case_id), lambda found: "payout_failed" in found)
-    async with open_page(browser, console, "fay-1", language=language, viewport=size) as page:
+    async with open_page(browser, console, "fay-1", language=language, viewport=SIZES[size]) as page:
         hands = Hands(page)
         # --- one is confirmed by hand: open it (1), the form (1), the reference (1), send (1).
         lines = page.locator("[data-line]").filter(has_text=name)
