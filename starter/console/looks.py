@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from activities.access.access_log import SEARCH
+from activities.access.access_log import MESSAGE, SEARCH
 from cases.vocabulary.refusals import Refused
 from starter.access import may_read_looks
 from starter.console.find import people_suggested
@@ -69,6 +69,8 @@ def _what(one: dict[str, Any]) -> str:
     """Return what somebody did, as the name of a text of the page."""
     if one["case_id"] == SEARCH:
         return "looks.searched"
+    if one["case_id"].startswith(MESSAGE.format("")):
+        return "looks.message"
     if one["by_phone"]:
         return "looks.by_phone" if one["case_id"] else "looks.no_case"
     return "looks.masked" if one["masked"] else "looks.in_full"

@@ -28,7 +28,7 @@ async def test_finds_verifies_and_exports(console: ConsoleServer, browser: Brows
         await page.get_by_label("Kind", exact=True).select_option(label="complaint")
         await page.get_by_label("Any deadline missed").select_option(label="yes")
         await page.get_by_role("button", name="Search").click()
-        await expect(page.get_by_role("heading", name="1 cases")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Cases: 1")).to_be_visible()
         await expect(page.get_by_role("row").filter(has_text="YD-AUDIT")).to_contain_text("Missed")
         await expect(page.get_by_role("main")).not_to_contain_text("YD-OTHER")
 

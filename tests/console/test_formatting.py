@@ -93,7 +93,7 @@ def test_names_of_the_staff_are_for_the_staff(role: str, kind: Any, may: bool) -
         ),
         (
             event("handed_over", cases=["complaint:1"], left=[{"case": "complaint:2", "code": "not_held"}]),
-            (["1 cases", "complaint:2: Somebody else holds the case by now"], []),
+            (["cases: 1", "complaint:2: Somebody else holds the case by now"], []),
             (["1 件", "complaint:2: 案件已由他人处理"], []),
         ),
         (

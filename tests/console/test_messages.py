@@ -25,7 +25,7 @@ WORDS = {
         "say": "Say why it is dismissed.", "kept": "What you typed is kept", "new": "File the case",
     },
     "zh": {
-        "list": "待处理来信", "wait": "待处理来信", "look": "显示（查看会留下记录）", "add": "并入此案",
+        "list": "待处理来信", "wait": "待处理来信", "look": "显示（查看会留下记录）", "add": "转入此案",
         "added": "来信已转入该案件。", "file": "据此建投诉单", "faster": "该来信已由他人处理",
         "dismiss": "不予处理", "reason": "原因", "spam": "广告或骚扰", "dismissed": "已标记为不予处理。",
         "say": "请选择不予处理的原因。", "kept": "您填写的内容已保留", "new": "建单",

@@ -129,7 +129,7 @@ async def test_many_are_given_to_one_who_may_hold_them(console: ConsoleServer, b
     async with open_page(browser, console, "sue-1") as page:
         await choose(page, "YD-GIVE-0", "YD-GIVE-1")
         await page.get_by_role("button", name="Assign…").click()
-        form = page.get_by_role("group", name="for 2 cases")
+        form = page.get_by_role("group", name="chosen cases: 2")
         whom = form.get_by_role("combobox")
         await expect(whom).to_be_focused()
         offered = await whom.locator("option").all_inner_texts()

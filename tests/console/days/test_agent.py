@@ -48,7 +48,7 @@ SAYS = {
     },
     "zh": {
         "filed": "已建单", "duplicates": "同一件事的未结案件：1", "nothing_near": "没有找到",
-        "interim": "初步", "sent": "回复正在发送", "wrote": "客户回复了", "came": "收到客户来信 1 件",
+        "interim": "初步", "sent": "回复正在发送", "wrote": "客户来信了", "came": "1 件案件收到客户来信",
         "paused": "计时暂停", "on_offer": "当前方案", "accepted": "已接受", "assessed": "108.00", "linked": "关联",
         "closed": "案件已结案", "taken": "已受理", "asked": "现在到哪里了？", "answered": "明天中午前送达。",
         "tomorrow": "明天",

@@ -39,7 +39,7 @@ SAID = {
         "opened": "建单（Asia/Shanghai）",
     },
     "en": {
-        "found": "1 cases",
+        "found": "Cases: 1",
         "none": "No case matches",
         "read_only": "You may look, and change nothing.",
         "masked": "Only those who handle the case may see it.",
@@ -48,7 +48,7 @@ SAID = {
         "in_full": "saw the personal data",
         "only_masked": "saw the personal data, masked",
         "searched": "searched, and found cases by what customers said",
-        "no_case": "had a phone that no case has",
+        "no_case": "searched by a phone number that no case has",
         "kind": "complaint",
         "opened": "Opened (Asia/Shanghai)",
     },

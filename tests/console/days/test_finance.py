@@ -61,7 +61,7 @@ SAID = {
 HEADS = {
     "zh": ["案件", "编号", "付款状态", "金额（元）", "下达时间（Asia/Shanghai）", "结果时间（Asia/Shanghai）",
            "付款通道", "付款凭证号", "失败原因", "不一致"],
-    "en": ["Case", "Number", "State", "Amount, yuan", "Ordered (Asia/Shanghai)", "Came out (Asia/Shanghai)",
+    "en": ["Case", "Number", "State", "Amount, yuan", "Ordered (Asia/Shanghai)", "Settled (Asia/Shanghai)",
            "Gateway", "Payment reference", "Why it failed", "Difference"],
 }  # fmt: skip
 

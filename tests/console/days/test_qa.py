@@ -22,7 +22,7 @@ SAID = {
     "en": {
         "rung": "Your rung must take it up", "climbed": "Escalated", "of": "1 of 1", "limit": "Your limit¥ 10,000.00",
         "approved": "Done: Approved offer ¥ 5,018.00", "nothing": "No approval waits for you.", "closed": "closed",
-        "appeal": "appeal to the authority", "found": "3 cases",
+        "appeal": "appeal to the authority", "found": "Cases: 3",
     },
     "zh": {
         "rung": "待本级受理", "climbed": "已升级", "of": "第 1 项，共 1 项", "limit": "您的权限¥ 10,000.00",
