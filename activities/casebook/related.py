@@ -56,7 +56,8 @@ class Related:
     ) -> list[Found]:
         """Return the cases that any clue leads to, open ones first, then the newest.
 
-        A look by a phone is logged in the same step: a row for each case that has the number, else one of no case.
+        A look by a phone or a mail address is logged in the same step: a row for each case that has it; where no case has
+        the number, one of no case.
 
         Args:
             log: whether it is; not for one that was logged a moment ago.
@@ -71,7 +72,7 @@ class Related:
                 clues.phone,
                 clues.ref,
                 clues.order_number,
-                log and clues.phone is not None,
+                log and (clues.phone or clues.email) is not None,
                 caller,
                 role,
                 limit,

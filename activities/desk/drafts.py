@@ -43,7 +43,7 @@ class FilingDrafts:
             ref: the customer whom it names, so that an erasure finds it; ``phone`` likewise, which is kept as a hash.
 
         Returns:
-            Whether the phone is another one than before.
+            Whether the phone or the mail address is another one than before.
         """
         typed = {name: list(values) for name, values in draft.typed.items()}
         kept = (draft.key, person, draft.kind, draft.began_at, typed, ref, phone)

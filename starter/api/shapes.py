@@ -119,7 +119,7 @@ class Personal(_Answer):
 
 
 class Look(_Answer):
-    """Somebody looked at the personal facts of a case, or found it by a phone (``by_phone``)."""
+    """Somebody looked at the personal facts of a case, or found it by a phone or a mail address (``by_phone``)."""
 
     caller: str
     role: str

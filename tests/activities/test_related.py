@@ -116,7 +116,7 @@ async def test_any_clue_leads_to_a_case_and_what_may_not_be_seen_is_not_there(bo
     }  # fmt: skip
 
 
-async def test_only_a_look_by_a_number_is_logged_with_the_cases_that_were_shown(
+async def test_only_a_look_by_a_number_or_an_address_is_logged_with_the_cases_that_were_shown(
     book: Book, superuser: asyncpg.Connection
 ) -> None:
     await record(book, "complaint", "A", COMPLAINT, facts=facts(phone=PHONE))
@@ -132,6 +132,12 @@ async def test_only_a_look_by_a_number_is_logged_with_the_cases_that_were_shown(
     assert [tuple(row) for row in rows] == [
         ("complaint:A", "ann-7", "agent", True, True), ("", "ann-7", "agent", True, True),
     ]  # fmt: skip
+    # So is whoever finds somebody by their mail address; one that is still being typed finds nobody.
+    await record(book, "complaint", "C", COMPLAINT, facts=facts("SF3", email="Lin@example.org"))
+    assert await found(book, Clues(email="lin@example.org"), north) == ["complaint:C"]
+    assert await found(book, Clues(email="lin@examp"), north) == []
+    assert len(await AccessLog(book.database).looks("complaint:C")) == 1
+    assert await superuser.fetchval("SELECT count(*) FROM personal_look") == 3
     assert [one["by_phone"] for one in await AccessLog(book.database).looks("complaint:A")] == [True]
 
 
@@ -167,6 +173,9 @@ async def test_a_draft_is_its_persons_alone_and_never_comes_back(book: Book) -> 
     # The same number is no new one, however it is written; another one is.
     assert await drafts.save("ann-7", draft(description="ab"), None, "+86 138 0000 0000") is False
     assert await drafts.save("ann-7", draft(description="ab"), None, "13900000000") is True
+    assert await drafts.save("ann-7", draft(**{"customer.email": "Lin@example.org"}), None, "13900000000") is True
+    assert await drafts.save("ann-7", draft(**{"customer.email": "lin@example.org"}), None, "13900000000") is False
+    assert await drafts.save("ann-7", draft(description="ab"), None, "13900000000") is False
     assert await drafts.save("cai-4", draft(description="stolen"), None, None) is False
     [kept] = await drafts.of("ann-7")
     assert (kept.key, kept.began_at, dict(kept.typed)) == ("C-1", NOW, {"description": ["ab"]})

@@ -234,7 +234,7 @@ def _asked(look: Look, kind: type[Case]) -> Asked:
 
 
 async def _kept(look: Look, sheet: Sheet) -> list[Near]:
-    """Keep the draft, and return what else there is; a look by a number is logged once for each that is typed."""
+    """Keep the draft, and return what else there is; a look by a number or an address is logged once for each typed."""
     clues = _clues(look, sheet)
     new_number = await look.services.drafts.save(look.who.id, sheet.draft(), clues.ref, clues.phone)
     return await _near(look, sheet, log=new_number)
