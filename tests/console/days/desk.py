@@ -100,3 +100,8 @@ async def done(console: ConsoleServer, case_id: str, type_: str) -> list[tuple[s
     """Return who did something in a case, by its events of a type, and what they said, with what they wrote."""
     events = await console.services.casebook.events(case_id)
     return [(event["actor"]["id"], event["data"]) for event in events if event["type"] == type_]
+
+
+async def types_of(console: ConsoleServer, case_id: str) -> list[str]:
+    """Return what is recorded of a case."""
+    return [event["type"] for event in await console.backend.book.events(case_id)]

@@ -22,12 +22,13 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.console.conftest import console_with_mail
-from tests.console.days.desk import DAYS
+from tests.console.days.desk import DAYS, types_of
 from tests.console.hands import MOST_TABS, Hands
 from tests.console.page import open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
 from tests.console.test_filing import POSTED, SIZES, case_of
+from tests.console.test_now import line
 from tests.notifications import MailServer
 from tests.temporal import eventually
 from tests.workflows.test_incoming import answering
@@ -169,11 +170,6 @@ async def at_work(console: ConsoleServer, browser: Browser, language: str, size:
         yield Agent(page, language)
 
 
-def line(page: Page, waybill: str) -> Locator:
-    """The line of the case on a parcel."""
-    return page.locator("li[data-line]").filter(has_text=waybill)
-
-
 def parcel() -> str:
     """Make a waybill of its own."""
     return f"SF-DAY-{next(_numbers):04}"
@@ -183,11 +179,6 @@ def caller() -> Json:
     """Make a customer who has never called."""
     number = next(_numbers)
     return {"name": "林小满", "phone": f"1390000{number:04}", "email": f"lin{number}@example.org"}
-
-
-async def types(console: ConsoleServer, case_id: str) -> list[str]:
-    """The types of the events of a case."""
-    return [event["type"] for event in await console.backend.book.events(case_id)]
 
 
 async def last(console: ConsoleServer, case_id: str, type_: str) -> Json:
@@ -294,7 +285,7 @@ async def test_an_ordinary_complaint_from_the_call_to_its_end(
     view = await eventually(lambda: console.backend.book.case(case_id), lambda seen: (seen or {})["status"] == "closed")
     assert view is not None
     assert (view["outcome"], view["breached"]) == ("resolved", [])
-    done = await types(console, case_id)
+    done = await types_of(console, case_id)
     order = ["case_opened", "acknowledged", "replied", "resolved", "followed_up", "closed"]
     assert [one for one in done if one in order] == order
     assert {one["actor"]["id"] for one in await console.backend.book.events(case_id) if one["type"] in order} == {
@@ -541,7 +532,7 @@ async def test_deadlines_stand_still_while_the_customer_cannot_be_reached(
         await expect(page.locator(".history li.contact_attempted")).to_have_count(2)
     resumed = await clocks(console, case_id)
     assert (resumed["answer"], resumed["resolution"]) == ("running", "running")
-    done = await types(console, case_id)
+    done = await types_of(console, case_id)
     # Both at once.
     assert (done.count("clock_paused"), done.count("clock_resumed")) == (1, 1)
 

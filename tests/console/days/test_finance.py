@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from activities.payouts import Which
 from tests.console.conftest import console_alone
-from tests.console.days.desk import DAYS
+from tests.console.days.desk import DAYS, types_of
 from tests.console.days.taking import read_csv, read_xlsx, taken
 from tests.console.hands import Hands
 from tests.console.page import open_page
@@ -111,11 +111,6 @@ async def to_line(page: Page, case_id: str) -> None:
         if await page.evaluate("document.activeElement.closest('[data-line]')?.dataset.id") == case_id:
             return
     raise AssertionError(f"no way to {case_id}")
-
-
-async def types_of(console: ConsoleServer, case_id: str) -> list[str]:
-    """Return what is recorded of a case."""
-    return [event["type"] for event in await console.backend.book.events(case_id)]
 
 
 @DAYS

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.conftest import console_alone
 from tests.console.days.desk import DAYS, Desk, done
 from tests.console.page import open_page
 from tests.console.samples import above_the_formula, leave, shipment
@@ -36,13 +33,6 @@ SAID = {
         "granted": "批准",
     },
 }  # fmt: skip
-
-
-@pytest.fixture
-async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsoleServer]:
-    """A console of the day's own: what is counted does not depend on other days."""
-    async with console_alone(tmp_path_factory) as made:
-        yield made
 
 
 async def late(console: ConsoleServer, waybill: str, ago: float = CLIMBED) -> str:
