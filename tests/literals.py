@@ -22,15 +22,13 @@ def passed(function: str, place: int | str, *folders: str) -> set[str]:
         folders: of the project.
     """
     found: set[str] = set()
-    for tree in _modules(folders):
-        for scope in ast.walk(tree):
-            if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for call in _calls(scope).get(function, ()):
-                    if isinstance(place, str):
-                        values = [one.value for one in call.keywords if one.arg == place]
-                    else:
-                        values = call.args[place : place + 1]
-                    found.update(text for value in values for text in _texts(value, scope))
+    for scope in chain.from_iterable(map(_functions, folders)):
+        for call in _calls(scope).get(function, ()):
+            if isinstance(place, str):
+                values = [one.value for one in call.keywords if one.arg == place]
+            else:
+                values = call.args[place : place + 1]
+            found.update(text for value in values for text in _texts(value, scope))
     return found
 
 
@@ -66,6 +64,12 @@ def _modules(folders: tuple[str, ...]) -> Iterator[ast.Module]:
 @cache
 def _parsed(folder: str) -> tuple[ast.Module, ...]:
     return tuple(ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+@cache
+def _functions(folder: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+    nodes = chain.from_iterable(map(ast.walk, _parsed(folder)))
+    return tuple(node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 @cache

@@ -6,6 +6,7 @@ Read from where they are declared; tests hold the words of both languages agains
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
@@ -143,10 +144,11 @@ def facts() -> Terms:
     return frozenset(found)
 
 
-def _leaves(model: type[BaseModel]) -> Iterator[tuple[tuple[str, ...], Schema]]:
-    """Yield the path and the schema of each field that holds a value."""
+@lru_cache(maxsize=1024)
+def _leaves(model: type[BaseModel]) -> tuple[tuple[tuple[str, ...], Schema], ...]:
+    """Return the path and the schema of each field that holds a value."""
     schema = model.model_json_schema()
-    yield from _walk(schema, schema.get("$defs", {}), ())
+    return tuple(_walk(schema, schema.get("$defs", {}), ()))
 
 
 def _walk(schema: Schema, known: Schema, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Schema]]:

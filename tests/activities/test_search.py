@@ -904,6 +904,7 @@ async def test_the_staff_among_itself(book: Book, read: Book) -> None:
     assert await needed(read, {"id": "agent-1", "role": "supervisor"}) == [signs]
 
 
+@pytest.mark.long
 async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> None:
     dsn = await postgres.fresh_database(f"TEMPLATE {template}")
     await fill(dsn, closed=2_000, opened=300)
@@ -918,6 +919,7 @@ async def test_now_reads_active_cases_only(postgres: Cluster, template: str) -> 
         assert f"Bitmap Index Scan on {name}" in plan, plan
 
 
+@pytest.mark.long
 async def test_links_are_found_without_reading_every_case(postgres: Cluster, template: str) -> None:
     dsn = await postgres.fresh_database(f"TEMPLATE {template}")
     await fill(dsn, closed=2_000, opened=300)

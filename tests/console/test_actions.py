@@ -126,9 +126,8 @@ async def test_what_is_grave_wants_a_reason(console: ConsoleServer, browser: Bro
         assert [event["type"] for event in await console.services.casebook.events(case_id)].count("closed") == 0
 
 
-@pytest.mark.parametrize(
-    ("language", "light"), variants(("en", "light"), ("zh", "dark"), ("en", "dark"), ("zh", "light"))
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("language", "light"), [("en", "light"), ("zh", "dark"), ("en", "dark"), ("zh", "light")])
 async def test_no_serious_fault_with_the_menu_open(
     console: ConsoleServer, browser: Browser, language: str, light: str
 ) -> None:

@@ -290,7 +290,8 @@ async def test_a_view_is_saved_shared_renamed_and_deleted(console: ConsoleServer
     assert await console.services.desk.views("sue-1") == []
 
 
-@pytest.mark.parametrize(("language", "scheme", "size"), variants(("en", "light", DESK), ("zh", "dark", PHONE)))
+@pytest.mark.long
+@pytest.mark.parametrize(("language", "scheme", "size"), [("en", "light", DESK), ("zh", "dark", PHONE)])
 async def test_forms_and_views_have_no_serious_fault(
     console: ConsoleServer, browser: Browser, language: str, scheme: Any, size: Any
 ) -> None:
@@ -353,7 +354,8 @@ async def crowd(console: ConsoleServer, many: int) -> AsyncIterator[None]:
         await owner.close()
 
 
-@pytest.mark.parametrize("language", variants("en", "zh"))
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "zh"])
 async def test_list_and_ladder_are_both_seen_with_500_waiting(
     console: ConsoleServer, browser: Browser, language: str
 ) -> None:

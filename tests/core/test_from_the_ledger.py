@@ -46,7 +46,7 @@ def watch(case: Case) -> Mapping[int, Known]:
     return remembered
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_every_prefix_that_ends_a_step_gives_the_case_again(story: Story) -> None:
     teller = Teller(story)
