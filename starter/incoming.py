@@ -121,4 +121,7 @@ async def keep_fetching(database: Database, settings: Settings, log: structlog.s
                 log.info("mails_taken", mails=found)
         except (MailboxAway, DatabaseAway, StatementFailed) as error:
             log.warning("mailbox_waits", reason=type(error).__name__)
+        except Exception as error:
+            # Whatever it is, mails are read again at the next round; what they say may stand in the error.
+            log.error("mailbox_failed", error=type(error).__name__)
         await asyncio.sleep(MAILBOX_AGAIN)

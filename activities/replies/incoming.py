@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import policy
 from email.errors import MessageError
@@ -93,11 +94,13 @@ def read_mail(
         take: looks at each file; None for none: they are only named.
         cut: why a file is not kept that is not here to its end.
     """
-    try:
-        return _read(BytesParser(policy=policy.default).parsebytes(raw[:most]), raw, ours, take, cut, most)
-    except RecursionError:
-        # Parts within parts without end: what it is stands in its headers.
-        return _read(BytesHeaderParser(policy=policy.default).parsebytes(raw[:most]), raw, ours, None, cut, most)
+    whole, headers = BytesParser(policy=policy.default), BytesHeaderParser(policy=policy.default)
+    # Of parts within parts without end, and of what else the library fails at, what it is stands in the headers.
+    for parser, looks in ((whole, take), (headers, None)):
+        with suppress(Exception):
+            return _read(parser.parsebytes(raw[:most]), raw, ours, looks, cut, most)
+    # One mail that cannot be read must not keep those behind it waiting: a person sees it as it came.
+    return Incoming("message", _made_id(raw), text=shortened(raw[:LONGEST_PAGE].decode("utf-8", "replace")))
 
 
 def _read(mail: EmailMessage, raw: bytes, ours: Collection[str], take: Take | None, cut: str, most: int) -> Incoming:
@@ -112,7 +115,7 @@ def _read(mail: EmailMessage, raw: bytes, ours: Collection[str], take: Take | No
         text = _text(mail, lines)
     return Incoming(
         sort,
-        storable_id(message_id) or f"{hashlib.sha256(raw).hexdigest()}@none",
+        storable_id(message_id) or _made_id(raw),
         tuple(dict.fromkeys(map(storable_id, named)))[:MOST_NAMED],
         tuple(_REFERENCE.findall(subject)),
         sender,
@@ -120,6 +123,10 @@ def _read(mail: EmailMessage, raw: bytes, ours: Collection[str], take: Take | No
         text,
         files,
     )
+
+
+def _made_id(raw: bytes) -> str:
+    return f"{hashlib.sha256(raw).hexdigest()}@none"
 
 
 def storable_id(message_id: str) -> str:
@@ -283,7 +290,11 @@ def _files(mail: EmailMessage, take: Take | None, cut: str | None) -> tuple[str,
             why = cut
         elif take is not None:
             content = _guarded(lambda part=part: part.get_payload(decode=True))  # type: ignore[misc]  # of this turn
-            taken = take(name, content if isinstance(content, bytes) else b"")
+            try:
+                taken = take(name, content if isinstance(content, bytes) else b"")
+            except Exception:
+                # No file ends the reading of a mail. Whoever looks at them says why one is not kept.
+                taken = "?"
             if isinstance(taken, Enclosed):
                 kept.append(taken)
             else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+from zipfile import BadZipFile
+
 import pytest
 
 from activities.notify.channels import Letter, Message
@@ -103,6 +106,28 @@ def test_a_text_is_as_long_as_the_record_takes_and_holds_nothing_that_it_does_no
     found = read(b"Message-ID: <a@b>\n\nA\x00B\x1b[0m" + b"x" * 3 * LARGEST)
     assert (found.text[:6], len(found.text), found.text[-1]) == ("AB[0mx", LONGEST, "…")
     assert read(b"Message-ID: <" + b"a" * 900 + b">\n\n").message_id.endswith("@long")
+
+
+def test_no_file_ends_the_reading_of_a_mail() -> None:
+    def take(name: str, content: bytes) -> Enclosed | str:
+        if name == "a.jpg":
+            raise BadZipFile
+        return Enclosed(name, content)
+
+    found = read_mail(letters.with_files(("a.jpg", letters.JPEG), ("b.jpg", letters.JPEG)), take=take)
+    assert found.text.splitlines() == ["See the pictures.", "📎 a.jpg (?)", "📎 b.jpg"]
+    assert found.files == (Enclosed("b.jpg", letters.JPEG),)
+
+
+def test_what_the_library_fails_at_is_a_message_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which headers it fails at differs by its version.
+    def fails(*given: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(EmailMessage, "get_content_type", fails)
+    found = read(letters.PLAIN)
+    assert (found.sort, found.message_id[-5:]) == ("message", "@none")
+    assert "It is still not here." in found.text
 
 
 def test_files_are_kept_or_named_with_why_not() -> None:

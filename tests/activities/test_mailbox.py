@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from activities.replies.mailbox import Mailbox, MailboxAway
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from activities.replies.inbox import Inbox
+from activities.replies.mailbox import Mailbox, MailboxAway, Put
+from starter.incoming import keep_fetching
 from starter.settings import SettingsError, load_settings
 from tests.activities import letters
 from tests.activities.imap import ImapServer
+from tests.activities.test_attachments import MISLEADING
+from tests.casebook import Book
 from tests.notifications import free_port
+from tests.temporal import eventually
 
 
 def mailbox(port: int, password: str = "p%40ss%20word", folder: str = "") -> Mailbox:
@@ -38,6 +47,37 @@ async def test_what_could_not_be_kept_stays_unseen() -> None:
             await mailbox(server.port).look(put)
         assert server.seen == [True, False, False]
         assert server.asked[-1] == "LOGOUT"
+
+
+async def test_no_mail_and_no_fault_ends_the_reading(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    look, rounds = Mailbox.look, list[int]()
+
+    async def fails_first(self: Mailbox, put: Put, most: int) -> int:
+        rounds.append(most)
+        if len(rounds) == 1:
+            raise LookupError("13800000000")
+        return await look(self, put, most)
+
+    monkeypatch.setattr(Mailbox, "look", fails_first)
+    monkeypatch.setattr("starter.incoming.MAILBOX_AGAIN", 0.01)
+    misleading = letters.with_files(("a.pdf", b"%PDF-1.4" + MISLEADING), ("b.pdf", b"%PDF-1.4"))
+    async with ImapServer(misleading, letters.GB2312) as server:
+        url = f"imap://care%40x.test:p%40ss%20word@127.0.0.1:{server.port}"
+        settings = load_settings(imap_url=url, attachments="folder:of-workers")
+
+        async def over() -> bool:
+            return reading.done() or all(server.seen)
+
+        with capture_logs() as logs:
+            reading = asyncio.create_task(keep_fetching(book.database, settings, structlog.get_logger()))
+            await eventually(over, bool)
+            reading.cancel()
+            await asyncio.wait([reading])
+    assert server.seen == [True, True]
+    assert logs[0] == {"event": "mailbox_failed", "error": "LookupError", "log_level": "error"}
+    letter = await Inbox(book.database).take()
+    assert letter is not None
+    assert letter.text.splitlines()[1:] == ["📎 a.pdf (文件不安全 / The file is not safe to keep)", "📎 b.pdf"]
 
 
 @pytest.mark.parametrize("wrong", [{"password": "secret-word"}, {"folder": "/Other"}])
