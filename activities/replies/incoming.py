@@ -17,6 +17,7 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser, BytesParser
 from email.utils import getaddresses
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from activities.notify.channels.mail import CASE_HEADER, HERE
@@ -28,6 +29,10 @@ Sort = Literal["message", "auto", "bounce", "loop"]
 
 # So much of a mail is read where nothing of its attachments is kept: its texts come before them.
 LARGEST = 2 * 1024 * 1024
+# What the library takes to read a mail goes by its lines times the parts within parts that each may end. Base64, which
+# is what large mails consist of, has 76 characters in a line, and programs put three parts within each other: a mail
+# with far more of either was made to keep readers busy, and no more than its beginning is read.
+SHORTEST_LINE, MOST_BOUNDARIES, NESTED = 40, 30, 128 * 1024
 # Characters of a header, and of a page, that are looked at.
 LONGEST_HEADER, LONGEST_PAGE = 20_000, 400_000
 # Characters that are kept: those that a text of the record may have; of a subject, one line.
@@ -37,6 +42,7 @@ MOST_NAMED, MOST_FILES = 30, 20
 
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 _REPORTED_ID = re.compile(r"^[ \t]*(?:Original-)?Message-ID:[ \t]*<([^<>\s]{1,998})>", re.IGNORECASE | re.MULTILINE)
+_BOUNDARY = re.compile(rb"boundary", re.IGNORECASE)
 # What a subject of ours begins with: kind and number, ``[投诉 2026-03-0001]``.
 _REFERENCE = re.compile(r"\[([^\[\]]{0,60}?)\s*([0-9A-Za-z][0-9A-Za-z-]{3,31})\]")
 _BULK = frozenset({"bulk", "junk", "list", "auto_reply", "auto-reply"})
@@ -87,13 +93,14 @@ class Incoming:
 def read_mail(
     raw: bytes, ours: Collection[str] = (), *, take: Take | None = None, cut: str = "", most: int = LARGEST
 ) -> Incoming:
-    """Read a mail as it came by RFC 5322; what is longer than ``most`` is read as far as that.
+    """Read a mail as it came by RFC 5322; what is longer than ``most`` is read as far as that, or less far.
 
     Args:
         ours: our own addresses: a mail from one of them is a loop.
         take: looks at each file; None for none: they are only named.
         cut: why a file is not kept that is not here to its end.
     """
+    most = _as_far(raw, most)
     whole, headers = BytesParser(policy=policy.default), BytesHeaderParser(policy=policy.default)
     # Of parts within parts without end, and of what else the library fails at, what it is stands in the headers.
     for parser, looks in ((whole, take), (headers, None)):
@@ -101,6 +108,15 @@ def read_mail(
             return _read(parser.parsebytes(raw[:most]), raw, ours, looks, cut, most)
     # One mail that cannot be read must not keep those behind it waiting: a person sees it as it came.
     return Incoming("message", _made_id(raw), text=shortened(raw[:LONGEST_PAGE].decode("utf-8", "replace")))
+
+
+def _as_far(raw: bytes, most: int) -> int:
+    """Return how many bytes of a mail are read, so that none takes long."""
+    if next(islice(_BOUNDARY.finditer(raw), MOST_BOUNDARIES, None), None) is not None:
+        return min(most, NESTED)
+    # The library takes each of the three for the end of a line.
+    lines = raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
+    return min(most, LARGEST) if lines > len(raw) // SHORTEST_LINE else most
 
 
 def _read(mail: EmailMessage, raw: bytes, ours: Collection[str], take: Take | None, cut: str, most: int) -> Incoming:

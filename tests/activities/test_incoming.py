@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.message import EmailMessage
 from zipfile import BadZipFile
 
@@ -100,6 +101,30 @@ def test_whatever_is_sent_is_read(raw: bytes) -> None:
     assert found.message_id
     assert found.message_id == read(raw).message_id
     assert len(found.text) <= LONGEST
+
+
+NESTED = b"".join(b"Content-Type: multipart/mixed; Boundary=b%d\n\n--b%d\n" % (one, one) for one in range(300))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Subject: x\n\n" + b"ab\n" * 8_000_000,
+        b"Subject: x\n\n" + b"a\r" * 12_000_000,
+        NESTED + b"\n" + b"ab\n" * 600_000,
+        NESTED + b"\n" + (b"A" * 76 + b"\n") * 300_000,
+    ],
+)
+def test_what_was_made_to_keep_readers_busy_is_read_in_part(raw: bytes) -> None:
+    began = time.process_time()
+    read_mail(raw, take=Enclosed, most=40 * 1024 * 1024)
+    assert time.process_time() - began < 15
+
+
+def test_a_large_file_in_base64_is_read_to_its_end() -> None:
+    content = letters.JPEG + b"J" * 5_000_000
+    found = read_mail(letters.with_files(("a.jpg", content)), take=Enclosed, most=10_000_000)
+    assert found.files == (Enclosed("a.jpg", content),)
 
 
 def test_a_text_is_as_long_as_the_record_takes_and_holds_nothing_that_it_does_not() -> None:
