@@ -157,10 +157,10 @@ def storable(text: str) -> str:
     return "".join(one for one in told if one in "\n\t" or ord(one) >= 0xA0 or 0x20 <= ord(one) < 0x7F)
 
 
-def shortened(text: str) -> str:
-    """Return as much of a text as the record takes."""
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return as much of a text as the record takes, or ``most`` characters."""
     whole = storable(text).strip()
-    return whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1].rstrip()}…"
+    return whole if len(whole) <= most else f"{whole[: most - 1].rstrip()}…"
 
 
 # --- what it is -----------------------------------------------------------------------------------
@@ -288,7 +288,9 @@ def _text(mail: EmailMessage, files: str) -> str:
     if body is not None:
         told = _decoded(body)
         text = without_history(from_html(told[:LONGEST_PAGE]) if body.get_content_subtype() == "html" else told)
-    return "\n".join(filter(None, (shortened(text)[: LONGEST - len(files)], files.strip())))[:LONGEST]
+    # The names of files, which may be long, leave half to what was written.
+    files = shortened(files, LONGEST // 2)
+    return "\n".join(filter(None, (shortened(text, LONGEST - len(files) - 1 if files else LONGEST), files)))
 
 
 def _files(mail: EmailMessage, take: Take | None, cut: str | None) -> tuple[str, tuple[Enclosed, ...]]:

@@ -133,6 +133,16 @@ def test_a_text_is_as_long_as_the_record_takes_and_holds_nothing_that_it_does_no
     assert read(b"Message-ID: <" + b"a" * 900 + b">\n\n").message_id.endswith("@long")
 
 
+def test_the_names_of_files_leave_room_for_the_text() -> None:
+    many = [(f"{'x' * 190}{one}.jpg", letters.JPEG) for one in range(20)]
+    found = read_mail(letters.with_files(*many), take=lambda name, content: "w" * 60)
+    assert found.text.startswith("See the pictures.\n📎 x")
+    assert (found.text[-1], len(found.text) <= LONGEST) == ("…", True)
+    long = letters.with_files(*many).replace(b"See the pictures.", b"See " + b"y " * 4000)
+    assert LONGEST - 2 <= len(read(long).text) <= LONGEST
+    assert read(long).text.count("y") > 900
+
+
 def test_no_file_ends_the_reading_of_a_mail() -> None:
     def take(name: str, content: bytes) -> Enclosed | str:
         if name == "a.jpg":
