@@ -111,7 +111,9 @@ class Letters:
         Nothing of a message goes before they are there: while the store is away it is taken again, and where the case
         takes none any more it waits for a person.
         """
-        for place, file in enumerate(await self._inbox.files(letter)):
+        # Where no store is set any more none ever comes: the text names the files.
+        files = await self._inbox.files(letter) if self._attachments.takes else []
+        for place, file in enumerate(files):
             request_id = digest_of(f"{letter.message_id}/{place}").hex()
             try:
                 kept = await self._attachments.keep(case_id, file.content, request_id)
