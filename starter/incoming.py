@@ -50,9 +50,12 @@ async def take_mail(raw: bytes, inbox: Inbox, settings: Settings) -> str:
     Args:
         raw: one byte more than `most_of_mail` of one that is longer.
     """
+    room = settings.attachments is not None and await inbox.takes_files()
 
     def take(name: str, content: bytes) -> Enclosed | str:
         try:
+            if not room:
+                raise Refused("files_full", "the files of messages that wait take all the room there is for them")
             return Enclosed(check(name, content, settings.attachment_limit, settings.taken_types)[0], content)
         except Refused as refusal:
             return _why_not(refusal.code)

@@ -15,6 +15,8 @@ from activities.replies.incoming import Enclosed, Incoming
 Json = dict[str, Any]
 # Characters of a message's list at most: so many are shown at once.
 MOST_OPEN = 500
+# Bytes that the files of the messages that wait may take in all: anybody may send some, and they lie in the database.
+MOST_WAITING = 500_000_000
 # Why a message may be dismissed. It is a term and no text of one's own, since it stays when the message is gone.
 DismissedFor = Literal["answered", "duplicate", "misdirected", "no_action", "spam"]
 DISMISSED_FOR: tuple[DismissedFor, ...] = get_args(DismissedFor)
@@ -73,6 +75,7 @@ class Inbox:
     _RELEASE = statement(__package__, "incoming_release")
     _GIVE = statement(__package__, "incoming_give")
     _DISMISS = statement(__package__, "incoming_dismiss")
+    _WAITING_FILES = statement(__package__, "incoming_waiting_files")
     _FILES = statement(__package__, "incoming_files")
     _HAND_ON = statement(__package__, "incoming_hand_on")
     _EXPIRE = statement(__package__, "incoming_expire")
@@ -111,6 +114,11 @@ class Inbox:
         if put is None:
             return "known"
         return found.sort if machine else "waits"
+
+    async def takes_files(self) -> bool:
+        """Whether there is room for more files of messages. It is looked at before a mail is read, and not held."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(self._WAITING_FILES)) < MOST_WAITING
 
     async def take(self) -> Letter | None:
         """Take the message that has waited longest; nobody else gets it within a minute. None if none waits."""

@@ -260,6 +260,14 @@ async def test_what_nobody_deals_with_goes_after_ninety_days(desk: Desk) -> None
     assert await desk.rows() == []
 
 
+async def test_what_no_worker_could_finish_goes_after_ninety_days_too(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(Waits):
+        await Desk(desk.book, desk.connection, store=Away(tmp_path)).gets(letters.with_files(("a.jpg", letters.JPEG)))
+    await desk.connection.execute("UPDATE incoming_message SET came_at = now() - interval '91 days'")
+    assert await desk.inbox.expire() == 1
+    assert await desk.rows() == [("handled", "expired", None, False)]
+
+
 async def test_a_message_that_says_nothing_is_a_message(desk: Desk) -> None:
     silent = Incoming("message", "silent@x", (SENT,))
     assert await desk.inbox.put(silent, "message", {"phone": "+86 138-0000-0000"}) == "waits"
@@ -303,6 +311,28 @@ async def test_what_was_attached_is_kept_with_the_case(desk: Desk, tmp_path: Pat
         "📎 door.pdf (不接受这种文件 / Files of this type are not taken)",
     ]
     assert await desk.connection.fetchval("SELECT count(files) FROM incoming_message") == 0
+    assert await desk.rows() == [("handled", "taken", CASE, False)]
+
+
+async def test_files_that_wait_have_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = letters.with_files(("door.jpg", letters.JPEG)).replace(SENT.encode(), b"nobodys@x")
+    monkeypatch.setattr("activities.replies.inbox.MOST_WAITING", 100)
+    assert await desk.gets(raw) == "unmatched"
+    assert await desk.gets(raw.replace(b"<files-1@x>", b"<files-2@x>")) == "unmatched"
+    first, second = await desk.inbox.open()
+    assert [file.name for file in await desk.inbox.files(first)] == ["door.jpg"]
+    assert await desk.inbox.files(second) == []
+    assert second.text.splitlines()[-1] == (
+        "📎 door.jpg (等待处理的来信附件过多，未能保留 / Too many files of messages are waiting to be kept)"
+    )
+    # What is settled makes room again.
+    assert await desk.inbox.dismiss(first.id, "agent-1", "spam")
+    assert await desk.inbox.takes_files()
+
+
+async def test_a_message_with_files_is_done_where_no_store_is_set_any_more(desk: Desk) -> None:
+    assert await desk.gets(letters.with_files(("door.jpg", letters.JPEG))) == "taken"
+    assert [name for _, name, _ in desk.sent] == ["customer_wrote"]
     assert await desk.rows() == [("handled", "taken", CASE, False)]
 
 
