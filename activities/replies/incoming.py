@@ -33,7 +33,7 @@ LARGEST = 2 * 1024 * 1024
 # is what large mails consist of, has 76 characters in a line, and programs put three parts within each other: a mail
 # with far more of either was made to keep readers busy, and no more than its beginning is read.
 SHORTEST_LINE, MOST_BOUNDARIES, NESTED = 40, 30, 128 * 1024
-# Characters of a header, and of a page, that are looked at.
+# Characters of a header, and of a text or page, that are looked at.
 LONGEST_HEADER, LONGEST_PAGE = 20_000, 400_000
 # Characters that are kept: those that a text of the record may have; of a subject, one line.
 LONGEST, LONGEST_SUBJECT, LONGEST_ID = 4000, 200, 200
@@ -286,8 +286,8 @@ def _text(mail: EmailMessage, files: str) -> str:
     body = _guarded(lambda: mail.get_body(("plain", "html")))
     text = ""
     if body is not None:
-        told = _decoded(body)
-        text = without_history(from_html(told[:LONGEST_PAGE]) if body.get_content_subtype() == "html" else told)
+        told = _decoded(body)[:LONGEST_PAGE]
+        text = without_history(from_html(told) if body.get_content_subtype() == "html" else told)
     # The names of files, which may be long, leave half to what was written.
     files = shortened(files, LONGEST // 2)
     return "\n".join(filter(None, (shortened(text, LONGEST - len(files) - 1 if files else LONGEST), files)))
