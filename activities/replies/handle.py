@@ -109,10 +109,13 @@ class Letters:
         """Attach the files of a message to the case that has the rest of it, and return what came of it.
 
         Nothing of a message goes before they are there: while the store is away it is taken again, and where the case
-        takes none any more it waits for a person.
+        takes none any more it waits for a person. Until then it is noted that this case has the rest, so that no other
+        one is told it should this one close, and so that its erasure finds it.
         """
         # Where no store is set any more none ever comes: the text names the files.
         files = await self._inbox.files(letter) if self._attachments.takes else []
+        if files and letter.told is None:
+            await self._inbox.told(letter, outcome, case_id)
         for place, file in enumerate(files):
             request_id = digest_of(f"{letter.message_id}/{place}").hex()
             try:

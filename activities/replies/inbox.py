@@ -66,6 +66,7 @@ class Inbox:
 
     _PUT = statement(__package__, "incoming_put")
     _NEXT = statement(__package__, "incoming_next")
+    _TOLD = statement(__package__, "incoming_told")
     _DONE = statement(__package__, "incoming_done")
     _LEAVE = statement(__package__, "incoming_leave")
     _OPEN = statement(__package__, "incoming_open")
@@ -135,6 +136,11 @@ class Inbox:
         named = letter.message_id if case_id is not None and letter.sort == "message" else None
         async with self._database.connection() as connection:
             await connection.execute(self._DONE, letter.id, outcome, case_id, named, by)
+
+    async def told(self, letter: Letter, outcome: str, case_id: str) -> None:
+        """Note what came of a message whose files are not on the case yet, so that no other case is told."""
+        async with self._database.connection() as connection:
+            await connection.execute(self._TOLD, letter.id, case_id, outcome)
 
     async def hand_on(self, letter: Letter, outcome: str, case_id: str, by: str) -> bool:
         """Have a worker put the files of a message on the case that a person has put the rest on; False without any."""

@@ -298,10 +298,8 @@ async def test_what_was_attached_is_kept_with_the_case(desk: Desk, tmp_path: Pat
     await desk.connection.execute("UPDATE incoming_message SET try_at = now()")
     assert await desk.letters.next() == "taken"
     names = [name for _, name, _ in desk.sent]
-    assert names == ["customer_wrote", "customer_wrote", "attach"]
-    # Told twice with the id of one request, which the case answers once.
-    assert desk.sent[0] == desk.sent[1]
-    attached = desk.sent[2][2]
+    assert names == ["customer_wrote", "attach"]
+    attached = desk.sent[1][2]
     assert (attached["name"], attached["size"], attached["by"]["role"]) == ("door.jpg", len(letters.JPEG), "system")
     file = attached["where"].removeprefix("attachment:")
     assert await Attachments(desk.book.database, store).content(CASE, file) == letters.JPEG
@@ -366,3 +364,36 @@ async def test_a_case_that_takes_no_file_any_more_leaves_the_message_to_a_person
     assert (letter.case_id, letter.why) == (CASE, "closed")
     assert [file.name for file in await desk.inbox.files(letter)] == ["door.jpg"]
     assert await desk.connection.fetchval("SELECT count(*) FROM attachment WHERE case_id = $1", CASE) == 0
+
+
+async def test_what_a_case_was_told_is_told_no_other_when_it_closes_before_the_files_are_kept(
+    desk: Desk, tmp_path: Path
+) -> None:
+    store = Away(tmp_path)
+    desk = Desk(desk.book, desk.connection, files=FILES, store=store)
+    with pytest.raises(Waits, match="no route"):
+        await desk.gets(letters.with_files(("door.jpg", letters.JPEG)))
+    # By that the erasure of the case finds it.
+    assert await desk.rows() == [("new", None, CASE, True)]
+    store.away = False
+    desk.refuses = lambda case_id: "closed"
+    await desk.connection.execute("UPDATE incoming_message SET try_at = now()")
+    assert await desk.letters.next() == "closed"
+    assert desk.filed == []
+    assert await desk.rows() == [("open", "closed", CASE, True)]
+
+
+async def test_the_case_that_a_message_is_put_on_afterwards_gets_its_text_too(desk: Desk, tmp_path: Path) -> None:
+    desk = Desk(desk.book, desk.connection, store=FolderStore(tmp_path))
+    raw = letters.with_files(("door.jpg", letters.JPEG))
+    assert await desk.gets(raw.replace(SENT.encode(), b"nobodys@x")) == "unmatched"
+    [letter] = await desk.inbox.open()
+    claimed = await desk.inbox.claim(letter.id)
+    assert claimed is not None
+    assert await desk.inbox.hand_on(claimed, "noted", "complaint:first", "agent-1")
+    # That one closes before its files are there.
+    desk.refuses = lambda case_id: "closed" if case_id == "complaint:first" else None
+    assert await desk.letters.next() == "closed"
+    assert await desk.inbox.give(letter.id, CASE, "agent-1")
+    assert await desk.letters.next() == "taken"
+    assert [(case_id, name) for case_id, name, _ in desk.sent] == [(CASE, "customer_wrote"), (CASE, "attach")]

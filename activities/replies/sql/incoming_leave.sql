@@ -1,2 +1,4 @@
 -- The message $1 waits for a person: $2 why   $3 the closed case that it answers, or null
-UPDATE incoming_message SET state = 'open', outcome = $2, case_id = $3, try_at = now() WHERE id = $1 AND state = 'new'
+-- Whichever case is to have it then has yet to be told what it says.
+UPDATE incoming_message SET state = 'open', outcome = $2, case_id = $3, content = content - 'told', try_at = now()
+WHERE id = $1 AND state = 'new'
