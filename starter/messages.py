@@ -22,7 +22,7 @@ class Messages:
 
     Raises:
         Refused: by every method ``role`` for who may not settle them; ``not_found`` where none of this id waits;
-            ``message_settled`` where somebody else has settled it, or does just now.
+            ``message_settled`` where somebody else has settled it; ``busy`` where somebody does just now.
     """
 
     def __init__(self, database: Database) -> None:
@@ -92,7 +92,7 @@ class Messages:
         try:
             view = await do()
         except BaseException:
-            await self._inbox.release(id)
+            await self._inbox.release(letter)
             raise
         if not await self._inbox.hand_on(letter, outcome, view["id"], caller.id):
             await self._inbox.done(letter, outcome, view["id"], caller.id)
@@ -103,8 +103,8 @@ class Messages:
             await self.one(caller, id)
         except Refused as refusal:
             return refusal
-        # It waits, and somebody has it in hand.
-        return Refused("message_settled", f"message {id}: somebody else settles it just now")
+        # It waits, and somebody has it in hand, who may leave it again: asked later, this may well be done.
+        return Refused("busy", f"message {id}: somebody else settles it just now")
 
 
 def beginning(letter: Letter) -> str:

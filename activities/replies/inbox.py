@@ -34,6 +34,7 @@ class Letter:
         case_id: where a person has put it; of an open one the closed case that it answers.
         why: of an open one, why nobody has dealt with it.
         told: what has come of it, where only its files are not on the case yet.
+        until: of one that somebody has claimed, until when: that is whose claim it is.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Letter:
     case_id: str | None = None
     why: str | None = None
     told: str | None = None
+    until: datetime | None = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
@@ -130,12 +132,14 @@ class Inbox:
     async def done(self, letter: Letter, outcome: str, case_id: str | None = None, by: str | None = None) -> None:
         """Note what came of a message, with the case that it is on now, and delete what it says.
 
+        Of one that was claimed, unless somebody else has claimed it since.
+
         Args:
             by: who has settled it, if a person has.
         """
         named = letter.message_id if case_id is not None and letter.sort == "message" else None
         async with self._database.connection() as connection:
-            await connection.execute(self._DONE, letter.id, outcome, case_id, named, by)
+            await connection.execute(self._DONE, letter.id, outcome, case_id, named, by, letter.until)
 
     async def told(self, letter: Letter, outcome: str, case_id: str) -> None:
         """Note what came of a message whose files are not on the case yet, so that no other case is told."""
@@ -143,9 +147,14 @@ class Inbox:
             await connection.execute(self._TOLD, letter.id, case_id, outcome)
 
     async def hand_on(self, letter: Letter, outcome: str, case_id: str, by: str) -> bool:
-        """Have a worker put the files of a message on the case that a person has put the rest on; False without any."""
+        """Have a worker put the files of a claimed message on the case that a person has put the rest on.
+
+        Returns:
+            False where it has none, or somebody else has claimed it since.
+        """
         async with self._database.connection() as connection:
-            return await connection.fetchval(self._HAND_ON, letter.id, case_id, outcome, by) is not None
+            row = await connection.fetchval(self._HAND_ON, letter.id, case_id, outcome, by, letter.until)
+        return row is not None
 
     async def files(self, letter: Letter) -> list[Enclosed]:
         """Return the files of a message that are to be kept."""
@@ -185,10 +194,10 @@ class Inbox:
             row = await connection.fetchrow(self._CLAIM, id)
         return None if row is None else _letter(row)
 
-    async def release(self, id: int) -> None:
-        """Leave a message that was claimed to people again."""
+    async def release(self, letter: Letter) -> None:
+        """Leave a message that was claimed to people again, unless somebody else has claimed it since."""
         async with self._database.connection() as connection:
-            await connection.execute(self._RELEASE, id)
+            await connection.execute(self._RELEASE, letter.id, letter.until)
 
     async def give(self, id: int, case_id: str, by: str) -> bool:
         """Put a message on a case, which a worker does; False where none of this id waits for a person."""
@@ -233,4 +242,5 @@ def _letter(row: Any) -> Letter:
         case_id=row["case_id"],
         why=row.get("outcome"),
         told=told.get("told"),
+        until=row.get("try_at"),
     )

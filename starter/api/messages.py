@@ -98,7 +98,8 @@ async def add_message(
 ) -> Response:
     """Put a message that waits on a case, whose holder is told; a worker does it, after this answer.
 
-    A case that takes none is refused: `closed`. `message_settled`: somebody else was faster.
+    A case that takes none is refused: `closed`. `message_settled`: somebody else was faster; `busy`: somebody else
+    settles it just now, and may leave it again.
     """
     body = await object_of(request)
     check_may_settle(caller)

@@ -13,6 +13,7 @@ from activities.replies.inbox import DISMISSED_FOR, Letter
 from activities.replies.ways import masked
 from cases.registry import kind_named
 from cases.vocabulary.commands import CustomerWrote
+from cases.vocabulary.contract import PASSING
 from cases.vocabulary.refusals import Refused
 from starter.access import may_settle_messages, sees
 from starter.api import actions
@@ -99,7 +100,13 @@ async def _done(look: Look, operation: Messages, letter: Letter) -> Response | N
             if reason not in DISMISSED_FOR:
                 look.message = Message("bad", look.say("messages.say_why"))
                 return None
-            await operation.dismiss(look.who, letter.id, reason)
+            try:
+                await operation.dismiss(look.who, letter.id, reason)
+            except Refused as refusal:
+                if refusal.code not in PASSING:
+                    raise
+                look.message = Message("bad", look.words.refusal(refusal))
+                return None
             return look.go(f"{HERE}?done=dismissed")
         case _:
             raise HTTPException(403)

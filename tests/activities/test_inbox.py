@@ -176,18 +176,26 @@ async def test_what_answers_nothing_waits_for_a_person_who_puts_it_on_a_case_or_
 async def test_a_message_that_somebody_has_in_hand_is_settled_by_nobody_else(desk: Desk) -> None:
     await desk.gets(letters.FORGED)
     [letter] = await desk.inbox.open()
-    assert await desk.inbox.claim(letter.id) == letter
+    held = await desk.inbox.claim(letter.id)
+    assert held == letter
     # It still waits, and nobody else gets it, nor does the same person from a second window.
     assert await desk.inbox.open() == [letter]
     assert await desk.inbox.claim(letter.id) is None
     assert not await desk.inbox.give(letter.id, CASE, "super-1")
     assert not await desk.inbox.dismiss(letter.id, "super-1", "spam")
-    await desk.inbox.release(letter.id)
-    assert await desk.inbox.claim(letter.id) == letter
+    await desk.inbox.release(held)
+    first = await desk.inbox.claim(letter.id)
+    assert first == letter
     # Whoever died with it in hand has it open again a minute later.
     await desk.connection.execute("UPDATE incoming_message SET try_at = try_at - interval '1 minute'")
     again = await desk.inbox.claim(letter.id)
     assert again is not None
+    # Whoever was only slow takes it from nobody.
+    await desk.inbox.release(first)
+    assert await desk.inbox.claim(letter.id) is None
+    assert not await desk.inbox.hand_on(first, "filed", "complaint:slow", "agent-2")
+    await desk.inbox.done(first, "filed", "complaint:slow", "agent-2")
+    assert await desk.inbox.open() == [letter]
     await desk.inbox.done(again, "filed", CASE, "agent-1")
     assert await desk.inbox.one(letter.id) == "agent-1"
     assert await desk.rows() == [("handled", "filed", CASE, False)]
@@ -340,14 +348,17 @@ async def test_files_follow_where_a_person_puts_the_message(desk: Desk, tmp_path
     assert await desk.gets(raw.replace(SENT.encode(), b"nobodys@x")) == "unmatched"
     [letter] = await desk.inbox.open()
     # Filed by a person, so that it is told already.
-    assert await desk.inbox.claim(letter.id) == letter
-    assert await desk.inbox.hand_on(letter, "filed", CASE, "agent-1")
+    claimed = await desk.inbox.claim(letter.id)
+    assert claimed == letter
+    assert await desk.inbox.hand_on(claimed, "filed", CASE, "agent-1")
     assert await desk.letters.next() == "filed"
     assert [name for _, name, _ in desk.sent] == ["attach"]
     assert await desk.rows() == [("handled", "filed", CASE, False)]
     # Of one without files nothing is left to be done.
     await desk.gets(letters.FORGED)
-    [plain] = await desk.inbox.open()
+    [waits] = await desk.inbox.open()
+    plain = await desk.inbox.claim(waits.id)
+    assert plain is not None
     assert not await desk.inbox.hand_on(plain, "filed", CASE, "agent-1")
     # What is dismissed leaves nothing behind.
     other = raw.replace(SENT.encode(), b"nobodys@x").replace(b"<files-1@x>", b"<files-2@x>")

@@ -159,3 +159,16 @@ async def test_of_two_people_one_settles_a_message(api: ApiServer) -> None:
     for reason in ("because", "", None, "张三"):
         answer = await api.post("agent-n", f"/messages/{wrong}/dismiss", {"reason": reason})
         assert answer.status_code in (400, 422), answer.text
+
+
+async def test_what_somebody_has_in_hand_may_be_settled_with_the_same_key_later(api: ApiServer) -> None:
+    [number] = await waiting(api, "Spam in hand!")
+    inbox = Inbox(api.services.database)
+    claimed = await inbox.claim(number)
+    assert claimed is not None
+    headers = {"Idempotency-Key": f"dismiss-{number}"}
+    busy = await api.post("agent-n", f"/messages/{number}/dismiss", {"reason": "spam"}, headers=headers)
+    assert (busy.status_code, busy.json()["code"]) == (429, "busy")
+    await inbox.release(claimed)
+    answer = await api.post("agent-n", f"/messages/{number}/dismiss", {"reason": "spam"}, headers=headers)
+    assert answer.json() == {"id": number, "state": "dismissed", "case": None}
