@@ -28,10 +28,14 @@ class Messages:
     def __init__(self, database: Database) -> None:
         self._inbox = Inbox(database)
 
-    async def waiting(self, caller: Caller) -> list[Letter]:
-        """Return the messages that wait, the oldest first."""
+    async def waiting(self, caller: Caller, limit: int, after: str | None) -> tuple[list[Letter], str | None]:
+        """Return a page of the messages that wait, the oldest first, and what asks for the next one.
+
+        Raises:
+            Refused: also ``invalid``: no page gave this ``after``.
+        """
         check_may_settle(caller)
-        return await self._inbox.open()
+        return await self._inbox.page(limit, after)
 
     async def count(self, caller: Caller) -> int:
         """Return how many messages wait for this caller: none for who may not settle them."""

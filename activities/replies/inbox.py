@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from activities.casebook.paging import read_cursor, write_cursor
 from activities.database.database import Database, statement
 from activities.replies.incoming import Enclosed, Incoming
 
 Json = dict[str, Any]
-# Characters of a message's list at most: so many are shown at once.
-MOST_OPEN = 500
 # Bytes that the files of the messages that wait may take in all: anybody may send some, and they lie in the database.
 MOST_WAITING = 500_000_000
+# The order of the list of those that wait, in the cursors of its pages.
+ORDER = "messages"
 # Why a message may be dismissed. It is a term and no text of one's own, since it stays when the message is gone.
 DismissedFor = Literal["answered", "duplicate", "misdirected", "no_action", "spam"]
 DISMISSED_FOR: tuple[DismissedFor, ...] = get_args(DismissedFor)
@@ -168,9 +169,26 @@ class Inbox:
             await connection.execute(self._LEAVE, letter.id, why, closed)
 
     async def open(self) -> list[Letter]:
-        """Return the messages that wait for a person, the oldest first."""
+        """Return all messages that wait for a person, the oldest first."""
         async with self._database.connection() as connection:
-            return [_letter(row) for row in await connection.fetch(self._OPEN, MOST_OPEN)]
+            return [_letter(row) for row in await connection.fetch(self._OPEN, None, None, None)]
+
+    async def page(self, limit: int, after: str | None = None) -> tuple[list[Letter], str | None]:
+        """Return some of the messages that wait for a person, the oldest first, and what asks for the next page.
+
+        Args:
+            after: what the page before gave.
+
+        Raises:
+            Refused: ``invalid``: no page gave this.
+        """
+        came_at, _, id = read_cursor(after, ORDER, numbers=1)
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(self._OPEN, limit + 1, came_at, id)
+        found = [_letter(row) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return found, None
+        return found, write_cursor(ORDER, found[-1].came_at.isoformat(), ORDER, found[-1].id)
 
     async def count(self) -> int:
         """Return how many messages wait for a person."""

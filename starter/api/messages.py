@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
@@ -17,7 +17,7 @@ from cases.vocabulary.refusals import Refused
 from starter.access import may_bring_messages
 from starter.api import actions, schemas, shapes
 from starter.api.guards import MAIL
-from starter.api.routes import CallerOf, Key, ServicesOf, object_of
+from starter.api.routes import CallerOf, Key, Paging, ServicesOf, object_of
 from starter.incoming import most_of_mail, take_mail
 from starter.messages import Messages, beginning, check_may_settle
 
@@ -66,13 +66,13 @@ async def take_message(request: Request, services: ServicesOf, caller: CallerOf)
 
 
 @router.get("/messages", tags=["messages"], responses={200: {"model": shapes.WaitingMessages}, **shapes.problems()})
-async def waiting_messages(services: ServicesOf, caller: CallerOf) -> Response:
-    """Return the messages that no case takes and that wait for a person, the oldest first, at most 500.
+async def waiting_messages(services: ServicesOf, caller: CallerOf, paging: Annotated[Paging, Query()]) -> Response:
+    """Return the messages that no case takes and that wait for a person, the oldest first.
 
     For who handles and files cases. Whom each is from is masked.
     """
-    found = await Messages(services.database).waiting(caller)
-    return JSONResponse({"messages": [_listed(one) for one in found]})
+    found, after = await Messages(services.database).waiting(caller, paging.limit, paging.after)
+    return JSONResponse({"messages": [_listed(one) for one in found], "after": after})
 
 
 @router.get(

@@ -381,9 +381,10 @@ class WaitingMessage(_Answer):
 
 
 class WaitingMessages(_Answer):
-    """Messages that wait for a person, the oldest first."""
+    """A page of messages that wait for a person; ``after`` asks for the next one and is null on the last."""
 
     messages: list[WaitingMessage]
+    after: str | None
 
 
 class SettledMessage(_Answer):

@@ -23,6 +23,8 @@ from starter.console.web import Look, Message
 from starter.messages import Messages, beginning
 
 HERE = "/console/messages"
+# So many messages are on a page.
+PAGE = 50
 # So many cases of whoever wrote are offered.
 SHOWN = 20
 # What can have come of a message, as the address of the list says it.
@@ -133,10 +135,18 @@ def _takes(view: dict[str, Any]) -> bool:
 
 
 async def _list(look: Look) -> Response:
-    found = await Messages(look.services.database).waiting(look.who)
+    operation, after, status = Messages(look.services.database), look.request.query_params.get("after") or None, 200
+    try:
+        found, following = await operation.waiting(look.who, PAGE, after)
+    except Refused as refusal:
+        look.message, status, found, following = Message("bad", look.words.refusal(refusal)), 422, [], None
     return look.page(
         "messages.html",
+        status=status,
         page="messages",
+        count=await operation.count(look.who),
+        after=following,
+        paged=after is not None,
         letters=[(one, _sender(look, one, shown=False), _why(look, one), beginning(one)) for one in found],
     )
 

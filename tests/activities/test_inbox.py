@@ -408,3 +408,19 @@ async def test_the_case_that_a_message_is_put_on_afterwards_gets_its_text_too(de
     assert await desk.inbox.give(letter.id, CASE, "agent-1")
     assert await desk.letters.next() == "taken"
     assert [(case_id, name) for case_id, name, _ in desk.sent] == [(CASE, "customer_wrote"), (CASE, "attach")]
+
+
+async def test_the_list_of_what_waits_has_pages(desk: Desk) -> None:
+    for number in range(5):
+        await desk.gets(letters.FORGED.replace(b"eve-1", f"eve-{number}".encode()))
+    # Some came at the same instant.
+    await desk.connection.execute("UPDATE incoming_message SET came_at = '2026-03-01T00:00:00.5Z' WHERE id % 2 = 0")
+    seen, after = await desk.inbox.page(2)
+    while after is not None:
+        more, after = await desk.inbox.page(2, after)
+        seen += more
+    assert [one.id for one in seen] == [one.id for one in await desk.inbox.open()]
+    assert len(seen) == 5
+    for wrong in ("x", "", "WyJkdWUiLCAiaW5maW5pdHkiLCAiYSIsIDFd"):
+        with pytest.raises(Refused, match="what the page before gave"):
+            await desk.inbox.page(2, wrong)

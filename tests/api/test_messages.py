@@ -100,7 +100,8 @@ async def waiting(api: ApiServer, *texts: str, **more: Any) -> list[int]:
         told = {"id": text[:100], "from": "13800009999", "text": text, **more}
         assert (await api.post(key, "/messages", told)).json() == {"state": "waits"}
     await answering(api)
-    found = {one["text"]: one["id"] for one in (await api.get("agent-n", "/messages")).json()["messages"]}
+    listed = await api.get("agent-n", "/messages", params={"limit": 200})
+    found = {one["text"]: one["id"] for one in listed.json()["messages"]}
     return [found[text if len(text) <= 300 else f"{text[:300]}…"] for text in texts]
 
 
@@ -172,3 +173,18 @@ async def test_what_somebody_has_in_hand_may_be_settled_with_the_same_key_later(
     await inbox.release(claimed)
     answer = await api.post("agent-n", f"/messages/{number}/dismiss", {"reason": "spam"}, headers=headers)
     assert answer.json() == {"id": number, "state": "dismissed", "case": None}
+
+
+async def test_all_that_waits_is_listed_page_by_page(api: ApiServer) -> None:
+    numbers = await waiting(api, "Page one.", "Page two.", "Page three.")
+    seen: list[int] = []
+    after = None
+    while not seen or after is not None:
+        paging = {"limit": 1} if after is None else {"limit": 1, "after": after}
+        page = (await api.get("agent-n", "/messages", params=paging)).json()
+        seen += [one["id"] for one in page["messages"]]
+        after = page["after"]
+    assert seen[-3:] == numbers
+    assert len(seen) == len(set(seen))
+    wrong = await api.get("agent-n", "/messages", params={"after": "x"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")

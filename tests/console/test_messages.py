@@ -170,6 +170,42 @@ async def test_what_was_refused_leaves_the_message(console: ConsoleServer, brows
         assert (await state(console, number))[0] == "open"
 
 
+async def test_the_list_has_pages(console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        await written(console, f"Page of {number}", {"ref": f"C-{number}"})
+    count = await Inbox(console.services.database).count()
+    monkeypatch.setattr("starter.console.messages.PAGE", count - 1)
+    async with open_page(browser, console, "ann-7", errors=1) as page:
+        await page.goto(f"{console.url}/console/messages")
+        await expect(page.get_by_role("heading", name=f"Messages that wait: {count}")).to_be_visible()
+        await expect(page.get_by_role("main")).not_to_contain_text("Page of 2")
+        await page.get_by_role("link", name="Next page").click()
+        await expect(page.get_by_role("main")).to_contain_text("Page of 2")
+        await expect(page.get_by_role("heading", name=f"Messages that wait: {count}")).to_be_visible()
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        await page.get_by_role("link", name="First page").click()
+        await expect(page.locator("tbody tr")).to_have_count(count - 1)
+        await page.goto(f"{console.url}/console/messages?after=x")
+        await expect(page.get_by_role("alert")).to_contain_text("after")
+
+
+async def test_whoever_comes_while_somebody_settles_it_keeps_the_page(console: ConsoleServer, browser: Browser) -> None:
+    number = await written(console, "In hand.", {"ref": "C-780"})
+    inbox = Inbox(console.services.database)
+    claimed = await inbox.claim(number)
+    assert claimed is not None
+    async with open_page(browser, console, "ann-7") as page:
+        await page.goto(f"{console.url}/console/messages/{number}")
+        for _ in range(2):
+            await page.get_by_label("Why", exact=True).select_option(label=WORDS["en"]["spam"])
+            await button(page, WORDS["en"]["dismiss"]).click()
+            if claimed is not None:
+                await expect(page.get_by_role("alert")).to_contain_text("try again soon")
+                await inbox.release(claimed)
+                claimed = None
+        await expect(page.get_by_role("status")).to_contain_text(WORDS["en"]["dismissed"])
+
+
 async def test_others_do_not_get_there(console: ConsoleServer, browser: Browser) -> None:
     number = await written(console, "Nobody else reads this.", {"phone": "13800006666"})
     for person in ("ada-1", "fay-1", "pam-1"):
