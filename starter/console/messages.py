@@ -96,7 +96,7 @@ async def _done(look: Look, operation: Messages, letter: Letter) -> Response | N
             return look.go(f"{HERE}?done=added")
         case "file":
             await _looked(look, letter)
-            return look.go(await begun_from(look, letter))
+            return look.go(await begun_from(look, letter, await _answered(look, letter)))
         case "dismiss":
             reason = look.field("reason")
             if reason not in DISMISSED_FOR:

@@ -170,6 +170,35 @@ async def test_what_was_refused_leaves_the_message(console: ConsoleServer, brows
         assert (await state(console, number))[0] == "open"
 
 
+async def test_what_is_filed_from_nothing_settles_no_message(console: ConsoleServer, browser: Browser) -> None:
+    number = await written(console, "Wait for me.", {"ref": "C-778"})
+    async with open_page(browser, console, "ann-7") as page:
+        await page.goto(f"{console.url}/console/new/complaint")
+        # Whence a form comes stands under the seal of its opening.
+        await page.locator("form:has([name='description'])").evaluate(
+            "(form, number) => form.insertAdjacentHTML('beforeend', `<input name='message' value='${number}'>`)", number
+        )
+        await page.locator("[name='category']").select_option("other")
+        await button(page, "Save and look for earlier cases").click()
+        await expect(page.get_by_role("main")).not_to_contain_text("Filing settles it")
+        await button(page, WORDS["en"]["new"]).click()
+        await page.wait_for_url("**/console/case?id=*filed=complaint*")
+    assert (await state(console, number))[0] == "open"
+
+
+async def test_a_closed_case_that_one_does_not_see_is_named_nowhere(console: ConsoleServer, browser: Browser) -> None:
+    closed = await console.file("complaint", {"category": "other", "unit": "east"})
+    await console.do(closed, "withdraw", "gus-1", reason="by mistake")
+    number = await written(console, "Hello, east?", {"ref": "C-779"}, closed=closed, why="closed")
+    async with open_page(browser, console, "ann-7") as page:
+        await page.goto(f"{console.url}/console/messages/{number}")
+        await button(page, WORDS["en"]["file"]).click()
+        await page.wait_for_url("**/console/new/complaint?draft=*")
+        assert await page.locator("[name='description']").input_value() == "Hello, east?"
+        assert await page.locator("[name='intake.parent']").input_value() == ""
+        assert closed not in await page.content()
+
+
 async def test_the_list_has_pages(console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         await written(console, f"Page of {number}", {"ref": f"C-{number}"})

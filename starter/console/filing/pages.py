@@ -35,7 +35,7 @@ Json = dict[str, Any]
 KEY = "C"
 # How long a draft is kept, and a page that somebody has open is taken.
 LIFETIME = timedelta(days=7)
-# The message of a customer that a case is filed from, among what was typed; and the kind that is offered for it.
+# The message of a customer that a case is filed from, among what a draft keeps; and the kind that is offered for it.
 MESSAGE, FROM_MESSAGE = "message", "complaint"
 # The command that links two cases, where a kind has it.
 LINK = "link"
@@ -47,15 +47,20 @@ _WHOLE = 7
 # Characters of one note.
 _LONGEST = 4000
 # What the page sends besides what was typed.
-_NOT_TYPED = frozenset({"csrf", "opening", "do", "add", "link", "seen"})
+_NOT_TYPED = frozenset({"csrf", "opening", "do", "add", "link", "seen", MESSAGE})
 
 
 @dataclass(frozen=True)
 class Opening:
-    """When the form was opened, and the key of the case that comes of it: made once, by the console."""
+    """When the form was opened, and the key of the case that comes of it: made once, by the console.
+
+    Args:
+        message: of a customer that the form was begun from, which is settled once it is filed.
+    """
 
     key: str
     at: datetime
+    message: int | None = None
 
     _PURPOSE = "filing"
 
@@ -66,16 +71,23 @@ class Opening:
         return cls(f"{KEY}-{now:%Y%m%d}-{secrets.token_hex(4)}", now)
 
     @classmethod
+    def of(cls, draft: Draft) -> Opening:
+        """Return that of a draft."""
+        number = draft.typed.get(MESSAGE)
+        return cls(draft.key, draft.began_at, int(number[0]) if number else None)
+
+    @classmethod
     def read(cls, look: Look) -> Opening | None:
         """Return that of the page that was sent; None where it is nobody's, somebody else's or too old."""
         found = look.site.sealer.open(look.field("opening"), cls._PURPOSE, LIFETIME)
         if found is None or found["by"] != look.who.id:
             return None
-        return cls(found["key"], datetime.fromisoformat(found["at"]))
+        return cls(found["key"], datetime.fromisoformat(found["at"]), found.get(MESSAGE))
 
     def sealed(self, sealer: Sealer, by: str) -> str:
-        """Return what the page carries, so that nobody chooses another key or instant."""
-        return sealer.seal({"key": self.key, "at": self.at.isoformat(), "by": by}, self._PURPOSE)
+        """Return what the page carries, so that nobody chooses another key, instant or message."""
+        told = {"key": self.key, "at": self.at.isoformat(), "by": by, MESSAGE: self.message}
+        return sealer.seal(told, self._PURPOSE)
 
 
 @dataclass(frozen=True)
@@ -107,17 +119,13 @@ class Sheet:
         """Return the first value of a field."""
         return (self.typed.get(name) or [""])[0].strip()
 
-    @property
-    def message(self) -> int | None:
-        """The message of a customer that it comes from, which is settled once it is filed."""
-        number = self.first(MESSAGE)
-        return int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else None
-
     def draft(self) -> Draft:
         """Return what is kept of it."""
         # What no database takes, the model refuses when it is filed.
         texts = {name: [value.replace("\0", "") for value in values] for name, values in self.typed.items()}
         kept = {name: values for name, values in texts.items() if name not in _NOT_TYPED and any(values)}
+        if self.opening.message is not None:
+            kept[MESSAGE] = [str(self.opening.message)]
         return Draft(self.opening.key, self.kind.KIND, self.opening.at, kept)
 
 
@@ -160,17 +168,20 @@ async def check(look: Look) -> Response:
     return response
 
 
-async def begun_from(look: Look, letter: Letter) -> str:
-    """Begin a filing with what a customer has written, as of when it came, and return the address of its form."""
+async def begun_from(look: Look, letter: Letter, parent: Json | None) -> str:
+    """Begin a filing with what a customer has written, as of when it came, and return the address of its form.
+
+    Args:
+        parent: the closed case that it answers, if this person sees it.
+    """
     kind = KINDS[FROM_MESSAGE]
     now, came_at = look.times.now, letter.came_at.replace(microsecond=0)
     typed = {
-        MESSAGE: [str(letter.id)],
         "description": [letter.said],
         **{f"customer.{way}": [address] for way, address in letter.sender.items()},
-        **({} if letter.case_id is None else {PARENT: [letter.case_id]}),
+        **({} if parent is None else {PARENT: [parent["id"]]}),
     }
-    opening = Opening(f"{KEY}-{now:%Y%m%d}-{secrets.token_hex(4)}", came_at)
+    opening = Opening(f"{KEY}-{now:%Y%m%d}-{secrets.token_hex(4)}", came_at, letter.id)
     sheet = Sheet(kind, _asked(look, kind), opening, typed)
     await _kept(look, sheet)
     return f"/console/new/{kind.KIND}?draft={opening.key}"
@@ -198,7 +209,7 @@ async def _opened(look: Look, kind: type[Case]) -> Response:
         look.fields = dict(back.fields)
         sheet = _sent(look, kind)
     elif draft is not None and draft.kind == kind.KIND:
-        sheet = Sheet(kind, _asked(look, kind), Opening(draft.key, draft.began_at), draft.typed)
+        sheet = Sheet(kind, _asked(look, kind), Opening.of(draft), draft.typed)
     else:
         sheet = Sheet(kind, _asked(look, kind), Opening.new(look), {})
         if key is not None:
@@ -286,8 +297,8 @@ async def _page(
         errors=errors,
         first_fault=next((field for field in sheet.asked.all if field.name in errors), None),
         more_open=any(name in more for name in errors)
-        or (sheet.message is not None and any(sheet.first(name) for name in more)),
-        message_id=sheet.message,
+        or (opening.message is not None and any(sheet.first(name) for name in more)),
+        message_id=opening.message,
         opening=opening.sealed(look.site.sealer, look.who.id),
         opened_at=opening.at.isoformat(),
         received=sheet.first(RECEIVED) or begun,
@@ -295,7 +306,7 @@ async def _page(
         reason=sheet.first(REASON),
         near=near,
         fresh=False,
-        drafts=[(draft, _about(draft), Opening(draft.key, draft.began_at).sealed(look.site.sealer, look.who.id))
+        drafts=[(draft, _about(draft), Opening.of(draft).sealed(look.site.sealer, look.who.id))
                 for draft in drafts],
         **_offered(sheet.kind),
     )  # fmt: skip
@@ -381,16 +392,16 @@ async def _do(look: Look, case_id: str, name: str, body: Json, request_id: str) 
 
 async def _settling(look: Look, sheet: Sheet, outcome: str, do: Callable[[], Awaitable[Json]]) -> Json:
     """Do something with what was typed, which settles the message that it comes from; see `Messages.settle`."""
-    if sheet.message is None:
+    if sheet.opening.message is None:
         return await do()
-    return await Messages(look.services.database).settle(look.who, sheet.message, outcome, do)
+    return await Messages(look.services.database).settle(look.who, sheet.opening.message, outcome, do)
 
 
 async def _not_done(look: Look, sheet: Sheet, error: Refused | NoAnswer) -> Response:
     """Say why nothing was done, at its field where it has one; what was typed stays."""
     if isinstance(error, Refused) and error.code == "message_settled":
         # Filed once more it is a case of its own, of no message.
-        sheet = replace(sheet, typed={name: values for name, values in sheet.typed.items() if name != MESSAGE})
+        sheet = replace(sheet, opening=replace(sheet.opening, message=None))
         look.message = Message("bad", f"{look.words.refusal(error)} {look.say('messages.file_anyway')}")
         return await _page(look, sheet, await _kept(look, sheet), status=409)
     near = await _near(look, sheet, log=False)
