@@ -56,8 +56,8 @@ class Related:
     ) -> list[Found]:
         """Return the cases that any clue leads to, open ones first, then the newest.
 
-        A look by a phone or a mail address is logged in the same step: a row for each case that has it; where no case has
-        the number, one of no case.
+        A look by a phone or a mail address is logged in the same step: a row for each case that has it; where no case
+        has the number, one of no case.
 
         Args:
             log: whether it is; not for one that was logged a moment ago.
