@@ -273,7 +273,7 @@ async def test_what_no_worker_could_finish_goes_after_ninety_days_too(desk: Desk
         await Desk(desk.book, desk.connection, store=Away(tmp_path)).gets(letters.with_files(("a.jpg", letters.JPEG)))
     await desk.connection.execute("UPDATE incoming_message SET came_at = now() - interval '91 days'")
     assert await desk.inbox.expire() == 1
-    assert await desk.rows() == [("handled", "expired", None, False)]
+    assert await desk.rows() == [("handled", "expired", "complaint:C-1", False)]
 
 
 async def test_a_message_that_says_nothing_is_a_message(desk: Desk) -> None:

@@ -197,6 +197,8 @@ async def test_a_closed_case_that_one_does_not_see_is_named_nowhere(console: Con
         assert await page.locator("[name='description']").input_value() == "Hello, east?"
         assert await page.locator("[name='intake.parent']").input_value() == ""
         assert closed not in await page.content()
+    for kept in await console.services.drafts.of("ann-7"):
+        await console.services.drafts.end("ann-7", kept.key, kept.kind, kept.began_at)
 
 
 async def test_the_list_has_pages(console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

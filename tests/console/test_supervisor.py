@@ -164,12 +164,12 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
     async with open_page(browser, console, "zhou-3", language="zh", errors=1) as page:
         await page.goto(f"{console.url}/console/case?id={case_id}&do=promise")
-        await page.get_by_label("回复时间").fill("2020-01-01T10:00:30")
+        await page.get_by_label("回复时间", exact=True).fill("2020-01-01T10:00:30")
         await page.get_by_role("button", name="承诺回复时间").click()
         said = page.get_by_role("alert").filter(has_text="没有任何更改")
         await expect(said).to_contain_text("时间已过")
         await expect(said).to_contain_text("S1-4.1")
-        await expect(page.get_by_label("回复时间")).to_have_value("2020-01-01T10:00:30")
+        await expect(page.get_by_label("回复时间", exact=True)).to_have_value("2020-01-01T10:00:30")
 
 
 @pytest.mark.parametrize(
