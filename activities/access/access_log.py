@@ -72,7 +72,8 @@ class AccessLog:
     ) -> list[dict[str, Any]]:
         """Return looks of every case, the last first; each with its ``id``, and ``kind`` and ``number`` of its case.
 
-        ``case_id`` is `SEARCH` for a search, and empty where somebody had a phone that no case has.
+        ``case_id`` is `SEARCH` for a search, `MESSAGE` with a number for a message that no case takes, and empty where
+        somebody searched by a phone number that no case has.
 
         Args:
             until: before which they were.

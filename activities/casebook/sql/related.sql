@@ -1,6 +1,6 @@
 -- The cases of a parcel, a customer or an order among those that may be seen, open ones first, then the newest; and by
--- what each was found. With $7 who looks by a number or a mail address is logged with it: for each case that has it; a look
--- by a number that none has is logged once.
+-- what each was found. With $7 who looks by a number or a mail address is logged with it: for each case that has it; a
+-- look by a number that none has is logged once.
 --  $1 units and $2 kinds that may be seen   $3 waybill   $4 number   $5 reference of the customer   $6 order, or null each
 --  $7 whether to log   $8 caller   $9 role   $10 limit   $11 mail address of the customer, or null
 WITH hit AS (
@@ -24,7 +24,8 @@ WITH hit AS (
     INSERT INTO personal_look (case_id, caller, role, masked, by_phone)
     SELECT case_id, $8, $9, true, true FROM found WHERE $7::boolean AND why && ARRAY['phone', 'email']
     UNION ALL
-    SELECT '', $8, $9, true, true WHERE $7::boolean AND $4 IS NOT NULL AND NOT EXISTS (SELECT FROM found WHERE 'phone' = ANY (why))
+    SELECT '', $8, $9, true, true
+    WHERE $7::boolean AND $4 IS NOT NULL AND NOT EXISTS (SELECT FROM found WHERE 'phone' = ANY (why))
 )
 SELECT file.view, found.why
 FROM found JOIN case_file AS file USING (case_id)

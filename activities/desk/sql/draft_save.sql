@@ -1,4 +1,5 @@
--- Keep what somebody has typed, unless it was filed or discarded meanwhile; say whether its number or mail address is a new one.
+-- Keep what somebody has typed, unless it was filed or discarded meanwhile; say whether its number or mail address is a
+-- new one.
 --  $1 key   $2 person   $3 kind   $4 began at   $5 typed   $6 reference of the customer   $7 number
 WITH before AS (
     SELECT phone_hash, lower(typed -> 'customer.email' ->> 0) AS email FROM draft WHERE key = $1

@@ -12,7 +12,7 @@ from tests.console.server import ConsoleServer
 
 # Each language and each size once: a day takes a minute.
 DAYS = pytest.mark.parametrize(("language", "size"), [("zh", "phone"), ("en", "wide")])
-# What the keys go through, see keys.js.
+# The lines of lists that `j` and `k` go through, see keys.js.
 LINES = "[data-line], .list tbody tr, .todo-list li"
 
 
