@@ -28,33 +28,35 @@ _SAYS = {"gateway": "payouts.gateway_says", "ledger": "payouts.ledger_says"}
 
 
 async def payouts(look: Look) -> Response:
-    """Return the page; where its address asks for it, with what comparing the books found.
+    """Return the page; when its form is sent, with what comparing the books found.
+
+    Comparing is no GET: it asks the gateway and keeps others waiting, which no link may make somebody do.
 
     Raises:
         HTTPException: 403 for who may not read them.
     """
     _check(look)
-    given = {name: look.request.query_params.get(name, "") for name in ("state", "from", "to", "compare")}
+    given = {name: look.request.query_params.get(name, "") for name in ("state", "from", "to")}
+    compared = look.request.method == "POST"
     status = 200
     try:
         which = _which(look)
     except Refused as refusal:
         look.message, status, which = Message("bad", look.words.refusal(refusal)), 422, None
     report = None
-    if given["compare"] and which is not None:
+    if compared and which is not None:
         try:
             report = await look.services.payouts.reconcile()
-        except PayoutUnknown as error:
-            why = look.say("payouts.unread", why=error.message)
-            look.message, status = Message("bad", why), 503
-        else:
             look.message = _told(look, report)
+        except PayoutUnknown as error:
+            look.message, status = Message("bad", look.say("payouts.unread", why=error.message)), 503
     book = look.services.payouts
     return look.page(
         "payouts.html",
         status=status,
         page="payouts",
         given=given,
+        compared=report is not None,
         asked=urlencode({name: value for name, value in given.items() if value}),
         states=STATES,
         sums={} if which is None else await book.sums(which),
@@ -66,7 +68,7 @@ async def payouts(look: Look) -> Response:
 
 
 async def export(look: Look) -> Response:
-    """Return what is filtered as a file in the words of the page, ``csv`` or ``xlsx``; compared where that is asked.
+    """Return what is filtered as a file in the words of the page, ``csv`` or ``xlsx``; a form sent, compared.
 
     Raises:
         HTTPException: 403 for who may not read them.
@@ -80,7 +82,7 @@ async def export(look: Look) -> Response:
     sort: exports.Format = "xlsx" if query.get("as") == "xlsx" else "csv"
     listed = await look.services.payouts.listed(_which(look))
     differences: Sequence[Difference] = ()
-    if query.get("compare"):
+    if look.request.method == "POST":
         try:
             differences = (await look.services.payouts.reconcile()).differences
         except PayoutUnknown as error:

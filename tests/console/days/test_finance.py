@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -165,7 +166,7 @@ async def test_a_day_of_finance(
         assert await state_of(console, again) == "paid"
         assert "paid" in await eventually(lambda: types_of(console, again), lambda found: "paid" in found)
 
-        # --- the gateway pays a third and its answer is lost: to the payouts (1), today's (1), compared (1).
+        # --- the gateway pays a third and its answer is lost: to the payouts (1), today's (2), compared (1).
         gateway.gets = ["500"] * 10_000
         lost = await owed(console, gateway, f"{name}-3", "lose_after", "requested")
         key = f"{lost}/payout"
@@ -176,6 +177,8 @@ async def test_a_day_of_finance(
         await expect(page.get_by_role("heading", level=1, name=said["title"])).to_be_visible()
         today = datetime.now(ZoneInfo("Asia/Shanghai"))
         await hands.enter("from", f"{today:%m%d%Y}")
+        await hands.press("Enter")
+        await expect(page).to_have_url(re.compile(f"from={today:%Y-%m-%d}"))
         await hands.click(page.locator("button[name=compare]"))
         await expect(page.get_by_role("alert").filter(has_text=said["differ"])).to_be_visible()
         assert f"from={today:%Y-%m-%d}" in page.url
@@ -188,7 +191,7 @@ async def test_a_day_of_finance(
         number = str((await console.backend.book.case(lost) or {})["number"])
         await expect(book.filter(has_text=number)).to_contain_text(said["state"])
         await hands.well("payouts")
-        assert hands.count == 8
+        assert hands.count == 9
 
         # --- nobody pays again what the gateway may have paid: she opens it (1), and is not offered to confirm it.
         await hands.click(differs.get_by_role("link"))
@@ -199,7 +202,7 @@ async def test_a_day_of_finance(
         gateway.gets.clear()
         await console.backend.wait(console.backend.handle(lost), timedelta(minutes=1))
         await expect(money).to_contain_text(reference)
-        assert hands.count == 9
+        assert hands.count == 10
         assert gateway.paid()[key] == [AMOUNT]
         assert (await types_of(console, lost)).count("paid") == 1
 
@@ -210,19 +213,19 @@ async def test_a_day_of_finance(
         await expect(page.get_by_role("status").filter(has_text=said["agree"])).to_be_visible()
         await expect(differs).to_have_count(0)
         every = await console.services.payouts.listed(Which())
-        heads, rows = read_csv(await taken(hands, page.locator("a[href*='as=csv']"), tmp_path))
+        heads, rows = read_csv(await taken(hands, page.locator("button[formaction*='as=csv']"), tmp_path))
         assert heads == HEADS[language]
         assert len(rows) == len(every)
         row = next(row for row in rows if row[heads[0]] == by_hand)
         assert (row[heads[2]], row[heads[3]], row[heads[7]]) == (said["paid"], AMOUNT, REFERENCE)
-        heads, cells = read_xlsx(await taken(hands, page.locator("a[href*='as=xlsx']"), tmp_path))
+        heads, cells = read_xlsx(await taken(hands, page.locator("button[formaction*='as=xlsx']"), tmp_path))
         assert heads == HEADS[language]
         line = next(line for line in cells if line[heads[0]].value == lost)
         assert line[heads[7]].value == reference
         assert line[heads[4]].is_date
         assert line[heads[5]].is_date
         assert line[heads[3]].data_type == "n"
-        assert hands.count == 13
+        assert hands.count == 14
 
 
 async def test_a_book_that_cannot_be_read_compares_nothing(
@@ -231,10 +234,12 @@ async def test_a_book_that_cannot_be_read_compares_nothing(
     line = gateway.enter("unreadable", "one yuan")
     async with open_page(browser, console, "fay-1", language="zh", errors=1) as page:
         address = f"{console.url}/console/payouts"
-        await page.goto(f"{address}?compare=yes")
+        await page.goto(address)
+        await page.locator("button[name=compare]").click()
         await expect(page.get_by_role("alert").filter(has_text="未作核对")).to_be_visible()
         # Nor is there a file that says by silence that nothing differs.
-        answer = await page.request.get(f"{address}/export?as=csv&compare=yes")
+        guard = await page.locator("input[name=csrf]").first.input_value()
+        answer = await page.request.post(f"{address}/export?as=csv", form={"csrf": guard})
         assert answer.status == 503
         assert "未作核对" in await answer.text()
     gateway.book.remove(line)
