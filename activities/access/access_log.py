@@ -79,7 +79,7 @@ class AccessLog:
             until: before which they were.
             before: the id of a look; those before it.
         """
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(
                 self._ALL, before, None if callers is None else list(callers), case_id, since, until, limit
             )

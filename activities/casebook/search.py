@@ -149,7 +149,7 @@ class Search:
         # One more than asked for tells whether there is a next page.
         parameters = [*visible(units, kinds), *read_cursor(after, order), limit + 1]
         asked = await self._ask(filter, reader)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             where, _ = await self._where(connection, filter, asked, parameters, by_due=order == "due")
             if customers is not None:
                 parameters.append(sorted(customers))
@@ -183,7 +183,7 @@ class Search:
         """Return the cases that are found by what the reader may read in them, and not in all that they see."""
         if reader.reads is None or not reader.named:
             return []
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(
                 self._READ, wanted.personal, wanted.told, everywhere, wanted.any_personal, not reader.texts,
                 list(reader.named), list(KINDS), MOST_READ,
@@ -257,7 +257,7 @@ class Search:
         active.
         """
         asked = await self._ask(filter, reader)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             return await self._count(connection, filter, asked, units, kinds, own)
 
     async def _count(
@@ -281,7 +281,7 @@ class Search:
         """Return the views of the cases that a case names, and of those that name it as their parent or as linked."""
         if not storable(case_id):
             return []
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._LINKED, *visible(units, kinds), case_id, LINKS, SEVERAL)
         return [row["view"] for row in rows]
 

@@ -45,7 +45,7 @@ class Statistics:
         check_instant("since", since)
         seen = visible(units, kinds)
         ends = [end for _, end in AGES if end is not None]
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             ages = await connection.fetch(self._AGES, *seen, at or datetime.now(UTC), ends)
             breaches = await connection.fetch(self._BREACHES, *seen, since)
             acknowledged = await connection.fetch(self._ACKNOWLEDGED, *seen, since)

@@ -81,7 +81,7 @@ class Worklist:
         """
         check_limit(limit)
         place = read_cursor(after, "approval", numbers=1)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(
                 self._APPROVALS, *visible(units, kinds), list(roles), not_by, limit + 1, *place
             )
@@ -133,7 +133,7 @@ class Worklist:
             None if only is None else list(only), why, order, SEVERITIES[::-1], TALK,
         ]  # fmt: skip
         where, asked = (filter or Filter()).where(len(values) + 1)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._NOW.replace("{where}", where), *values, *asked)
         lines = [
             {"case": row["view"], "why": row["why"], "due": _iso(row["due"]), "wrote": row["wrote"]} for row in rows
@@ -153,7 +153,7 @@ class Worklist:
             Refused: code ``invalid``.
         """
         check_limit(limit)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._DECIDED, *visible(units, kinds), person, since, limit, list(KINDS))
         return [
             {
@@ -178,7 +178,7 @@ class Worklist:
             Refused: code ``invalid``.
         """
         check_limit(each)
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._BOARD, *visible(units, kinds), each, ABOUT)
         board: dict[str, dict[str, Any]] = {}
         for row in rows:

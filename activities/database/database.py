@@ -57,7 +57,7 @@ class Database:
         Args:
             connections: the most that it will hold.
             records: whether the process records cases: then a third of the connections is kept for that
-                and another third for everything else.
+                and another third for everything else. Else each statement is planned for the values asked for.
             only_writes: whether to do nothing where the role may do more than `WRITER` may.
             program: what PostgreSQL calls the connections (``application_name``).
 
@@ -76,6 +76,8 @@ class Database:
                 "timezone": "UTC",
                 "statement_timeout": f"{STATEMENT_TIMEOUT}s",
                 "idle_in_transaction_session_timeout": "60s",
+                # A plan for any filter would be a plan for none. What is recorded is always the same.
+                "plan_cache_mode": "auto" if records else "force_custom_plan",
             },
             init=_prepare_writer if only_writes else _prepare,
             reset=_leave,
@@ -135,14 +137,6 @@ class Database:
         """
         async with self._audit, self.snapshot() as connection:
             await connection.execute("SET LOCAL statement_timeout = 0")
-            yield connection
-
-    @asynccontextmanager
-    async def planning(self) -> AsyncIterator[asyncpg.Connection]:
-        """Read by plans that are made for the values asked for; raises what `connection` does."""
-        async with self.connection() as connection, connection.transaction(readonly=True):
-            # A plan for any filter would be a plan for none.
-            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             yield connection
 
     @asynccontextmanager

@@ -162,14 +162,14 @@ class Book:
 
     async def listed(self, which: Which, limit: int | None = None) -> list[Listed]:
         """Return the payouts of the book that were asked for, the last ordered first."""
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._LIST, which.since, which.until, which.state, limit)
         names = [one.name for one in fields(Payout)]
         return [Listed(Payout(**{name: row[name] for name in names}), row["kind"], row["number"]) for row in rows]
 
     async def sums(self, which: Which) -> dict[str, tuple[int, Decimal]]:
         """Return by state how many of these payouts there are, and how much they come to in yuan."""
-        async with self._database.planning() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(self._SUMS, which.since, which.until, which.state)
         return {row["state"]: (row["payouts"], row["amount"]) for row in rows}
 

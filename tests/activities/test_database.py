@@ -113,12 +113,10 @@ async def test_audits_take_turns_so_that_they_leave_the_others_room(dsn: str, su
         assert all(report.ok for report in await asyncio.gather(*audits))
 
 
-async def test_plans_are_made_for_the_values_of_a_search_only(dsn: str) -> None:
-    async with Database.open(as_writer(dsn), connections=1) as database:
-        async with database.planning() as connection:
-            assert await connection.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
-        async with database.connection() as connection:
-            assert await connection.fetchval("SHOW plan_cache_mode") == "auto"
+@pytest.mark.parametrize(("records", "plans"), [(False, "force_custom_plan"), (True, "auto")])
+async def test_who_does_not_record_plans_for_the_values_of_a_search(dsn: str, records: bool, plans: str) -> None:
+    async with Database.open(as_writer(dsn), records=records) as database, database.connection() as connection:
+        assert await connection.fetchval("SHOW plan_cache_mode") == plans
 
 
 async def test_swaps_at_once_need_no_second_connection_each(postgres: Cluster, dsn: str) -> None:
