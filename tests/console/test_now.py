@@ -83,6 +83,22 @@ async def test_a_case_that_somebody_else_took_says_so_in_its_line(console: Conso
     assert len(await events(console, case_id, "acknowledged")) == 1
 
 
+async def test_a_press_meets_its_line_while_the_list_is_renewed(console: ConsoleServer, browser: Browser) -> None:
+    case_id = await complaint(console, "YD-PRESSED")
+    async with open_page(browser, console, "ann-7") as page:
+        await expect(page.get_by_text("Live")).to_be_visible()
+        await line(page, "YD-PRESSED").get_by_role("button", name="Take it up").hover()
+        await page.mouse.down()
+        async with page.expect_response("**/console/now/todo*"):
+            await complaint(console, "YD-MEANWHILE")
+        await asyncio.sleep(0.1)
+        await page.mouse.up()
+        await expect(line(page, "YD-PRESSED").get_by_role("button")).to_have_count(0)
+        # What came meanwhile is there a moment later.
+        await expect(line(page, "YD-MEANWHILE")).to_be_visible()
+    assert len(await events(console, case_id, "acknowledged")) == 1
+
+
 async def test_without_a_script_it_is_taken_up_too(console: ConsoleServer, browser: Browser) -> None:
     case_id = await complaint(console, "YD-PLAIN")
     async with open_page(browser, console, "ann-7", java_script_enabled=False) as page:

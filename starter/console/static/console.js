@@ -65,6 +65,21 @@
     }
     return null;
   };
+  // A part stands still while somebody presses a button, and until what they sent from it is answered: else the press
+  // would meet a button that is gone, or its answer a line that is. Then it is renewed.
+  let pressing = false;
+  document.addEventListener("pointerdown", () => { pressing = true; }, true);
+  // The click comes after the pointer is up.
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => setTimeout(() => { pressing = false; }), true);
+  }
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.target;
+    if (event.detail.elt !== part || part.getAttribute("hx-trigger") !== "sse:refresh") return;
+    if (!pressing && !part.querySelector(".htmx-request")) return;
+    event.detail.shouldSwap = false;
+    setTimeout(() => htmx.trigger(part, "sse:refresh"), 250);
+  });
   // Of each part, since several are renewed at once.
   const renewed = new Map();
   document.body.addEventListener("htmx:beforeSwap", (event) => {
