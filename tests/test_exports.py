@@ -234,6 +234,7 @@ async def test_an_event_says_what_exactly_happened() -> None:
 # --- size -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format", exports.FORMATS)
 async def test_rows_do_not_gather_in_memory(format: Format) -> None:
     row = exports.case_row(claim().view())

@@ -199,6 +199,7 @@ def test_the_metrics_say_how_late_each_clock_was_acted_on(day: Day) -> None:
     assert day.case not in day.metrics
 
 
+@pytest.mark.long
 def test_the_metrics_of_the_sdk_are_served_too(day: Day) -> None:
     for name in ("temporal_workflow_task_execution_latency", "temporal_activity_execution_latency"):
         assert f"# TYPE {name} histogram" in day.metrics

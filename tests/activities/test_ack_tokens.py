@@ -42,6 +42,7 @@ def test_a_token_says_who_takes_up_what_and_is_the_same_whenever_it_is_issued() 
     assert token().replace(".", "").replace("-", "").replace("_", "").isalnum()
 
 
+@pytest.mark.long
 @given(
     st.text(min_size=1, max_size=40),
     st.integers(1, 10_000),

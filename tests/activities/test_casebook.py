@@ -488,6 +488,7 @@ def frail() -> Iterator[Cluster]:
         yield made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["fast", "immediate", "kill"])
 async def test_an_outage_is_told_and_outlived(frail: Cluster, end: str) -> None:
     address = await frail.fresh_database()
@@ -684,6 +685,7 @@ async def test_a_failed_migration_leaves_nothing_behind(postgres: Cluster) -> No
 # --- speed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_how_many_batches_a_second(book: Book) -> None:
     started = time.perf_counter()
 

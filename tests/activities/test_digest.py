@@ -204,6 +204,7 @@ def said(mail: EmailMessage) -> str:
     return text.replace("\r\n", "\n")
 
 
+@pytest.mark.long
 async def test_500_cases_that_breach_at_once_give_a_handful_of_digests_that_name_them_all(mail: MailServer) -> None:
     notifier = build_notifier(
         f"smtp://127.0.0.1:{mail.port}",

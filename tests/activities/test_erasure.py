@@ -306,6 +306,7 @@ async def test_a_restored_casebook_is_erased_again(book: Book, erasure: Erasure)
     assert await erasure.again(CASE, "customer", GM, QA, PAST) is None
 
 
+@pytest.mark.long
 async def test_four_years_pass(book: Book, erasure: Erasure, tmp_path: Path) -> None:
     (tmp_path / "default.toml").write_text(
         'name = "default"\nextends = "default"\n[complaint]\nerase_after_years = 3\n[claim]\nretain_years = 3\n'

@@ -1039,6 +1039,7 @@ async def test_a_process_that_dies_at_any_moment_leaves_nothing_paid_twice(
     assert sorted(map(tuple, rows)) == sorted((o.key, o.amount, "paid", lines[o.key].reference) for o in wanted)
 
 
+@pytest.mark.long
 async def test_a_process_killed_between_the_booking_and_the_answer_finds_it_paid(
     dsn: str, pool: Tables, payouts: Payouts, gateway: MisbehavingGateway
 ) -> None:

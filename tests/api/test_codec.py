@@ -58,6 +58,7 @@ async def decode(api: ApiServer, who: str | None, body: Any, **headers: str) -> 
     return await api.http.post(DECODE, json=body, headers={"X-Namespace": "default", **known, **headers})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", [None, "key-all", *(person.id for person in STAFF)])
 async def test_who_may_read_what_the_engine_keeps(door: ApiServer, who: str | None) -> None:
     if who == "key-all":

@@ -159,6 +159,7 @@ def _open_streams(api: ApiServer) -> Any:
     return count
 
 
+@pytest.mark.long
 async def test_a_client_that_never_reads_is_cut(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither holds up the others nor fills the memory, and its connection is gone at once."""
     monkeypatch.setattr(guards, "SLOWEST", 2.0)

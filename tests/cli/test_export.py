@@ -13,6 +13,7 @@ from starter.exports import COLUMNS
 from tests.cli.program import Up, spawn
 
 
+@pytest.mark.long
 def test_cases_and_their_events_go_into_files(up: Up, tmp_path: Path) -> None:
     cases, events = tmp_path / "cases.csv", tmp_path / "events.csv"
     listed = up("list", "--kind", "claim", "--limit", "1000", "--json").json
@@ -73,6 +74,7 @@ def test_filters_narrow_it(up: Up, tmp_path: Path) -> None:
     assert up("export", "events", "-o", str(file), *soon, "--json").json["rows"] == 0
 
 
+@pytest.mark.long
 def test_a_text_finds_what_people_type(up: Up, tmp_path: Path) -> None:
     file = tmp_path / "found.csv"
 

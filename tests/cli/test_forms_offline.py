@@ -58,6 +58,7 @@ def test_all_that_a_route_holds_is_drawn() -> None:
     assert "the role in unit; opinion with a text" in drawn("improvement_slip")
 
 
+@pytest.mark.long
 def test_every_form_is_drawn_with_every_step() -> None:
     for name, table in default_policy().form.items():
         assert isinstance(table, FormTable)

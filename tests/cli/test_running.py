@@ -336,6 +336,7 @@ def test_the_audit_finds_the_first_bad_row(up: Up) -> None:
     assert up("audit", "verify").code == 0
 
 
+@pytest.mark.long
 def test_checkpoints_are_made_handed_out_and_compared_with(up: Up, tmp_path: Path) -> None:
     case = filed(up)
     eventually(up, "list", "--limit", "1000", "--json", has=f'"{case}"')

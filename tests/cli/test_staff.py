@@ -469,6 +469,7 @@ CONTACTS = st.permutations(sorted(ADDRESSES)).flatmap(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.none() | NAMES, st.sampled_from(["zh", "en"]), CONTACTS), max_size=4))
 def test_any_people_come_back_from_their_file(

@@ -89,6 +89,7 @@ def test_what_ends_a_case_or_says_no_is_grave() -> None:
 # --- in the browser -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("language", "size"), variants(("en", "wide"), ("zh", "narrow")))
 async def test_the_menu_by_keyboard_alone(console: ConsoleServer, browser: Browser, language: str, size: str) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
@@ -151,6 +152,7 @@ async def test_no_serious_fault_with_the_menu_open(
     assert faults == []
 
 
+@pytest.mark.long
 async def test_a_phone_has_the_actions_at_hand_wherever_the_page_stands(
     console: ConsoleServer, browser: Browser
 ) -> None:

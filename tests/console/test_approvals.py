@@ -31,6 +31,7 @@ SAID = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("language", "size"), variants(("en", WIDE), ("zh", NARROW)))
 async def test_an_approval_says_why_it_is_asked_for_and_what_was_decided_before(
     console: ConsoleServer, browser: Browser, language: str, size: dict[str, int]
@@ -91,6 +92,7 @@ async def test_deciding_goes_on_to_the_next_and_the_page_stays(console: ConsoleS
         assert view["approvals"][-1]["state"] == state
 
 
+@pytest.mark.long
 async def test_without_javascript_the_next_one_is_a_page_of_its_own(console: ConsoleServer, browser: Browser) -> None:
     case_id, _ = await above_the_formula(console)
     async with open_page(browser, console, "zhou-3", language="zh", java_script_enabled=False) as page:

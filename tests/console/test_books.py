@@ -19,6 +19,7 @@ MAY_READ: dict[str, set[str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("person", MAY_READ)
 async def test_who_reads_which_book(console: ConsoleServer, browser: Browser, person: str) -> None:
     async with open_page(browser, console, person) as page:

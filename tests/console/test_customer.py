@@ -15,6 +15,7 @@ from tests.console.server import ConsoleServer
 CUSTOMER = {"name": "何八", "phone": "13600003333", "email": "he@example.com", "ref": "VIP-8"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("language", "label"), variants(("en", "Customer number"), ("zh", "客户编号")))
 async def test_the_customers_words_stay_beside_every_form_until_the_session_ends(
     console: ConsoleServer, browser: Browser, language: str, label: str
@@ -137,6 +138,7 @@ async def test_all_cases_of_a_customer_a_phone_and_a_parcel(
         assert await shown() == [hidden]
 
 
+@pytest.mark.long
 async def test_what_came_of_each_case_that_was_chosen(
     console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ async def samples(console: ConsoleServer) -> dict[str, str]:
     return ids
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_no_text_of_a_drawing_is_smaller_than_twelve_pixels(

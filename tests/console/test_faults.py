@@ -108,6 +108,7 @@ UNDER = """(one) => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("language", "size"), variants(("en", "wide"), ("en", "narrow"), ("zh", "wide"), ("zh", "narrow"))
 )

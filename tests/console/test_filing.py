@@ -34,6 +34,7 @@ def case_of(page: Page) -> str:
     return parse_qs(urlsplit(page.url).query)["id"][0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("language", variants("en", "zh"))
 async def test_an_ordinary_complaint_by_the_keyboard_alone(
@@ -141,6 +142,7 @@ async def test_what_is_open_already_is_seen_before_another_is_filed(console: Con
         assert case_of(page) != same
 
 
+@pytest.mark.long
 async def test_a_draft_survives_a_reload_and_another_process(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "cai-4") as page:
         await page.goto(f"{console.url}/console/new/inquiry")

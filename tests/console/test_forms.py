@@ -43,6 +43,7 @@ def case_of(page: Page) -> str:
     return found[1].replace("%3A", ":").replace("%3a", ":")
 
 
+@pytest.mark.long
 async def test_a_leave_is_filed_signed_and_over(
     console: ConsoleServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ async def test_rows_can_be_added_without_a_script(console: ConsoleServer, browse
         await expect(page.locator("[name='fields.stops.0.place']")).to_have_value("Harbour")
 
 
+@pytest.mark.long
 async def test_a_table_is_checked_and_drawn_as_it_is_typed(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "qin-1") as page:
         await page.goto(f"{console.url}/console/forms/leave")
@@ -233,6 +235,7 @@ async def link_in_mail(console: ConsoleServer, case_id: str) -> str:
     return link
 
 
+@pytest.mark.long
 async def test_the_link_in_a_mail_leads_to_the_signature_in_two_clicks(
     console: ConsoleServer, browser: Browser
 ) -> None:

@@ -50,6 +50,7 @@ async def test_a_case_is_linked_by_number_and_unlinked_by_choice(console: Consol
         await expect(page.get_by_role("region", name="Linked cases")).not_to_contain_text(number)
 
 
+@pytest.mark.long
 async def test_a_duplicate_is_merged_by_its_number(console: ConsoleServer, browser: Browser) -> None:
     earlier, later = [await console.file("complaint", FACTS) for _ in range(2)]
     numbers = [await numbered(console, case) for case in (earlier, later)]

@@ -115,6 +115,7 @@ async def test_a_complaint_is_filed_from_a_message(console: ConsoleServer, brows
     assert [one.typed for one in await console.services.drafts.of("ann-7") if "message" in one.typed] == []
 
 
+@pytest.mark.long
 async def test_of_two_people_the_second_is_told(console: ConsoleServer, browser: Browser) -> None:
     words = WORDS["en"]
     number = await written(console, "Buy cheap parcels!", {"phone": "13800005555"})
@@ -146,6 +147,7 @@ async def test_of_two_people_the_second_is_told(console: ConsoleServer, browser:
     assert await state(console, number) == ("handled", "dismissed", None, "spam")
 
 
+@pytest.mark.long
 async def test_what_was_refused_leaves_the_message(console: ConsoleServer, browser: Browser) -> None:
     closed = await console.file("complaint", {"category": "other", "unit": "north"})
     await console.do(closed, "withdraw", "gus-1", reason="by mistake")
@@ -170,6 +172,7 @@ async def test_what_was_refused_leaves_the_message(console: ConsoleServer, brows
         assert (await state(console, number))[0] == "open"
 
 
+@pytest.mark.long
 async def test_what_is_filed_from_nothing_settles_no_message(console: ConsoleServer, browser: Browser) -> None:
     number = await written(console, "Wait for me.", {"ref": "C-778"})
     async with open_page(browser, console, "ann-7") as page:
@@ -186,6 +189,7 @@ async def test_what_is_filed_from_nothing_settles_no_message(console: ConsoleSer
     assert (await state(console, number))[0] == "open"
 
 
+@pytest.mark.long
 async def test_a_closed_case_that_one_does_not_see_is_named_nowhere(console: ConsoleServer, browser: Browser) -> None:
     closed = await console.file("complaint", {"category": "other", "unit": "east"})
     await console.do(closed, "withdraw", "gus-1", reason="by mistake")
@@ -237,6 +241,7 @@ async def test_whoever_comes_while_somebody_settles_it_keeps_the_page(console: C
         await expect(page.get_by_role("status")).to_contain_text(WORDS["en"]["dismissed"])
 
 
+@pytest.mark.long
 async def test_others_do_not_get_there(console: ConsoleServer, browser: Browser) -> None:
     number = await written(console, "Nobody else reads this.", {"phone": "13800006666"})
     for person in ("ada-1", "fay-1", "pam-1"):

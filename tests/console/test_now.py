@@ -119,6 +119,7 @@ async def choose(page: Page, *waybills: str) -> None:
         await line(page, waybill).get_by_role("checkbox").check()
 
 
+@pytest.mark.long
 async def test_what_one_case_refuses_the_others_do(console: ConsoleServer, browser: Browser) -> None:
     ids = [await complaint(console, f"YD-MANY-{number}") for number in range(3)]
     # The list stands still, for which its requests are turned away.
@@ -138,6 +139,7 @@ async def test_what_one_case_refuses_the_others_do(console: ConsoleServer, brows
         assert [one["actor"]["id"] for one in await events(console, case_id, "acknowledged")] == [who]
 
 
+@pytest.mark.long
 async def test_many_are_given_to_one_who_may_hold_them(console: ConsoleServer, browser: Browser) -> None:
     ids = [await complaint(console, f"YD-GIVE-{number}") for number in range(2)]
     for case_id in ids:
@@ -164,6 +166,7 @@ async def test_many_are_given_to_one_who_may_hold_them(console: ConsoleServer, b
         assert given["data"]["to"]["id"] == "cai-4"
 
 
+@pytest.mark.long
 async def test_a_note_for_many_and_a_form_that_was_left_empty(console: ConsoleServer, browser: Browser) -> None:
     ids = [await complaint(console, f"YD-NOTE-{number}") for number in range(2)]
     async with open_page(browser, console, "cai-4", language="zh") as page:
@@ -239,6 +242,7 @@ async def test_every_role_has_a_now_page_and_an_auditor_changes_nothing(console:
 # --- orders and views -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_an_order_stands_in_the_address_and_is_remembered(console: ConsoleServer, browser: Browser) -> None:
     async with open_page(browser, console, "zhou-3") as page:
         await page.get_by_role("link", name="severity").click()
@@ -258,6 +262,7 @@ async def test_an_order_stands_in_the_address_and_is_remembered(console: Console
         await expect(page.get_by_role("alert").filter(has_text="severity")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_a_view_is_saved_shared_renamed_and_deleted(console: ConsoleServer, browser: Browser) -> None:
     name = "<b>Late & mine</b>"
     async with open_page(browser, console, "sue-1") as page:
@@ -400,6 +405,7 @@ async def test_list_and_ladder_are_both_seen_with_500_waiting(
 # --- what was decided ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_whoever_asked_is_told_what_was_decided(console: ConsoleServer, browser: Browser) -> None:
     case_id = await complaint(console, "YD-ASKED")
     await console.do(case_id, "request_approval", "cai-4", subject="voucher", amount="150.00")
@@ -457,6 +463,7 @@ OscillatorNode.prototype.start = function (...at) { window.tones += 1; return st
 """
 
 
+@pytest.mark.long
 async def test_new_work_is_counted_announced_and_told_of(console: ConsoleServer, browser: Browser) -> None:
     await console.services.desk.prefer("ben-2", notify=False, sound=False)
     async with open_page(browser, console, "ben-2", viewport=DESK) as page:
@@ -565,6 +572,7 @@ async def test_the_list_is_worked_by_keys_alone(
     assert len(await events(console, ids[0], "acknowledged")) == 1
 
 
+@pytest.mark.long
 async def test_what_was_chosen_and_the_focus_outlast_a_list_that_moves(
     console: ConsoleServer, browser: Browser
 ) -> None:

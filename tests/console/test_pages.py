@@ -106,6 +106,7 @@ async def test_instants_count_down_and_survive_without_a_script(
         await expect(page.locator(".history li.noted")).to_contain_text("without a script")
 
 
+@pytest.mark.long
 async def test_no_page_takes_anything_from_elsewhere(
     console: ConsoleServer, browser: Browser, samples: dict[str, str]
 ) -> None:

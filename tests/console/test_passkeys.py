@@ -204,6 +204,7 @@ async def test_another_persons_passkey_approves_nothing(place: Place, browser: B
     assert await place.approved(case_id) == []
 
 
+@pytest.mark.long
 async def test_whoever_runs_the_server_approves_nothing(place: Place) -> None:
     case_id = await place.asked("6000.00")
     send = place.console.services.cases.command
@@ -216,6 +217,7 @@ async def test_whoever_runs_the_server_approves_nothing(place: Place) -> None:
     assert await place.approved(case_id) == []
 
 
+@pytest.mark.long
 async def test_a_small_amount_needs_no_passkey_and_a_no_needs_none(place: Place, browser: Browser) -> None:
     small, large = await place.asked("4999.99"), await place.asked("9000.00")
     async with open_page(browser, place.console, "qin-1") as page:
@@ -229,6 +231,7 @@ async def test_a_small_amount_needs_no_passkey_and_a_no_needs_none(place: Place,
     assert await place.approved(small) == [("qin-1", "4999.99")]
 
 
+@pytest.mark.long
 async def test_without_the_script_a_sentence_says_what_to_do(place: Place, browser: Browser) -> None:
     case_id = await place.asked("6000.00")
     await place.trust(Authenticator("qin-1", place.console.url).entry())
@@ -244,6 +247,7 @@ async def test_without_the_script_a_sentence_says_what_to_do(place: Place, brows
     assert await place.approved(case_id) == []
 
 
+@pytest.mark.long
 async def test_an_address_of_numbers_says_where_to_go(place: Place, browser: Browser) -> None:
     numbers = replace(place.console, url=place.console.url.replace("localhost", "127.0.0.1"))
     async with open_page(browser, numbers, "sue-1") as page:

@@ -149,6 +149,7 @@ async def test_without_javascript_a_text_is_filled_in_by_the_server(console: Con
     assert not [one for one in await console.backend.book.events(case_id) if one["type"] == "replied"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("language", "scheme"), variants(("en", "light"), ("zh", "dark")))
 async def test_the_form_is_for_everybody_and_fits_a_phone(
     console: ConsoleServer, browser: Browser, language: str, scheme: Literal["light", "dark"]

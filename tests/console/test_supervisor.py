@@ -59,6 +59,7 @@ async def test_a_case_arrives_climbs_and_is_decided_without_reloading(
     assert [event["actor"]["id"] for event in events if event["type"] == "approved"] == ["sue-1"]
 
 
+@pytest.mark.long
 async def test_approvals_one_after_the_other(console: ConsoleServer, browser: Browser) -> None:
     cases = [await offered(console, f"YD-NEXT-{number}", "900.00") for number in (1, 2)]
     async with open_page(browser, console, "zhou-3") as page:
@@ -112,6 +113,7 @@ async def test_a_lost_connection_says_so_and_catches_up(console: ConsoleServer, 
         await expect(page.locator("#lost")).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_by_keyboard_alone(console: ConsoleServer, browser: Browser) -> None:
     case_id = await console.file("complaint", {"category": "other", "unit": "north"})
 
@@ -172,6 +174,7 @@ async def test_a_refusal_is_said_in_the_language_of_the_page(console: ConsoleSer
         await expect(page.get_by_label("回复时间", exact=True)).to_have_value("2020-01-01T10:00:30")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("language", "channel", "refund", "other"),
     variants(("zh", "方式", "退款", "其他（请填写）"), ("en", "Channel", "refund", "Other: say which")),
@@ -213,6 +216,7 @@ async def test_what_is_no_rule_is_chosen_or_said_in_words_of_ones_own(
     assert events["approved"]["subject"] == "上门 道歉"
 
 
+@pytest.mark.long
 async def test_what_stands_against_a_payment_is_shown_and_the_account_is_kept_apart(
     console: ConsoleServer, browser: Browser
 ) -> None:

@@ -142,6 +142,7 @@ async def test_a_killed_server_comes_back_on_its_port_with_its_data(stack: Stack
     await asyncio.gather(*statements, return_exceptions=True)
 
 
+@pytest.mark.long
 async def test_stop_kill_and_start_of_one_part(stack: Stack) -> None:
     for server in (stack.postgres, stack.temporal):
         first = server.pid
@@ -331,6 +332,7 @@ async def test_what_a_server_does_not_tell_is_not_warned_of() -> None:
     assert retention.warning("default", timedelta()) is None
 
 
+@pytest.mark.long
 async def test_a_search_attribute_that_is_new_reaches_an_old_folder(tmp_path: Path) -> None:
     def server(kinds: dict[str, str]) -> Temporal:
         return Temporal(tmp_path / "temporal.db", tmp_path / "log", 0, 0, kinds)

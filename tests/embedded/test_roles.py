@@ -77,6 +77,7 @@ async def test_both_roles_are_made_at_the_first_start(tmp_path: Path) -> None:
                 await asyncpg.connect(re.sub(r":\w{32}@", ":guess@", url))
 
 
+@pytest.mark.long
 async def test_a_folder_of_an_earlier_release_gets_its_writer_and_its_account(tmp_path: Path) -> None:
     folder = tmp_path / "data" / POSTGRES
     async with serving(tmp_path / "data") as server:

@@ -214,6 +214,7 @@ async def test_in_working_hours_the_right_ones_hear_within_moments(
     await backend.sound(case)
 
 
+@pytest.mark.long
 async def test_very_large_damage_reaches_the_four_besides(backend: Backend, worker: subprocess.Popen[bytes]) -> None:
     case = await backend.file(category="damage", estimated_amount="48000.00")
     await backend.recorded(case, "report_sent")

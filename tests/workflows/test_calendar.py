@@ -140,6 +140,7 @@ async def test_running_cases_hear_of_a_published_year(backend: Backend, dsn: str
     assert shown[0]["kept"].startswith("loaded ")
 
 
+@pytest.mark.long
 async def test_a_case_that_cannot_be_told_is_named(backend: Backend, dsn: str, tmp_path: Path) -> None:
     case = await filed(backend, "slow")
     await backend.recorded(case)

@@ -92,6 +92,7 @@ async def kept(client: Client, id: str) -> list[Any]:
     return [event async for event in client.get_workflow_handle(id).fetch_history_events()]
 
 
+@pytest.mark.long
 async def test_a_life_shows_the_engine_nothing(
     env: WorkflowEnvironment, installation: Installation, database: str
 ) -> None:

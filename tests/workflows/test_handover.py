@@ -146,6 +146,7 @@ async def staffed(
 # --- handing over ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_a_handover_during_which_cases_arrive_close_and_climb(staffed: StaffedBackend) -> None:
     await staffed.people("out-1", "in-1")
     promised, paused, ended, climbed = [await staffed.held_by("out-1") for _ in range(4)]
