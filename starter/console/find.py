@@ -18,7 +18,7 @@ from starter.console.views import shown_views
 from starter.console.vocabulary import clocks
 from starter.console.web import Look, Message, NotForYou, instant, kinds_seen
 
-PAGE = 30
+PAGE = 20
 MEDIA = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

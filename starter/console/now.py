@@ -26,7 +26,7 @@ from starter.console.web import Look, Message, instant, kinds_seen
 from starter.messages import Messages
 
 # So many lines are shown, and so many more at a time, up to an end; and so many cases of a rung.
-STEP, MOST, EACH = 30, 240, 10
+STEP, MOST, EACH = 20, 240, 8
 STREAM = "/console/stream"
 HERE = "/console/"
 # What was decided is told until it was seen, and no longer than this.

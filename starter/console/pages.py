@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 _OF_DICTS = frozenset(dir(dict))
 
 
+class _Plain(Context):
+    """Calls what a template calls, as it is: nothing here wants the context, which is looked for at each call else."""
+
+    def call(self, called: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        named.pop("_loop_vars", None)
+        named.pop("_block_vars", None)
+        return called(*args, **named)
+
+
 class Pages(Environment):
     """The environment of all templates."""
+
+    context_class = _Plain
 
     def __init__(self) -> None:
         super().__init__(
