@@ -16,6 +16,15 @@ IN_SIGHT = """() => {
     return one.contains(found) || (one.closest("label")?.contains(found) ?? false);
 }"""
 
+# How many lines down what is wanted is from where the keyboard is; one where it is nowhere.
+FROM_HERE = """(all, one) => {
+    const here = all.findIndex((other) => other.contains(document.activeElement));
+    const there = all.indexOf(one);
+    return there < 0 ? 1 : there - here;
+}"""
+# The lines of lists that `j` and `k` go through, see keys.js.
+LINES = "[data-line], .list tbody tr, .todo-list li"
+
 
 class Hands:
     """Somebody at the keyboard.
@@ -45,6 +54,16 @@ class Hands:
                 return await self.in_sight()
             await self.page.keyboard.press("Tab")
         raise AssertionError(f"no way to {name!r}")
+
+    async def at_line(self, place: Locator, among: str = LINES) -> None:
+        """Go to one of the lines, or of the links, of a list by `j`, and by `k` where it has moved meanwhile."""
+        await expect(place).to_be_visible()
+        for _ in range(MOST_TABS):
+            steps = await self.page.locator(among).evaluate_all(FROM_HERE, await place.element_handle())
+            if steps == 0:
+                return await self.in_sight()
+            await self.page.keyboard.press("j" if steps > 0 else "k")
+        raise AssertionError(f"no way to {place}")
 
     async def in_sight(self) -> None:
         """Wait until what has the keyboard is in sight: the page moves it there, and may just be taking in a part."""

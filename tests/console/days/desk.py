@@ -12,8 +12,6 @@ from tests.console.server import ConsoleServer
 
 # Each language and each size once: a day takes a minute.
 DAYS = pytest.mark.parametrize(("language", "size"), [("zh", "phone"), ("en", "wide")])
-# The lines of lists that `j` and `k` go through, see keys.js.
-LINES = "[data-line], .list tbody tr, .todo-list li"
 
 
 class Desk(Hands):
@@ -38,23 +36,11 @@ class Desk(Hands):
         await self.to(place)
         await self.type(text)
 
-    async def walk_to(self, line: Locator) -> None:
-        """Go to a line of a list by the keys that lead from line to line."""
-        link = line.get_by_role("link").first
-        await expect(link).to_be_visible()
-        for key in "jk":
-            for _ in range(await self.page.locator(LINES).count() + 1):
-                await self.page.keyboard.press(key)
-                if await link.evaluate("element => element === document.activeElement"):
-                    await self.in_sight()
-                    return
-        raise AssertionError(f"no way to {line}")
-
     async def choose_line(self, line: Locator) -> None:
         """Go to a line and choose it, or choose it no more; counts as one."""
         box = line.get_by_role("checkbox")
         chosen = await box.is_checked()
-        await self.walk_to(line)
+        await self.at_line(line)
         await self.press("x")
         await expect(box).to_be_checked(checked=not chosen)
 
@@ -65,7 +51,7 @@ class Desk(Hands):
 
     async def open_line(self, line: Locator) -> None:
         """Go to a line and open its case; counts as one."""
-        await self.walk_to(line)
+        await self.at_line(line)
         await self.press("o")
         await self.page.wait_for_url("**/console/case?id=*")
         await self.well("case")

@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.console.conftest import console_with_mail
 from tests.console.days.desk import DAYS, types_of
-from tests.console.hands import MOST_TABS, Hands
+from tests.console.hands import Hands
 from tests.console.page import open_page
 from tests.console.samples import shipment
 from tests.console.server import ConsoleServer
@@ -57,12 +57,6 @@ SAYS = {
 }  # fmt: skip
 # How many places further down something stands in a list than what has the keyboard; where the list has just moved
 # and it is not there, one further.
-FROM_HERE = """(all, one) => {
-    const here = all.findIndex((other) => other.contains(document.activeElement));
-    const there = all.indexOf(one);
-    return there < 0 ? 1 : there - here;
-}"""
-LINES = "li[data-line]"
 _numbers = count(1)
 
 
@@ -121,7 +115,7 @@ class Agent(Hands):
             await expect(link).to_be_visible()
             await self.well()
         # What may be done is reached by `j` and `k`, wherever on the page the keyboard was.
-        await self.at_line(link, "#doing a[href]:visible")
+        await self.at_line(link, among="#doing a[href]:visible")
         await self.in_sight()
         await self.press("Enter")
         await self.page.wait_for_url(f"**do={command}*")
@@ -145,19 +139,9 @@ class Agent(Hands):
         await self.page.wait_for_url("**done=acknowledge*")
         await expect(self.page.locator("#holder")).to_contain_text("ann-7")
 
-    async def at_line(self, place: Locator, among: str) -> None:
-        """Go to one of the lines, or of the links, of a list by `j`, and by `k` where it has moved meanwhile."""
-        await expect(place).to_be_visible()
-        for _ in range(MOST_TABS):
-            steps = await self.page.locator(among).evaluate_all(FROM_HERE, await place.element_handle())
-            if steps == 0:
-                return
-            await self.page.keyboard.press("j" if steps > 0 else "k")
-        raise AssertionError(f"no way to {place}")
-
     async def open_line(self, waybill: str) -> None:
         """On Now, go to the line of a parcel and open it by `o`; counts as one."""
-        await self.at_line(line(self.page, waybill), LINES)
+        await self.at_line(line(self.page, waybill))
         await self.press("o")
         await self.page.wait_for_url("**/console/case?id=*")
 
@@ -421,7 +405,7 @@ async def test_a_reply_and_a_promise_go_out_by_mail_and_the_customer_writes_back
     async with answering(console.backend), at_work(console, browser, language, size) as hands:
         page = hands.page
         # Taken up where it stands, by a key; then to its page.
-        await hands.at_line(line(page, waybill), LINES)
+        await hands.at_line(line(page, waybill))
         await hands.press("a")
         await expect(line(page, waybill)).to_contain_text("ann-7")
         await hands.open_line(waybill)

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 from pydantic import SecretStr
 
 from activities.payouts import Which
@@ -105,15 +105,6 @@ async def owed(console: ConsoleServer, gateway: MisbehavingGateway, waybill: str
     return case_id
 
 
-async def to_line(page: Page, case_id: str) -> None:
-    """Go to the line of a case, which is a way there and no click."""
-    for _ in range(60):
-        await page.keyboard.press("j")
-        if await page.evaluate("document.activeElement.closest('[data-line]')?.dataset.id") == case_id:
-            return
-    raise AssertionError(f"no way to {case_id}")
-
-
 @DAYS
 async def test_a_day_of_finance(
     console: ConsoleServer,
@@ -136,7 +127,7 @@ async def test_a_day_of_finance(
         await expect(lines.first).to_contain_text(said["why"])
         assert await lines.first.get_attribute("data-id") == by_hand
         await hands.well("now")
-        await to_line(page, by_hand)
+        await hands.at_line(page.locator(f"[data-line][data-id='{by_hand}']"))
         await hands.press("o")
         money = page.get_by_role("region", name={"zh": "金额", "en": "Money"}[language])
         await expect(money).to_contain_text(said["failed"])

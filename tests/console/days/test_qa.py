@@ -55,7 +55,7 @@ async def take_up(desk: Desk, console: ConsoleServer, language: str, case_id: st
     page, said, shown = desk.page, SAID[language], line(desk.page, "YD-QA-CLIMBED")
     for text in (said["rung"], said["climbed"]):
         await expect(shown).to_contain_text(text)
-    await desk.walk_to(shown)
+    await desk.at_line(shown)
     await desk.press("a")
     await expect(shown).to_contain_text("qin-1")
     await expect(shown.get_by_role("link")).to_be_focused()
