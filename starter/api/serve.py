@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -136,6 +137,10 @@ def _names(network: IPv4Network | IPv6Network) -> list[str]:
 
 async def _serve(made: Services, listening: socket.socket) -> None:
     server = Server(config(create_app(made), made.settings), made.live.close)
+    # What the program itself consists of stays; to go through it again and again for what may go keeps a request
+    # waiting for a tenth of a second each time (bench/pages.py).
+    gc.collect()
+    gc.freeze()
     host, port, *_ = listening.getsockname()
     # Whoever reads the line may connect; uvicorn itself listens a moment later.
     listening.listen(WAITING)
