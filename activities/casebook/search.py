@@ -23,7 +23,7 @@ from cases.registry import KINDS
 from cases.vocabulary.refusals import Refused
 
 # Above this many cases, the words of a text are looked up along the list instead of before it.
-FEW = 2000
+FEW = 1000
 # The statuses of cases that are few.
 ACTIVE = ("open", "resolved", "active")
 # So many of their own forms somebody finds beside what their role sees: the last ones.
@@ -269,12 +269,12 @@ class Search:
         rows = await connection.fetch(self._COUNT.replace("{where}", where).replace("{own}", also), *parameters)
         answer: dict[str, Any] = {"total": 0, "more": more, "by_status": {}, "by_kind": {}, "by_rung": {}}
         for row in rows:
-            # A bit is set for each column that a row is not about.
-            if row["missing"] == 0b111:
-                answer["total"] = row["cases"]
-                continue
-            name = {0b011: "status", 0b101: "kind", 0b110: "rung"}[row["missing"]]
-            answer[f"by_{name}"][row[name] or ""] = row["cases"]
+            answer["total"] += row["cases"]
+            for name in ("status", "kind", "rung"):
+                counts, value = answer[f"by_{name}"], row[name] or ""
+                counts[value] = counts.get(value, 0) + row["cases"]
+        for name in ("status", "kind", "rung"):
+            answer[f"by_{name}"] = dict(sorted(answer[f"by_{name}"].items()))
         return answer
 
     async def linked(self, case_id: str, *, units: Units, kinds: Kinds) -> list[dict[str, Any]]:

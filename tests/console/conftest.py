@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser
 
 from activities.database.migrate import migrate
+from starter.console import now
 from tests.console.browser import browser as chromium
 from tests.console.server import ConsoleServer, open_console
 from tests.notifications import MailServer
@@ -33,6 +34,12 @@ async def console_with_mail(folders: pytest.TempPathFactory, server: MailServer)
     smtp = f"smtp://127.0.0.1:{server.port}"
     async with server.up(), console_alone(folders, smtp=smtp, reply_address="answers@example.com") as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the list of Now have room for what other tests left behind."""
+    monkeypatch.setattr(now, "STEP", 60)
 
 
 @pytest.fixture(scope="package")

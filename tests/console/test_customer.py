@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from starter.console import related
 from tests.console.page import login, open_page, overflow, variants
@@ -28,6 +28,15 @@ async def test_the_customers_words_stay_beside_every_form_until_the_session_ends
         await page.goto(f"{address}&do=note")
         await page.locator("[name=text]").fill("typed before the look")
         await expect(page.locator("#seen")).to_have_count(0)
+        await expect(page.locator("#live")).to_have_attribute("data-state", "open")
+
+        async def late(route: Route) -> None:
+            # The page would renew itself before this is answered.
+            async with page.expect_response("**/console/case/body*"):
+                await console.do(case_id, "note", "sue-1", text="meanwhile")
+            await route.continue_()
+
+        await page.route("**/console/case/personal*", late)
         await page.locator("#customer button").click()
         seen = page.locator("#seen")
         await expect(seen).to_contain_text("一直没有人联系我")

@@ -16,6 +16,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Locator, Page, expect
 
 from activities.people.desk import Preferences
+from starter.console import now
 from starter.console.session import Session
 from starter.console.web import COOKIE, Site
 from tests.console.conftest import console_alone
@@ -389,11 +390,11 @@ async def test_list_and_ladder_are_both_seen_with_500_waiting(
             [first, second] = [box for box in boxes if box]
             assert first["x"] + first["width"] <= second["x"]
             assert await overflow(page) <= 0
-            await expect(page.locator("li[data-line]")).to_have_count(20)
+            await expect(page.locator("li[data-line]")).to_have_count(now.STEP)
             assert re.match(r"\(5\d\d\) ", await page.title())
             more = page.get_by_role("link", name={"en": "Show more", "zh": "显示更多"}[language])
             await more.click()
-            await expect(page.locator("li[data-line]")).to_have_count(40)
+            await expect(page.locator("li[data-line]")).to_have_count(2 * now.STEP)
             faults = (await Axe().run(page)).response["violations"]
             assert [one["id"] for one in faults if one["impact"] in SERIOUS] == []
         async with open_page(browser, console, "sue-1", language=language, viewport=PHONE, has_touch=True) as page:

@@ -76,7 +76,8 @@
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     if (event.detail.elt !== part || part.getAttribute("hx-trigger") !== "sse:refresh") return;
-    if (!pressing && !part.querySelector(".htmx-request")) return;
+    // Some parts of what renews one go elsewhere in the page, so whatever was sent from the page counts.
+    if (!pressing && !document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])')) return;
     event.detail.shouldSwap = false;
     setTimeout(() => htmx.trigger(part, "sse:refresh"), 250);
   });
