@@ -67,17 +67,18 @@
   };
   // A part stands still while somebody presses a button, and until what they sent from it is answered: else the press
   // would meet a button that is gone, or its answer a line that is. Then it is renewed.
-  let pressing = false;
-  document.addEventListener("pointerdown", () => { pressing = true; }, true);
-  // The click comes after the pointer is up.
+  let pressed = -Infinity;
+  document.addEventListener("pointerdown", () => { pressed = performance.now(); }, true);
+  // The click comes after the pointer is up. Of some presses, as of one that opens a menu of the browser's, no end comes.
+  const HELD = 2000;
   for (const end of ["pointerup", "pointercancel"]) {
-    document.addEventListener(end, () => setTimeout(() => { pressing = false; }), true);
+    document.addEventListener(end, () => setTimeout(() => { pressed = -Infinity; }), true);
   }
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     if (event.detail.elt !== part || part.getAttribute("hx-trigger") !== "sse:refresh") return;
     // Some parts of what renews one go elsewhere in the page, so whatever was sent from the page counts.
-    if (!pressing && !document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])')) return;
+    if (performance.now() - pressed > HELD && !document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])')) return;
     event.detail.shouldSwap = false;
     setTimeout(() => htmx.trigger(part, "sse:refresh"), 250);
   });
