@@ -56,7 +56,6 @@ def eventually(look: Any, wanted: Any) -> Any:
         sleep(0.05)
 
 
-@pytest.mark.long
 def test_a_shift_is_handed_over(up: Up, roster: dict[str, Any]) -> None:
     assert (roster["shifts"], roster["handovers"]) == (6, 6)
     view = eventually(lambda: up("handover", "show", "cli-day", "--json"), lambda view: view["status"] == "open")
@@ -96,7 +95,6 @@ def test_where_nobody_relieves_somebody_is_named(up: Up) -> None:
     assert up(*signing, "supervisor-3").json["signers"] == []
 
 
-@pytest.mark.long
 def test_a_swap_is_asked_for_agreed_to_and_signed(up: Up) -> None:
     asking = ("swap", "ask", "--by", "agent-1", "--with", "agent-3", "--give", "cli-june", "--take", "cli-back")
     view = up(*asking, "--json").json
