@@ -174,7 +174,6 @@ async def served(api: ApiServer) -> Json:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ROLES)
 async def test_schemathesis_finds_nothing(api: ApiServer, served: Json, role: str) -> None:
     """Each operation is tried with made-up requests by one role, and its boundaries by another; `test_roles` tries

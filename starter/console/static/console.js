@@ -74,13 +74,19 @@
   for (const end of ["pointerup", "pointercancel"]) {
     document.addEventListener(end, () => setTimeout(() => { pressed = -Infinity; }), true);
   }
+  // Whoever leaves the page, as by logging out, asks for none of its parts any more; whoever takes a file stays.
+  let left = -Infinity;
+  addEventListener("beforeunload", () => { left = performance.now(); });
+  const again = (part) => setTimeout(() => {
+    if (performance.now() - left < HELD) again(part); else htmx.trigger(part, "sse:refresh");
+  }, 250);
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     if (event.detail.elt !== part || part.getAttribute("hx-trigger") !== "sse:refresh") return;
     // Some parts of what renews one go elsewhere in the page, so whatever was sent from the page counts.
     if (performance.now() - pressed > HELD && !document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])')) return;
     event.detail.shouldSwap = false;
-    setTimeout(() => htmx.trigger(part, "sse:refresh"), 250);
+    again(part);
   });
   // Of each part, since several are renewed at once.
   const renewed = new Map();
