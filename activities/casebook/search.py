@@ -267,14 +267,13 @@ class Search:
         where, more = await self._where(connection, filter, asked, parameters, counting=True)
         also = await self._also(connection, own, parameters)
         rows = await connection.fetch(self._COUNT.replace("{where}", where).replace("{own}", also), *parameters)
-        answer: dict[str, Any] = {"total": 0, "more": more, "by_status": {}, "by_kind": {}, "by_rung": {}}
-        for row in rows:
-            answer["total"] += row["cases"]
-            for name in ("status", "kind", "rung"):
-                counts, value = answer[f"by_{name}"], row[name] or ""
-                counts[value] = counts.get(value, 0) + row["cases"]
+        answer: dict[str, Any] = {"total": sum(row["cases"] for row in rows), "more": more}
         for name in ("status", "kind", "rung"):
-            answer[f"by_{name}"] = dict(sorted(answer[f"by_{name}"].items()))
+            counts: dict[str, int] = {}
+            for row in rows:
+                value = row[name] or ""
+                counts[value] = counts.get(value, 0) + row["cases"]
+            answer[f"by_{name}"] = dict(sorted(counts.items()))
         return answer
 
     async def linked(self, case_id: str, *, units: Units, kinds: Kinds) -> list[dict[str, Any]]:

@@ -22,11 +22,11 @@ ACQUIRE_TIMEOUT = 10
 STATEMENT_TIMEOUT = 15
 # For work under way to end when a database is closed.
 CLOSE_TIMEOUT = 5
+# For one statement of an audit, which has no other limit.
+AUDIT_TIMEOUT = 3600
 # A plan for any filter would be a plan for none, while what is recorded is always the same. And what is looked for lies
 # in memory or on a disk without a head: for one with a head, many words would be looked up by reading every case.
 _READS = {"plan_cache_mode": "force_custom_plan", "random_page_cost": "1.1"}
-# For one statement of an audit, which has no other limit.
-AUDIT_TIMEOUT = 3600
 
 
 class Database:

@@ -6,4 +6,3 @@ WHERE (($1::text[] IS NULL OR coalesce(file.unit, '') = ANY ($1))
        AND ($2::text[] IS NULL OR file.kind = ANY ($2)){own})
   AND {where}
 GROUP BY file.status, file.kind, file.rung
-ORDER BY 1, 2, 3

@@ -84,7 +84,8 @@
     const part = event.detail.target;
     if (event.detail.elt !== part || part.getAttribute("hx-trigger") !== "sse:refresh") return;
     // Some parts of what renews one go elsewhere in the page, so whatever was sent from the page counts.
-    if (performance.now() - pressed > HELD && !document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])')) return;
+    const sent = document.querySelector('.htmx-request:not([hx-trigger="sse:refresh"])');
+    if (performance.now() - pressed > HELD && !sent) return;
     event.detail.shouldSwap = false;
     again(part);
   });

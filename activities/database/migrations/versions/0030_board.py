@@ -9,5 +9,5 @@ down_revision = "0029"
 
 
 def upgrade() -> None:
-    """Add the indexes."""
+    """Add the index."""
     execute_file("0030_board.sql")
