@@ -574,6 +574,22 @@ async def test_the_list_is_worked_by_keys_alone(
 
 
 @pytest.mark.long
+async def test_what_has_the_keyboard_stays_in_sight_as_its_line_moves(console: ConsoleServer, browser: Browser) -> None:
+    for number in range(8):
+        await complaint(console, f"YD-MOVES-{number}")
+    async with open_page(browser, console, "ann-7", viewport=PHONE) as page:
+        await expect(page.locator("#live")).to_have_attribute("data-state", "open")
+        link = line(page, "YD-MOVES-0").get_by_role("link")
+        await link.focus()
+        await expect(link).to_be_in_viewport()
+        # Taken, it is due later than the others, and goes below them.
+        await page.keyboard.press("a")
+        await expect(page.locator("[data-line]").last).to_contain_text("YD-MOVES-0")
+        await expect(link).to_be_focused()
+        await expect(link).to_be_in_viewport()
+
+
+@pytest.mark.long
 async def test_what_was_chosen_and_the_focus_outlast_a_list_that_moves(
     console: ConsoleServer, browser: Browser
 ) -> None:

@@ -89,6 +89,12 @@
     event.detail.shouldSwap = false;
     again(part);
   });
+  // Whether a finger or a mouse would find an element in its middle: it lies under nothing and is not scrolled away.
+  const inSight = (one) => {
+    const box = one.getBoundingClientRect();
+    const found = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    return found !== null && one.contains(found);
+  };
   // Of each part, since several are renewed at once.
   const renewed = new Map();
   document.body.addEventListener("htmx:beforeSwap", (event) => {
@@ -99,11 +105,12 @@
       unfolded: [...document.querySelectorAll("details[id][open]")].map((one) => one.id),
       focused: active && active !== document.body ? known(active) : null,
       within: part.contains(active),
+      seen: inSight(active),
     });
   });
   // At once, before another key is pressed.
   document.body.addEventListener("htmx:afterSwap", (event) => {
-    const { unfolded = [], focused = null, within = false } = renewed.get(event.detail.target) ?? {};
+    const { unfolded = [], focused = null, within = false, seen = false } = renewed.get(event.detail.target) ?? {};
     renewed.delete(event.detail.target);
     for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
     if (focused && document.activeElement === document.body) {
@@ -112,6 +119,12 @@
       part.querySelector(focused)?.focus({ preventScroll: true });
     }
     tick();
+    // What the keyboard is on may have moved with its list: whoever saw it goes on seeing it, whoever had scrolled away
+    // stays there. After whatever else puts parts in their place.
+    queueMicrotask(() => {
+      const active = document.activeElement;
+      if (seen && active !== document.body && !inSight(active)) active.scrollIntoView({ block: "nearest" });
+    });
   });
   // A menu is closed by Esc, which leads back to it, and by going elsewhere.
   const menus = () => document.querySelectorAll("details[data-menu][open]");
