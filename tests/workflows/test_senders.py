@@ -459,6 +459,8 @@ async def test_what_the_ledger_lost_comes_again_with_proofs(signing: Signing, su
     case = await signing.file(category="delay", customer={"name": "Zhang San"})
     await signing.do(case, "acknowledge")
     await signing.do(case, "note", text="Called the depot.")
+    # Else what was on its way would be recorded among what is gone.
+    await eventually(lambda: signing.backend.timeline(case, "notified"), lambda told: len(told) == 2)
     events = await signing.backend.recorded(case)
     tables = ("case_event", "case_text", "case_proof", "case_request", "case_file", "notification", "personal")
     gone = [f"DELETE FROM {table} WHERE case_id = '{case.id}'" for table in (*tables, "case_search")]
