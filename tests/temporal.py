@@ -20,7 +20,7 @@ def address(client: Client) -> str:
     return client.service_client.config.target_host
 
 
-async def eventually(look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 30) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 120) -> T:
     """Call ``look`` until its result satisfies ``wanted``, and return the result.
 
     Raises:

@@ -128,7 +128,7 @@ async def day(setup: WorkerSetup) -> AsyncIterator[Day]:
     settings = {"CASELADDER_METRICS_PORT": str(metrics_port), "CASELADDER_SMTP_URL": f"smtp://127.0.0.1:{mail_port}"}
     with setup.worker("day.log", **settings) as (process, log):
         # What falls due before a worker is there is acted on at once, and not by a timer.
-        await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text, 30)
+        await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text)
         facts = {"category": "damage", "customer": PERSON, "description": DESCRIPTION}
         view = await cases.file("complaint", {"key": "climbs", "policy": "quick", "facts": facts})
         case = str(view["id"])
@@ -223,7 +223,7 @@ async def test_a_worker_says_that_new_cases_and_payments_wait(setup: WorkerSetup
     try:
         await connection.execute("INSERT INTO casebook_recovery DEFAULT VALUES")
         with setup.worker("waits.log") as (_, log):
-            text = await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"recovering"' in text, 30)
+            text = await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"recovering"' in text)
     finally:
         await connection.execute("DELETE FROM casebook_recovery")
         await connection.close()
@@ -294,7 +294,7 @@ async def test_under_load_it_opens_no_more_connections_than_it_may(setup: Worker
 
     try:
         with setup.worker("load.log", CASELADDER_DATABASE_CONNECTIONS=str(connections)) as (_, log):
-            await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text, 30)
+            await eventually(lambda: asyncio.to_thread(log.read_text), lambda text: '"polling"' in text)
             filing = asyncio.gather(
                 *(cases.file("complaint", {"key": key, "facts": {"category": "delay"}}) for key in keys)
             )
@@ -306,7 +306,7 @@ async def test_under_load_it_opens_no_more_connections_than_it_may(setup: Worker
                     counts.append(await opened())
                     await asyncio.sleep(0.02)
             await filing
-            await eventually(recorded, lambda count: count == len(keys), 30)
+            await eventually(recorded, lambda count: count == len(keys))
             counts.append(await opened())
         # How many at once is a matter of luck; that the pool opens its last one and no more, its own tests say.
         assert 1 < max(counts) <= connections

@@ -57,7 +57,7 @@ class Reader:
         self._lines = lines
         self.last: str | None = None
 
-    async def read(self, count: int, seconds: float = 15) -> list[Json]:
+    async def read(self, count: int, seconds: float = 60) -> list[Json]:
         """The next so many events."""
         found: list[Json] = []
         async with asyncio.timeout(seconds):

@@ -327,7 +327,7 @@ async def _settled(cases: CaseClient, database: Database, done: list[str]) -> No
         async def status(handle: Any = handle) -> Any:
             return (await handle.describe()).status
 
-        await eventually(status, lambda one: one is WorkflowExecutionStatus.COMPLETED, seconds=60)
+        await eventually(status, lambda one: one is WorkflowExecutionStatus.COMPLETED)
 
 
 async def _elsewhere(up: Up, client: Client, metrics: int, done: list[str]) -> dict[str, set[str]]:
@@ -364,7 +364,7 @@ async def _erased(database: Database, client: Client, data: Path, done: list[str
     async def left() -> list[Any]:
         return list(await erasure.go_on(client, data / "mail", attachments, later))
 
-    await eventually(left, lambda some: not some, seconds=60)
+    await eventually(left, lambda some: not some)
     for case_id in done:
         assert not [run async for run in client.list_workflows(f"WorkflowId = '{case_id}'")]
 

@@ -82,7 +82,7 @@ async def serving(folder: Path, extra: Mapping[str, str]) -> AsyncIterator[Calle
         return '"serving"' in log.read_text()
 
     try:
-        await eventually(ready, bool, 30)
+        await eventually(ready, bool)
         agent = next(one for one in STAFF if one.id == "agent-n")
         yield Caller("127.0.0.1", port, Issuer(folder / "data").token(agent, datetime.now(UTC)))
     finally:

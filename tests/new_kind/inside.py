@@ -198,7 +198,7 @@ async def case_id(api: ApiServer) -> str:
     assert answer.status_code == 200, answer.text
     case_id: str = answer.json()["id"]
     await api.recorded(case_id)
-    mails = await eventually(_mails(api, case_id), lambda mails: bool(mails), seconds=30)
+    mails = await eventually(_mails(api, case_id), lambda mails: bool(mails))
     [mail] = mails
     assert mail["To"] == "nora@example.com"
     text = mail.get_content()

@@ -96,7 +96,7 @@ async def inspection(backend: Backend, key: str) -> Handle:
 
 
 async def seen(backend: Backend, case: Handle, type: str, count: int = 1) -> list[dict[str, Any]]:
-    return await eventually(lambda: backend.timeline(case, type), lambda found: len(found) >= count, seconds=30)
+    return await eventually(lambda: backend.timeline(case, type), lambda found: len(found) >= count)
 
 
 async def faults(backend: Backend) -> list[str]:
@@ -121,7 +121,7 @@ async def test_it_is_numbered_when_it_is_accepted(backend: Backend) -> None:
     assert (await first.query("case"))["number"] == numbers[1]
     assert [view["id"] for view in await backend.book.by_number(numbers[1], "inspection")] == [first.id]
     # A mail of a case without a number names it by its key.
-    [mail] = await eventually(lambda: _mails(backend, second), bool, seconds=20)
+    [mail] = await eventually(lambda: _mails(backend, second), bool)
     assert mail["Subject"].startswith(f"[{second.id.partition(':')[2]}]"), mail["Subject"]
     described = await backend.env.client.get_workflow_handle(first.id).describe()
     assert [pair.value for pair in described.typed_search_attributes if pair.key.name == "CaseNumber"] == [numbers[1]]
@@ -359,7 +359,7 @@ async def test_each_copy_goes_out_by_itself_and_can_be_sent_again_by_itself(back
         (1, ["supervisor"], "sent"), (2, ["qa_manager"], "sent"), (3, ["supervisor"], "sent"),
     ]  # fmt: skip
     assert len({one["id"] for one in copies}) == 3
-    mails = await eventually(lambda: _mails(backend, case, "联"), lambda found: len(found) >= 3, seconds=20)
+    mails = await eventually(lambda: _mails(backend, case, "联"), lambda found: len(found) >= 3)
     assert sorted(mail["To"] for mail in mails) == ["quality@example.com"] + ["supervisor@example.com"] * 2
     texts = " ".join(mail["Subject"] + mail.get_content() for mail in mails)
     assert all(f"第 {no} 联" in texts for no in (1, 2, 3)), texts

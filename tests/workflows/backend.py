@@ -145,7 +145,7 @@ class Backend:
         If a worker ended while it was recording, this takes until its attempt times out after 20 seconds.
         """
         return await eventually(
-            lambda: self._both(case), lambda both: len(both[0]) == len(both[1]) > 0, seconds=40
+            lambda: self._both(case), lambda both: len(both[0]) == len(both[1]) > 0
         ) and await self.book.events(case.id)
 
     async def _both(self, case: Handle) -> tuple[list[Json], list[Json]]:

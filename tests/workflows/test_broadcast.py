@@ -123,7 +123,7 @@ class Backend:
     async def sound(self, case_id: str) -> None:
         """The ledger holds exactly the events of the case, and its chain verifies."""
         timeline = await self.client.timeline(case_id)
-        await eventually(lambda: self.book.events(case_id), lambda events: len(events) == len(timeline), seconds=60)
+        await eventually(lambda: self.book.events(case_id), lambda events: len(events) == len(timeline))
         assert await self.book.events(case_id) == await self.client.timeline(case_id)
         assert (await self.book.verify(case_id)).ok
 
@@ -251,7 +251,7 @@ async def test_a_worker_killed_between_sending_and_recording_sends_the_same_mail
     first = backend.workers.start()
     backend.inbox.before_answer = lambda mail: first.kill() if "New exception report" in mail["Subject"] else None
     case = await backend.file()
-    await eventually(lambda: asyncio.sleep(0, first.poll()), lambda code: code is not None, seconds=60)
+    await eventually(lambda: asyncio.sleep(0, first.poll()), lambda code: code is not None)
     backend.inbox.before_answer = None
     before = backend.inbox.about(case, "New exception report")
     assert before  # it went out
@@ -284,7 +284,7 @@ async def test_a_worker_killed_when_all_is_sent_tells_nobody_twice_under_another
     try:
         await backend.client.command(case, "escalate", {"by": AGENT, "reason": "r"})
         told = "The case is now with you (supervisor)"
-        await eventually(lambda: asyncio.sleep(0, backend.inbox.about(case, told)), lambda went: len(went) > 0, 60)
+        await eventually(lambda: asyncio.sleep(0, backend.inbox.about(case, told)), lambda went: len(went) > 0)
         first.kill()
         first.wait()
     finally:

@@ -290,4 +290,4 @@ async def test_a_signal_that_no_worker_can_read_waits_for_its_key_or_is_refused_
         def has_climbed(events: list[Json]) -> bool:
             return any(event["type"] == "escalated" for event in events)
 
-        await eventually(lambda: backend.book.events(waits.id), has_climbed, seconds=30)
+        await eventually(lambda: backend.book.events(waits.id), has_climbed)

@@ -137,7 +137,7 @@ class Histories:
 async def sound(backend: Backend, case: Handle) -> list[Json]:
     """The ledger holds every event of the case once, in order, and its chain verifies; return them."""
     seen = (await case.query("case"))["events"]
-    events = await eventually(lambda: backend.book.events(case.id), lambda events: len(events) >= seen, seconds=60)
+    events = await eventually(lambda: backend.book.events(case.id), lambda events: len(events) >= seen)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert (await backend.book.verify(case.id)).ok
     return events
@@ -197,7 +197,7 @@ async def late_by(backend: Backend, key: str, span: timedelta) -> None:
             query = "SELECT count(*) FROM case_event WHERE case_id = $1 AND type = $2"
             return int(await connection.fetchval(query, case.id, kind))
 
-    reminded = await eventually(lambda: count("reminded"), lambda seen: seen > span.days - 100, seconds=60)
+    reminded = await eventually(lambda: count("reminded"), lambda seen: seen > span.days - 100)
     await eventually(lambda: count("notified"), lambda seen: seen >= reminded, seconds=300)
 
     read = await Histories.of(backend, case)
@@ -213,7 +213,7 @@ async def late_by(backend: Backend, key: str, span: timedelta) -> None:
             return {row[0] for row in await connection.fetch(query, case.id)}
 
     # No id but that of the outcome: nothing was told under two.
-    await eventually(came_out, lambda seen: seen >= set(ids), seconds=60)
+    await eventually(came_out, lambda seen: seen >= set(ids))
     events = await sound(backend, case)
     told = [event for event in events if event["type"] == "notified"]
     assert {event["data"]["outcome"] for event in told} == {"sent"}

@@ -27,7 +27,7 @@ def in_an_hour() -> str:
 
 async def answered(backend: Backend, case: Handle, times: int = 1) -> Json:
     """What came of the merge that a case has asked for, for so many times."""
-    answers = await eventually(lambda: answers_of(backend, case), lambda found: len(found) == times, seconds=60)
+    answers = await eventually(lambda: answers_of(backend, case), lambda found: len(found) == times)
     return answers[-1]
 
 

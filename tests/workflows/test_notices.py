@@ -90,7 +90,7 @@ async def test_an_approval_that_climbs_says_why_it_was_asked_for(backend: Backen
         mails = [mail for mail in backend.mails() if is_about(mail, case.id) and mail["To"] == "quality@example.com"]
         return [lines(mail) for mail in mails if "请审批：退款" in mail["Subject"]]
 
-    [text] = await eventually(lambda: _now(found), bool, seconds=20)
+    [text] = await eventually(lambda: _now(found), bool)
     assert "理由：it was paid twice\n" in text
     assert "申请人：agent-1\n" in text
 

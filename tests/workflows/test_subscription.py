@@ -68,7 +68,7 @@ class DeliverySetup:
             process.kill()
             process.wait()
 
-    async def calls(self, receiver: Receiver, wanted: int, seconds: float = 20) -> None:
+    async def calls(self, receiver: Receiver, wanted: int, seconds: float = 120) -> None:
         """Wait until a receiver has got so many calls."""
 
         async def seen() -> int:
