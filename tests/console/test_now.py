@@ -581,6 +581,7 @@ async def test_what_has_the_keyboard_stays_in_sight_as_its_line_moves(
     for number in range(8):
         await complaint(console, f"YD-MOVES-{number}")
     async with open_page(browser, console, "ann-7", viewport=PHONE) as page:
+        await page.goto(f"{page.url.partition('?')[0]}?sort=due")
         await expect(page.locator("#live")).to_have_attribute("data-state", "open")
         link = line(page, "YD-MOVES-0").get_by_role("link")
         await link.focus()
