@@ -81,7 +81,7 @@ async def test_what_people_decided_does_not_wait_for_the_policies(
     async def left() -> list[str]:
         return [one.case_id async for one in erasure.book.left(number)]
 
-    await eventually(left, lambda some: not some)
+    await eventually(left, lambda some: not some, seconds=20)
     erasing.cancel()
     with suppress(asyncio.CancelledError):
         await erasing

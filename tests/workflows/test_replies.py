@@ -76,5 +76,5 @@ async def test_a_server_that_is_away_blocks_nothing_for_long(
         assert clocks["interim_reply"] == "breached"
         async with server.up():
             await backend.do(case, "reply", **{**REPLY, "stage": "answer"})
-            await eventually(lambda: backend.timeline(case, "replied"), bool)
+            await eventually(lambda: backend.timeline(case, "replied"), bool, seconds=20)
         assert CUSTOMER["email"] in server.recipients
